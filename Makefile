@@ -1,0 +1,74 @@
+# The way in for people: `make help`. What a target does stands in the tools it calls.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+DETACH ?=
+ARGS ?=
+
+LOCAL := target/release/tollbooth-local
+SERVICES := -p tollbooth-ingest -p tollbooth-meter -p tollbooth-query -p tollbooth-booth
+
+.PHONY: help setup build up down reset status verify test crash nightly bench lint fmt check clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo "  make up DETACH=1 returns when everything is ready; make bench ARGS=... and make crash ARGS=... pass arguments on."
+
+setup: ## Check the prerequisites, install what may be installed
+	@deploy/local/setup.sh
+
+build: setup ## Build everything for release
+	$(CARGO) build --release --workspace
+
+up: setup ## Start the engines, the services and a simulated fleet (DETACH=1: in the background)
+	$(CARGO) build --release -p tollbooth-local $(SERVICES)
+	$(LOCAL) up $(if $(DETACH),--detach) $(ARGS)
+
+# `down`, `reset` and `status` must not wait for a compiler when the binary is there.
+$(LOCAL):
+	$(CARGO) build --release -p tollbooth-local
+
+down: | $(LOCAL) ## Stop what `make up` started
+	$(LOCAL) down
+
+reset: | $(LOCAL) ## Delete all its data (.local/); refuses while it runs
+	$(LOCAL) reset
+
+status: | $(LOCAL) ## Show what runs
+	@$(LOCAL) status || [ $$? = 3 ] # 3: nothing runs
+
+# The local stack's own settings: verify judges by what the meter was told.
+verify: | $(LOCAL) ## Prove that ledger, sources and rows of the running stack agree
+	set -a; . .local/demo.env; set +a; TOLLBOOTH_METER__TOPICS__PARTITIONS=8 TOLLBOOTH_METER__AGE_LIMIT_DAYS=400 \
+	TOLLBOOTH_METER__OPERATION_RETENTION_DAYS=400 target/release/tollbooth-meter verify $(ARGS)
+
+# The tests come last: their summaries close the output. The engines are fetched before, so that progress is seen.
+test: setup lint ## Format, lints and all tests, over the real engines
+	$(CARGO) build --workspace
+	target/debug/tollbooth-local fetch
+	$(CARGO) test --workspace
+
+crash: setup ## The long crash test
+	$(CARGO) build --workspace
+	TOLLBOOTH_CRASH=long $(CARGO) test -p tollbooth-tests crash -- --nocapture $(ARGS)
+
+nightly: test crash bench ## Everything that takes long
+
+bench: setup ## Measure, print a table and write bench/results.json
+	$(CARGO) build --release -p tollbooth-local $(SERVICES)
+	$(CARGO) run --release -p tollbooth-bench -- $(ARGS)
+
+lint: ## Formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+check: ## Compile without building, the quickest answer
+	$(CARGO) check --workspace --all-targets
+
+clean: ## Delete what was built; data and fetched engines stay
+	$(CARGO) clean

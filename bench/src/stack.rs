@@ -1,0 +1,242 @@
+//! The engines and the services under measurement.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tollbooth_chassis::{
+    config::KafkaSection,
+    kafka::{KafkaClients, LogContext, TopicSpec, ensure_topics},
+};
+use tollbooth_local::{Engines, free_port};
+use tollbooth_schemas::{keys::ApiKey, keys::KeyKind, topics::TopicSet};
+
+/// Partitions of the keyed topics, as on one machine.
+pub(crate) const PARTITIONS: i32 = 8;
+const READY_WAIT: Duration = Duration::from_secs(60);
+
+/// Engines that live as long as the run.
+pub(crate) struct Bench {
+    engines: Engines,
+    dir: PathBuf,
+    pub(crate) admin_key: String,
+}
+
+impl Bench {
+    pub(crate) fn start(dir: &Path) -> anyhow::Result<Self> {
+        let chance: [u8; 64] = std::array::from_fn(|index| u8::try_from(index * 3 % 200).unwrap_or_default());
+        let key = ApiKey::generate(KeyKind::Admin, false, &chance).context("admin key")?;
+        let engines = Engines::start(dir)?;
+        Ok(Self { engines, dir: dir.to_owned(), admin_key: key.reveal().to_owned() })
+    }
+
+    pub(crate) fn stop(self) {
+        drop(self.engines);
+    }
+
+    /// A set of topics and a database of its own on the running engines.
+    pub(crate) fn space(&self, name: &str) -> anyhow::Result<Space<'_>> {
+        self.engines.clickhouse.create_database(name)?;
+        let section = KafkaSection {
+            bootstrap: self.engines.kafka.bootstrap().to_owned(),
+            topic_prefix: format!("{name}."),
+            ..KafkaSection::default()
+        };
+        let topics = TopicSet { prefix: section.topic_prefix.clone(), partitions: PARTITIONS };
+        let clients = KafkaClients::new(section);
+        let space = Space { bench: self, name: name.to_owned(), clients, topics };
+        space.create_topics()?;
+        Ok(space)
+    }
+
+    pub(crate) fn clickhouse(&self, sql: &str) -> anyhow::Result<String> {
+        Ok(self.engines.clickhouse.query(sql)?.trim().to_owned())
+    }
+}
+
+/// One isolated instance: topics by prefix, tables by database.
+pub(crate) struct Space<'b> {
+    pub(crate) bench: &'b Bench,
+    pub(crate) name: String,
+    pub(crate) clients: KafkaClients,
+    pub(crate) topics: TopicSet,
+}
+
+impl Space<'_> {
+    fn create_topics(&self) -> anyhow::Result<()> {
+        use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext as _};
+        let admin: AdminClient<LogContext> = AdminClient::from_config_and_context(&self.clients.base(), LogContext)?;
+        let specs = TopicSpec::all(&self.topics, 1);
+        // On a thread of its own: the caller may be inside a runtime.
+        let created = std::thread::scope(|scope| {
+            let create = || -> anyhow::Result<()> {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                Ok(runtime.block_on(ensure_topics(&admin, &specs))?)
+            };
+            scope.spawn(create).join()
+        });
+        created.map_err(|_| anyhow::anyhow!("creating the topics panicked"))??;
+        Ok(())
+    }
+
+    fn command(&self, service: &str, args: &[&str]) -> anyhow::Result<Command> {
+        let own = std::env::current_exe()?;
+        let folder = own.parent().context("the folder of this program")?;
+        let program = folder.join(format!("tollbooth-{service}"));
+        if !program.exists() {
+            bail!("{} is missing: build it with `cargo build --release --workspace`", program.display());
+        }
+        let mut command = Command::new(program);
+        command.args(args);
+        command.env("KAFKA_BOOTSTRAP", &self.clients.section().bootstrap);
+        command.env("CLICKHOUSE_URL", self.bench.engines.clickhouse.url());
+        command.env("CLICKHOUSE_DATABASE", &self.name);
+        command.env("TOLLBOOTH_ADMIN_KEY", &self.bench.admin_key);
+        for service in ["METER", "INGEST"] {
+            command.env(format!("TOLLBOOTH_{service}__TOPICS__PARTITIONS"), PARTITIONS.to_string());
+            command.env(format!("TOLLBOOTH_{service}__TOPICS__REPLICATION"), "1");
+        }
+        for service in ["METER", "INGEST", "QUERY"] {
+            command.env(format!("TOLLBOOTH_{service}__KAFKA__TOPIC_PREFIX"), &self.topics.prefix);
+        }
+        Ok(command)
+    }
+
+    fn spawn(&self, name: &str, mut command: Command, ops: &str) -> anyhow::Result<Service> {
+        let log_path = self.bench.dir.join(format!("{}-{name}.log", self.name));
+        let log = File::create(&log_path)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.process_group(0);
+        let child = command.spawn().with_context(|| format!("start {name}"))?;
+        let service = Service { child, ops: ops.to_owned(), log_path };
+        service.wait_ready()?;
+        Ok(service)
+    }
+
+    pub(crate) fn meter(&self) -> anyhow::Result<Service> {
+        let (ops, sink_ops) = (address()?, address()?);
+        let mut command = self.command("meter", &["run"])?;
+        command.env("TOLLBOOTH_METER__OPS_LISTEN", &ops).env("TOLLBOOTH_METER__SINK_OPS_LISTEN", sink_ops);
+        command.env("TOLLBOOTH_METER__MEMBER_ID", format!("{}-meter", self.name));
+        command.env("TOLLBOOTH_METER__GROUP", format!("{}-meter", self.name));
+        self.spawn("meter", command, &ops)
+    }
+
+    /// Runs the reconciliation; `false`: something is off, and the output was printed.
+    pub(crate) fn verify(&self) -> anyhow::Result<bool> {
+        let mut command = self.command("meter", &["verify", "--wait", "180"])?;
+        command.env("TOLLBOOTH_METER__GROUP", format!("{}-meter", self.name));
+        let output = command.stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            println!("{}", String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(output.status.success())
+    }
+
+    pub(crate) fn ingest(&self) -> anyhow::Result<(Service, String)> {
+        let (ops, listen) = (address()?, address()?);
+        let mut command = self.command("ingest", &["serve"])?;
+        command.env("TOLLBOOTH_INGEST__OPS_LISTEN", &ops).env("TOLLBOOTH_INGEST__LISTEN", &listen);
+        Ok((self.spawn("ingest", command, &ops)?, listen))
+    }
+
+    pub(crate) fn query(&self) -> anyhow::Result<(Service, String)> {
+        let (ops, listen) = (address()?, address()?);
+        let mut command = self.command("query", &["serve"])?;
+        command.env("TOLLBOOTH_QUERY__OPS_LISTEN", &ops).env("TOLLBOOTH_QUERY__LISTEN", &listen);
+        Ok((self.spawn("query", command, &ops)?, listen))
+    }
+}
+
+fn address() -> anyhow::Result<String> {
+    Ok(format!("127.0.0.1:{}", free_port()?))
+}
+
+/// A service process; killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    ops: String,
+    log_path: PathBuf,
+}
+
+impl Service {
+    fn wait_ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_WAIT;
+        while Instant::now() < deadline {
+            if let Ok(answer) = get(&self.ops, "/readyz")
+                && answer.starts_with("HTTP/1.1 200")
+            {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = std::fs::read_to_string(&self.log_path).unwrap_or_default();
+        let tail: Vec<&str> = log.lines().rev().take(15).collect();
+        bail!("not ready within {READY_WAIT:?}:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+    }
+
+    /// The sum of a metric over the label sets that contain `label`.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = get(&self.ops, "/metrics").unwrap_or_default();
+        let matching = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        matching.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn rss_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    }
+
+    /// CPU seconds used so far, user and system.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or_default();
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    /// SIGTERM, and the wait for the end.
+    pub(crate) fn stop(mut self) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            terminate(pid);
+        }
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// SIGTERM through the system's own `kill`, so that this program has no unsafe code.
+fn terminate(pid: i32) {
+    drop(Command::new("kill").arg("-TERM").arg(pid.to_string()).status());
+}
+
+/// One GET with its whole answer.
+pub(crate) fn get(address: &str, path: &str) -> std::io::Result<String> {
+    get_with(address, path, "")
+}
+
+/// One GET with a bearer key.
+pub(crate) fn get_with(address: &str, path: &str, key: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let authorization = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}

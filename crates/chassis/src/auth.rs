@@ -1,0 +1,365 @@
+//! API keys at the door: the ring of known keys, fed from `registry`, and the check of a request against it.
+//!
+//! Keys are looked up by their SHA-256; the map is keyed by digest, so the time of a look-up tells nothing about a key
+//! that an attacker could use. A revoked key stays revoked, whatever document comes later: `registry` is read in order,
+//! but a stale writer must not bring a key back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use parking_lot::RwLock;
+use sha2::{Digest, Sha256};
+use tollbooth_schemas::ids::{AccountId, BoothId, KeyId};
+use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind};
+
+use crate::problem::Problem;
+
+/// What the record keys of key documents in `registry` begin with.
+pub const REGISTRY_KEY_PREFIX: &str = "key:";
+/// Id of the admin key that comes from configuration. It is never in `registry` and cannot be revoked there.
+pub const ROOT_KEY_ID: &str = "key_root";
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Public id of the key.
+    pub key_id: KeyId,
+    /// What it may do.
+    pub kind: KeyKind,
+    /// The account it is bound to; none for an admin key.
+    pub account_id: Option<AccountId>,
+    /// The booth it is bound to, if one.
+    pub booth_id: Option<BoothId>,
+}
+
+impl Principal {
+    /// Whether it may do everything.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.kind == KeyKind::Admin
+    }
+
+    /// Whether it may see or write `account_id`: its own, or any with an admin key.
+    #[must_use]
+    pub fn may_access(&self, account_id: &str) -> bool {
+        self.is_admin() || self.account_id.as_ref().is_some_and(|own| own.as_str() == account_id)
+    }
+}
+
+/// Why a request has no principal. All of them are 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No `Authorization` header, or one that is not `Bearer`.
+    #[error("send the key as Authorization: Bearer tb_...")]
+    Missing,
+    /// The text cannot be a key; nothing was looked up.
+    #[error("the text sent {0}")]
+    Malformed(#[from] KeyError),
+    /// No such key.
+    #[error("the key is not known")]
+    Unknown,
+    /// The key was revoked.
+    #[error("the key is revoked")]
+    Revoked,
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        Self::unauthenticated(error.to_string())
+    }
+}
+
+/// The configured first admin key is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum RootKeyError {
+    /// Not a key at all.
+    #[error("admin_key {0}")]
+    Malformed(#[from] KeyError),
+    /// A key of another kind.
+    #[error("admin_key must be an admin key (tb_ak_...), not tb_{0}_...")]
+    Kind(&'static str),
+    /// Cannot happen: the id is a constant.
+    #[error("admin_key: {0}")]
+    Id(#[from] tollbooth_schemas::IdError),
+}
+
+/// A record under a key document's key that is not a key document.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRecordError {
+    /// Not the JSON of a [`KeyDocument`].
+    #[error("is not a key document: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The record's key names another id than the document.
+    #[error("is the document of {0}")]
+    OtherId(KeyId),
+    /// `hash` is not 64 hex digits.
+    #[error("holds no SHA-256")]
+    Hash,
+}
+
+type KeyHash = [u8; 32];
+
+/// All keys this process knows. Cloning gives another handle to the same ring.
+#[derive(Debug, Clone)]
+pub struct KeyRing(Arc<Ring>);
+
+#[derive(Debug)]
+struct Ring {
+    root: Option<(KeyHash, Arc<Principal>)>,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_hash: HashMap<KeyHash, Arc<Holder>>,
+    by_id: HashMap<KeyId, (KeyHash, KeyDocument)>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    principal: Arc<Principal>,
+    revoked: bool,
+}
+
+impl KeyRing {
+    /// An empty ring. `root` is the first admin key of the configuration; empty means none.
+    ///
+    /// # Errors
+    /// When `root` is not an admin key.
+    pub fn new(root: &str) -> Result<Self, RootKeyError> {
+        let root = if root.is_empty() {
+            None
+        } else {
+            let key = ApiKey::parse(root)?;
+            if key.kind() != KeyKind::Admin {
+                return Err(RootKeyError::Kind(key.kind().code()));
+            }
+            let principal =
+                Principal { key_id: ROOT_KEY_ID.parse()?, kind: KeyKind::Admin, account_id: None, booth_id: None };
+            Some((digest(root), Arc::new(principal)))
+        };
+        Ok(Self(Arc::new(Ring { root, known: RwLock::default() })))
+    }
+
+    /// Takes one record of `registry`. Records that are not key documents are ignored and `false` is returned.
+    ///
+    /// A tombstone revokes: a reader that starts later will not know the key either.
+    ///
+    /// # Errors
+    /// When the record stands under a key document's key and is none; the ring is as it was.
+    pub fn apply(&self, record_key: &[u8], payload: Option<&[u8]>) -> Result<bool, KeyRecordError> {
+        let Some(key_id) = std::str::from_utf8(record_key).ok().and_then(|key| key.strip_prefix(REGISTRY_KEY_PREFIX))
+        else {
+            return Ok(false);
+        };
+        let Some(payload) = payload else {
+            self.0.known.write().forget(key_id);
+            return Ok(true);
+        };
+        let document: KeyDocument = serde_json::from_slice(payload)?;
+        if document.key_id.as_str() != key_id {
+            return Err(KeyRecordError::OtherId(document.key_id));
+        }
+        self.insert(document)?;
+        Ok(true)
+    }
+
+    /// Takes one document, as [`apply`](Self::apply) does.
+    ///
+    /// # Errors
+    /// When its hash is not one.
+    pub fn insert(&self, document: KeyDocument) -> Result<(), KeyRecordError> {
+        let hash = parse_hash(&document.hash).ok_or(KeyRecordError::Hash)?;
+        if document.key_id.as_str() != ROOT_KEY_ID {
+            self.0.known.write().put(hash, document);
+        }
+        Ok(())
+    }
+
+    /// Who holds `key`. The check digits are tested before anything is looked up.
+    ///
+    /// # Errors
+    /// [`AuthError`], never [`AuthError::Missing`].
+    pub fn authenticate(&self, key: &str) -> Result<Arc<Principal>, AuthError> {
+        ApiKey::parse(key)?;
+        let hash = digest(key);
+        if let Some((root, principal)) = &self.0.root
+            && *root == hash
+        {
+            return Ok(Arc::clone(principal));
+        }
+        match self.0.known.read().by_hash.get(&hash) {
+            None => Err(AuthError::Unknown),
+            Some(holder) if holder.revoked => Err(AuthError::Revoked),
+            Some(holder) => Ok(Arc::clone(&holder.principal)),
+        }
+    }
+
+    /// Who sent a request with these headers.
+    ///
+    /// # Errors
+    /// [`AuthError`]
+    pub fn authenticate_headers(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthError> {
+        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or(AuthError::Missing)?;
+        // RFC 9110, 11.1: the scheme is case-insensitive.
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(AuthError::Missing);
+        }
+        self.authenticate(key.trim())
+    }
+
+    /// The document of one key.
+    #[must_use]
+    pub fn document(&self, key_id: &str) -> Option<KeyDocument> {
+        self.0.known.read().by_id.get(key_id).map(|(_, document)| document.clone())
+    }
+
+    /// All documents, oldest first.
+    #[must_use]
+    pub fn documents(&self) -> Vec<KeyDocument> {
+        let mut documents: Vec<KeyDocument> =
+            self.0.known.read().by_id.values().map(|(_, document)| document.clone()).collect();
+        documents.sort_by(|a, b| (a.created_at, &a.key_id).cmp(&(b.created_at, &b.key_id)));
+        documents
+    }
+}
+
+impl Known {
+    fn put(&mut self, hash: KeyHash, mut document: KeyDocument) {
+        if let Some((old_hash, old)) = self.by_id.get(&document.key_id) {
+            if old.revoked_at.is_some() {
+                document.revoked_at = old.revoked_at;
+            }
+            if *old_hash != hash {
+                let old_hash = *old_hash;
+                self.by_hash.remove(&old_hash);
+            }
+        }
+        let principal = Principal {
+            key_id: document.key_id.clone(),
+            kind: document.kind,
+            account_id: document.account_id.clone(),
+            booth_id: document.booth_id.clone(),
+        };
+        let holder = Holder { principal: Arc::new(principal), revoked: document.revoked_at.is_some() };
+        self.by_hash.insert(hash, Arc::new(holder));
+        self.by_id.insert(document.key_id.clone(), (hash, document));
+    }
+
+    fn forget(&mut self, key_id: &str) {
+        if let Some((hash, _)) = self.by_id.remove(key_id) {
+            self.by_hash.remove(&hash);
+        }
+    }
+}
+
+fn digest(key: &str) -> KeyHash {
+    Sha256::digest(key).into()
+}
+
+fn parse_hash(hex: &str) -> Option<KeyHash> {
+    let mut hash = KeyHash::default();
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (index, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kind: KeyKind, seed: u8) -> ApiKey {
+        ApiKey::generate(kind, false, &[seed; 64]).unwrap()
+    }
+
+    fn document(key: &ApiKey, id: &str, revoked_at: Option<i64>) -> KeyDocument {
+        let (prefix, last_four) = key.hint();
+        KeyDocument {
+            key_id: id.parse().unwrap(),
+            kind: key.kind(),
+            hash: key.hash(),
+            prefix,
+            last_four,
+            account_id: Some("acc_luna".parse().unwrap()),
+            booth_id: None,
+            label: None,
+            created_at: 1_000,
+            revoked_at,
+        }
+    }
+
+    fn record(document: &KeyDocument) -> (Vec<u8>, Vec<u8>) {
+        (tollbooth_schemas::keys::registry_key(&document.key_id).into_bytes(), serde_json::to_vec(document).unwrap())
+    }
+
+    #[test]
+    fn a_key_in_the_registry_names_its_holder() {
+        let ring = KeyRing::new("").unwrap();
+        let booth = key(KeyKind::Booth, 1);
+        assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Unknown));
+
+        let (record_key, payload) = record(&document(&booth, "key_b", None));
+        assert!(ring.apply(&record_key, Some(&payload)).unwrap());
+
+        let principal = ring.authenticate(booth.reveal()).unwrap();
+        assert_eq!((principal.key_id.as_str(), principal.kind), ("key_b", KeyKind::Booth));
+        assert!(principal.may_access("acc_luna") && !principal.may_access("acc_other") && !principal.is_admin());
+    }
+
+    #[test]
+    fn a_revoked_key_stays_revoked_whatever_comes_later() {
+        let ring = KeyRing::new("").unwrap();
+        let booth = key(KeyKind::Booth, 2);
+        for revoked_at in [None, Some(2_000), None] {
+            let (record_key, payload) = record(&document(&booth, "key_b", revoked_at));
+            ring.apply(&record_key, Some(&payload)).unwrap();
+        }
+        assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Revoked));
+        assert_eq!(ring.document("key_b").unwrap().revoked_at, Some(2_000));
+    }
+
+    #[test]
+    fn a_mistyped_key_is_refused_before_the_look_up() {
+        let ring = KeyRing::new("").unwrap();
+        let text = key(KeyKind::Booth, 3).reveal().replace("bk_live", "bk_test");
+        assert_eq!(ring.authenticate(&text), Err(AuthError::Malformed(KeyError::Checksum)));
+        assert_eq!(ring.authenticate("hello"), Err(AuthError::Malformed(KeyError::Form)));
+    }
+
+    #[test]
+    fn the_root_key_is_an_admin_key_and_no_record_can_touch_it() {
+        let root = key(KeyKind::Admin, 4);
+        let ring = KeyRing::new(root.reveal()).unwrap();
+        let (record_key, payload) = record(&document(&root, ROOT_KEY_ID, Some(1)));
+        ring.apply(&record_key, Some(&payload)).unwrap();
+        assert!(ring.authenticate(root.reveal()).unwrap().is_admin());
+        assert!(matches!(KeyRing::new(key(KeyKind::Booth, 5).reveal()), Err(RootKeyError::Kind("bk"))));
+        assert!(matches!(KeyRing::new("secret"), Err(RootKeyError::Malformed(_))));
+    }
+
+    #[test]
+    fn foreign_and_broken_records_leave_the_ring_as_it_was() {
+        let ring = KeyRing::new("").unwrap();
+        assert!(!ring.apply(b"booth:bth_1", Some(b"{}")).unwrap());
+        assert!(ring.apply(b"key:key_b", Some(b"{}")).is_err());
+        let (_, payload) = record(&document(&key(KeyKind::Booth, 6), "key_b", None));
+        assert!(matches!(ring.apply(b"key:key_c", Some(&payload)), Err(KeyRecordError::OtherId(_))));
+        assert!(ring.documents().is_empty());
+    }
+
+    #[test]
+    fn the_header_is_a_bearer_of_any_case() {
+        let root = key(KeyKind::Admin, 7);
+        let ring = KeyRing::new(root.reveal()).unwrap();
+        let headers = |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+        assert!(ring.authenticate_headers(&headers(&format!("bearer {}", root.reveal()))).is_ok());
+        assert_eq!(ring.authenticate_headers(&headers("Basic eDp5")), Err(AuthError::Missing));
+        assert_eq!(ring.authenticate_headers(&HeaderMap::new()), Err(AuthError::Missing));
+    }
+}

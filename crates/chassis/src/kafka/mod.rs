@@ -1,0 +1,19 @@
+//! Kafka clients, set up in one place, and the few things librdkafka needs to be told.
+//!
+//! - [`KafkaClients`]: client configurations by role.
+//! - [`partition_for`]: the partition a key belongs to, as the Java clients compute it.
+//! - [`ensure_topics`]: creates what is missing, refuses what differs.
+//! - [`txn`]: transactions, with every error in one of five classes.
+//! - [`batch`]: reading many records with one call.
+//! - [`table`]: a topic with one partition, followed into memory.
+
+pub mod batch;
+mod clients;
+mod murmur2;
+pub mod table;
+mod topics;
+pub mod txn;
+
+pub use clients::{KafkaClients, LogContext, ReaderTuning, log_error, log_line};
+pub use murmur2::{murmur2, partition_for};
+pub use topics::{TopicError, TopicSpec, ensure_topics};

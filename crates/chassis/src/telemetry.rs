@@ -1,0 +1,73 @@
+//! Logs, and the metrics every service has.
+//!
+//! Logs go to standard error, one JSON object a line. `TOLLBOOTH_LOG` is an env filter (default `info`, e.g.
+//! `info,tollbooth_meter=debug`), `TOLLBOOTH_LOG_FORMAT=text` is for people. Metrics hang on a [`Registry`] that is handed
+//! around; there is no process-wide one.
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{IntGauge, Opts, Registry};
+use tracing_subscriber::EnvFilter;
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `TOLLBOOTH_LOG` is not an env filter.
+    #[error("TOLLBOOTH_LOG: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// `TOLLBOOTH_LOG_FORMAT` is neither `json` nor `text`.
+    #[error("TOLLBOOTH_LOG_FORMAT: expected json or text, not {0:?}")]
+    Format(String),
+    /// Logging was set up before.
+    #[error("logging is already set up")]
+    AlreadySetUp,
+    /// A metric's name was taken.
+    #[error("cannot register a metric: {0}")]
+    Metric(#[from] prometheus::Error),
+}
+
+/// Sets up logging for the process, panics included. Once, first thing in `main`.
+///
+/// # Errors
+/// [`TelemetryError`] for a bad variable or a second call.
+pub fn init_logging() -> Result<(), TelemetryError> {
+    let filter = match std::env::var("TOLLBOOTH_LOG") {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(text)?,
+        _ => EnvFilter::new("info"),
+    };
+    let format = std::env::var("TOLLBOOTH_LOG_FORMAT").unwrap_or_default();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let outcome = match format.as_str() {
+        "" | "json" => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        "text" => builder.with_ansi(false).try_init(),
+        _ => return Err(TelemetryError::Format(format)),
+    };
+    outcome.map_err(|_| TelemetryError::AlreadySetUp)?;
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.payload().downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        tracing::error!(location, thread = std::thread::current().name().unwrap_or_default(), "panic: {message}");
+    }));
+    Ok(())
+}
+
+/// A registry with `tollbooth_build_info{service, version}` and the `process_*` metrics.
+///
+/// # Errors
+/// When a metric cannot be registered.
+pub fn registry(service: &str, version: &str) -> Result<Registry, TelemetryError> {
+    let registry = Registry::new();
+    let info = IntGauge::with_opts(
+        Opts::new("tollbooth_build_info", "Always 1; the labels say what is running.")
+            .const_label("service", service)
+            .const_label("version", version),
+    )?;
+    info.set(1);
+    registry.register(Box::new(info))?;
+    registry.register(Box::new(ProcessCollector::for_self()))?;
+    Ok(registry)
+}

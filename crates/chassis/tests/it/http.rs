@@ -1,0 +1,275 @@
+//! The HTTP server at its limits, spoken to over a plain socket.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::{get, post};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prometheus::{Registry, TextEncoder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tollbooth_chassis::http::{HttpLimits, HttpMetrics, JsonBody, RawBody, RequestId, Server};
+use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::shutdown::Shutdown;
+
+use crate::support::PATIENCE;
+
+const BODY_BYTES_MAX: usize = 1000;
+
+fn limits() -> HttpLimits {
+    HttpLimits { body_bytes_max: BODY_BYTES_MAX, ..HttpLimits::default() }
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/echo", post(|RawBody(bytes): RawBody| async move { bytes }))
+        .route("/id", get(|id: RequestId| async move { id.as_str().to_owned() }))
+        .route("/json", post(|JsonBody(n): JsonBody<u32>| async move { n.to_string() }))
+        .route("/full", get(|| async { Problem::unavailable(3).with_detail("queue is full").into_response_tuple() }))
+        .route("/panic", get(|| async { panic!("secret of the house") as () }))
+        .route("/forever", get(std::future::pending::<()>))
+}
+
+/// Lets a handler add a header of its own beside a problem.
+trait IntoResponseTuple {
+    fn into_response_tuple(self) -> ([(&'static str, &'static str); 1], Problem);
+}
+
+impl IntoResponseTuple for Problem {
+    fn into_response_tuple(self) -> ([(&'static str, &'static str); 1], Problem) {
+        ([("ratelimit", "\"ingest\";r=0;t=3")], self)
+    }
+}
+
+async fn start(limits: HttpLimits, router: Router) -> (SocketAddr, Shutdown, tokio::task::JoinHandle<()>) {
+    start_at("127.0.0.1", limits, router).await
+}
+
+async fn start_at(
+    host: &str,
+    limits: HttpLimits,
+    router: Router,
+) -> (SocketAddr, Shutdown, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind((host, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = Shutdown::new();
+    let server = Server::new(limits);
+    let serving = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { server.serve(listener, router, shutdown).await }
+    });
+    (address, shutdown, serving)
+}
+
+/// Sends bytes and reads until the server closes.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may answer and close before it has read everything: that is one of the cases.
+    stream.write_all(bytes).await.unwrap_or_default();
+    read_all(&mut stream).await
+}
+
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset behind the answer is a close, too: the server did not read what it had refused.
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes");
+    read.map(drop).unwrap_or_default();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn call(method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+    let (address, ..) = start(limits(), routes()).await;
+    exchange(address, &request(method, path, headers, body)).await
+}
+
+fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[track_caller]
+fn assert_problem(answer: &str, status: u16, code: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    assert!(answer.contains("content-type: application/problem+json"), "{answer}");
+    assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{answer}");
+    assert!(answer.contains("\"request_id\":\""), "{answer}");
+}
+
+#[tokio::test]
+async fn the_request_id_is_echoed_if_sane_and_made_up_otherwise() {
+    let answer = call("GET", "/id", "x-request-id: abc-123\r\n", b"").await;
+    assert!(answer.contains("x-request-id: abc-123\r\n") && answer.ends_with("\r\n\r\nabc-123"), "{answer}");
+    for bad in ["", "x-request-id: a b\r\n", "x-request-id: {\"forged\":1}\r\n"] {
+        let answer = call("GET", "/id", bad, b"").await;
+        assert!(answer.contains("x-request-id: req_"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_at_the_limit_passes_and_one_byte_more_does_not() {
+    let exact = vec![b'x'; BODY_BYTES_MAX];
+    assert!(call("POST", "/echo", "", &exact).await.starts_with("HTTP/1.1 200"));
+    assert_problem(&call("POST", "/echo", "", &[b'x'; BODY_BYTES_MAX + 1]).await, 413, "too_large");
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_bounded_too() {
+    let (address, ..) = start(limits(), routes()).await;
+    let mut bytes =
+        b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..3 {
+        bytes.extend_from_slice(format!("190\r\n{}\r\n", "y".repeat(0x190)).as_bytes());
+    }
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    assert_problem(&exchange(address, &bytes).await, 413, "too_large");
+}
+
+#[tokio::test]
+async fn gzip_is_unpacked_and_the_limit_holds_for_the_unpacked_size() {
+    let encoding = "content-encoding: gzip\r\n";
+    let answer = call("POST", "/echo", encoding, &gzip(b"hello")).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    // exactly at the limit
+    assert!(call("POST", "/echo", encoding, &gzip(&[0; BODY_BYTES_MAX])).await.starts_with("HTTP/1.1 200"));
+    // a bomb: a hundred times the limit in less than the limit
+    let bomb = gzip(&[0; BODY_BYTES_MAX * 100]);
+    assert!(bomb.len() < BODY_BYTES_MAX);
+    assert_problem(&call("POST", "/echo", encoding, &bomb).await, 413, "too_large");
+    // not gzip at all, cut short, another encoding
+    assert_problem(&call("POST", "/echo", encoding, b"hello").await, 400, "malformed");
+    assert_problem(&call("POST", "/echo", encoding, &gzip(b"hello")[..10]).await, 400, "malformed");
+    assert_problem(&call("POST", "/echo", "content-encoding: br\r\n", b"x").await, 415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn json_bodies_say_what_is_wrong() {
+    let json = "content-type: application/json; charset=utf-8\r\n";
+    assert!(call("POST", "/json", json, b"7").await.ends_with("\r\n\r\n7"));
+    assert_problem(&call("POST", "/json", json, b"{").await, 400, "malformed");
+    assert_problem(&call("POST", "/json", "content-type: text/plain\r\n", b"7").await, 415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem() {
+    assert_problem(&call("GET", "/nowhere", "", b"").await, 404, "not_found");
+    let answer = call("GET", "/echo", "", b"").await;
+    assert_problem(&answer, 405, "method_not_allowed");
+    assert!(answer.contains("allow: POST"), "{answer}");
+
+    let answer = call("GET", "/full", "", b"").await;
+    assert_problem(&answer, 503, "unavailable");
+    assert!(answer.contains("retry-after: 3") && answer.contains("ratelimit: "), "{answer}");
+    assert_eq!(answer.matches("content-type").count(), 1, "{answer}");
+
+    let answer = call("GET", "/panic", "", b"").await;
+    assert_problem(&answer, 500, "internal");
+    assert!(!answer.contains("secret"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_slow_head_is_cut_off() {
+    let (address, ..) = start(HttpLimits { header_read_timeout_ms: 50, ..limits() }, routes()).await;
+    let started = Instant::now();
+    // given a head without an end, the server closes without having been told to
+    let answer = exchange(address, b"GET /id HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+    assert!(started.elapsed() >= Duration::from_millis(50));
+}
+
+#[tokio::test]
+async fn a_slow_body_and_a_slow_handler_get_their_own_answers() {
+    let (address, ..) = start(HttpLimits { request_timeout_ms: 50, ..limits() }, routes()).await;
+    let slow = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\nabc";
+    assert_problem(&exchange(address, slow).await, 408, "request_timeout");
+    assert_problem(&exchange(address, &request("GET", "/forever", "", b"")).await, 504, "timeout");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_for_their_turn() {
+    let (address, ..) = start(HttpLimits { connections_max: 1, ..limits() }, routes()).await;
+    // given one connection that holds the only place
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(b"GET /id HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    first.read_exact(&mut byte).await.unwrap();
+    // when a second one asks, then it hears nothing
+    let mut second = TcpStream::connect(address).await.unwrap();
+    second.write_all(&request("GET", "/id", "", b"")).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(100), second.read(&mut byte)).await.is_err());
+    // until the first has gone
+    drop(first);
+    assert!(read_all(&mut second).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
+    // given a request whose handler waits for us
+    let (entered, mut was_entered) = mpsc::channel::<()>(1);
+    let (go_on, gate) = tokio::sync::watch::channel(false);
+    let router = Router::new().route(
+        "/wait",
+        get(move || {
+            let (entered, mut gate) = (entered.clone(), gate.clone());
+            async move {
+                entered.send(()).await.unwrap();
+                gate.wait_for(|open| *open).await.unwrap();
+                "done"
+            }
+        }),
+    );
+    // An address that no neighbour binds: on the shared one, another test may be given the port as soon as it is free.
+    let (address, shutdown, serving) = start_at("127.0.0.2", limits(), router).await;
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    was_entered.recv().await.unwrap();
+    // when the end is asked for
+    shutdown.trigger("test");
+    // then the idle connection is closed, no new one is accepted, and the server waits for the busy one
+    assert_eq!(read_all(&mut idle).await, "");
+    assert!(!serving.is_finished());
+    go_on.send_replace(true);
+    let answer = read_all(&mut busy).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap();
+    // A process that a neighbour forks holds a copy of the socket until it executes its program.
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the listener is closed");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_class() {
+    let registry = Registry::new();
+    let metrics = HttpMetrics::register(&registry, "demo").unwrap();
+    let router = Router::new()
+        .route("/id", get(|| async { "x" }).layer(metrics.route("/id")))
+        .route("/echo", post(|RawBody(bytes): RawBody| async move { bytes }).layer(metrics.route("/echo")))
+        .route("/forever", get(std::future::pending::<()>).layer(metrics.route("/forever")));
+    let (address, ..) = start(HttpLimits { request_timeout_ms: 20, ..limits() }, router).await;
+    exchange(address, &request("GET", "/id", "", b"")).await;
+    exchange(address, &request("POST", "/echo", "", &[0; BODY_BYTES_MAX + 1])).await;
+    exchange(address, &request("GET", "/forever", "", b"")).await;
+
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    for line in [
+        r#"tollbooth_demo_requests_total{route="/id",status_class="2xx"} 1"#,
+        r#"tollbooth_demo_requests_total{route="/echo",status_class="4xx"} 1"#,
+        r#"tollbooth_demo_requests_total{route="/forever",status_class="aborted"} 1"#,
+        r#"tollbooth_demo_request_duration_seconds_count{route="/id"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}

@@ -1,0 +1,68 @@
+//! The operations listener.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use tollbooth_chassis::ops::{Health, router};
+use tollbooth_chassis::telemetry;
+use tower::ServiceExt;
+
+use crate::support::eventually;
+
+async fn get(health: &Health, path: &str) -> (u16, String) {
+    let registry = telemetry::registry("demo", "1.2.3").unwrap();
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = router(registry, health.clone()).oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_missing_and_why() {
+    // given two conditions, one met
+    let health = Health::new();
+    health.component("kafka").ready();
+    let restored = health.component("restored");
+    restored.not_ready("partition 3 at 41 of 97");
+    // then
+    let (status, body) = get(&health, "/readyz").await;
+    assert_eq!(status, 503);
+    insta::assert_snapshot!(body, @r#"{"status":"failing","components":{"kafka":"ok","restored":"partition 3 at 41 of 97"}}"#);
+    // when the other is met
+    restored.ready();
+    assert_eq!(get(&health, "/readyz").await.0, 200);
+    // when the process is about to end
+    health.begin_shutdown();
+    assert_eq!(get(&health, "/readyz").await.0, 503);
+    assert_eq!(get(&health, "/livez").await.0, 200);
+}
+
+#[tokio::test]
+async fn liveness_fails_for_what_only_a_restart_helps() {
+    let health = Health::new();
+    let worker = health.component("worker");
+    worker.ready();
+    assert_eq!(get(&health, "/livez").await.0, 200);
+    // a missed heartbeat
+    worker.expect_beats(Duration::from_millis(1));
+    eventually("liveness notices silence", || !health.liveness().is_ok());
+    worker.expect_beats(Duration::from_secs(60));
+    assert!(health.liveness().is_ok());
+    worker.end_beats();
+    // a failure
+    worker.failed("fatal producer error");
+    let (status, body) = get(&health, "/livez").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("fatal producer error"));
+    assert_eq!(get(&health, "/readyz").await.0, 503);
+}
+
+#[tokio::test]
+async fn metrics_say_what_is_running() {
+    let (status, body) = get(&Health::new(), "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(body.contains(r#"tollbooth_build_info{service="demo",version="1.2.3"} 1"#), "{body}");
+    assert!(body.contains("process_resident_memory_bytes"), "{body}");
+}

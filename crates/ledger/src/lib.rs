@@ -1,0 +1,48 @@
+//! The pure ledger core: what a record or a command does to an account.
+//!
+//! [`apply_usage`] and [`apply_command`] look at a state and an input and decide; folding entries is the only way a state changes, so live
+//! processing and replay are one code path. There is no I/O, no clock, no randomness and no environment here:
+//! the same input gives the same bytes. Time comes in as `now_ms`.
+//!
+//! A batch is decided on an [`Overlay`] over the committed [`State`], which is merged only after the transaction
+//! that carries its entries was committed.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects))]
+
+mod command;
+mod decision;
+mod digest;
+mod fold;
+mod overlay;
+mod pricing;
+mod state;
+mod usage;
+
+pub use decision::{CommandDecision, CommandInput, Dead, UsageDecision, UsageInput};
+pub use digest::Digest;
+pub use fold::FoldError;
+pub use overlay::{Delta, Overlay};
+pub use pricing::{NoPrice, PriceBooks, Quote, Rate, charge};
+pub use state::{Account, Answer, Limits, Operation, State, View};
+
+/// Decides a usage record: an operation is unseen, failed or charged, and charged is final.
+pub fn apply_usage(
+    view: &impl View,
+    books: &PriceBooks,
+    limits: &Limits,
+    input: UsageInput<'_>,
+    now_ms: i64,
+) -> UsageDecision {
+    usage::apply(view, books, limits, input, now_ms)
+}
+
+/// Decides a command.
+pub fn apply_command(view: &impl View, books: &PriceBooks, input: CommandInput<'_>, now_ms: i64) -> CommandDecision {
+    command::apply(view, books, input, now_ms)
+}

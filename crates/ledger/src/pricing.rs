@@ -1,0 +1,184 @@
+//! What a piece of work costs: the price in force when it occurred.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tollbooth_schemas::{
+    Money, Quantity,
+    decimal::SCALE,
+    price_book::{Model, Price, PriceBook},
+    v1::PriceModel,
+};
+
+/// Why there is no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPrice {
+    /// None for this work, this plan, at that time.
+    NoPrice,
+    /// There was one; it ended.
+    EngineRetired,
+    /// There is one, per another unit.
+    UnitMismatch,
+}
+
+/// What is asked: the work's dimensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Quote<'a> {
+    /// Service code.
+    pub service: &'a str,
+    /// Engine code.
+    pub engine: &'a str,
+    /// Empty: none.
+    pub variant: &'a str,
+    /// Empty: none.
+    pub country: &'a str,
+    /// Unit code.
+    pub unit: &'a str,
+    /// The account's plan at that time.
+    pub plan: &'a str,
+    /// ISO 4217, the account's.
+    pub currency: &'a str,
+    /// Occurrence.
+    pub at_ms: i64,
+}
+
+/// A price that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Of the book.
+    pub version: u32,
+    /// How it becomes a charge.
+    pub model: PriceModel,
+    /// Per unit, or flat.
+    pub unit_price: Money,
+}
+
+#[derive(Debug)]
+struct Indexed {
+    book: PriceBook,
+    /// Rows by service, then engine; the most specific first.
+    rows: HashMap<String, HashMap<String, Vec<usize>>>,
+}
+
+/// Every published version. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct PriceBooks {
+    /// By `(effective_from, version)`.
+    books: Vec<Arc<Indexed>>,
+}
+
+impl PriceBooks {
+    /// Adds a version. The first document of a version wins: a later one is ignored, and `false` comes back.
+    pub fn publish(&mut self, book: PriceBook) -> bool {
+        if self.books.iter().any(|known| known.book.version == book.version) {
+            return false;
+        }
+        let key = (book.effective_from, book.version);
+        let at = self.books.partition_point(|known| (known.book.effective_from, known.book.version) < key);
+        self.books.insert(at, Arc::new(Indexed::new(book)));
+        true
+    }
+
+    /// How many versions are published.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.books.len()
+    }
+
+    /// Whether nothing was published.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.books.is_empty()
+    }
+
+    /// Whether any version names the plan.
+    #[must_use]
+    pub fn has_plan(&self, code: &str) -> bool {
+        self.books.iter().any(|indexed| indexed.book.plans.iter().any(|plan| plan.code == code))
+    }
+
+    /// The price of a piece of work.
+    ///
+    /// # Errors
+    /// [`NoPrice`], with why.
+    pub fn rate(&self, quote: &Quote<'_>) -> Result<Rate, NoPrice> {
+        let after = self.books.partition_point(|known| known.book.effective_from <= quote.at_ms);
+        let indexed = after.checked_sub(1).and_then(|index| self.books.get(index)).ok_or(NoPrice::NoPrice)?;
+        if indexed.book.currency != quote.currency {
+            return Err(NoPrice::NoPrice);
+        }
+        indexed.rate(quote)
+    }
+}
+
+impl Indexed {
+    fn new(book: PriceBook) -> Self {
+        let mut rows: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
+        for (index, price) in book.prices.iter().enumerate() {
+            rows.entry(price.service.clone()).or_default().entry(price.engine.clone()).or_default().push(index);
+        }
+        let specificity = |index: &usize| {
+            let price = book.prices.get(*index);
+            // A named variant is more specific than a named country: it is what was made.
+            std::cmp::Reverse(price.map(|price| (price.variant.is_some(), price.country.is_some())))
+        };
+        for indexes in rows.values_mut().flat_map(HashMap::values_mut) {
+            indexes.sort_by_key(specificity);
+        }
+        Self { book, rows }
+    }
+
+    fn rate(&self, quote: &Quote<'_>) -> Result<Rate, NoPrice> {
+        let indexes =
+            self.rows.get(quote.service).and_then(|engines| engines.get(quote.engine)).ok_or(NoPrice::NoPrice)?;
+        let matching =
+            indexes.iter().filter_map(|index| self.book.prices.get(*index)).filter(|price| price.fits(quote));
+        let mut why = NoPrice::NoPrice;
+        for price in matching {
+            let (from, to) = price.interval();
+            if quote.at_ms >= to {
+                why = NoPrice::EngineRetired;
+            } else if quote.at_ms >= from {
+                if price.unit != quote.unit {
+                    return Err(NoPrice::UnitMismatch);
+                }
+                let unit_price = *price.plans.get(quote.plan).ok_or(NoPrice::NoPrice)?;
+                let model = match price.model {
+                    Model::PerUnit => PriceModel::PerUnit,
+                    Model::Flat => PriceModel::Flat,
+                };
+                return Ok(Rate { version: self.book.version, model, unit_price });
+            }
+        }
+        Err(why)
+    }
+}
+
+/// Whether a row is about this work, its interval and unit aside.
+trait Fits {
+    fn fits(&self, quote: &Quote<'_>) -> bool;
+}
+
+impl Fits for Price {
+    fn fits(&self, quote: &Quote<'_>) -> bool {
+        self.variant.as_deref().is_none_or(|variant| variant == quote.variant)
+            && self.country.as_deref().is_none_or(|country| country == quote.country)
+    }
+}
+
+/// The charge: exact in `i128`, rounded once, half to even, to six places. `None` beyond [`Money::MAX`].
+#[must_use]
+pub fn charge(rate: &Rate, quantity: Quantity) -> Option<Money> {
+    if rate.model == PriceModel::Flat {
+        return Some(rate.unit_price);
+    }
+    let product = i128::from(rate.unit_price.micros()).checked_mul(i128::from(quantity.micros()))?;
+    let scale = i128::from(SCALE);
+    let (quotient, remainder) = (product.checked_div(scale)?, product.checked_rem(scale)?);
+    let twice = remainder.checked_mul(2)?;
+    let odd = quotient.checked_rem(2)? != 0;
+    // Prices and quantities are never negative, so neither is the remainder.
+    let up = twice > scale || (twice == scale && odd);
+    let rounded = if up { quotient.checked_add(1)? } else { quotient };
+    i64::try_from(rounded).ok().and_then(Money::from_micros)
+}

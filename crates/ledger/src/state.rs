@@ -1,0 +1,325 @@
+//! What a partition knows: a fold of its ledger.
+
+use tollbooth_schemas::{
+    Money,
+    time::DAY_MS,
+    v1::{Entry, LedgerRecord, SourceTopic, Usage, UsageStatus},
+};
+
+use crate::{
+    digest::{self, Digest, DigestMap},
+    fold::{self, FoldError},
+    overlay::Delta,
+};
+
+/// Bounds of what is accepted and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Usage that occurred longer than this before its receipt is refused.
+    pub age_max_ms: i64,
+    /// Usage that occurred further than this after its receipt is refused.
+    pub future_max_ms: i64,
+    /// How many posting weeks operations and command answers are kept.
+    pub retention_weeks: u16,
+}
+
+impl Limits {
+    /// Limits of whole days; retention is rounded up to weeks, plus the running one.
+    ///
+    /// `None` where the age limit lies beyond the retention: an operation could then be charged a second time after
+    /// its id is forgotten.
+    #[must_use]
+    pub fn from_days(age_days: u16, future_max_ms: i64, retention_days: u16) -> Option<Self> {
+        if age_days > retention_days {
+            return None;
+        }
+        let retention_weeks = retention_days.div_ceil(7).checked_add(1)?;
+        Some(Self { age_max_ms: i64::from(age_days).checked_mul(DAY_MS)?, future_max_ms, retention_weeks })
+    }
+}
+
+/// The week number of an instant, counted from the epoch.
+pub(crate) fn week_of(ms: i64) -> u16 {
+    let weeks = ms.checked_div(DAY_MS.saturating_mul(7)).unwrap_or_default();
+    u16::try_from(weeks).unwrap_or(u16::MAX)
+}
+
+/// An account as of its last folded entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Of its last entry.
+    pub seq: u64,
+    /// What is left.
+    pub balance: Money,
+    /// Authorized and not captured; part of the balance.
+    pub held: Money,
+    /// ISO 4217.
+    pub currency: String,
+    /// IANA name.
+    pub time_zone: String,
+    /// As people read it.
+    pub name: String,
+    /// Effective instants and plan codes, in order; the plan of the opening applies to everything before.
+    plans: Vec<(i64, String)>,
+}
+
+impl Account {
+    pub(crate) fn open(name: &str, plan: &str, currency: &str, time_zone: &str) -> Self {
+        Self {
+            seq: 0,
+            balance: Money::ZERO,
+            held: Money::ZERO,
+            currency: currency.to_owned(),
+            time_zone: time_zone.to_owned(),
+            name: name.to_owned(),
+            plans: vec![(i64::MIN, plan.to_owned())],
+        }
+    }
+
+    /// What can still be spent.
+    #[must_use]
+    pub fn available(&self) -> Money {
+        self.balance.checked_sub(self.held).unwrap_or(self.balance)
+    }
+
+    /// The plan whose prices apply to work of that instant.
+    #[must_use]
+    pub fn plan_at(&self, occurred_at_ms: i64) -> &str {
+        let after = self.plans.partition_point(|(from, _)| *from <= occurred_at_ms);
+        let index = after.saturating_sub(1);
+        self.plans.get(index).map_or("", |(_, plan)| plan.as_str())
+    }
+
+    /// A later word about the same instant wins.
+    pub(crate) fn set_plan(&mut self, effective_at_ms: i64, plan: &str) {
+        let at = self.plans.partition_point(|(from, _)| *from <= effective_at_ms);
+        self.plans.insert(at, (effective_at_ms, plan.to_owned()));
+    }
+}
+
+/// Where an operation stands: failed, or charged for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// Of the entry that charged it, else of its last failure's.
+    pub seq: u64,
+    /// Charged: [`digest::priced_content`]. Failed: a bit for each of the attempts 1 to 64 that is listed.
+    pub(crate) memo: u64,
+    /// Charged: that attempt. Failed: the highest one.
+    pub(crate) attempt: u32,
+    /// Of its last entry.
+    pub(crate) week: u16,
+    /// Final.
+    pub charged: bool,
+}
+
+impl Operation {
+    /// After `usage` was posted as `seq`.
+    pub(crate) fn after(before: Option<Self>, usage: &Usage, seq: u64, week: u16) -> Self {
+        if usage.status() == UsageStatus::Success {
+            return Self { seq, memo: digest::priced_content(usage), attempt: usage.attempt, week, charged: true };
+        }
+        // A charged one stands here only when it was forgotten: its memo is no list of attempts.
+        let failed = before.filter(|operation| !operation.charged);
+        let (listed, highest) = failed.map_or((0, 0), |operation| (operation.memo, operation.attempt));
+        let memo = listed | attempt_bit(usage.attempt);
+        Self { seq, memo, attempt: highest.max(usage.attempt), week, charged: false }
+    }
+
+    /// Whether this failed attempt stands in the ledger. Beyond attempt 64 only a higher one is new.
+    pub(crate) const fn lists_failure(&self, attempt: u32) -> bool {
+        if attempt > 64 { attempt <= self.attempt } else { self.memo & attempt_bit(attempt) != 0 }
+    }
+}
+
+const fn attempt_bit(attempt: u32) -> u64 {
+    match attempt {
+        1..=64 => 1_u64.wrapping_shl(attempt.wrapping_sub(1)),
+        _ => 0,
+    }
+}
+
+/// The answer to a command that was carried out, kept with its idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub(crate) body_hash: Box<[u8]>,
+    pub(crate) seq: u64,
+    pub(crate) amount: Money,
+    pub(crate) balance: Money,
+    pub(crate) held: Money,
+    pub(crate) posted_at_ms: i64,
+    pub(crate) week: u16,
+}
+
+impl Answer {
+    pub(crate) fn of(entry: &Entry, body_hash: &[u8], posted_at_ms: i64) -> Self {
+        let money = |micros| Money::from_micros(micros).unwrap_or_default();
+        Self {
+            body_hash: body_hash.into(),
+            seq: entry.seq,
+            amount: money(entry.amount_micros),
+            balance: money(entry.balance_after_micros),
+            held: money(entry.held_after_micros),
+            posted_at_ms,
+            week: week_of(posted_at_ms),
+        }
+    }
+}
+
+/// A state that can be looked at: the committed one, or one with a batch on top.
+pub trait View {
+    /// The account, if it was opened.
+    fn account(&self, id: &str) -> Option<&Account>;
+    /// The operation of an account, if it is known.
+    fn operation(&self, key: &Digest) -> Option<Operation>;
+    /// The answer to a command, if it was carried out.
+    fn answer(&self, account_id: &str, idempotency_key: &str) -> Option<&Answer>;
+}
+
+/// A state that [`fold`](crate::fold) can change.
+pub(crate) trait ViewMut: View {
+    fn account_mut(&mut self, id: &str) -> Option<&mut Account>;
+    fn insert_account(&mut self, id: &str, account: Account);
+    fn insert_operation(&mut self, key: Digest, operation: Operation);
+    fn insert_answer(&mut self, key: Digest, answer: Answer);
+    /// Raises what is known to be folded.
+    fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64);
+}
+
+/// Highest source offset folded, per input generation and topic.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Positions(Vec<((u32, SourceTopic), i64)>);
+
+impl Positions {
+    pub(crate) fn get(&self, input_generation: u32, topic: SourceTopic) -> Option<i64> {
+        let key = (input_generation, topic);
+        self.0.iter().find(|(known, _)| *known == key).map(|(_, offset)| *offset)
+    }
+
+    pub(crate) fn raise(&mut self, input_generation: u32, topic: SourceTopic, offset: i64) {
+        let key = (input_generation, topic);
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, highest)) => *highest = offset.max(*highest),
+            None => self.0.push((key, offset)),
+        }
+    }
+
+    pub(crate) fn raise_all(&mut self, other: &Self) {
+        for ((input_generation, topic), offset) in &other.0 {
+            self.raise(*input_generation, *topic, *offset);
+        }
+    }
+}
+
+/// Everything one partition's ledger says.
+#[derive(Debug, Default)]
+pub struct State {
+    pub(crate) accounts: hashbrown::HashMap<Box<str>, Account>,
+    pub(crate) operations: DigestMap<Operation>,
+    pub(crate) answers: DigestMap<Answer>,
+    pub(crate) positions: Positions,
+    pub(crate) posted_at_ms: i64,
+    dropped_before_week: u16,
+}
+
+impl State {
+    /// Knows nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Latest posting time folded; the next one is not before it.
+    #[must_use]
+    pub const fn posted_at_ms(&self) -> i64 {
+        self.posted_at_ms
+    }
+
+    /// Highest offset of a source topic that made an entry.
+    #[must_use]
+    pub fn folded_offset(&self, input_generation: u32, topic: SourceTopic) -> Option<i64> {
+        self.positions.get(input_generation, topic)
+    }
+
+    /// How many accounts, operations and command answers are held.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.accounts.len(), self.operations.len(), self.answers.len())
+    }
+
+    /// Bytes the operation table takes, its spare room included.
+    #[must_use]
+    pub fn operation_bytes(&self) -> usize {
+        self.operations.allocation_size()
+    }
+
+    /// Takes over what a committed batch changed.
+    pub fn merge(&mut self, delta: Delta) {
+        self.accounts.extend(delta.accounts);
+        self.operations.extend(delta.operations);
+        self.answers.extend(delta.answers);
+        self.positions.raise_all(&delta.positions);
+        self.posted_at_ms = self.posted_at_ms.max(delta.posted_at_ms);
+    }
+
+    /// Takes over a record of the ledger, in order.
+    ///
+    /// # Errors
+    /// [`FoldError`] where the ledger contradicts itself or was written by a later release.
+    pub fn fold(&mut self, record: &LedgerRecord) -> Result<(), FoldError> {
+        fold::fold(self, record)
+    }
+
+    /// Forgets operations and answers of posting weeks beyond the retention. Whole weeks at a time, and a function
+    /// of posting time alone, so that a replay forgets the same.
+    pub fn drop_expired(&mut self, limits: &Limits) {
+        let first_kept = week_of(self.posted_at_ms).saturating_sub(limits.retention_weeks);
+        if first_kept <= self.dropped_before_week {
+            return;
+        }
+        self.operations.retain(|_, operation| operation.week >= first_kept);
+        self.answers.retain(|_, answer| answer.week >= first_kept);
+        self.dropped_before_week = first_kept;
+    }
+
+    /// Every account.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, &Account)> {
+        self.accounts.iter().map(|(id, account)| (&**id, account))
+    }
+}
+
+impl View for State {
+    fn account(&self, id: &str) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
+    fn operation(&self, key: &Digest) -> Option<Operation> {
+        self.operations.get(key).copied()
+    }
+
+    fn answer(&self, account_id: &str, idempotency_key: &str) -> Option<&Answer> {
+        self.answers.get(&digest::of_pair(account_id, idempotency_key))
+    }
+}
+
+impl ViewMut for State {
+    fn account_mut(&mut self, id: &str) -> Option<&mut Account> {
+        self.accounts.get_mut(id)
+    }
+
+    fn insert_account(&mut self, id: &str, account: Account) {
+        self.accounts.insert(id.into(), account);
+    }
+
+    fn insert_operation(&mut self, key: Digest, operation: Operation) {
+        self.operations.insert(key, operation);
+    }
+
+    fn insert_answer(&mut self, key: Digest, answer: Answer) {
+        self.answers.insert(key, answer);
+    }
+
+    fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64) {
+        self.positions.raise(input_generation, topic, offset);
+        self.posted_at_ms = self.posted_at_ms.max(posted_at_ms);
+    }
+}

@@ -1,0 +1,184 @@
+//! An operation's life: unseen, failed, charged. Charged is final.
+//!
+//! | report | unseen | failed | charged |
+//! |---|---|---|---|
+//! | success | charge | charge | same content: duplicate; other content: dead letter `conflict` |
+//! | failed, attempt not listed | 0.00 entry | 0.00 entry | lower attempt: stale; else dead letter `failed_after_charge` |
+//! | failed, attempt listed | - | duplicate | as above |
+
+use tollbooth_schemas::{
+    Money,
+    dead_letter::Reason,
+    usage::{Mode, Status, UsageEvent},
+    v1::{Entry, SourceTopic, Usage, UsageStatus, entry::Kind},
+};
+
+use crate::{
+    decision::{Dead, UsageDecision, UsageInput},
+    digest::{self, Digest},
+    pricing::{self, NoPrice, PriceBooks, Quote},
+    state::{Account, Limits, Operation, View},
+};
+
+pub(crate) fn apply(
+    view: &impl View,
+    books: &PriceBooks,
+    limits: &Limits,
+    input: UsageInput<'_>,
+    now_ms: i64,
+) -> UsageDecision {
+    let UsageInput { event, offset, received_at_ms, operation } = input;
+    let account_id = event.account_id.clone();
+    let Some(account) = view.account(&account_id) else {
+        return dead(Reason::UnknownAccount, format!("{} was never opened", &*account_id));
+    };
+    let occurred_at_ms = event.occurred_at_ms;
+    let usage = usage_of(event, account, received_at_ms);
+    if let Some(operation) = known(view, limits, &operation, now_ms, occurred_at_ms)
+        && let Some(decision) = repeated(&operation, &usage)
+    {
+        return decision;
+    }
+    if occurred_at_ms < received_at_ms.saturating_sub(limits.age_max_ms) {
+        return dead(Reason::TooOld, "occurred longer before its receipt than the age limit".to_owned());
+    }
+    if occurred_at_ms > received_at_ms.saturating_add(limits.future_max_ms) {
+        return dead(Reason::InFuture, "occurred after its receipt: the booth's clock is wrong".to_owned());
+    }
+    match priced(account, books, usage, occurred_at_ms) {
+        Ok((usage, amount)) => post(account, usage, amount, occurred_at_ms, offset),
+        Err(dead) => UsageDecision::Dead(dead),
+    }
+}
+
+fn dead(reason: Reason, detail: String) -> UsageDecision {
+    UsageDecision::Dead(Dead { reason, detail })
+}
+
+/// The operation, unless its posting week is beyond the retention: then it is forgotten, whether the table was
+/// swept or not.
+fn known(view: &impl View, limits: &Limits, operation: &Digest, now_ms: i64, occurred_at_ms: i64) -> Option<Operation> {
+    if cfg!(feature = "planted-dedupe-by-time") && occurred_at_ms < now_ms.saturating_sub(2_000) {
+        return None;
+    }
+    let operation = view.operation(operation)?;
+    let first_kept = crate::state::week_of(now_ms).saturating_sub(limits.retention_weeks);
+    (operation.week >= first_kept).then_some(operation)
+}
+
+/// What a report about a known operation is; `None`: it posts.
+fn repeated(operation: &Operation, usage: &Usage) -> Option<UsageDecision> {
+    match (operation.charged, usage.status()) {
+        (true, UsageStatus::Success) if operation.memo == digest::priced_content(usage) => {
+            Some(UsageDecision::Duplicate)
+        }
+        (true, UsageStatus::Success) => {
+            Some(dead(Reason::Conflict, format!("seq {} charged this operation with other content", operation.seq)))
+        }
+        (true, _) if usage.attempt < operation.attempt => Some(UsageDecision::Stale),
+        (true, _) => Some(dead(
+            Reason::FailedAfterCharge,
+            format!("seq {} charged this operation; refund it if it did fail", operation.seq),
+        )),
+        (false, UsageStatus::Success) => None,
+        (false, _) if operation.lists_failure(usage.attempt) => Some(UsageDecision::Duplicate),
+        (false, _) => None,
+    }
+}
+
+fn usage_of(event: UsageEvent<'_>, account: &Account, received_at_ms: i64) -> Usage {
+    let plan = account.plan_at(event.occurred_at_ms).to_owned();
+    let owned = |text: tollbooth_schemas::usage::Text<'_>| text.0.into_owned();
+    let status = match event.status {
+        Status::Success => UsageStatus::Success,
+        Status::Failed => UsageStatus::Failed,
+    };
+    Usage {
+        status: status.into(),
+        operation_id: owned(event.operation_id),
+        attempt: event.attempt,
+        service: owned(event.service),
+        engine: owned(event.engine),
+        variant: owned(event.variant),
+        country: owned(event.country),
+        unit: owned(event.unit),
+        quantity_micros: event.quantity.micros(),
+        event_id: event.event_id.map(owned).unwrap_or_default(),
+        booth_id: event.booth_id.map(owned).unwrap_or_default(),
+        plan,
+        price_version: 0,
+        price_model: 0,
+        unit_price_micros: 0,
+        provider_cost_micros: event.provider_cost.map(Money::micros),
+        error_code: owned(event.error_code),
+        hold_id: event.hold_id.map(owned).unwrap_or_default(),
+        received_at_ms,
+        captured_at_ms: event.captured_at_ms,
+        test_mode: event.mode == Mode::Test,
+    }
+}
+
+/// The usage with its price, and what it costs; failed work costs nothing and is not priced.
+fn priced(
+    account: &Account,
+    books: &PriceBooks,
+    mut usage: Usage,
+    occurred_at_ms: i64,
+) -> Result<(Usage, Money), Dead> {
+    if usage.status() == UsageStatus::Failed {
+        return Ok((usage, Money::ZERO));
+    }
+    let rate = books.rate(&Quote {
+        service: &usage.service,
+        engine: &usage.engine,
+        variant: &usage.variant,
+        country: &usage.country,
+        unit: &usage.unit,
+        plan: &usage.plan,
+        currency: &account.currency,
+        at_ms: occurred_at_ms,
+    });
+    let rate = rate.map_err(|why| no_price(why, &usage))?;
+    let quantity = tollbooth_schemas::Quantity::from_micros(usage.quantity_micros);
+    let amount = quantity.and_then(|quantity| pricing::charge(&rate, quantity)).ok_or_else(out_of_range)?;
+    usage.price_version = rate.version;
+    usage.price_model = rate.model.into();
+    usage.unit_price_micros = rate.unit_price.micros();
+    Ok((usage, amount))
+}
+
+fn no_price(why: NoPrice, usage: &Usage) -> Dead {
+    let Usage { service, engine, unit, plan, .. } = usage;
+    match why {
+        NoPrice::NoPrice => {
+            Dead { reason: Reason::NoPrice, detail: format!("no price for {service} ({engine}) on plan {plan:?}") }
+        }
+        NoPrice::EngineRetired => {
+            Dead { reason: Reason::EngineRetired, detail: format!("the price of {service} ({engine}) had ended") }
+        }
+        NoPrice::UnitMismatch => {
+            Dead { reason: Reason::UnitMismatch, detail: format!("{service} ({engine}) is not priced per {unit}") }
+        }
+    }
+}
+
+fn out_of_range() -> Dead {
+    Dead { reason: Reason::OutOfRange, detail: "the charge or the balance after it is beyond 10^12".to_owned() }
+}
+
+fn post(account: &Account, usage: Usage, amount: Money, occurred_at_ms: i64, offset: i64) -> UsageDecision {
+    let Some((balance, seq)) = account.balance.checked_sub(amount).zip(account.seq.checked_add(1)) else {
+        return UsageDecision::Dead(out_of_range());
+    };
+    UsageDecision::Post(Box::new(Entry {
+        seq,
+        amount_micros: amount.negated().micros(),
+        balance_after_micros: balance.micros(),
+        held_after_micros: account.held.micros(),
+        occurred_at_ms,
+        source_topic: SourceTopic::Usage.into(),
+        source_offset: offset,
+        command: None,
+        kind: Some(Kind::Usage(usage)),
+    }))
+}

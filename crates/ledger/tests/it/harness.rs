@@ -1,0 +1,189 @@
+//! A partition without a log: decide, fold, keep the records.
+
+use tollbooth_ledger::{
+    CommandDecision, CommandInput, Delta, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput, View as _,
+    apply_command, apply_usage,
+};
+use tollbooth_schemas::{
+    Money,
+    dead_letter::Reason,
+    price_book::PriceBook,
+    usage::{UsageEvent, parse_structured},
+    v1::{Command, Entry, LedgerRecord, OpenAccount, PostAdjustment, Reply, command::Body, reply::Outcome},
+};
+
+pub(crate) const ACCOUNT: &str = "acc_luna";
+/// 2026-11-21T20:15:03Z.
+pub(crate) const NOW_MS: i64 = 1_795_292_103_000;
+
+pub(crate) struct Partition {
+    pub(crate) state: State,
+    pub(crate) books: PriceBooks,
+    pub(crate) limits: Limits,
+    pub(crate) ledger: Vec<LedgerRecord>,
+    pub(crate) now_ms: i64,
+    pub(crate) offset: i64,
+}
+
+pub(crate) fn money(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
+pub(crate) fn book(json: &serde_json::Value) -> PriceBook {
+    let book: PriceBook = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(book.check(), vec![], "the test's own price book");
+    book
+}
+
+pub(crate) fn sample_book() -> serde_json::Value {
+    serde_json::json!({
+        "version": 1, "currency": "USD", "effective_from": "2025-01-01T00:00:00Z",
+        "plans": [{"code": "basic", "name": "Basic", "monthly_fee": "39.00"},
+                  {"code": "pro", "name": "Pro", "monthly_fee": "79.00"}],
+        "services": [{"code": "ai_modify", "name": "AI Modify"}, {"code": "sms", "name": "SMS"},
+                     {"code": "video", "name": "Video"}],
+        "engines": [{"code": "nano", "name": "Nano"}, {"code": "intl", "name": "Intl"}, {"code": "sora", "name": "Sora"}],
+        "prices": [
+            {"service": "ai_modify", "engine": "nano", "unit": "image", "model": "per_unit",
+             "plans": {"basic": "0.20", "pro": "0.16"}},
+            {"service": "sms", "engine": "intl", "country": "DE", "unit": "segment", "model": "per_unit",
+             "plans": {"basic": "0.10"}},
+            {"service": "sms", "engine": "intl", "unit": "segment", "model": "per_unit", "plans": {"basic": "0.35"}},
+            {"service": "video", "engine": "sora", "unit": "second", "model": "flat", "plans": {"basic": "0.30"},
+             "effective_to": "2026-09-24T00:00:00Z"}
+        ]
+    })
+}
+
+/// A usage event as a booth would write it; `change` edits its JSON.
+pub(crate) fn event(operation: &str, change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let mut event = serde_json::json!({
+        "specversion": "1.0", "id": "b17-1", "source": "/booths/bth_17", "type": "tollbooth.usage.v1",
+        "subject": ACCOUNT, "time": "2026-11-21T20:15:00Z",
+        "data": {"operation_id": operation, "attempt": 1, "event_id": "evt_gala", "booth_id": "bth_17",
+                 "service": "ai_modify", "engine": "nano", "unit": "image", "quantity": "1", "status": "success"}
+    });
+    change(&mut event);
+    event.to_string()
+}
+
+pub(crate) fn success(operation: &str) -> String {
+    event(operation, |_| {})
+}
+
+pub(crate) fn failed(operation: &str, attempt: u32) -> String {
+    event(operation, |event| {
+        event["data"]["status"] = "failed".into();
+        event["data"]["attempt"] = attempt.into();
+        event["data"]["error_code"] = "provider_timeout".into();
+    })
+}
+
+impl Partition {
+    /// With the sample prices and no account.
+    pub(crate) fn empty() -> Self {
+        let mut books = PriceBooks::default();
+        assert!(books.publish(book(&sample_book())));
+        let limits = Limits::from_days(35, 3_600_000, 90).unwrap();
+        Self { state: State::new(), books, limits, ledger: Vec::new(), now_ms: NOW_MS, offset: 0 }
+    }
+
+    /// With an account on the basic plan and 10.00 of credit.
+    pub(crate) fn open() -> Self {
+        let mut partition = Self::empty();
+        partition.command("open", open("basic"));
+        partition.command("credit", adjustment("10"));
+        partition
+    }
+
+    pub(crate) fn usage(&mut self, json: &str) -> UsageDecision {
+        let event = parse_structured(json.as_bytes()).unwrap();
+        self.usage_event(event)
+    }
+
+    fn usage_event(&mut self, event: UsageEvent<'_>) -> UsageDecision {
+        self.offset += 1;
+        let account_id = event.account_id.to_string();
+        let input = UsageInput::new(event, self.offset, self.now_ms);
+        let decision = apply_usage(&self.state, &self.books, &self.limits, input, self.now_ms);
+        if let UsageDecision::Post(entry) = &decision {
+            self.post(&account_id, entry);
+        }
+        decision
+    }
+
+    pub(crate) fn command(&mut self, key: &str, body: Body) -> Outcome {
+        self.command_with_hash(key, body, key)
+    }
+
+    pub(crate) fn command_with_hash(&mut self, key: &str, body: Body, hash: &str) -> Outcome {
+        self.offset += 1;
+        let command = Command {
+            account_id: ACCOUNT.to_owned(),
+            idempotency_key: key.to_owned(),
+            body_hash: hash.as_bytes().to_vec(),
+            actor: "key_root".to_owned(),
+            body: Some(body),
+            ..Command::default()
+        };
+        let input = CommandInput { command: &command, offset: self.offset };
+        let reply: Reply = match apply_command(&self.state, &self.books, input, self.now_ms) {
+            CommandDecision::Post(entry, reply) => {
+                self.post(ACCOUNT, &entry);
+                reply
+            }
+            CommandDecision::Answer(reply) => reply,
+        };
+        reply.outcome.unwrap()
+    }
+
+    fn post(&mut self, account_id: &str, entry: &Entry) {
+        let mut overlay = Overlay::new(&self.state);
+        overlay.post(0, account_id, self.now_ms, entry, None).unwrap();
+        let delta: Delta = overlay.into_delta();
+        self.state.merge(delta);
+        self.ledger.push(LedgerRecord {
+            account_id: account_id.to_owned(),
+            posted_at_ms: self.now_ms,
+            input_generation: 0,
+            entries: vec![entry.clone()],
+        });
+    }
+
+    pub(crate) fn balance(&self) -> Money {
+        self.state.account(ACCOUNT).unwrap().balance
+    }
+}
+
+pub(crate) fn open(plan: &str) -> Body {
+    Body::OpenAccount(OpenAccount {
+        name: "Luna".to_owned(),
+        plan: plan.to_owned(),
+        currency: "USD".to_owned(),
+        time_zone: "America/New_York".to_owned(),
+        occurred_at_ms: None,
+    })
+}
+
+pub(crate) fn adjustment(amount: &str) -> Body {
+    Body::PostAdjustment(PostAdjustment {
+        amount_micros: money(amount).micros(),
+        reason: "top_up".to_owned(),
+        note: String::new(),
+        occurred_at_ms: None,
+    })
+}
+
+pub(crate) fn posted(decision: UsageDecision) -> Entry {
+    match decision {
+        UsageDecision::Post(entry) => *entry,
+        other => panic!("expected an entry, got {other:?}"),
+    }
+}
+
+pub(crate) fn dead(decision: UsageDecision) -> Reason {
+    match decision {
+        UsageDecision::Dead(dead) => dead.reason,
+        other => panic!("expected a dead letter, got {other:?}"),
+    }
+}

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Checks what tollbooth needs on a Linux machine and installs what it may.
+#
+#   setup.sh            check; install C tools, Java and Maven with apt-get when this is root or sudo asks no password
+#   setup.sh --check    check only
+#
+# Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
+# What an engine needs is left out when KAFKA_BOOTSTRAP or CLICKHOUSE_URL point at one that runs elsewhere.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+rust_min="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
+java_min=17
+node_min=20
+
+install=yes
+case "${1:-}" in
+"") ;;
+--check) install=no ;;
+*)
+    echo "usage: setup.sh [--check]" >&2
+    exit 2
+    ;;
+esac
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least FOUND WANTED: compares dotted numbers.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+cargo_version() { (cd "$root" && cargo --version 2>/dev/null) | sed -n 's/^cargo \([0-9.]*\).*/\1/p'; }
+java_program() { if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi; }
+# The version line is `... version "17.0.15"`; before Java 9 it was "1.8.0".
+java_version() { "$(java_program)" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1; }
+node_version() { node --version 2>/dev/null | sed 's/^v//'; }
+
+needs_kafka() { [ -z "${KAFKA_BOOTSTRAP:-}" ]; }
+needs_clickhouse() { [ -z "${CLICKHOUSE_URL:-}" ]; }
+
+has_rust() { has cargo && at_least "$(cargo_version)" "$rust_min"; }
+# librdkafka is compiled from source: C and C++ compilers, make and the zlib headers.
+has_cc() { has cc && has c++; }
+has_make() { has make; }
+has_zlib() { has cc && echo '#include <zlib.h>' | cc -E -x c - >/dev/null 2>&1; }
+has_java() { has "$(java_program)" && at_least "$(java_version)" "$java_min"; }
+has_maven() { has mvn; }
+has_node() { has node && at_least "$(node_version)" "$node_min" && has npm; }
+has_platform() { [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1; }
+
+# The first of the given packages that the package lists know.
+first_known() {
+    local package
+    for package in "$@"; do
+        # Not `grep -q`: it closes the pipe early, and pipefail would take that for a failure.
+        if apt-cache policy "$package" 2>/dev/null | grep 'Candidate: [0-9]' >/dev/null; then
+            echo "$package"
+            return
+        fi
+    done
+    echo "${!#}"
+}
+
+# What must come from the package manager, one word each.
+missing_system() {
+    has_cc || echo cc
+    has_make || echo make
+    has_zlib || echo zlib
+    if needs_kafka; then
+        has_java || echo java
+        has_maven || echo maven
+    fi
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+may_install() { has apt-get && { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }; }; }
+
+install_system() {
+    local packages=() thing
+    echo "setup: updating the package lists"
+    as_root apt-get update -qq || echo "setup: apt-get update failed, going on with the lists as they are" >&2
+    for thing in "$@"; do
+        case "$thing" in
+        cc) packages+=(gcc g++ libc6-dev) ;;
+        make) packages+=(make) ;;
+        zlib) packages+=(zlib1g-dev) ;;
+        java) packages+=("$(first_known openjdk-21-jre-headless openjdk-17-jre-headless default-jre-headless)") ;;
+        maven) packages+=(maven) ;;
+        esac
+    done
+    echo "setup: installing ${packages[*]}"
+    # Its hundreds of lines are only of interest when it fails.
+    local log
+    log="$(mktemp)"
+    if ! as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" >"$log" 2>&1; then
+        echo "setup: apt-get install failed; the end of its output:" >&2
+        tail -n 15 "$log" >&2
+    fi
+    rm -f "$log"
+}
+
+missing="$(missing_system)"
+if [ -n "$missing" ] && [ "$install" = yes ] && may_install; then
+    # shellcheck disable=SC2086 # a list of words
+    install_system $missing
+    hash -r
+fi
+
+problems=()
+require() { # require CHECK ADVICE
+    "$1" || problems+=("$2")
+}
+
+require has_rust "Rust $rust_min or later (found: $(has cargo && cargo_version || echo none)). The distribution's is too old: \
+install rustup as https://rustup.rs says, then open a new shell; it picks the version in rust-toolchain.toml itself."
+require has_cc "a C and a C++ compiler. Debian, Ubuntu: apt-get install gcc g++ libc6-dev"
+require has_make "make. Debian, Ubuntu: apt-get install make"
+require has_zlib "the zlib headers. Debian, Ubuntu: apt-get install zlib1g-dev"
+if needs_kafka; then
+    require has_java "Java $java_min or later (found: $(has "$(java_program)" && java_version || echo none)), to run Kafka. \
+Debian, Ubuntu: apt-get install openjdk-17-jre-headless. Or set KAFKA_BOOTSTRAP to a Kafka that runs."
+    require has_maven "Maven, to fetch Kafka once. Debian, Ubuntu: apt-get install maven"
+fi
+if needs_clickhouse; then
+    require has_platform "x86-64 Linux with glibc, to run the ClickHouse library. Elsewhere set CLICKHOUSE_URL to a server that runs."
+    require has_node "Node.js $node_min or later with npm (found: $(has node && node_version || echo none)), to fetch ClickHouse once. \
+The distribution's may be too old: use nvm (https://github.com/nvm-sh/nvm, then 'nvm install $node_min') or the packages \
+of https://nodesource.com. Or set CLICKHOUSE_URL to a server that runs."
+fi
+
+if [ ${#problems[@]} -gt 0 ]; then
+    echo "setup: still missing:" >&2
+    printf '  - %s\n' "${problems[@]}" >&2
+    exit 1
+fi
+echo "setup: everything needed is here"

@@ -1,0 +1,22 @@
+-- What was sunk: one row a block, written after the block's intent was committed to Kafka and before its rows are
+-- inserted. Of the newest row it is therefore open whether the rows are there; repeating that block with its token
+-- settles it. Of every older row they are.
+--
+-- Kafka forgets the offsets of an idle group; from here the sink finds them again. Kept for ever: a row a block.
+CREATE TABLE IF NOT EXISTS sunk_ranges
+(
+    -- Sum of the ranges' ends: grows with every block, whoever wrote it.
+    position   UInt64                                                CODEC(DoubleDelta, ZSTD(1)),
+    -- The block's `insert_deduplication_token`.
+    token      String                                                CODEC(ZSTD(1)),
+    -- Every partition of the ledger topic, `[begin_offset, end_offset)`, empty ones included.
+    ranges     Array(Tuple(partition Int32, begin_offset Int64, end_offset Int64)) CODEC(ZSTD(1)),
+    rows       UInt64                                                CODEC(T64, ZSTD(1)),
+    written_at DateTime64(3, 'UTC') DEFAULT now64(3)                 CODEC(Delta, ZSTD(1))
+)
+ENGINE = MergeTree
+ORDER BY position
+SETTINGS
+    non_replicated_deduplication_window = 100000,
+    fsync_after_insert = 1,
+    fsync_part_directory = 1;

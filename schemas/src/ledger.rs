@@ -1,0 +1,111 @@
+//! Helpers over the generated ledger messages: what every reader of the ledger asks of an entry.
+
+use crate::v1::{Entry, Usage, UsageStatus, entry::Kind};
+
+/// Most entries in one [`LedgerRecord`](crate::v1::LedgerRecord).
+pub const RECORD_ENTRIES_MAX: usize = 1_000;
+/// Most bytes in one encoded [`LedgerRecord`](crate::v1::LedgerRecord).
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// The `type` of a transaction as people and filters name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EntryType {
+    /// Usage, charged or failed.
+    Consume,
+    /// Bought by hand.
+    Purchase,
+    /// Bought by rule.
+    AutoRecharge,
+    /// Given back by the payment provider.
+    Refund,
+    /// Takes back an earlier entry.
+    Reversal,
+    /// By hand, with a reason.
+    Adjustment,
+    /// Given, may expire.
+    Bonus,
+    /// What was given expired.
+    BonusExpiry,
+    /// A plan's monthly fee.
+    PlanFee,
+    /// The account's first entry; no money moves.
+    AccountOpened,
+    /// No money moves.
+    PlanChanged,
+}
+
+impl EntryType {
+    /// Every type.
+    pub const ALL: &[Self] = &[
+        Self::Consume,
+        Self::Purchase,
+        Self::AutoRecharge,
+        Self::Refund,
+        Self::Reversal,
+        Self::Adjustment,
+        Self::Bonus,
+        Self::BonusExpiry,
+        Self::PlanFee,
+        Self::AccountOpened,
+        Self::PlanChanged,
+    ];
+
+    /// The code in rows, labels and answers.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Consume => "consume",
+            Self::Purchase => "purchase",
+            Self::AutoRecharge => "auto_recharge",
+            Self::Refund => "refund",
+            Self::Reversal => "reversal",
+            Self::Adjustment => "adjustment",
+            Self::Bonus => "bonus",
+            Self::BonusExpiry => "bonus_expiry",
+            Self::PlanFee => "plan_fee",
+            Self::AccountOpened => "account_opened",
+            Self::PlanChanged => "plan_changed",
+        }
+    }
+
+    /// The type of a code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|entry_type| entry_type.code() == code)
+    }
+
+    /// Whether activity pages list it without being asked (`include=all` lists the others too).
+    #[must_use]
+    pub const fn is_listed(self) -> bool {
+        !matches!(self, Self::AccountOpened | Self::PlanChanged)
+    }
+}
+
+impl Entry {
+    /// Its type; `None` for a kind this release does not know: the reader must stop.
+    #[must_use]
+    pub fn entry_type(&self) -> Option<EntryType> {
+        match self.kind.as_ref()? {
+            Kind::AccountOpened(_) => Some(EntryType::AccountOpened),
+            Kind::Usage(_) => Some(EntryType::Consume),
+            Kind::Adjustment(_) => Some(EntryType::Adjustment),
+            Kind::PlanChanged(_) => Some(EntryType::PlanChanged),
+        }
+    }
+
+    /// The usage it charges or lists as failed.
+    #[must_use]
+    pub const fn usage(&self) -> Option<&Usage> {
+        match &self.kind {
+            Some(Kind::Usage(usage)) => Some(usage),
+            _ => None,
+        }
+    }
+
+    /// Whether it lists failed work.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.usage().is_some_and(|usage| usage.status() == UsageStatus::Failed)
+    }
+}

@@ -1,0 +1,109 @@
+//! The topic set: names, partition counts, retention.
+
+/// Partitions of `usage`, `commands` and `ledger` where nothing else is said.
+pub const PARTITIONS_DEFAULT: i32 = 64;
+
+const DAY_MS: i64 = crate::time::DAY_MS;
+
+/// Names of all topics under one prefix, and the one partition count of the keyed ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSet {
+    /// Begins every name, `tollbooth.`.
+    pub prefix: String,
+    /// Partitions of `usage`, `commands` and `ledger`; chosen once, never changed.
+    pub partitions: i32,
+}
+
+/// What a topic must look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Full name.
+    pub name: String,
+    /// Partition count.
+    pub partitions: i32,
+    /// Broker-side settings.
+    pub config: Vec<(&'static str, String)>,
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $method:ident = $name:literal,)*) => {
+        impl TopicSet {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $method(&self) -> String {
+                format!(concat!("{}", $name), self.prefix)
+            })*
+        }
+    };
+}
+
+names! {
+    /// CloudEvents usage, keyed by account.
+    usage = "usage",
+    /// `tollbooth.v1.Command`, keyed by account.
+    commands = "commands",
+    /// `tollbooth.v1.LedgerRecord`, keyed by account.
+    ledger = "ledger",
+    /// `tollbooth.v1.Reply`, keyed by ingest instance.
+    replies = "replies",
+    /// Effects to carry out.
+    outbox = "outbox",
+    /// Original bytes with headers of [`crate::dead_letter::header`].
+    dead_letter = "dead-letter",
+    /// Price book documents, JSON, keyed by version.
+    price_book = "price-book",
+    /// Empty; its owner is the active sink.
+    sink_lease = "sink-lease",
+    /// API keys, booths, events; JSON, compacted.
+    registry = "registry",
+}
+
+impl TopicSet {
+    /// Every topic with its partitions and settings.
+    #[must_use]
+    pub fn specs(&self) -> Vec<TopicSpec> {
+        let delete = |days: i64| {
+            vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", days.saturating_mul(DAY_MS).to_string())]
+        };
+        let forever = || {
+            vec![
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", "-1".to_owned()),
+                ("retention.bytes", "-1".to_owned()),
+            ]
+        };
+        let with_append_time = |mut config: Vec<(&'static str, String)>| {
+            // Age is judged by the broker's time of receipt, which a client cannot choose.
+            config.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+            config
+        };
+        let with_bytes_max = |mut config: Vec<(&'static str, String)>, bytes: u32| {
+            config.push(("max.message.bytes", bytes.to_string()));
+            config
+        };
+        let spec = |name, partitions, config| TopicSpec { name, partitions, config };
+        let keyed = self.partitions;
+        vec![
+            spec(self.usage(), keyed, with_append_time(delete(35))),
+            spec(self.commands(), keyed, with_append_time(delete(35))),
+            spec(self.ledger(), keyed, forever()),
+            spec(
+                self.replies(),
+                1,
+                vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", "3600000".to_owned())],
+            ),
+            spec(self.outbox(), keyed, delete(7)),
+            spec(self.dead_letter(), 1, with_bytes_max(delete(90), 2 * 1024 * 1024)),
+            spec(self.price_book(), 1, forever()),
+            spec(self.sink_lease(), 1, delete(7)),
+            spec(self.registry(), 1, vec![("cleanup.policy", "compact".to_owned())]),
+        ]
+    }
+}
+
+/// Consumer group of the meter's workers.
+pub const METER_GROUP: &str = "tollbooth-meter";
+/// Consumer group whose member on `sink-lease` is the active sink.
+pub const SINK_LEASE_GROUP: &str = "tollbooth-sink";
+/// Group under which the sink's offsets of `ledger` are committed.
+pub const SINK_OFFSETS_GROUP: &str = "ledger-sink";

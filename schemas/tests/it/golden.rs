@@ -1,0 +1,178 @@
+//! Golden files of every wire format: a change of contract is a visible diff.
+//!
+//! `INSTA_UPDATE=always cargo test -p tollbooth-schemas` writes them anew.
+
+use std::fmt::Write as _;
+
+use prost::Message;
+use tollbooth_schemas::{
+    dead_letter::{Reason, header},
+    keys::registry_key,
+    ledger::EntryType,
+    topics::{METER_GROUP, SINK_LEASE_GROUP, SINK_OFFSETS_GROUP, TopicSet},
+    usage::{Attributes, parse_binary, parse_structured},
+};
+
+use super::examples;
+
+/// The message as text, and its bytes in hex.
+fn wire<M: Message + std::fmt::Debug + Default + PartialEq>(messages: &[M]) -> String {
+    let mut text = String::new();
+    for message in messages {
+        let bytes = message.encode_to_vec();
+        assert_eq!(&M::decode(bytes.as_slice()).unwrap(), message);
+        writeln!(text, "{message:#?}").unwrap();
+        for line in bytes.chunks(32) {
+            let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(text, "{}", hex.join(" ")).unwrap();
+        }
+    }
+    text
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap()
+}
+
+#[test]
+fn commands() {
+    insta::assert_snapshot!(wire(&examples::commands()));
+}
+
+#[test]
+fn replies() {
+    insta::assert_snapshot!(wire(&examples::replies()));
+}
+
+#[test]
+fn ledger_record() {
+    insta::assert_snapshot!(wire(&[examples::ledger_record()]));
+}
+
+#[test]
+fn usage_event_structured() {
+    let large = parse_structured(examples::EVENT.as_bytes()).unwrap();
+    let small = parse_structured(examples::EVENT_SMALL.as_bytes()).unwrap();
+    insta::assert_snapshot!(format!("{large:#?}\n{small:#?}"));
+}
+
+#[test]
+fn usage_event_as_it_is_written() {
+    let written = |text| json(&serde_json::from_str::<tollbooth_schemas::usage::WireEvent<'_>>(text).unwrap());
+    insta::assert_snapshot!(format!("{}\n{}", written(examples::EVENT), written(examples::EVENT_SMALL)));
+}
+
+#[test]
+fn both_modes_say_the_same() {
+    // given the same event in structured and in binary mode
+    let event: serde_json::Value = serde_json::from_str(examples::EVENT).unwrap();
+    let data = event["data"].to_string();
+    let mut attributes = Attributes::default();
+    for name in ["specversion", "id", "source", "type", "subject", "time"] {
+        attributes.set(name, event[name].as_str().unwrap().into());
+    }
+    // then they are read alike
+    let binary = parse_binary(attributes, data.as_bytes()).unwrap();
+    assert_eq!(binary, parse_structured(examples::EVENT.as_bytes()).unwrap());
+}
+
+#[test]
+fn what_is_wrong_with_a_usage_event() {
+    let replaced = [
+        ("\"1.0\"", "\"0.3\""),
+        ("tollbooth.usage.v1", "com.example.other"),
+        ("\"id\": \"b17-000042\"", "\"id\": \"\""),
+        ("acc_luna", "luna"),
+        ("\"subject\": \"acc_luna\", ", ""),
+        ("2026-11-21T20:15:03.120Z", "yesterday"),
+        ("\"op_7f3a\"", "\"\""),
+        ("\"attempt\": 2", "\"attempt\": 0"),
+        ("evt_gala", "gala"),
+        ("bth_17\", \"service", "17\", \"service"),
+        ("ai_modify", "AI Modify"),
+        ("\"1.5\"", "\"-1\""),
+        ("\"1.5\"", "\"0\""),
+        ("\"1.5\"", "1.5"),
+        ("\"1.5\"", "\"1e3\""),
+        ("\"1.5\"", "\"1.0000001\""),
+        ("\"1.5\"", "\"99999999999999\""),
+        ("\"0.067\"", "\"-0.067\""),
+        ("\"0.067\"", "\"99999999999999\""),
+        ("\"success\"", "\"done\""),
+        ("2026-11-21T20:14:00.000Z", "then"),
+        ("}\n}", "}"),
+    ];
+    let mut text = String::new();
+    for (from, to) in replaced {
+        let event = examples::EVENT.replacen(from, to, 1);
+        assert_ne!(event, examples::EVENT, "{from}");
+        let error = parse_structured(event.as_bytes()).unwrap_err();
+        let range = if error.out_of_range { " (out of range)" } else { "" };
+        writeln!(text, "{from} -> {to}\n  {error}{range}").unwrap();
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn price_book() {
+    let book = examples::book();
+    assert_eq!(book.check(), []);
+    insta::assert_snapshot!(json(&book));
+}
+
+#[test]
+fn key_document() {
+    let document = examples::key_document();
+    insta::assert_snapshot!(format!(
+        "{}\n{}\n{:?}\n{}",
+        examples::api_key().reveal(),
+        registry_key(&document.key_id),
+        examples::api_key(),
+        json(&document)
+    ));
+}
+
+#[test]
+fn dead_letter_headers_and_reasons() {
+    let headers = [
+        header::REASON,
+        header::DETAIL,
+        header::STEP,
+        header::SOURCE_TOPIC,
+        header::SOURCE_PARTITION,
+        header::SOURCE_OFFSET,
+        header::RECEIVED_AT,
+        header::DEAD_AT,
+    ];
+    let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    for reason in Reason::ALL {
+        assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+        // The label and the JSON form are one.
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
+    }
+    insta::assert_snapshot!(format!("{}\n\n{}", headers.join("\n"), reasons.join("\n")));
+}
+
+#[test]
+fn entry_types() {
+    let line = |kind: &EntryType| {
+        assert_eq!(EntryType::from_code(kind.code()), Some(*kind));
+        format!("{}{}", kind.code(), if kind.is_listed() { "" } else { " (only with include=all)" })
+    };
+    let lines: Vec<String> = EntryType::ALL.iter().map(line).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn topics_and_groups() {
+    let topics = TopicSet { prefix: "tollbooth.".to_owned(), partitions: 8 };
+    let mut text = String::new();
+    for spec in topics.specs() {
+        writeln!(text, "{} x {}", spec.name, spec.partitions).unwrap();
+        for (key, value) in spec.config {
+            writeln!(text, "  {key}={value}").unwrap();
+        }
+    }
+    writeln!(text, "groups: {METER_GROUP}, {SINK_LEASE_GROUP}, {SINK_OFFSETS_GROUP}").unwrap();
+    insta::assert_snapshot!(text);
+}

@@ -1,0 +1,216 @@
+//! What can be set, and its defaults. Variables are `TOLLBOOTH_INGEST__...`; see `tollbooth_chassis::config`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tollbooth_chassis::config::{KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
+use tollbooth_chassis::http::HttpLimits;
+use tollbooth_chassis::kafka::TopicSpec;
+use tollbooth_schemas::time::DAY_MS;
+use tollbooth_schemas::{price_book, topics};
+
+/// The whole configuration of ingest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestConfig {
+    /// Where booths and backends send. Default `127.0.0.1:8080`.
+    pub listen: String,
+    /// Where `/metrics`, `/livez` and `/readyz` are. Default `127.0.0.1:9110`.
+    pub ops_listen: String,
+    /// The first admin key, `tb_ak_...`; further keys are made with it. Also `TOLLBOOTH_ADMIN_KEY`. Empty: none.
+    pub admin_key: Secret,
+    /// How long before it changes a price a book must be published. Default 600,000 (10 minutes).
+    pub price_book_lead_ms: i64,
+    /// The cluster.
+    pub kafka: KafkaSection,
+    /// What topics that are missing are created with.
+    pub topics: TopicsSection,
+    /// Bounds of the HTTP listener.
+    pub http: HttpLimits,
+    /// Bounds of a usage event.
+    pub events: EventsSection,
+    /// How much may be under way at once.
+    pub admission: AdmissionSection,
+    /// The producer.
+    pub producer: ProducerSection,
+    /// Commands and their replies.
+    pub commands: CommandsSection,
+}
+
+/// `[events]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsSection {
+    /// Events in one batch; beyond it 413. Default 1,000.
+    pub batch_events_max: usize,
+    /// Older events are refused with 422. Default 35.
+    pub age_days_max: u32,
+    /// How long the meter knows operation ids, as it is configured there; `age_days_max` may not be larger, or an old
+    /// event sent again would be charged again. Default 90.
+    pub operation_retention_days: u32,
+    /// How far ahead of our clock an event may lie; beyond it 422. Default 60.
+    pub future_minutes_max: u32,
+}
+
+/// `[admission]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdmissionSection {
+    /// Requests being answered; beyond it 503 with `Retry-After`. Default 1,024.
+    pub requests_max: usize,
+    /// Bytes of their bodies, unpacked; beyond it 503 with `Retry-After`. Default 256 MiB.
+    pub bytes_max: usize,
+}
+
+/// `[producer]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProducerSection {
+    /// Records waiting for the broker, in KiB; beyond it 503 with `Retry-After`. Default 256 MiB.
+    pub queue_kbytes_max: u32,
+    /// After this a record that the broker did not acknowledge is given up with 503. Below
+    /// `http.request_timeout_ms`, so that the client hears of it. Default 20,000.
+    pub delivery_timeout_ms: u64,
+    /// How long a record waits for company. Default 2.
+    pub linger_ms: u32,
+}
+
+/// `[commands]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandsSection {
+    /// How long the meter's reply is waited for before the answer is 202. Default 10,000.
+    pub reply_timeout_ms: u64,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            ops_listen: "127.0.0.1:9110".to_owned(),
+            admin_key: Secret::default(),
+            price_book_lead_ms: price_book::LEAD_MS_DEFAULT,
+            kafka: KafkaSection::default(),
+            topics: TopicsSection::default(),
+            http: HttpLimits::default(),
+            events: EventsSection::default(),
+            admission: AdmissionSection::default(),
+            producer: ProducerSection::default(),
+            commands: CommandsSection::default(),
+        }
+    }
+}
+
+impl Default for EventsSection {
+    fn default() -> Self {
+        Self { batch_events_max: 1_000, age_days_max: 35, operation_retention_days: 90, future_minutes_max: 60 }
+    }
+}
+
+impl Default for AdmissionSection {
+    fn default() -> Self {
+        Self { requests_max: 1_024, bytes_max: 256 * 1024 * 1024 }
+    }
+}
+
+impl Default for ProducerSection {
+    fn default() -> Self {
+        Self { queue_kbytes_max: 256 * 1024, delivery_timeout_ms: 20_000, linger_ms: 2 }
+    }
+}
+
+impl Default for CommandsSection {
+    fn default() -> Self {
+        Self { reply_timeout_ms: 10_000 }
+    }
+}
+
+impl ServiceConfig for IngestConfig {
+    const SERVICE: &'static str = "ingest";
+    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::AdminKey];
+}
+
+/// Settings that contradict each other or a promise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct SettingError {
+    /// Dotted path.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl IngestConfig {
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// The first setting that cannot be kept.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let fail = |key, reason| Err(SettingError { key, reason });
+        if self.events.age_days_max > self.events.operation_retention_days {
+            let kept = self.events.operation_retention_days;
+            let reason = format!("is beyond the {kept} days that operation ids are kept: a repeat would be charged");
+            return fail("events.age_days_max", reason);
+        }
+        if !(1..=usize::from(u16::MAX)).contains(&self.events.batch_events_max) {
+            return fail("events.batch_events_max", format!("must be 1 to {}", u16::MAX));
+        }
+        if self.producer.delivery_timeout_ms >= self.http.request_timeout_ms {
+            let reason = "must be below http.request_timeout_ms, or clients hear 504 instead of 503".to_owned();
+            return fail("producer.delivery_timeout_ms", reason);
+        }
+        if self.admission.bytes_max < self.http.body_bytes_max {
+            return fail("admission.bytes_max", "must hold at least one body of http.body_bytes_max".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Oldest age of an event.
+    #[must_use]
+    pub fn age_ms_max(&self) -> i64 {
+        i64::from(self.events.age_days_max) * DAY_MS
+    }
+
+    /// Furthest future of an event.
+    #[must_use]
+    pub fn future_ms_max(&self) -> i64 {
+        i64::from(self.events.future_minutes_max) * 60_000
+    }
+
+    /// How long a record may wait for its acknowledgement.
+    #[must_use]
+    pub fn delivery_timeout(&self) -> Duration {
+        Duration::from_millis(self.producer.delivery_timeout_ms)
+    }
+
+    /// The topics' names.
+    #[must_use]
+    pub fn topic_set(&self) -> topics::TopicSet {
+        topics::TopicSet { prefix: self.kafka.topic_prefix.clone(), partitions: self.topics.partitions }
+    }
+
+    /// The topics as they must be.
+    #[must_use]
+    pub fn topic_specs(&self) -> Vec<TopicSpec> {
+        TopicSpec::all(&self.topic_set(), self.topics.replication)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_agree_with_each_other() {
+        assert_eq!(IngestConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_age_limit_beyond_the_ids_retention_is_refused() {
+        let mut config = IngestConfig::default();
+        config.events.age_days_max = 400;
+        assert_eq!(config.check().map_err(|error| error.key), Err("events.age_days_max"));
+        config.events.operation_retention_days = 400;
+        assert_eq!(config.check(), Ok(()));
+    }
+}

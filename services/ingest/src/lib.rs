@@ -1,0 +1,18 @@
+//! The write side: checks, authenticates, produces, waits for the brokers' word, answers.
+//!
+//! Nothing here holds state that matters: what is acknowledged is in Kafka, and what is not is the client's to send
+//! again. A process may be killed at any time.
+
+mod admission;
+mod app;
+mod commands;
+pub mod config;
+mod events;
+mod keys;
+mod metrics;
+mod price_books;
+mod produce;
+mod service;
+
+pub use config::IngestConfig;
+pub use service::{Ingest, StartError, prepare_topics};

@@ -1,0 +1,210 @@
+//! Starting, running and ending the service.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prometheus::Registry;
+use rdkafka::admin::AdminClient;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::KafkaError;
+use tokio::net::TcpListener;
+use tollbooth_chassis::auth::{KeyRing, RootKeyError};
+use tollbooth_chassis::http::Server;
+use tollbooth_chassis::kafka::table::{TableError, TopicTable};
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, TopicError, ensure_topics};
+use tollbooth_chassis::ops::{Component, Health};
+use tollbooth_chassis::shutdown::{Drain, Shutdown};
+
+use crate::admission::Admission;
+use crate::app::{App, router};
+use crate::commands::{CommandDesk, replies};
+use crate::config::{IngestConfig, SettingError};
+use crate::metrics::IngestMetrics;
+use crate::price_books::{PriceBooks, Shelf};
+use crate::produce::EdgeProducer;
+
+const REACH_EVERY: Duration = Duration::from_millis(200);
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+/// Beyond the connections' own patience, so that the server's word comes first.
+const DRAIN_SLACK: Duration = Duration::from_secs(1);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot be kept.
+    #[error("configuration: {0}")]
+    Setting(#[from] SettingError),
+    /// The configured admin key is none.
+    #[error("configuration: {0}")]
+    RootKey(#[from] RootKeyError),
+    /// The topics are not as they must be.
+    #[error(transparent)]
+    Topics(#[from] TopicError),
+    /// A Kafka client cannot be made.
+    #[error("cannot create a Kafka client: {0}")]
+    Kafka(#[from] KafkaError),
+    /// A reader of a whole topic cannot be started.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A metric's name is taken.
+    #[error("cannot register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Creates the topics that are missing and refuses those that differ.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn prepare_topics(config: &IngestConfig) -> Result<(), StartError> {
+    let clients = KafkaClients::new(config.kafka.clone());
+    let admin = AdminClient::from_config_and_context(&clients.base(), LogContext)?;
+    let outcome = ensure_topics(&admin, &config.topic_specs()).await;
+    end_aside(admin);
+    Ok(outcome?)
+}
+
+/// Drops a Kafka client on a thread of its own: ending one was seen to take seconds, which nobody needs to wait for
+/// once nothing is left to be acknowledged.
+fn end_aside(client: impl Send + 'static) {
+    let ended = std::thread::Builder::new().name("kafka-end".to_owned()).spawn(move || drop(client));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "a Kafka client ends on the caller's thread");
+    }
+}
+
+/// The service, connected and reading; it answers requests once [`Ingest::serve`] runs.
+pub struct Ingest {
+    app: Arc<App>,
+    health: Health,
+    shutdown: Shutdown,
+    threads: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").field("app", &self.app).finish_non_exhaustive()
+    }
+}
+
+impl Ingest {
+    /// Sets up clients and readers; the topics must exist. Returns before they have caught up: `health` says when.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn start(
+        config: IngestConfig,
+        registry: &Registry,
+        health: Health,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
+        config.check()?;
+        let topics = config.topic_set();
+        let clients = KafkaClients::new(config.kafka.clone());
+        let metrics = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
+        let keys = KeyRing::new(config.admin_key.expose())?;
+        let mut threads = Vec::new();
+
+        let ring = keys.clone();
+        let mut key_table = TopicTable::spawn(
+            &clients,
+            &topics.registry(),
+            health.component("registry"),
+            shutdown.clone(),
+            move |record| {
+                if let Err(error) = ring.apply(record.key.unwrap_or_default(), record.payload) {
+                    tracing::error!(offset = record.offset, %error, "a record of the registry is left out");
+                }
+            },
+        )?;
+        threads.extend(key_table.take_thread().map(|thread| ("registry", thread)));
+
+        let shelf = Shelf::default();
+        let filled = shelf.clone();
+        let mut book_table = TopicTable::spawn(
+            &clients,
+            &topics.price_book(),
+            health.component("price_book"),
+            shutdown.clone(),
+            move |record| filled.apply(record),
+        )?;
+        threads.extend(book_table.take_thread().map(|thread| ("price_book", thread)));
+
+        let commands = CommandDesk::new();
+        let component = health.component("replies");
+        let thread = replies::spawn(&clients, topics.replies(), commands.clone(), component, shutdown.clone())?;
+        threads.push(("replies", thread));
+
+        let component = health.component("producer");
+        let producer = EdgeProducer::new(&config, metrics.clone(), component, shutdown.clone())?;
+        let app = App {
+            admission: Admission::new(config.admission.clone(), metrics.clone()),
+            price_books: PriceBooks::new(shelf, Arc::new(book_table)),
+            config,
+            keys,
+            key_table,
+            producer,
+            metrics,
+            commands,
+        };
+        Ok(Self { app: Arc::new(app), health, shutdown, threads })
+    }
+
+    /// Answers requests until the shutdown, then finishes what is under way. Returns whether everything ended in time.
+    pub async fn serve(self, listener: TcpListener) -> bool {
+        let Self { app, health, shutdown, threads } = self;
+        tokio::spawn(watch_producer(Arc::clone(&app), health.component("producer"), shutdown.clone()));
+        let limits = app.config.http;
+        let routes = router(Arc::clone(&app));
+        let until = shutdown.clone();
+        let server = tokio::spawn(async move { Server::new(limits).serve(listener, routes, until).await });
+        let http_patience = Duration::from_millis(limits.drain_timeout_ms) + DRAIN_SLACK;
+        let flush_patience = app.config.delivery_timeout() + DRAIN_SLACK;
+        let mut drain = Drain::new(health)
+            .step("http", http_patience, async move {
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "the server ended by a panic");
+                }
+            })
+            .step("producer", flush_patience, flush(Arc::clone(&app)));
+        for (name, thread) in threads {
+            drain = drain.thread(name, Duration::from_secs(5), thread);
+        }
+        let in_time = drain.run(&shutdown).await;
+        end_aside(app);
+        in_time
+    }
+}
+
+async fn flush(app: Arc<App>) {
+    let limit = app.config.delivery_timeout();
+    match tokio::task::spawn_blocking(move || app.producer.flush(limit)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "not everything was acknowledged at the end"),
+        Err(error) => tracing::error!(%error, "flushing the producer"),
+    }
+}
+
+/// Readiness of the producer, then its queue's gauge.
+async fn watch_producer(app: Arc<App>, component: Component, shutdown: Shutdown) {
+    while !shutdown.is_triggered() {
+        let asked = Arc::clone(&app);
+        match tokio::task::spawn_blocking(move || asked.producer.reach_broker()).await {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => component.not_ready(format!("no broker answers: {error}")),
+            Err(error) => tracing::error!(%error, "asking for a broker"),
+        }
+        tokio::time::sleep(REACH_EVERY).await;
+    }
+    component.ready();
+    while !shutdown.is_triggered() {
+        app.metrics.producer_queue_records.set(app.producer.queued());
+        tokio::select! {
+            () = shutdown.triggered() => {}
+            () = tokio::time::sleep(GAUGES_EVERY) => {}
+        }
+    }
+}

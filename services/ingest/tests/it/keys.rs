@@ -1,0 +1,109 @@
+//! Who may do what, and how keys come and go.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::stand::{Stand, event, read};
+
+#[tokio::test]
+async fn without_a_good_key_nothing_is_taken() {
+    let stand = Stand::start().await;
+    let booth = stand.booth_key().await;
+    let mistyped = booth.replace("tb_bk_live", "tb_bk_test");
+    let unknown = "tb_bk_live_000000000000000000000000000000000000";
+    for key in ["hello", unknown, &mistyped] {
+        let (status, problem) = stand.send_event(key, &event("a")).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthenticated")), "{key}");
+    }
+    let bare = stand.client.post(format!("{}/v1/events", stand.address)).body("{}").send().await.unwrap();
+    assert_eq!(bare.headers()["www-authenticate"], "Bearer");
+    assert_eq!(read(bare).await.0, StatusCode::UNAUTHORIZED);
+    assert!(stand.usage().is_empty());
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_at_once_and_for_good() {
+    let stand = Stand::start().await;
+    let (key_id, key) = stand.key("booth").await;
+    assert_eq!(stand.send_event(&key, &event("a")).await.0, StatusCode::ACCEPTED);
+    // when it is revoked, twice
+    for _ in 0..2 {
+        let answer = stand.request(Method::DELETE, &format!("/v1/keys/{key_id}"), &stand.root).send().await.unwrap();
+        assert_eq!(read(answer).await, (StatusCode::NO_CONTENT, Value::Null));
+    }
+    // then it is refused, and stays so in the topic
+    let (status, problem) = stand.send_event(&key, &event("b")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(problem["detail"], json!("the key is revoked"));
+    let records = stand.records(&stand.topics.registry());
+    assert_eq!(records.len(), 2, "the second revocation changes nothing");
+    assert_eq!(records[1].key, format!("key:{key_id}"));
+    assert!(records[0].json()["revoked_at"].is_null() && records[1].json()["revoked_at"].is_string());
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_stored_by_its_hash() {
+    let stand = Stand::start().await;
+    let (key_id, key) = stand.key("account").await;
+    let answer = stand.request(Method::GET, "/v1/keys", &stand.root).send().await.unwrap();
+    let (status, list) = read(answer).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(list["data"][0]["key_id"], json!(key_id));
+    assert_eq!(list["data"][0]["last_four"], json!(key[key.len() - 4..]));
+    let record = &stand.records(&stand.topics.registry())[0];
+    for text in [list.to_string(), record.json().to_string()] {
+        assert!(!text.contains(&key), "{text}");
+    }
+    assert!(!list.to_string().contains(record.json()["hash"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn every_kind_stays_within_its_rights() {
+    let stand = Stand::start().await;
+    let (_, booth) = stand.key("booth").await;
+    let (_, account) = stand.key("account").await;
+    let (_, admin) = stand.key("admin").await;
+    // an account key reads and buys, it reports no usage
+    assert_eq!(stand.send_event(&account, &event("a")).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(stand.send_event(&admin, &event("a")).await.0, StatusCode::ACCEPTED);
+    // what only an admin may do
+    let routes = [
+        (Method::POST, "/v1/keys"),
+        (Method::GET, "/v1/keys"),
+        (Method::DELETE, "/v1/keys/key_root"),
+        (Method::POST, "/v1/accounts"),
+        (Method::POST, "/v1/accounts/acc_luna/adjustments"),
+        (Method::POST, "/v1/accounts/acc_luna/plan"),
+        (Method::PUT, "/v1/price-books/1"),
+    ];
+    for (method, path) in routes {
+        for key in [&booth, &account] {
+            let request = stand.request(method.clone(), path, key).header("idempotency-key", "k").json(&json!({}));
+            assert_eq!(read(request.send().await.unwrap()).await.0, StatusCode::FORBIDDEN, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn odd_requests_for_keys_are_refused() {
+    let stand = Stand::start().await;
+    let bodies = [
+        json!({"kind": "booth"}),
+        json!({"kind": "admin", "account_id": "acc_luna"}),
+        json!({"kind": "account", "account_id": "acc_luna", "booth_id": "bth_1"}),
+        json!({"kind": "booth", "account_id": "luna"}),
+        json!({"kind": "owner"}),
+        json!({"kind": "booth", "account_id": "acc_luna", "colour": "red"}),
+    ];
+    for body in bodies {
+        let answer = stand.post("/v1/keys", &stand.root).json(&body).send().await.unwrap();
+        assert_eq!(read(answer).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    }
+    let delete = async |id: &str| {
+        let answer = stand.request(Method::DELETE, &format!("/v1/keys/{id}"), &stand.root).send().await.unwrap();
+        read(answer).await.0
+    };
+    assert_eq!(delete("key_root").await, StatusCode::CONFLICT);
+    assert_eq!(delete("key_nobody").await, StatusCode::NOT_FOUND);
+    assert!(stand.records(&stand.topics.registry()).is_empty());
+}

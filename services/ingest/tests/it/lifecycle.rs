@@ -1,0 +1,120 @@
+//! Starting and ending.
+
+use std::time::Duration;
+
+use prometheus::Registry;
+use rdkafka::mocking::MockCluster;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tollbooth_chassis::config::Secret;
+use tollbooth_chassis::ops::Health;
+use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_ingest::{Ingest, IngestConfig, StartError};
+use tollbooth_schemas::keys::{ApiKey, KeyKind};
+
+use crate::stand::{Stand, event, read};
+
+#[tokio::test]
+async fn what_is_under_way_is_finished_before_the_end() {
+    // given an event on its way to a slow broker
+    let mut stand = Stand::start().await;
+    let key = stand.booth_key().await;
+    stand.mock.broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
+    let sent = event("a");
+    let under_way = stand.send_event(&key, &sent);
+    let ending = async {
+        stand.until("under way", || stand.metric("tollbooth_ingest_inflight_requests") > 0.0).await;
+        stand.shutdown.trigger("test");
+        stand.until("not ready", || !stand.health.readiness().is_ok()).await;
+    };
+    // when the end is asked for meanwhile
+    let ((status, answer), ()) = tokio::join!(under_way, ending);
+    // then it is answered, and everything ends in time
+    assert_eq!((status, answer), (StatusCode::ACCEPTED, json!({"accepted": 1, "rejected": []})));
+    assert_eq!(stand.usage().len(), 1);
+    assert!((&mut stand.served).await.unwrap());
+}
+
+#[tokio::test]
+async fn until_keys_and_books_are_read_only_the_first_key_is_known_and_no_book_is_judged() {
+    // given a service that has not reached its broker yet
+    let down = |mock: &MockCluster<'static, _>| mock.broker_down(1).unwrap();
+    let stand = Stand::start_before_ready(down, |_| {}).await;
+    let stranger = ApiKey::generate(KeyKind::Admin, false, &[7; 64]).unwrap();
+    let ask = async |method: Method, path: &str, key: &str| {
+        let answer = stand.request(method, path, key).json(&json!({})).send().await.unwrap();
+        let retry_after = answer.headers().get("retry-after").is_some();
+        (read(answer).await.0, retry_after)
+    };
+    // then a key that may be there or revoked is told to come back, on every route
+    let later = (StatusCode::SERVICE_UNAVAILABLE, true);
+    for (method, path) in [
+        (Method::POST, "/v1/events"),
+        (Method::POST, "/v1/accounts"),
+        (Method::PUT, "/v1/price-books/1"),
+        (Method::GET, "/v1/keys"),
+        (Method::DELETE, "/v1/keys/key_1"),
+    ] {
+        assert_eq!(ask(method.clone(), path, stranger.reveal()).await, later, "{method} {path}");
+        assert_eq!(ask(method, path, "nonsense").await, (StatusCode::UNAUTHORIZED, false), "{path}");
+    }
+    // and the first key is known, but what rests on the whole topic waits
+    assert_eq!(ask(Method::POST, "/v1/events", &stand.root).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(ask(Method::GET, "/v1/keys", &stand.root).await, later);
+    assert_eq!(ask(Method::DELETE, "/v1/keys/key_1", &stand.root).await, later);
+    let book: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../deploy/local/price-book.json")).unwrap();
+    let path = format!("/v1/price-books/{}", book["version"]);
+    let answer = stand.request(Method::PUT, &path, &stand.root).json(&book).send().await.unwrap();
+    assert_eq!(read(answer).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    // when everything is read
+    stand.mock.broker_up(1).unwrap();
+    stand.until("ready", || stand.health.readiness().is_ok()).await;
+    // then the stranger is one
+    assert_eq!(ask(Method::GET, "/v1/keys", stranger.reveal()).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(Method::GET, "/v1/keys", &stand.root).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_harms_nobody() {
+    let stand = Stand::start().await;
+    let key = stand.booth_key().await;
+    stand.mock.broker_round_trip_time(1, Duration::from_millis(200)).unwrap();
+    let left = stand
+        .post("/v1/events", &key)
+        .header("content-type", "application/cloudevents+json")
+        .body(event("left").to_string())
+        .timeout(Duration::from_millis(50));
+    assert!(left.send().await.is_err());
+    stand.mock.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    let (status, _) = stand.send_event(&key, &event("stayed")).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    stand
+        .until("nothing under way", || {
+            stand.metric("tollbooth_ingest_inflight_requests") == 0.0
+                && stand.metric("tollbooth_ingest_inflight_bytes") == 0.0
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods_are_problems() {
+    let stand = Stand::start().await;
+    let get =
+        async |path: &str| read(stand.client.get(format!("{}{path}", stand.address)).send().await.unwrap()).await.0;
+    assert_eq!(get("/v1/nothing").await, StatusCode::NOT_FOUND);
+    assert_eq!(get("/v1/events").await, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_bad_setting_ends_the_start() {
+    let start = |adjust: fn(&mut IngestConfig)| {
+        let mut config = IngestConfig::default();
+        adjust(&mut config);
+        Ingest::start(config, &Registry::new(), Health::new(), Shutdown::new()).unwrap_err()
+    };
+    let error = start(|config| config.admin_key = Secret::new("letmein"));
+    assert!(matches!(error, StartError::RootKey(_)), "{error}");
+    let error = start(|config| config.events.age_days_max = 400);
+    assert!(error.to_string().contains("operation ids"), "{error}");
+}

@@ -1,0 +1,10 @@
+//! The HTTP contract of ingest, over librdkafka's mock cluster: what is answered, and what the brokers have then.
+
+mod back_pressure;
+mod commands;
+mod events;
+mod keys;
+mod lifecycle;
+mod limits;
+mod price_books;
+mod stand;

@@ -1,0 +1,14 @@
+//! The meter: prices usage, debits balances exactly once, lands the ledger in ClickHouse.
+//!
+//! [`member`] keeps the process in its consumer group and hands partitions to [`worker`]s, one OS thread each, which
+//! decide with the pure core in `tollbooth-ledger` and write one Kafka transaction a batch. [`sink`] copies the ledger
+//! to ClickHouse, outside that path. [`verify`] proves afterwards that all of it agrees.
+
+pub mod config;
+pub mod member;
+pub mod metrics;
+pub mod price_books;
+pub mod run;
+pub mod sink;
+pub mod verify;
+pub mod worker;

@@ -1,0 +1,59 @@
+//! `tollbooth-meter`: wires, and nothing else.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tollbooth_chassis::{
+    config::{self, ConfigArgs},
+    telemetry,
+};
+use tollbooth_meter::{
+    config::MeterConfig,
+    run,
+    verify::{self, VerifyArgs},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(version, about = "Prices usage, debits balances exactly once, lands the ledger in ClickHouse.")]
+struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the meter, with the sink beside it unless `sink_enabled` is false.
+    Run,
+    /// Runs the sink alone.
+    Sink,
+    /// Proves that the ledger, its sources, the rows and a fleet's journal agree; exits with 1 where they do not.
+    Verify(VerifyArgs),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    telemetry::init_logging()?;
+    let cli = Cli::parse();
+    let config: MeterConfig = config::load(&cli.config)?;
+    config.limits()?;
+    if cli.config.check_config {
+        print!("{}", config::render(&config)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match cli.command {
+        Command::Run => runtime.block_on(run::run(config))?,
+        Command::Sink => runtime.block_on(run::sink(config))?,
+        Command::Verify(args) => {
+            let json = args.json;
+            let report = verify::run(&config, args)?;
+            print!("{}", report.render(json));
+            return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,323 @@
+//! Membership in the meter's consumer group: which partitions this process serves.
+//!
+//! The group's consumer reads nothing (its partitions are paused at once); each worker has a reader of its own. The
+//! call-back only hands over: it tells slots what is wanted, and on revocation waits until the worker has let go.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata},
+    error::KafkaError,
+    types::RDKafkaRespErr,
+};
+use tollbooth_chassis::{
+    kafka::{KafkaClients, log_error, log_line},
+    ops::Component,
+    shutdown::Shutdown,
+};
+
+use crate::metrics::Metrics;
+
+/// How long a revocation waits for a worker in the middle of a commit. Beyond it the partition is given back all the
+/// same: the next owner's fence ends what is open.
+const REVOKE_WAIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Which assignment of a partition, counted up; a worker serves one.
+pub type Epoch = u64;
+
+#[derive(Debug, Default)]
+struct SlotState {
+    wanted: Option<Epoch>,
+    serving: Option<Epoch>,
+    closed: bool,
+}
+
+/// Where the group's word about one partition meets its worker.
+#[derive(Debug, Default)]
+pub struct Slot {
+    state: Mutex<SlotState>,
+    changed: Condvar,
+}
+
+impl Slot {
+    fn assign(&self, epoch: Epoch) {
+        self.state.lock().wanted = Some(epoch);
+        self.changed.notify_all();
+    }
+
+    /// Withdraws the partition and waits until the worker has let go of it.
+    fn revoke(&self, deadline: Instant) -> bool {
+        let mut state = self.state.lock();
+        state.wanted = None;
+        self.changed.notify_all();
+        while state.serving.is_some() {
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn close(&self) {
+        let mut state = self.state.lock();
+        state.wanted = None;
+        state.closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Blocks until the partition is assigned; `None` when the process ends.
+    #[must_use]
+    pub fn next(&self) -> Option<Epoch> {
+        let mut state = self.state.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(epoch) = state.wanted {
+                state.serving = Some(epoch);
+                return Some(epoch);
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Whether the partition is still this assignment's.
+    #[must_use]
+    pub fn owned(&self, epoch: Epoch) -> bool {
+        self.state.lock().wanted == Some(epoch)
+    }
+
+    /// The worker has let go; where it gave up by itself, the partition is not taken again before it is assigned anew.
+    pub fn done(&self, epoch: Epoch) {
+        let mut state = self.state.lock();
+        state.serving = None;
+        if state.wanted == Some(epoch) {
+            state.wanted = None;
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// What the process as a whole is told.
+#[derive(Debug, Default)]
+struct Requests {
+    rejoin: bool,
+    fatal: Option<String>,
+}
+
+/// The group's call-backs.
+pub struct MemberContext {
+    slots: Arc<Vec<Slot>>,
+    topics: [String; 2],
+    epochs: Mutex<Epoch>,
+    requests: Mutex<Requests>,
+    metrics: Metrics,
+    component: Component,
+}
+
+impl std::fmt::Debug for MemberContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberContext").field("topics", &self.topics).finish_non_exhaustive()
+    }
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        self.metrics.rebalances.inc();
+        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assigned(consumer, partitions);
+        } else {
+            self.revoked(consumer);
+        }
+    }
+}
+
+impl MemberContext {
+    fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
+        let [usage, commands] = [0, 1].map(|index| numbers(partitions, &self.topics[index]));
+        if usage != commands {
+            self.request_end(format!(
+                "the group assigned usage {usage:?} and commands {commands:?}: every member must use the range assignor, \
+                 and both topics must have the same partition count"
+            ));
+            return;
+        }
+        // An empty list exists, and its elements cannot be asked for.
+        if !usage.is_empty() {
+            drop(partitions.set_all_offsets(Offset::End));
+        }
+        if let Err(error) = consumer.assign(partitions).and_then(|()| consumer.pause(partitions)) {
+            self.request_end(format!("cannot take the assignment: {error}"));
+            return;
+        }
+        tracing::info!(partitions = ?usage, "assigned");
+        for partition in &usage {
+            let mut epoch = self.epochs.lock();
+            *epoch += 1;
+            if let Some(slot) = usize::try_from(*partition).ok().and_then(|index| self.slots.get(index)) {
+                slot.assign(*epoch);
+            }
+        }
+        self.component.ready();
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>) {
+        // The eager protocol takes everything back at each rebalance; state stays warm and is folded on from there.
+        let deadline = Instant::now() + REVOKE_WAIT;
+        for (partition, slot) in self.slots.iter().enumerate() {
+            if !slot.revoke(deadline) {
+                tracing::warn!(partition, "given back in the middle of a transaction: the next owner's fence ends it");
+            }
+        }
+        tracing::info!("revoked");
+        if let Err(error) = consumer.unassign() {
+            tracing::error!(%error, "cannot drop the assignment");
+        }
+    }
+
+    fn request_end(&self, why: String) {
+        self.requests.lock().fatal.get_or_insert(why);
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList, topic: &str) -> Vec<i32> {
+    if partitions.count() == 0 {
+        return Vec::new();
+    }
+    let elements = partitions.elements();
+    let mut numbers: Vec<i32> =
+        elements.iter().filter(|element| element.topic() == topic).map(|element| element.partition()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The process's membership.
+pub struct Member {
+    consumer: BaseConsumer<MemberContext>,
+    slots: Arc<Vec<Slot>>,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("slots", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Joins nothing yet: see [`Member::run`].
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub fn new(
+        clients: &KafkaClients,
+        group: &str,
+        member_id: &str,
+        topics: [String; 2],
+        partitions: i32,
+        metrics: Metrics,
+        component: Component,
+    ) -> Result<Self, KafkaError> {
+        let slots: Arc<Vec<Slot>> = Arc::new((0..partitions).map(|_| Slot::default()).collect());
+        let mut config = clients.member_consumer(group, member_id);
+        // This consumer is paused for good: it must neither fail for want of an offset nor hold memory.
+        config.set("auto.offset.reset", "latest").set("queued.max.messages.kbytes", "64");
+        component.not_ready("joining the group");
+        let context = MemberContext {
+            slots: Arc::clone(&slots),
+            topics,
+            epochs: Mutex::new(0),
+            requests: Mutex::new(Requests::default()),
+            metrics,
+            component,
+        };
+        let consumer = BaseConsumer::from_config_and_context(&config, context)?;
+        Ok(Self { consumer, slots })
+    }
+
+    /// The slot of a partition.
+    #[must_use]
+    pub fn slot(&self, partition: i32) -> Option<&Slot> {
+        usize::try_from(partition).ok().and_then(|index| self.slots.get(index))
+    }
+
+    /// Who this member is to the group right now.
+    #[must_use]
+    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+
+    /// A worker lost its partition to a fence: the group is asked again who owns what.
+    pub fn request_rejoin(&self) {
+        self.consumer.context().requests.lock().rejoin = true;
+    }
+
+    /// Something that nobody understands happened: the process ends with a non-zero status.
+    pub fn request_end(&self, why: String) {
+        self.consumer.context().request_end(why);
+    }
+
+    /// Serves the group until `shutdown`, then lets the workers finish.
+    ///
+    /// # Errors
+    /// The reason to leave with a non-zero status.
+    pub fn run(&self, shutdown: &Shutdown) -> Result<(), String> {
+        let topics = &self.consumer.context().topics;
+        let topics = [topics[0].as_str(), topics[1].as_str()];
+        self.consumer.subscribe(&topics).map_err(|error| error.to_string())?;
+        let outcome = self.serve(shutdown, &topics);
+        let deadline = Instant::now() + REVOKE_WAIT;
+        for slot in self.slots.iter() {
+            slot.close();
+            // Waited for below as well: every worker's thread is joined.
+            slot.revoke(deadline);
+        }
+        outcome
+    }
+
+    fn serve(&self, shutdown: &Shutdown, topics: &[&str]) -> Result<(), String> {
+        while !shutdown.is_triggered() {
+            // The group's consumer is paused: what comes are rebalances (in the call-back) and errors.
+            if let Some(Err(error)) = self.consumer.poll(POLL) {
+                self.consumer_error(&error)?;
+            }
+            let (rejoin, fatal) = {
+                let mut requests = self.consumer.context().requests.lock();
+                (std::mem::take(&mut requests.rejoin), requests.fatal.take())
+            };
+            if let Some(why) = fatal {
+                return Err(why);
+            }
+            if rejoin {
+                tracing::warn!("asking the group again who owns what");
+                self.consumer.unsubscribe();
+                self.consumer.subscribe(topics).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn consumer_error(&self, error: &KafkaError) -> Result<(), String> {
+        if let Some((code, reason)) = self.consumer.client().fatal_error() {
+            return Err(format!("the group does not take this member any more ({code}): {reason}"));
+        }
+        tracing::warn!(%error, "the group's consumer");
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! Every metric of the meter, bound once at start. Labels come from enums, never from input.
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use tollbooth_schemas::{dead_letter::Reason, ledger::EntryType};
+
+/// What became of a reported operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Charged.
+    Charged,
+    /// Listed with 0.00.
+    Failed,
+    /// Known already.
+    Duplicate,
+    /// A failure of an earlier attempt.
+    Stale,
+    /// A dead letter `conflict` or `failed_after_charge`.
+    Conflict,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] = [Self::Charged, Self::Failed, Self::Duplicate, Self::Stale, Self::Conflict];
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Charged => "charged",
+            Self::Failed => "failed",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// Counts of one batch; added to the metrics once it is committed, so that an aborted one counts nothing.
+#[derive(Debug, Default, Clone)]
+pub struct BatchCounts {
+    outcomes: [u64; 5],
+    posts: [u64; EntryType::ALL.len()],
+    failed_posts: u64,
+    dead: [u64; Reason::ALL.len()],
+    /// Records at or below what was folded.
+    pub skipped: u64,
+}
+
+impl BatchCounts {
+    /// One report of an operation.
+    pub fn outcome(&mut self, outcome: Outcome) {
+        self.outcomes[outcome as usize] += 1;
+    }
+
+    /// One entry.
+    pub fn post(&mut self, entry_type: EntryType, failed: bool) {
+        if failed {
+            self.failed_posts += 1;
+        } else if let Some(index) = EntryType::ALL.iter().position(|known| *known == entry_type) {
+            self.posts[index] += 1;
+        }
+    }
+
+    /// One dead letter.
+    pub fn dead(&mut self, reason: Reason) {
+        if let Some(index) = Reason::ALL.iter().position(|known| *known == reason) {
+            self.dead[index] += 1;
+        }
+        if matches!(reason, Reason::Conflict | Reason::FailedAfterCharge) {
+            self.outcome(Outcome::Conflict);
+        }
+    }
+}
+
+/// Handles of the meter's metrics. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    outcomes: [IntCounter; 5],
+    posts: Vec<IntCounter>,
+    failed_posts: IntCounter,
+    dead: Vec<IntCounter>,
+    no_price: Vec<(Reason, IntCounter)>,
+    skipped: IntCounter,
+    /// Time from decision to commit of a batch.
+    pub post_duration: Histogram,
+    /// Time that pricing and deciding a batch took.
+    pub rating_duration: Histogram,
+    /// Records a batch.
+    pub batch_records: Histogram,
+    /// Receipt to commit, per record.
+    pub ingest_to_ledger: Histogram,
+    /// By outcome: committed, aborted.
+    transactions: IntCounterVec,
+    /// Rebalances seen.
+    pub rebalances: IntCounter,
+    /// Time of the last commit, by partition.
+    last_commit: IntGaugeVec,
+    lag_records: IntGaugeVec,
+    lag_seconds: IntGaugeVec,
+    /// Operation ids held, all partitions.
+    operations: IntGaugeVec,
+    operation_bytes: IntGaugeVec,
+    accounts: IntGaugeVec,
+    negative: IntGaugeVec,
+    below_threshold: IntGaugeVec,
+    restore_remaining: IntGaugeVec,
+    restore_seconds: HistogramVec,
+    serving: IntGaugeVec,
+    topics: [String; 2],
+    group: String,
+}
+
+/// What a look over a partition's state shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StateSizes {
+    /// Accounts.
+    pub accounts: usize,
+    /// Accounts below zero.
+    pub negative: usize,
+    /// Accounts below the warning threshold.
+    pub below_threshold: usize,
+    /// Operation ids.
+    pub operations: usize,
+    /// Bytes they take.
+    pub operation_bytes: usize,
+}
+
+/// One of the two input topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// `usage`.
+    Usage,
+    /// `commands`.
+    Commands,
+}
+
+fn gauge(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub fn new(registry: &Registry, group: &str, topics: [String; 2]) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok(gauges)
+        };
+        let histogram = |name: &str, help: &str, buckets: Vec<f64>| -> Result<Histogram, prometheus::Error> {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        let seconds = || prometheus::exponential_buckets(0.001, 2.0, 15);
+        let outcomes = counters(
+            "tollbooth_meter_operations_total",
+            "Reports of operations, by what became of them.",
+            &["outcome"],
+        )?;
+        let posts = counters("tollbooth_ledger_posts_total", "Entries posted.", &["type", "status"])?;
+        let dead = counters("tollbooth_dlq_records_total", "Records put to the dead letters.", &["reason"])?;
+        let failures = counters("tollbooth_rating_failures_total", "Usage without a price.", &["reason"])?;
+        let skipped =
+            counters("tollbooth_meter_skipped_total", "Records skipped because their offset was folded.", &["topic"])?;
+        let stages = HistogramVec::new(
+            HistogramOpts::new("tollbooth_e2e_latency_seconds", "Time from receipt to a stage.").buckets(seconds()?),
+            &["stage"],
+        )?;
+        registry.register(Box::new(stages.clone()))?;
+        let restore_seconds = HistogramVec::new(
+            HistogramOpts::new("tollbooth_meter_restore_seconds", "Time from assignment to serving.")
+                .buckets(prometheus::exponential_buckets(0.01, 2.0, 15)?),
+            &["state"],
+        )?;
+        registry.register(Box::new(restore_seconds.clone()))?;
+        let rebalances = counters("tollbooth_consumer_rebalances_total", "Rebalances of the group.", &["group"])?;
+        let priceless = [Reason::NoPrice, Reason::EngineRetired, Reason::UnitMismatch];
+        Ok(Self {
+            outcomes: Outcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.code()])),
+            posts: EntryType::ALL.iter().map(|known| posts.with_label_values(&[known.code(), "success"])).collect(),
+            failed_posts: posts.with_label_values(&[EntryType::Consume.code(), "failed"]),
+            dead: Reason::ALL.iter().map(|reason| dead.with_label_values(&[reason.code()])).collect(),
+            no_price: priceless.map(|reason| (reason, failures.with_label_values(&[reason.code()]))).to_vec(),
+            skipped: skipped.with_label_values(&["usage"]),
+            post_duration: histogram(
+                "tollbooth_ledger_post_duration_seconds",
+                "Time from reading a batch to its commit.",
+                seconds()?,
+            )?,
+            rating_duration: histogram(
+                "tollbooth_rating_duration_seconds",
+                "Time to price and decide a batch.",
+                prometheus::exponential_buckets(0.000_01, 4.0, 10)?,
+            )?,
+            batch_records: histogram(
+                "tollbooth_meter_batch_records",
+                "Records in a transaction.",
+                prometheus::exponential_buckets(1.0, 4.0, 9)?,
+            )?,
+            ingest_to_ledger: stages.with_label_values(&["ingest_to_ledger"]),
+            transactions: counters("tollbooth_meter_transactions_total", "Transactions ended.", &["outcome"])?,
+            rebalances: rebalances.with_label_values(&[group]),
+            last_commit: gauges(
+                "tollbooth_consumer_last_commit_timestamp_seconds",
+                "When the partition last committed.",
+                &["group", "partition"],
+            )?,
+            lag_records: gauges(
+                "tollbooth_consumer_lag_records",
+                "Records not yet consumed.",
+                &["group", "topic", "partition"],
+            )?,
+            lag_seconds: gauges(
+                "tollbooth_consumer_lag_seconds",
+                "Age of the last consumed record while there is more.",
+                &["group", "topic", "partition"],
+            )?,
+            operations: gauges("tollbooth_meter_operation_ids", "Operation ids in memory.", &["partition"])?,
+            operation_bytes: gauges("tollbooth_meter_operation_id_bytes", "Memory they take.", &["partition"])?,
+            accounts: gauges("tollbooth_meter_accounts", "Accounts open.", &["partition"])?,
+            negative: gauges("tollbooth_accounts_negative", "Accounts below zero.", &["partition"])?,
+            below_threshold: gauges("tollbooth_accounts_below_threshold", "Accounts below 10.00.", &["partition"])?,
+            restore_remaining: gauges(
+                "tollbooth_meter_restore_remaining_records",
+                "Ledger offsets still to be folded before the partition is served.",
+                &["partition"],
+            )?,
+            restore_seconds,
+            serving: gauges(
+                "tollbooth_meter_partition_serving",
+                "1 while the partition is served here.",
+                &["partition"],
+            )?,
+            topics,
+            group: group.to_owned(),
+        })
+    }
+
+    /// Adds what a committed batch did.
+    pub fn committed(&self, counts: &BatchCounts, partition: &str) {
+        for (counter, count) in self.outcomes.iter().zip(counts.outcomes) {
+            counter.inc_by(count);
+        }
+        for (counter, count) in self.posts.iter().zip(counts.posts) {
+            counter.inc_by(count);
+        }
+        self.failed_posts.inc_by(counts.failed_posts);
+        for (counter, count) in self.dead.iter().zip(counts.dead) {
+            counter.inc_by(count);
+        }
+        for (reason, counter) in &self.no_price {
+            let index = Reason::ALL.iter().position(|known| known == reason).unwrap_or_default();
+            counter.inc_by(counts.dead[index]);
+        }
+        self.skipped.inc_by(counts.skipped);
+        self.transactions.with_label_values(&["committed"]).inc();
+        let now = chrono::Utc::now().timestamp();
+        self.last_commit.with_label_values(&[self.group.as_str(), partition]).set(now);
+    }
+
+    /// One transaction was aborted.
+    pub fn aborted(&self) {
+        self.transactions.with_label_values(&["aborted"]).inc();
+    }
+
+    /// How far a partition of an input is behind.
+    pub fn lag(&self, input: Input, partition: &str, records: i64, seconds: i64) {
+        let labels = [self.group.as_str(), self.topics[input as usize].as_str(), partition];
+        self.lag_records.with_label_values(&labels).set(records);
+        self.lag_seconds.with_label_values(&labels).set(seconds);
+    }
+
+    /// What a partition holds.
+    pub fn sizes(&self, partition: &str, sizes: &StateSizes) {
+        self.accounts.with_label_values(&[partition]).set(gauge(sizes.accounts));
+        self.negative.with_label_values(&[partition]).set(gauge(sizes.negative));
+        self.below_threshold.with_label_values(&[partition]).set(gauge(sizes.below_threshold));
+        self.operations.with_label_values(&[partition]).set(gauge(sizes.operations));
+        self.operation_bytes.with_label_values(&[partition]).set(gauge(sizes.operation_bytes));
+    }
+
+    /// Progress of a restore.
+    pub fn restoring(&self, partition: &str, remaining: i64) {
+        self.restore_remaining.with_label_values(&[partition]).set(remaining);
+    }
+
+    /// The end of a restore; `warm`: only the difference was folded.
+    pub fn restored(&self, partition: &str, warm: bool, elapsed: std::time::Duration) {
+        let state = if warm { "warm" } else { "cold" };
+        self.restore_seconds.with_label_values(&[state]).observe(elapsed.as_secs_f64());
+        self.restore_remaining.with_label_values(&[partition]).set(0);
+        self.serving.with_label_values(&[partition]).set(1);
+    }
+
+    /// The partition was given up: its gauges would lie from here on.
+    pub fn given_up(&self, partition: &str) {
+        self.serving.with_label_values(&[partition]).set(0);
+        self.sizes(partition, &StateSizes::default());
+        for topic in &self.topics {
+            let labels = [self.group.as_str(), topic.as_str(), partition];
+            // Absent already is as good as removed.
+            drop(self.lag_records.remove_label_values(&labels));
+            drop(self.lag_seconds.remove_label_values(&labels));
+        }
+    }
+}

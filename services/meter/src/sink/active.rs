@@ -1,0 +1,408 @@
+//! The active sink: one turn after the other of read, insert, commit.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::producer::BaseProducer;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::AbortHandle;
+use tollbooth_chassis::crashpoint;
+use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
+use tollbooth_chassis::kafka::{LogContext, ReaderTuning, txn};
+use tollbooth_chassis::shutdown::Shutdown;
+
+use super::Context;
+use super::block::{Block, BlockLimits, Queue, Range};
+use super::error::SinkError;
+use super::lease::Lease;
+use super::metrics::{PartitionLag, now_seconds};
+use super::migrate::migrate;
+use super::offsets::{self, Resume, Source};
+use super::store::Store;
+
+/// How long fencing may take while the coordinator moves.
+const FENCING_LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait of one turn, so that lease, shutdown and a finished insert are seen soon.
+const TURN: Duration = Duration::from_millis(50);
+const TURN_WHILE_INSERTING: Duration = Duration::from_millis(2);
+const READ: BatchLimit = BatchLimit { records: 10_000, bytes: 8 * 1024 * 1024 };
+/// How often every partition's lag is looked at.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+const LAG_TIMEOUT: Duration = Duration::from_secs(1);
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest wait for an insert under way when the process is to end; it is repeated by the next start anyway.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why an activation ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The process is to end.
+    Shutdown,
+    /// Another one is active now.
+    LeaseLost,
+}
+
+/// A block whose insert has not been acknowledged yet. Dropping it ends the tries.
+struct Underway {
+    block: Arc<Block>,
+    started: Instant,
+    report: mpsc::Receiver<()>,
+    is_done: bool,
+    task: AbortHandle,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(super) struct Active<'a> {
+    context: &'a Context,
+    lease: &'a Lease,
+    shutdown: &'a Shutdown,
+    reader: BatchReader,
+    producer: BaseProducer<LogContext>,
+    queue: Queue,
+    underway: Option<Underway>,
+    last_cut: Option<Instant>,
+    lag: Vec<PartitionLag>,
+    lag_next: i32,
+    lag_looked_at: Instant,
+}
+
+impl<'a> Active<'a> {
+    /// Fences the sink before, finds out where it stood, and repeats what it may have left half done. `None` when the
+    /// lease went away meanwhile.
+    pub(super) fn start(
+        context: &'a Context,
+        lease: &'a Lease,
+        shutdown: &'a Shutdown,
+    ) -> Result<Option<Self>, SinkError> {
+        context.runtime.block_on(migrate(context.store.client(), context.store.database(), &context.binding))?;
+        let created = |source| SinkError::Kafka { doing: "set up the sink's clients", source };
+        let producer_config = context.clients.transactional_producer(&context.transactional_id());
+        let producer = BaseProducer::from_config_and_context(&producer_config, LogContext).map_err(created)?;
+        // A stale sink that fences late would fence the rightful one: the lease is looked at right before.
+        if !lease.poll(Duration::ZERO)? {
+            return Ok(None);
+        }
+        txn::init(&producer, FENCING_LIMIT)?;
+        let tuning = ReaderTuning {
+            queued_kbytes_max: u32::try_from(context.config.read_ahead_bytes_max / 1024).unwrap_or(u32::MAX),
+            ..ReaderTuning::default()
+        };
+        let reader =
+            BatchReader::new(&context.clients.reader(&context.config.offsets_group, tuning)).map_err(created)?;
+        // Only now: the sink before can commit nothing any more.
+        let resume = find_out(context, &reader)?;
+        let begins: Vec<i64> = resume.ranges.iter().map(|range| range.begin).collect();
+        let mut active = Self {
+            queue: Queue::new(&context.binding.cluster_id, &context.binding.ledger_topic, &begins),
+            lag: (0..context.binding.partitions).map(|partition| context.metrics.lag_of(partition)).collect(),
+            context,
+            lease,
+            shutdown,
+            reader,
+            producer,
+            underway: None,
+            last_cut: None,
+            lag_next: 0,
+            lag_looked_at: Instant::now(),
+        };
+        if !active.repeat(&resume)? {
+            return Ok(None);
+        }
+        context.metrics.active.set(1);
+        Ok(Some(active))
+    }
+
+    /// Works until the lease is lost or the process is to end.
+    pub(super) fn run(mut self) -> Result<Ended, SinkError> {
+        self.context.component.ready();
+        loop {
+            if self.shutdown.is_triggered() {
+                return self.finish();
+            }
+            if !self.lease.poll(Duration::ZERO)? {
+                return Ok(Ended::LeaseLost);
+            }
+            self.read()?;
+            self.advance()?;
+            self.look_at_lag();
+        }
+    }
+
+    /// Repeats the block that the sink before intended: the same ranges, hence the same records, rows and token. False
+    /// when the lease went away, or the process is to end, before it could be read.
+    fn repeat(&mut self, resume: &Resume) -> Result<bool, SinkError> {
+        if resume.ranges.iter().any(|range| !range.is_empty()) {
+            self.assign(
+                resume.ranges.iter().filter(|range| !range.is_empty()).map(|range| (range.partition, range.begin)),
+            )?;
+            if !self.read_exactly(&resume.ranges)? {
+                return Ok(false);
+            }
+            let block = self.queue.cut_exactly(&resume.ranges)?;
+            if let Some(rows) = resume.rows.filter(|rows| *rows != block.rows) {
+                let why = format!("the ranges {:?} had {rows} rows and have {} now", block.ranges, block.rows);
+                return Err(SinkError::Contradiction(why));
+            }
+            self.context.metrics.repeated_blocks.inc();
+            tracing::info!(rows = block.rows, token = block.token, "repeating the block that was intended last");
+            self.intend(Some(block))?;
+        } else {
+            // Says where the sink stands before anything was read: the live view starts from these offsets.
+            self.intend(None)?;
+        }
+        self.assign(resume.ranges.iter().map(|range| (range.partition, range.end)))?;
+        Ok(true)
+    }
+
+    /// Reads until all of `ranges` is in the queue, and nothing beyond. False when the lease went away or
+    /// the process is to end before.
+    fn read_exactly(&mut self, ranges: &[Range]) -> Result<bool, SinkError> {
+        loop {
+            if self.shutdown.is_triggered() || !self.lease.poll(Duration::ZERO)? {
+                return Ok(false);
+            }
+            let mut is_complete = true;
+            for range in ranges.iter().filter(|range| !range.is_empty()) {
+                let last = self.queue.last_offset(range.partition).unwrap_or(range.begin - 1);
+                let position = self.position(range.partition)?.unwrap_or(range.begin);
+                is_complete &= last + 1 >= range.end || position >= range.end;
+            }
+            if is_complete {
+                return Ok(true);
+            }
+            for record in self.reader.read(READ, TURN).map_err(reading)?.iter() {
+                let end =
+                    ranges.get(usize::try_from(record.partition()).unwrap_or(usize::MAX)).map_or(0, |range| range.end);
+                if record.offset() < end {
+                    self.queue.push(record.partition(), record.offset(), record.payload().unwrap_or_default())?;
+                }
+            }
+        }
+    }
+
+    fn assign(&mut self, begins: impl Iterator<Item = (i32, i64)>) -> Result<(), SinkError> {
+        let failed = |source| SinkError::Kafka { doing: "begin to read the ledger", source };
+        let mut list = TopicPartitionList::new();
+        for (partition, begin) in begins {
+            let topic = &self.context.binding.ledger_topic;
+            list.add_partition_offset(topic, partition, Offset::Offset(begin)).map_err(failed)?;
+        }
+        self.reader.assign(&list).map_err(failed)
+    }
+
+    fn position(&self, partition: i32) -> Result<Option<i64>, SinkError> {
+        self.reader.position(&self.context.binding.ledger_topic, partition).map_err(reading)
+    }
+
+    /// Takes in what is there, unless enough waits already.
+    fn read(&mut self) -> Result<(), SinkError> {
+        if self.queue.bytes() >= self.context.config.read_ahead_bytes_max {
+            // Bounded: the rest stays with the broker until the insert is through.
+            self.wait_for_insert(TURN);
+            return Ok(());
+        }
+        let wait = if self.underway.is_some() { TURN_WHILE_INSERTING } else { self.until_due().min(TURN) };
+        for record in self.reader.read(READ, wait).map_err(reading)?.iter() {
+            self.queue.push(record.partition(), record.offset(), record.payload().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Time until a block is cut of what waits; [`TURN`] when nothing does.
+    fn until_due(&self) -> Duration {
+        if self.queue.is_empty() {
+            return TURN;
+        }
+        if self.queue.rows() >= self.context.config.block_rows_max
+            || self.queue.bytes() >= self.context.config.block_bytes_max
+        {
+            return Duration::ZERO;
+        }
+        let Some(last_cut) = self.last_cut else { return Duration::ZERO };
+        self.context.config.block_interval().saturating_sub(last_cut.elapsed())
+    }
+
+    /// Commits what is done and begins what is due.
+    fn advance(&mut self) -> Result<(), SinkError> {
+        let is_done = self.wait_for_insert(Duration::ZERO);
+        if self.underway.is_some() && !is_done {
+            return Ok(());
+        }
+        if is_done {
+            crashpoint::hit("sink.after_insert");
+            self.account_for_done();
+        }
+        let next = if !self.queue.is_empty() && self.until_due().is_zero() { self.cut()? } else { None };
+        if is_done || next.is_some() {
+            self.intend(next)?;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<Option<Block>, SinkError> {
+        self.last_cut = Some(Instant::now());
+        let (rows, bytes) = (self.context.config.block_rows_max, self.context.config.block_bytes_max);
+        self.queue.cut(BlockLimits { rows, bytes })
+    }
+
+    /// One commit: what came before is done, and `next` is about to be inserted. Begins the insert after it.
+    fn intend(&mut self, next: Option<Block>) -> Result<(), SinkError> {
+        let ranges = next.as_ref().map_or_else(|| self.queue.ranges_done(), |block| block.ranges.clone());
+        let no_group = || SinkError::Contradiction("the reader has no group".to_owned());
+        let group = self.reader.group_metadata().ok_or_else(no_group)?;
+        offsets::commit(&self.producer, &group, &self.context.binding.ledger_topic, &ranges)?;
+        self.context.metrics.group.last_commit.set(now_seconds());
+        if let Some(block) = next {
+            crashpoint::hit("sink.before_insert");
+            self.underway = Some(self.begin_insert(block));
+        }
+        Ok(())
+    }
+
+    fn begin_insert(&self, block: Block) -> Underway {
+        let block = Arc::new(block);
+        let (sender, report) = mpsc::channel();
+        let (store, context, shared) = (self.context.store.clone(), self.context.clone(), Arc::clone(&block));
+        let task = self.context.runtime.spawn(async move {
+            insert_until_done(&store, &shared, &context).await;
+            // Nobody listens any more: the lease was lost.
+            sender.send(()).ok();
+        });
+        Underway { block, started: Instant::now(), report, is_done: false, task: task.abort_handle() }
+    }
+
+    /// Whether the insert under way is through, after at most `wait`.
+    fn wait_for_insert(&mut self, wait: Duration) -> bool {
+        let Some(underway) = &mut self.underway else { return false };
+        if underway.is_done {
+            return true;
+        }
+        match underway.report.recv_timeout(wait) {
+            Ok(()) => {
+                underway.is_done = true;
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            // The task ends by reporting; a panic in it would be a defect. Begin it anew: the token makes it one insert.
+            Err(RecvTimeoutError::Disconnected) => {
+                tracing::error!("the insert ended without a word and is begun anew");
+                let block = Block::clone(&underway.block);
+                self.underway = Some(self.begin_insert(block));
+                false
+            }
+        }
+    }
+
+    fn account_for_done(&mut self) {
+        let Some(underway) = self.underway.take() else { return };
+        let metrics = &self.context.metrics;
+        metrics.rows.inc_by(underway.block.rows);
+        metrics.blocks.inc();
+        metrics.bytes.inc_by(underway.block.body.len() as u64);
+        metrics.insert_duration.observe(underway.started.elapsed().as_secs_f64());
+        metrics.watermark.set(self.watermark_seconds(None));
+        self.context.component.ready();
+        tracing::debug!(
+            rows = underway.block.rows,
+            elapsed_ms = underway.started.elapsed().as_millis(),
+            "block inserted"
+        );
+    }
+
+    /// Everything posted before this is in the rollups: the oldest record not yet there, or now where there is none.
+    fn watermark_seconds(&self, underway: Option<i64>) -> f64 {
+        let waiting =
+            (0..self.context.binding.partitions).filter_map(|partition| self.queue.oldest_posted_at_ms(partition));
+        waiting.chain(underway).min().map_or_else(now_seconds, seconds)
+    }
+
+    /// Looks at one partition a turn, so that a slow broker costs little, and at each of them every few seconds.
+    fn look_at_lag(&mut self) {
+        let pause = LAG_INTERVAL / u32::try_from(self.lag.len().max(1)).unwrap_or(1);
+        if self.lag_looked_at.elapsed() < pause {
+            return;
+        }
+        self.lag_looked_at = Instant::now();
+        let partition = self.lag_next;
+        self.lag_next = (partition + 1) % self.context.binding.partitions.max(1);
+        let Some(lag) = usize::try_from(partition).ok().and_then(|index| self.lag.get(index)) else { return };
+        let topic = &self.context.binding.ledger_topic;
+        let Ok((_, high)) = self.reader.watermarks(topic, partition, LAG_TIMEOUT) else { return };
+        let underway = self.underway.as_ref().map(|underway| &underway.block);
+        let underway_range = underway.and_then(|block| block.ranges.iter().find(|range| range.partition == partition));
+        let first_open = underway_range
+            .filter(|range| !range.is_empty())
+            .map(|range| range.begin)
+            .or_else(|| self.queue.first_waiting_offset(partition))
+            .or_else(|| self.position(partition).ok().flatten());
+        let records = first_open.map_or(0, |open| (high - open).max(0));
+        lag.records.set(records);
+        let underway_oldest = underway
+            .filter(|_| underway_range.is_some_and(|range| !range.is_empty()))
+            .map(|block| block.oldest_posted_at_ms);
+        let oldest = underway_oldest.or_else(|| self.queue.oldest_posted_at_ms(partition));
+        match oldest {
+            Some(posted_at_ms) => lag.seconds.set((now_seconds() - seconds(posted_at_ms)).max(0.0)),
+            None if records == 0 => lag.seconds.set(0.0),
+            // Not read yet: the age is unknown and can only have grown.
+            None => lag.seconds.set(lag.seconds.get() + LAG_INTERVAL.as_secs_f64()),
+        }
+        self.context.metrics.watermark.set(self.watermark_seconds(underway.map(|block| block.oldest_posted_at_ms)));
+    }
+
+    /// Waits for the insert under way, within a bound, and commits it.
+    fn finish(mut self) -> Result<Ended, SinkError> {
+        if self.underway.is_some() && self.wait_for_insert(SHUTDOWN_PATIENCE) {
+            self.account_for_done();
+            self.intend(None)?;
+        }
+        Ok(Ended::Shutdown)
+    }
+}
+
+fn reading(source: rdkafka::error::KafkaError) -> SinkError {
+    SinkError::Kafka { doing: "read the ledger", source }
+}
+
+#[allow(clippy::cast_precision_loss)] // For people; a double holds milliseconds exactly for 285,000 years.
+fn seconds(posted_at_ms: i64) -> f64 {
+    posted_at_ms as f64 / 1000.0
+}
+
+fn find_out(context: &Context, reader: &BatchReader) -> Result<Resume, SinkError> {
+    let committed = offsets::committed(reader, &context.binding.ledger_topic, context.binding.partitions)?;
+    let newest = context.runtime.block_on(context.store.newest_ranges())?;
+    let is_empty = context.runtime.block_on(context.store.is_empty())?;
+    let resume = offsets::resume(context.binding.partitions, committed, newest, is_empty)?;
+    match resume.from {
+        Source::Beginning => tracing::info!("the ledger is sunk from its beginning"),
+        Source::Committed => tracing::info!(ranges = ?resume.ranges, "going on from the committed offsets"),
+        Source::SunkRanges => tracing::warn!(ranges = ?resume.ranges, "going on from the table sunk_ranges"),
+    }
+    Ok(resume)
+}
+
+/// Inserts the block, however often it takes. The bytes and the token are the same every time, so that only one of the
+/// tries counts; a block is never skipped.
+async fn insert_until_done(store: &Store, block: &Block, context: &Context) {
+    let mut pause = RETRY_PAUSE_MIN;
+    loop {
+        let outcome = match store.record_ranges(block).await {
+            Ok(()) => store.insert_block(&block.token, block.body.clone()).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = outcome else { return };
+        context.metrics.insert_retries.inc();
+        context.component.not_ready(format!("ClickHouse does not take a block: {error}"));
+        tracing::warn!(%error, rows = block.rows, token = block.token, pause_ms = pause.as_millis(), "insert failed");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(context.config.retry_pause_max_ms));
+    }
+}

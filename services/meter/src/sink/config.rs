@@ -1,0 +1,64 @@
+//! Settings of the sink.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tollbooth_schemas::topics::{SINK_LEASE_GROUP, SINK_OFFSETS_GROUP};
+
+/// `[sink]`: how the ledger lands in ClickHouse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkConfig {
+    /// Rows of a block; it ends before the record that would go beyond. Default 50,000, at least 1,000 (one record).
+    pub block_rows_max: usize,
+    /// Bytes of a block before compression; it ends before the record that would go beyond. Default 32 MiB.
+    pub block_bytes_max: usize,
+    /// Time from one block to the next while there is less than a full one. Default 500.
+    pub block_interval_ms: u64,
+    /// How long one insert may take before it is given up and repeated. Default 60,000.
+    pub insert_timeout_ms: u64,
+    /// Longest pause between two tries of one insert; the first is 100 ms. Default 10,000.
+    pub retry_pause_max_ms: u64,
+    /// Bytes of records held ahead of the block under way; beyond it reading pauses. Default 64 MiB.
+    pub read_ahead_bytes_max: usize,
+    /// LZ4 on the way to ClickHouse. Default off: on one machine it costs more than it saves.
+    pub lz4: bool,
+    /// Consumer group that decides who is active. Default `tollbooth-sink`.
+    pub lease_group: String,
+    /// Group under which the offsets of the ledger are committed. Default `ledger-sink`. A second database beside the
+    /// first one (filled anew, then switched to) takes a second group, and a second lease group.
+    pub offsets_group: String,
+}
+
+impl Default for SinkConfig {
+    fn default() -> Self {
+        Self {
+            block_rows_max: 50_000,
+            block_bytes_max: 32 * 1024 * 1024,
+            block_interval_ms: 500,
+            insert_timeout_ms: 60_000,
+            retry_pause_max_ms: 10_000,
+            read_ahead_bytes_max: 64 * 1024 * 1024,
+            lz4: false,
+            lease_group: SINK_LEASE_GROUP.to_owned(),
+            offsets_group: SINK_OFFSETS_GROUP.to_owned(),
+        }
+    }
+}
+
+impl SinkConfig {
+    /// [`Self::block_interval_ms`] as a duration.
+    #[must_use]
+    pub fn block_interval(&self) -> Duration {
+        Duration::from_millis(self.block_interval_ms)
+    }
+
+    /// `transactional.id` of the active sink: the older of two is fenced by it.
+    #[must_use]
+    pub fn transactional_id(&self, ledger_topic: &str) -> String {
+        if self.offsets_group == SINK_OFFSETS_GROUP {
+            return format!("{ledger_topic}-sink");
+        }
+        format!("{ledger_topic}-sink-{}", self.offsets_group)
+    }
+}

@@ -1,0 +1,208 @@
+//! Rows of `ledger`: a pure function of the ledger records.
+//!
+//! A repeat of a range must give the same rows, byte for byte; so nothing enters here but the record, its partition, and
+//! this code.
+
+use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
+use super::wire::{Entry, Kind, Record, Usage, WireError};
+
+/// `type` is a word of the language.
+const fn column_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        b"entry_type" => "type",
+        _ => field,
+    }
+}
+
+macro_rules! rows {
+    ($($name:ident: $kind:ty,)*) => {
+        /// A block of rows under construction, column by column.
+        #[derive(Debug, Default)]
+        pub struct Rows {
+            count: usize,
+            $($name: $kind,)*
+        }
+
+        impl Rows {
+            /// Names of the columns, in the order they are sent.
+            pub const COLUMNS: &'static [&'static str] = &[$(column_name(stringify!($name))),*];
+
+            /// Bytes of the body so far, roughly.
+            #[must_use]
+            pub fn bytes(&self) -> usize {
+                0 $(+ self.$name.bytes())*
+            }
+
+            /// The block as the body of `INSERT ... FORMAT Native`.
+            #[must_use]
+            pub fn encode(&self) -> Vec<u8> {
+                let mut body = Vec::with_capacity(self.bytes() + 64 * Self::COLUMNS.len());
+                write_head(&mut body, Self::COLUMNS.len(), self.count);
+                $(write_column(&mut body, column_name(stringify!($name)), &self.$name);)*
+                body
+            }
+        }
+    };
+}
+
+rows! {
+    account_id: Text,
+    seq: U64,
+    entry_type: Code,
+    status: Code,
+    service: Code,
+    engine: Code,
+    variant: Code,
+    country: Code,
+    unit: Code,
+    plan: Code,
+    currency: Code,
+    quantity: Micros,
+    amount: Micros,
+    balance_after: Micros,
+    held_after: Micros,
+    posted_at: Instant,
+    occurred_at: Instant,
+    receipt_lag_ms: I64,
+    capture_lag_ms: I64,
+    has_captured_at: Flag,
+    event_id: Text,
+    booth_id: Text,
+    operation_id: Text,
+    attempt: U32,
+    price_version: U32,
+    price_model: Code,
+    unit_price: Micros,
+    provider_cost: Micros,
+    has_provider_cost: Flag,
+    reason: Text,
+    note: Text,
+    hold_id: Text,
+    test_mode: Flag,
+    actor: Text,
+    idempotency_key: Text,
+    source_topic: Code,
+    source_partition: U16,
+    source_offset: I64,
+    input_generation: U32,
+    account_name: Text,
+    time_zone: Code,
+    plan_effective_at_ms: I64,
+    account_state: Text,
+}
+
+/// What the kinds of entry differ in; empty where a kind has nothing to say.
+#[derive(Debug, Default)]
+struct Facts<'a> {
+    entry_type: &'static str,
+    usage: Usage<'a>,
+    plan: &'a str,
+    currency: &'a str,
+    reason: &'a str,
+    note: &'a str,
+    account_name: &'a str,
+    time_zone: &'a str,
+    plan_effective_at_ms: i64,
+}
+
+impl<'a> Facts<'a> {
+    fn of(kind: Kind<'a>) -> Self {
+        match kind {
+            Kind::Unknown => Self::default(),
+            Kind::AccountOpened { name, plan, currency, time_zone } => {
+                Self { entry_type: "account_opened", account_name: name, plan, currency, time_zone, ..Self::default() }
+            }
+            Kind::Usage(usage) => {
+                Self { entry_type: "consume", plan: usage.plan, reason: usage.error_code, usage, ..Self::default() }
+            }
+            Kind::Adjustment { reason, note } => Self { entry_type: "adjustment", reason, note, ..Self::default() },
+            Kind::PlanChanged { plan, effective_at_ms } => {
+                Self { entry_type: "plan_changed", plan, plan_effective_at_ms: effective_at_ms, ..Self::default() }
+            }
+        }
+    }
+}
+
+impl Rows {
+    /// Rows so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends the entries of one record of partition `partition`.
+    ///
+    /// # Errors
+    /// [`WireError`]; rows of entries before the offending one have been appended, the block cannot be used.
+    pub fn push_record(&mut self, partition: u16, bytes: &[u8]) -> Result<(), WireError> {
+        let record = Record::parse(bytes)?;
+        record.entries(|entry| self.push(&record, partition, entry))
+    }
+
+    fn push(&mut self, record: &Record<'_>, partition: u16, entry: &Entry<'_>) {
+        let facts = Facts::of(entry.kind);
+        let usage = &facts.usage;
+        self.count += 1;
+        self.account_id.push(record.account_id);
+        self.seq.push(entry.seq);
+        self.entry_type.push(facts.entry_type);
+        self.status.push(usage.status);
+        self.plan.push(facts.plan);
+        self.currency.push(facts.currency);
+        self.amount.push(entry.amount_micros);
+        self.balance_after.push(entry.balance_after_micros);
+        self.held_after.push(entry.held_after_micros);
+        self.posted_at.push(record.posted_at_ms);
+        self.occurred_at.push(entry.occurred_at_ms);
+        self.push_lags(record, entry, usage);
+        self.push_work(usage);
+        self.reason.push(facts.reason);
+        self.note.push(facts.note);
+        self.actor.push(entry.actor);
+        self.idempotency_key.push(entry.idempotency_key);
+        self.source_topic.push(entry.source_topic);
+        self.source_partition.push(partition);
+        self.source_offset.push(entry.source_offset);
+        self.input_generation.push(record.input_generation);
+        self.account_name.push(facts.account_name);
+        self.time_zone.push(facts.time_zone);
+        self.plan_effective_at_ms.push(facts.plan_effective_at_ms);
+        self.account_state.push("");
+    }
+
+    /// Instants that lie close to another one are kept as their distance to it.
+    fn push_lags(&mut self, record: &Record<'_>, entry: &Entry<'_>, usage: &Usage<'_>) {
+        let is_usage = !usage.status.is_empty();
+        let receipt_lag_ms = record.posted_at_ms.wrapping_sub(usage.received_at_ms);
+        self.receipt_lag_ms.push(if is_usage { receipt_lag_ms } else { 0 });
+        let capture_lag_ms = usage.captured_at_ms.map(|instant| entry.occurred_at_ms.wrapping_sub(instant));
+        self.capture_lag_ms.push(capture_lag_ms.unwrap_or_default());
+        self.has_captured_at.push(capture_lag_ms.is_some());
+    }
+
+    fn push_work(&mut self, usage: &Usage<'_>) {
+        self.service.push(usage.service);
+        self.engine.push(usage.engine);
+        self.variant.push(usage.variant);
+        self.country.push(usage.country);
+        self.unit.push(usage.unit);
+        self.quantity.push(usage.quantity_micros);
+        self.event_id.push(usage.event_id);
+        self.booth_id.push(usage.booth_id);
+        self.operation_id.push(usage.operation_id);
+        self.attempt.push(usage.attempt);
+        self.price_version.push(usage.price_version);
+        self.price_model.push(usage.price_model);
+        self.unit_price.push(usage.unit_price_micros);
+        self.provider_cost.push(usage.provider_cost_micros.unwrap_or_default());
+        self.has_provider_cost.push(usage.provider_cost_micros.is_some());
+        self.hold_id.push(usage.hold_id);
+        self.test_mode.push(usage.test_mode);
+    }
+}

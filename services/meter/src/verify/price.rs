@@ -1,0 +1,180 @@
+//! What work costs, from the price books alone. Written apart from the meter's own pricing, on decimal numbers instead of
+//! scaled integers, so that the two can only be wrong together by chance.
+
+use hashbrown::HashMap;
+use rust_decimal::{Decimal, RoundingStrategy};
+use tollbooth_schemas::{
+    Money,
+    dead_letter::Reason,
+    price_book::{Model, Price, PriceBook},
+};
+
+use super::digest::Parts;
+
+/// The meter may post with a book that old: beyond it, it pauses usage.
+const KNOWN_WITHIN_MS: i64 = 300_000;
+/// How far the clocks of ingest, broker and meter may be apart.
+const CLOCK_SLACK_MS: i64 = 60_000;
+
+/// What is priced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) service: &'a str,
+    pub(super) engine: &'a str,
+    pub(super) variant: &'a str,
+    pub(super) country: &'a str,
+    pub(super) unit: &'a str,
+    pub(super) plan: &'a str,
+    pub(super) currency: &'a str,
+    pub(super) quantity_micros: i64,
+    pub(super) occurred_at_ms: i64,
+}
+
+/// What it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Charge {
+    pub(super) version: u32,
+    pub(super) model: Model,
+    pub(super) unit_price_micros: i64,
+    /// What the account pays: 0 or more.
+    pub(super) micros: i64,
+}
+
+struct Published {
+    at_ms: i64,
+    book: PriceBook,
+    rows: HashMap<u64, Vec<usize>>,
+}
+
+/// Every price book, in the order of publication.
+#[derive(Default)]
+pub(super) struct Books(Vec<Published>);
+
+impl Books {
+    /// Takes the next record of the topic. Neither a document that is not valid nor a version published before counts;
+    /// `false` then.
+    pub(super) fn publish(&mut self, at_ms: i64, bytes: &[u8]) -> bool {
+        let Ok(book) = serde_json::from_slice::<PriceBook>(bytes) else { return false };
+        if !book.check().is_empty() || self.0.iter().any(|known| known.book.version == book.version) {
+            return false;
+        }
+        let mut rows: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (index, price) in book.prices.iter().enumerate() {
+            rows.entry(row_key(&price.service, &price.engine)).or_default().push(index);
+        }
+        self.0.push(Published { at_ms, book, rows });
+        true
+    }
+
+    /// Whether any book published up to then names the plan.
+    pub(super) fn names_plan(&self, plan: &str, at_ms: i64) -> bool {
+        self.0.iter().any(|known| known.at_ms <= at_ms && known.book.plans.iter().any(|named| named.code == plan))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many books the meter may have known when it posted at that time: most first. More than one answer only where
+    /// a book was published in the minutes before.
+    fn known_at(&self, posted_at_ms: i64) -> impl Iterator<Item = usize> {
+        let within = |limit: i64| self.0.iter().rposition(|known| known.at_ms <= limit).map_or(0, |index| index + 1);
+        let most = within(posted_at_ms.saturating_add(CLOCK_SLACK_MS));
+        let least = within(posted_at_ms.saturating_sub(KNOWN_WITHIN_MS)).min(most);
+        (least..=most).rev()
+    }
+
+    /// Every outcome that was possible at that posting time.
+    pub(super) fn outcomes<'a>(
+        &'a self,
+        work: &'a Work<'a>,
+        posted_at_ms: i64,
+    ) -> impl Iterator<Item = Result<Charge, Reason>> + 'a {
+        self.known_at(posted_at_ms).map(|known| self.charge(work, known))
+    }
+
+    fn charge(&self, work: &Work<'_>, known: usize) -> Result<Charge, Reason> {
+        let in_force =
+            self.0.iter().take(known).filter(|published| published.book.effective_from <= work.occurred_at_ms);
+        let published = in_force
+            .max_by_key(|published| (published.book.effective_from, published.book.version))
+            .ok_or(Reason::NoPrice)?;
+        if published.book.currency != work.currency {
+            return Err(Reason::NoPrice);
+        }
+        let price = published.row(work)?;
+        if price.unit != work.unit {
+            return Err(Reason::UnitMismatch);
+        }
+        let unit_price_micros = price.plans.get(work.plan).ok_or(Reason::NoPrice)?.micros();
+        let micros = amount(price.model, unit_price_micros, work.quantity_micros).ok_or(Reason::OutOfRange)?;
+        Ok(Charge { version: published.book.version, model: price.model, unit_price_micros, micros })
+    }
+}
+
+impl Published {
+    /// The most specific row in force; of two that name one of the two each, the one with the variant.
+    fn row(&self, work: &Work<'_>) -> Result<&Price, Reason> {
+        let candidates = self.rows.get(&row_key(work.service, work.engine)).ok_or(Reason::NoPrice)?;
+        let about = candidates.iter().filter_map(|index| self.book.prices.get(*index)).filter(|price| {
+            price.service == work.service
+                && price.engine == work.engine
+                && price.variant.as_ref().is_none_or(|variant| variant == work.variant)
+                && price.country.as_ref().is_none_or(|country| country == work.country)
+        });
+        let mut best: Option<&Price> = None;
+        let mut ended = false;
+        for price in about {
+            let starts = price.effective_from.is_none_or(|from| from <= work.occurred_at_ms);
+            let ends = price.effective_to.is_some_and(|to| to <= work.occurred_at_ms);
+            ended |= ends;
+            let weight = |price: &Price| 2 * u8::from(price.variant.is_some()) + u8::from(price.country.is_some());
+            if starts && !ends && best.is_none_or(|best| weight(price) > weight(best)) {
+                best = Some(price);
+            }
+        }
+        best.ok_or(if ended { Reason::EngineRetired } else { Reason::NoPrice })
+    }
+}
+
+fn row_key(service: &str, engine: &str) -> u64 {
+    Parts::default().text(service).text(engine).digest()
+}
+
+/// Price times quantity, exact, then rounded once, half to even, to six places. `None` beyond the bound of money.
+pub(super) fn amount(model: Model, unit_price_micros: i64, quantity_micros: i64) -> Option<i64> {
+    let price = Decimal::new(unit_price_micros, 6);
+    let exact = match model {
+        Model::PerUnit => price.checked_mul(Decimal::new(quantity_micros, 6))?,
+        Model::Flat => price,
+    };
+    let mut rounded = exact.round_dp_with_strategy(6, RoundingStrategy::MidpointNearestEven);
+    rounded.rescale(6);
+    // A product beyond 28 digits keeps fewer places and is far beyond the bound; it must not pass as a smaller number.
+    if rounded.scale() != 6 {
+        return None;
+    }
+    i64::try_from(rounded.mantissa()).ok().and_then(Money::from_micros).map(Money::micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_rounded_once_half_to_even() {
+        for (price, quantity, expected) in [
+            (240_000, 5_000_000, Some(1_200_000)),
+            (1, 500_000, Some(0)),
+            (3, 500_000, Some(2)),
+            (1, 500_001, Some(1)),
+            (0, 7_000_000, Some(0)),
+            (999_999_999_999_999_999, 1_000_000, Some(999_999_999_999_999_999)),
+            (999_999_999_999_999_999, 1_000_001, None),
+            (999_999_999_999_999_999, 1_000_000_000_000_000_000, None),
+        ] {
+            assert_eq!(amount(Model::PerUnit, price, quantity), expected, "{price} x {quantity}");
+        }
+        assert_eq!(amount(Model::Flat, 240_000, 5_000_000), Some(240_000));
+    }
+}

@@ -1,0 +1,203 @@
+//! The whole of it over a real Kafka, a real ClickHouse and the real meter.
+
+use std::{io::Write as _, time::Duration};
+
+use prost::Message as _;
+use rdkafka::{
+    config::FromClientConfigAndContext as _,
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer as _},
+};
+use tollbooth_chassis::kafka::{KafkaClients, LogContext};
+use tollbooth_local::{ClickHouseOptions, Engines, KafkaOptions};
+use tollbooth_schemas::{
+    time::rfc3339,
+    v1::{Command, OpenAccount, PostAdjustment, command::Body},
+};
+
+use super::{
+    super::{Checked, Defect, Report, VerifyArgs},
+    assert_defects,
+    world::{BOOK, PARTITIONS},
+};
+use crate::config::MeterConfig;
+
+const ACCOUNTS: [&str; 3] = ["acc_luna", "acc_sol", "acc_mar"];
+const CHARGES: usize = 200;
+
+struct Stack {
+    engines: Engines,
+    config: MeterConfig,
+    producer: BaseProducer<LogContext>,
+    journal: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Stack {
+    /// Engines, topics, and a meter with its sink at work.
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let kafka = KafkaOptions { heap_mb: 384, ..KafkaOptions::new(dir.path().join("kafka")) };
+        let engines = Engines::start_with(kafka, ClickHouseOptions::new(dir.path().join("clickhouse"))).unwrap();
+        let mut config = MeterConfig {
+            ops_listen: "127.0.0.1:0".to_owned(),
+            sink_ops_listen: "127.0.0.1:0".to_owned(),
+            ..MeterConfig::default()
+        };
+        config.kafka.bootstrap = engines.kafka.bootstrap().to_owned();
+        config.kafka.topic_prefix = format!("verify-{}.", std::process::id());
+        config.group = format!("verify-{}", std::process::id());
+        config.sink.lease_group = format!("{}-lease", config.group);
+        config.sink.offsets_group = format!("{}-sink", config.group);
+        config.clickhouse.url = engines.clickhouse.url().to_owned();
+        config.clickhouse.database = format!("verify_{}", std::process::id());
+        (config.topics.partitions, config.topics.replication) = (PARTITIONS, 1);
+        let running = config.clone();
+        // It ends with the process: only a signal ends a meter.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            drop(runtime.block_on(crate::run::run(running)));
+        });
+        let clients = KafkaClients::new(config.kafka.clone());
+        let producer = clients.edge_producer(64 * 1024, Duration::from_secs(60));
+        let producer = BaseProducer::from_config_and_context(&producer, LogContext).unwrap();
+        let journal = dir.path().join("journal-000001.jsonl");
+        Self { engines, config, producer, journal, _dir: dir }
+    }
+
+    fn send(&self, topic: &str, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
+        let mut all = OwnedHeaders::new();
+        for (key, value) in headers {
+            all = all.insert(Header { key, value: Some(*value) });
+        }
+        let record = BaseRecord::to(topic).key(key).payload(payload).headers(all);
+        self.producer.send(record).unwrap();
+    }
+
+    fn command(&self, account: &str, key: &str, body: Body) {
+        let command = Command {
+            account_id: account.into(),
+            idempotency_key: key.into(),
+            body_hash: vec![1; 16],
+            actor: "key_admin".into(),
+            body: Some(body),
+            ..Command::default()
+        };
+        self.send(&self.config.topic_set().commands(), account, &command.encode_to_vec(), &[]);
+    }
+
+    fn usage(&self, account: &str, operation: &str, attempt: u32, status: &str, engine: &str, is_binary: bool) {
+        let time = rfc3339(chrono::Utc::now().timestamp_millis());
+        let data = format!(
+            r#"{{"operation_id":"{operation}","attempt":{attempt},"event_id":"evt_gala","booth_id":"bth_1","service":"ai_modify",
+            "engine":"{engine}","unit":"image","quantity":"1.5","status":"{status}","provider_cost":"0.067"}}"#
+        );
+        let topic = self.config.topic_set().usage();
+        let id = format!("{operation}-{attempt}");
+        if is_binary {
+            let headers = [
+                ("content-type", "application/json"),
+                ("ce_specversion", "1.0"),
+                ("ce_id", &id),
+                ("ce_source", "/booths/bth_1"),
+                ("ce_type", "tollbooth.usage.v1"),
+                ("ce_subject", account),
+                ("ce_time", &time),
+            ];
+            self.send(&topic, account, data.as_bytes(), &headers);
+        } else {
+            let event = format!(
+                r#"{{"specversion":"1.0","id":"{id}","source":"/booths/bth_1","type":"tollbooth.usage.v1",
+                "subject":"{account}","time":"{time}","data":{data}}}"#
+            );
+            let headers = [("content-type", "application/cloudevents+json; charset=UTF-8")];
+            self.send(&topic, account, event.as_bytes(), &headers);
+        }
+    }
+
+    fn write_history(&self) {
+        self.send(&self.config.topic_set().price_book(), "1", BOOK.as_bytes(), &[]);
+        self.flush();
+        for account in ACCOUNTS {
+            let open = OpenAccount {
+                name: account.into(),
+                plan: "payg".into(),
+                currency: "USD".into(),
+                time_zone: "UTC".into(),
+                occurred_at_ms: None,
+            };
+            self.command(account, "open", Body::OpenAccount(open));
+            let adjustment =
+                PostAdjustment { amount_micros: 100_000_000, reason: "top_up".into(), ..PostAdjustment::default() };
+            self.command(account, "top-1", Body::PostAdjustment(adjustment));
+        }
+        self.flush();
+        for number in 0..CHARGES {
+            let account = ACCOUNTS[number % ACCOUNTS.len()];
+            let operation = format!("op_{number}");
+            let is_binary = number % 2 == 1;
+            if number % 10 == 0 {
+                self.usage(account, &operation, 1, "failed", "nano", is_binary);
+            }
+            for _ in 0..1 + usize::from(number % 7 == 0) {
+                self.usage(account, &operation, 2, "success", "nano", is_binary);
+            }
+            if number % 10 == 0 {
+                self.usage(account, &operation, 1, "failed", "nano", is_binary);
+            }
+        }
+        self.usage(ACCOUNTS[0], "op_dead", 1, "success", "prototype", false);
+        self.usage("acc_nobody", "op_dead", 1, "success", "nano", true);
+        self.flush();
+    }
+
+    fn flush(&self) {
+        self.producer.flush(Duration::from_secs(30)).unwrap();
+    }
+
+    fn clickhouse(&self, sql: &str) {
+        self.engines.clickhouse.query(&sql.replace("{db}", &self.config.clickhouse.database)).unwrap();
+    }
+
+    fn verify(&self) -> Report {
+        let journal = if self.journal.exists() { vec![self.journal.clone()] } else { Vec::new() };
+        super::super::run(&self.config, VerifyArgs { journal, wait: 60, ..VerifyArgs::default() }).unwrap()
+    }
+}
+
+#[test]
+fn the_real_path_is_clean_and_damage_behind_its_back_is_seen() {
+    // given a meter and its sink, and a history with repeats, retries and faults in both modes
+    let stack = Stack::start();
+    // The topics are there once the meter has made them; a producer that is too early would only try again.
+    stack.write_history();
+
+    // when everything has arrived
+    let report = stack.verify();
+
+    // then all of it agrees
+    assert_defects(&report, &[]);
+    let failures = CHARGES as u64 / 10;
+    let entries = CHARGES as u64 + failures + 2 * ACCOUNTS.len() as u64;
+    assert_eq!(report.count_checked(Checked::Entries), entries);
+    assert_eq!(report.count_checked(Checked::Rows), entries);
+    assert_eq!(report.count_checked(Checked::SourcesCompared), entries);
+    assert_eq!(report.count_checked(Checked::Stale), failures);
+    assert_eq!(report.count_checked(Checked::DeadLetters), 2);
+    assert_eq!(report.totals["USD"].balance.to_string(), "228.000000");
+
+    // when a row is inserted once more, past the token, and a table forgets its window
+    stack.clickhouse("INSERT INTO {db}.ledger SELECT * FROM {db}.ledger WHERE type = 'consume' LIMIT 1");
+    stack.clickhouse("ALTER TABLE {db}.usage_15m_by_booth MODIFY SETTING non_replicated_deduplication_window = 7");
+    let expected = [(Defect::RowDoubled, 1), (Defect::RollupOff, 3), (Defect::SettingOff, 1)];
+    assert_defects(&stack.verify(), &expected);
+
+    // when a journal says that something was promised which is not there
+    let mut journal = std::fs::File::create(&stack.journal).unwrap();
+    journal.write_all(br#"{"record":"account_opened","account_id":"acc_promised"}"#).unwrap();
+    journal.write_all(b"\n{\"record\":\"torn").unwrap();
+    drop(journal);
+    // The journal knows of no fault, so both dead letters are too many.
+    let more = [(Defect::Lost, 1), (Defect::DeadUnexpected, 2)];
+    assert_defects(&stack.verify(), &[expected.as_slice(), &more].concat());
+}

@@ -1,0 +1,101 @@
+//! The partition's transactional producer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use rdkafka::{
+    ClientContext,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Message, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+};
+use tollbooth_chassis::kafka::{
+    KafkaClients, log_error, log_line,
+    txn::{self, TxnError},
+};
+
+/// Polls between two tries while the local queue is full.
+const QUEUE_POLL: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Notes where in the ledger this producer's records landed.
+pub(super) struct Context {
+    ledger: String,
+    highest: Arc<AtomicI64>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
+        // A record that was not delivered fails the commit; nothing to do about it here.
+        if let Ok(message) = result
+            && message.topic() == self.ledger
+        {
+            self.highest.fetch_max(message.offset(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A transactional producer that fences its predecessors.
+pub(super) struct Producer {
+    pub(super) inner: BaseProducer<Context>,
+    highest: Arc<AtomicI64>,
+}
+
+impl Producer {
+    pub(super) fn new(clients: &KafkaClients, ledger: &str, partition: i32) -> Result<Self, KafkaError> {
+        let mut transactional_id = format!("{ledger}-{partition}");
+        if cfg!(feature = "planted-no-fencing") {
+            transactional_id = format!("{transactional_id}-{}", std::process::id());
+        }
+        let highest = Arc::new(AtomicI64::new(-1));
+        let context = Context { ledger: ledger.to_owned(), highest: Arc::clone(&highest) };
+        let config = clients.transactional_producer(&transactional_id);
+        let inner = BaseProducer::from_config_and_context(&config, context)?;
+        Ok(Self { inner, highest })
+    }
+
+    /// The offset after the highest ledger record delivered so far.
+    pub(super) fn ledger_end(&self) -> Option<i64> {
+        let highest = self.highest.load(Ordering::Relaxed);
+        (highest >= 0).then(|| highest + 1)
+    }
+
+    /// Queues a record of the open transaction.
+    pub(super) fn send(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &[u8],
+        payload: &[u8],
+        headers: Option<OwnedHeaders>,
+    ) -> Result<(), TxnError> {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(key).payload(payload);
+        if let Some(headers) = headers {
+            record = record.headers(headers);
+        }
+        loop {
+            match self.inner.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    self.inner.poll(QUEUE_POLL);
+                    record = back;
+                }
+                Err((error, _)) => return Err(txn::classify_send(&self.inner, &error)),
+            }
+        }
+    }
+}

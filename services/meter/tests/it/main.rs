@@ -1,0 +1,3 @@
+//! The meter over the real engines.
+
+mod sink;

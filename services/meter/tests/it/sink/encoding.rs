@@ -1,0 +1,175 @@
+//! The reader that borrows and the generated messages agree; rows come out of ClickHouse as they went in.
+
+use proptest::prelude::*;
+use prost::Message;
+use tollbooth_meter::sink::wire::{Kind, Record, WireError};
+use tollbooth_schemas::v1;
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[a-z_0-9]{1,20}", ".{0,40}"]
+}
+
+fn usage() -> impl Strategy<Value = v1::Usage> {
+    let texts = proptest::collection::vec(text(), 11);
+    let numbers = proptest::collection::vec(any::<i64>(), 4);
+    let options = (any::<Option<i64>>(), any::<Option<i64>>());
+    (0..=2_i32, texts, numbers, options, any::<u32>(), 0..=2_i32, any::<bool>()).prop_map(
+        |(status, texts, numbers, (provider_cost_micros, captured_at_ms), count, price_model, test_mode)| {
+            let mut texts = texts.into_iter();
+            let mut next = || texts.next().unwrap();
+            v1::Usage {
+                status,
+                operation_id: next(),
+                attempt: count,
+                service: next(),
+                engine: next(),
+                variant: next(),
+                country: next(),
+                unit: next(),
+                quantity_micros: numbers[0],
+                event_id: next(),
+                booth_id: next(),
+                plan: next(),
+                price_version: count.rotate_left(7),
+                price_model,
+                unit_price_micros: numbers[1],
+                provider_cost_micros,
+                error_code: next(),
+                hold_id: next(),
+                received_at_ms: numbers[2],
+                captured_at_ms,
+                test_mode,
+            }
+        },
+    )
+}
+
+fn kind() -> impl Strategy<Value = v1::entry::Kind> {
+    use v1::entry::Kind;
+    prop_oneof![
+        usage().prop_map(Kind::Usage),
+        [text(), text(), text(), text()].prop_map(|[name, plan, currency, time_zone]| {
+            Kind::AccountOpened(v1::AccountOpened { name, plan, currency, time_zone })
+        }),
+        [text(), text()].prop_map(|[reason, note]| Kind::Adjustment(v1::Adjustment { reason, note })),
+        (text(), any::<i64>())
+            .prop_map(|(plan, effective_at_ms)| Kind::PlanChanged(v1::PlanChanged { plan, effective_at_ms })),
+    ]
+}
+
+prop_compose! {
+    fn entry()(
+        kind in kind(), seq in any::<u64>(), numbers in any::<[i64; 5]>(), source_topic in 0..=2_i32,
+        command in proptest::option::of([text(), text()]),
+    ) -> v1::Entry {
+        v1::Entry {
+            seq,
+            amount_micros: numbers[0],
+            balance_after_micros: numbers[1],
+            held_after_micros: numbers[2],
+            occurred_at_ms: numbers[3],
+            source_topic,
+            source_offset: numbers[4],
+            command: command.map(|[idempotency_key, actor]| v1::CommandRef { idempotency_key, body_hash: vec![7; 16], actor }),
+            kind: Some(kind),
+        }
+    }
+}
+
+/// What the borrowed entry says, as the generated type would. The body hash is not read.
+fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
+    let code =
+        |codes: &[&str], code: &str| i32::try_from(codes.iter().position(|known| *known == code).unwrap()).unwrap();
+    let kind = match entry.kind {
+        Kind::Unknown => None,
+        Kind::AccountOpened { name, plan, currency, time_zone } => {
+            Some(v1::entry::Kind::AccountOpened(v1::AccountOpened {
+                name: name.to_owned(),
+                plan: plan.to_owned(),
+                currency: currency.to_owned(),
+                time_zone: time_zone.to_owned(),
+            }))
+        }
+        Kind::Adjustment { reason, note } => {
+            Some(v1::entry::Kind::Adjustment(v1::Adjustment { reason: reason.to_owned(), note: note.to_owned() }))
+        }
+        Kind::PlanChanged { plan, effective_at_ms } => {
+            Some(v1::entry::Kind::PlanChanged(v1::PlanChanged { plan: plan.to_owned(), effective_at_ms }))
+        }
+        Kind::Usage(usage) => Some(v1::entry::Kind::Usage(v1::Usage {
+            status: code(&["", "success", "failed"], usage.status),
+            operation_id: usage.operation_id.to_owned(),
+            attempt: usage.attempt,
+            service: usage.service.to_owned(),
+            engine: usage.engine.to_owned(),
+            variant: usage.variant.to_owned(),
+            country: usage.country.to_owned(),
+            unit: usage.unit.to_owned(),
+            quantity_micros: usage.quantity_micros,
+            event_id: usage.event_id.to_owned(),
+            booth_id: usage.booth_id.to_owned(),
+            plan: usage.plan.to_owned(),
+            price_version: usage.price_version,
+            price_model: code(&["", "per_unit", "flat"], usage.price_model),
+            unit_price_micros: usage.unit_price_micros,
+            provider_cost_micros: usage.provider_cost_micros,
+            error_code: usage.error_code.to_owned(),
+            hold_id: usage.hold_id.to_owned(),
+            received_at_ms: usage.received_at_ms,
+            captured_at_ms: usage.captured_at_ms,
+            test_mode: usage.test_mode,
+        })),
+    };
+    v1::Entry {
+        seq: entry.seq,
+        amount_micros: entry.amount_micros,
+        balance_after_micros: entry.balance_after_micros,
+        held_after_micros: entry.held_after_micros,
+        occurred_at_ms: entry.occurred_at_ms,
+        source_topic: code(&["", "usage", "commands"], entry.source_topic),
+        source_offset: entry.source_offset,
+        command: Some(v1::CommandRef {
+            idempotency_key: entry.idempotency_key.to_owned(),
+            body_hash: Vec::new(),
+            actor: entry.actor.to_owned(),
+        }),
+        kind,
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_borrowing_reader_reads_what_the_generated_one_reads(
+        entries in proptest::collection::vec(entry(), 0..5), account_id in text(),
+        posted_at_ms in any::<i64>(), input_generation in any::<u32>(),
+    ) {
+        let mut message = v1::LedgerRecord { account_id, posted_at_ms, input_generation, entries };
+        let bytes = message.encode_to_vec();
+        let record = Record::parse(&bytes).unwrap();
+        let mut read = Vec::new();
+        record.entries(|entry| read.push(owned(entry))).unwrap();
+        prop_assert_eq!(record.account_id, &message.account_id);
+        prop_assert_eq!(record.posted_at_ms, message.posted_at_ms);
+        prop_assert_eq!(record.input_generation, message.input_generation);
+        for entry in &mut message.entries {
+            entry.command.get_or_insert_default().body_hash.clear();
+        }
+        prop_assert_eq!(read, message.entries);
+    }
+
+    #[test]
+    fn bytes_that_are_no_record_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(record) = Record::parse(&bytes) {
+            record.entries(|_| ()).ok();
+        }
+    }
+}
+
+#[test]
+fn an_unknown_value_of_an_enumeration_stops_the_reader() {
+    let usage = v1::Usage { status: 9, ..v1::Usage::default() };
+    let entry = v1::Entry { seq: 3, kind: Some(v1::entry::Kind::Usage(usage)), ..v1::Entry::default() };
+    let bytes = v1::LedgerRecord { entries: vec![entry], ..v1::LedgerRecord::default() }.encode_to_vec();
+    let refused = Record::parse(&bytes).unwrap().entries(|_| ()).unwrap_err();
+    assert_eq!(refused, WireError::UnknownValue { seq: 3, field: "status", value: 9 });
+}

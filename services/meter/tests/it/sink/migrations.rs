@@ -1,0 +1,101 @@
+//! What a database must be before a row is written to it.
+
+use tollbooth_meter::sink::migrate::{migrate, migrate_with};
+use tollbooth_meter::sink::{Binding, MigrationError};
+use tollbooth_schemas::clickhouse::{DEDUPLICATION_WINDOW, MIGRATIONS, Migration};
+
+use super::harness::World;
+
+#[test]
+fn migrations_are_applied_once_and_in_order() {
+    // given an empty server
+    let world = World::new("once", 1);
+    let store = world.store();
+    let apply = || world.runtime.block_on(migrate(store.client(), world.database(), &world.binding)).unwrap();
+
+    // when they are applied twice
+    let (first, second) = (apply(), apply());
+
+    // then the second time there is nothing to do
+    assert_eq!(first, MIGRATIONS.iter().map(|migration| migration.name).collect::<Vec<_>>());
+    assert!(second.is_empty(), "{second:?}");
+    assert_eq!(world.count("SELECT count() FROM {db}.schema_migrations"), MIGRATIONS.len() as u64);
+    assert_eq!(world.query("SELECT engine FROM system.databases WHERE name = '{db}'"), "Atomic");
+}
+
+#[test]
+fn starters_at_the_same_time_agree() {
+    let world = World::new("together", 1);
+    let store = world.store();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| world.runtime.block_on(migrate(store.client(), world.database(), &world.binding)).unwrap());
+        }
+    });
+    assert_eq!(world.count("SELECT count() FROM {db}.schema_migrations"), MIGRATIONS.len() as u64);
+    assert_eq!(world.count("SELECT count() FROM {db}.projection"), 1);
+}
+
+#[test]
+fn a_projection_of_another_cluster_topic_or_partition_count_is_refused() {
+    // given a database bound to a ledger
+    let world = World::new("bound", 2);
+    world.migrate();
+    let ours = &world.binding;
+    for other in [
+        Binding { cluster_id: "another".to_owned(), ..ours.clone() },
+        Binding { ledger_topic: "another".to_owned(), ..ours.clone() },
+        Binding { partitions: 3, ..ours.clone() },
+    ] {
+        // when another one comes
+        let store = world.store();
+        let refused = world.runtime.block_on(migrate(store.client(), world.database(), &other)).unwrap_err();
+
+        // then
+        assert!(matches!(refused, MigrationError::OtherLedger { .. }), "{refused}");
+        assert!(!refused.is_transient());
+    }
+}
+
+#[test]
+fn a_changed_or_unknown_migration_is_refused_by_name() {
+    // given a database
+    let world = World::new("changed", 1);
+    world.migrate();
+    let store = world.store();
+    let apply = |migrations: &[Migration]| {
+        world.runtime.block_on(migrate_with(store.client(), world.database(), &world.binding, migrations)).unwrap_err()
+    };
+
+    // when a file that was applied is edited
+    let mut edited = MIGRATIONS.to_vec();
+    edited[1].sql = "CREATE TABLE IF NOT EXISTS other (id UInt64) ENGINE = MergeTree ORDER BY id;";
+    let refused = apply(&edited);
+    assert!(matches!(&refused, MigrationError::Changed { name, .. } if name == edited[1].name), "{refused}");
+
+    // and when an older release comes
+    let refused = apply(&MIGRATIONS[..2]);
+    assert!(matches!(refused, MigrationError::Newer { version: 3, .. }), "{refused}");
+}
+
+#[test]
+fn every_table_remembers_tokens_and_syncs_before_it_answers() {
+    let world = World::new("window", 1);
+    world.migrate();
+    let tables = "FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'";
+    assert_eq!(world.count(&format!("SELECT count() {tables}")), 8);
+    let settings = [
+        format!("non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"),
+        "fsync_after_insert = 1".to_owned(),
+        "fsync_part_directory = 1".to_owned(),
+    ];
+    for setting in settings {
+        let without = world.query(&format!("SELECT name {tables} AND position(engine_full, '{setting}') = 0"));
+        assert_eq!(without, "", "tables without {setting}");
+    }
+    // The views write into those tables, not into hidden ones of their own.
+    let inner = world.query("SELECT name FROM system.tables WHERE database = '{db}' AND name LIKE '.inner%'");
+    assert_eq!(inner, "");
+    let views = "SELECT count() FROM system.tables WHERE database = '{db}' AND engine = 'MaterializedView'";
+    assert_eq!(world.count(views), 4);
+}

@@ -1,0 +1,9 @@
+//! The sink over real engines: one test for each way in which rows could be lost or doubled.
+
+mod encoding;
+mod harness;
+mod migrations;
+mod repeats;
+mod size;
+mod stops;
+mod stream;

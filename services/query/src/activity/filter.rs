@@ -1,0 +1,254 @@
+//! What an activity page is narrowed to.
+
+use sha2::{Digest, Sha256};
+use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::ledger::EntryType;
+use tollbooth_schemas::{BoothId, EventId};
+
+use super::ActivityRow;
+use crate::calendar::{RangeError, parse_edge, parse_zone};
+use crate::params::{Params, bad_parameter};
+
+/// Parameters that [`ActivityFilter::parse`] reads.
+pub const FILTER_PARAMS: [&str; 11] =
+    ["service", "engine", "event_id", "booth_id", "status", "type", "from", "to", "tz", "q", "include"];
+/// Most words of a search.
+const TERMS_MAX: usize = 8;
+
+/// A conjunction; an empty list allows everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActivityFilter {
+    /// Service codes.
+    pub services: Vec<String>,
+    /// Engine codes.
+    pub engines: Vec<String>,
+    /// Events.
+    pub event_ids: Vec<String>,
+    /// Booths.
+    pub booth_ids: Vec<String>,
+    /// Type codes. Empty: those that are listed without being asked for, or all with `include_all`.
+    pub types: Vec<String>,
+    /// `Some(true)`: failed only, `Some(false)`: successful only.
+    pub failed: Option<bool>,
+    /// First instant of `occurred_at`.
+    pub from_ms: Option<i64>,
+    /// First instant of `occurred_at` after the range.
+    pub to_ms: Option<i64>,
+    /// Lower-case words, each of which must appear in service, engine, event, booth or operation.
+    pub terms: Vec<String>,
+    /// Also openings and plan changes.
+    pub include_all: bool,
+}
+
+impl ActivityFilter {
+    /// Reads the filters. Dates without a time are those of `tz`, or of `default_zone`.
+    ///
+    /// # Errors
+    /// 400 for what is not a filter's value.
+    pub fn parse(params: &Params, default_zone: &str) -> Result<Self, Problem> {
+        let zone_name = params.one("tz")?.unwrap_or(default_zone);
+        let zone = parse_zone(zone_name).map_err(|error| bad_parameter("tz", error.to_string()))?;
+        let edge = |name: &str| match params.one(name)? {
+            None => Ok(None),
+            Some(text) => parse_edge(text, zone).map(Some).map_err(|error| bad_parameter(name, error.to_string())),
+        };
+        let filter = Self {
+            services: params.list("service")?,
+            engines: params.list("engine")?,
+            event_ids: ids(params, "event_id", |text| text.parse::<EventId>().map(drop).map_err(|e| e.to_string()))?,
+            booth_ids: ids(params, "booth_id", |text| text.parse::<BoothId>().map(drop).map_err(|e| e.to_string()))?,
+            types: types(params)?,
+            failed: status(params)?,
+            from_ms: edge("from")?,
+            to_ms: edge("to")?,
+            terms: terms(params)?,
+            include_all: match params.one("include")? {
+                None => false,
+                Some("all") => true,
+                Some(_) => return Err(bad_parameter("include", "may be all")),
+            },
+        };
+        match (filter.from_ms, filter.to_ms) {
+            (Some(from), Some(to)) if from >= to => Err(bad_parameter("to", RangeError::Empty.to_string())),
+            _ => Ok(filter),
+        }
+    }
+
+    /// Whether only ClickHouse can answer: a search looks at an index that memory has not.
+    #[must_use]
+    pub fn is_search(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
+    /// Whether a row passes. The search words are not looked at.
+    #[must_use]
+    pub fn allows(&self, row: &ActivityRow) -> bool {
+        let within = |list: &[String], value: &str| list.is_empty() || list.iter().any(|allowed| allowed == value);
+        let listed = || self.include_all || EntryType::from_code(&row.entry_type).is_none_or(EntryType::is_listed);
+        within(&self.services, &row.service)
+            && within(&self.engines, &row.engine)
+            && within(&self.event_ids, &row.event_id)
+            && within(&self.booth_ids, &row.booth_id)
+            && if self.types.is_empty() { listed() } else { within(&self.types, &row.entry_type) }
+            && self.failed.is_none_or(|failed| failed == row.failed)
+            && self.from_ms.is_none_or(|from_ms| from_ms <= row.occurred_at_ms)
+            && self.to_ms.is_none_or(|to_ms| row.occurred_at_ms < to_ms)
+    }
+
+    /// What tells this filter on this account from others: a cursor belongs to one.
+    #[must_use]
+    pub fn fingerprint(&self, account_id: &str) -> [u8; 8] {
+        let mut digest = Sha256::new();
+        let mut put = |text: &str| {
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        };
+        put(account_id);
+        for list in [&self.services, &self.engines, &self.event_ids, &self.booth_ids, &self.types, &self.terms] {
+            put(&list.len().to_string());
+            list.iter().for_each(|value| put(value));
+        }
+        put(&format!("{:?} {:?} {:?} {}", self.failed, self.from_ms, self.to_ms, self.include_all));
+        let mut fingerprint = [0; 8];
+        fingerprint.copy_from_slice(&digest.finalize()[..8]);
+        fingerprint
+    }
+}
+
+fn ids(params: &Params, name: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<Vec<String>, Problem> {
+    let values = params.list(name)?;
+    for value in &values {
+        check(value).map_err(|detail| bad_parameter(name, detail))?;
+    }
+    Ok(values)
+}
+
+fn types(params: &Params) -> Result<Vec<String>, Problem> {
+    let values = params.list("type")?;
+    match values.iter().find(|value| EntryType::from_code(value).is_none()) {
+        None => Ok(values),
+        Some(_) => {
+            let known: Vec<&str> = EntryType::ALL.iter().map(|known| known.code()).collect();
+            Err(bad_parameter("type", format!("must be of {}", known.join(", "))))
+        }
+    }
+}
+
+fn status(params: &Params) -> Result<Option<bool>, Problem> {
+    let values = params.list("status")?;
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    match values.as_slice() {
+        [] | ["failed", "success"] => Ok(None),
+        ["failed"] => Ok(Some(true)),
+        ["success"] => Ok(Some(false)),
+        _ => Err(bad_parameter("status", "must be success or failed")),
+    }
+}
+
+fn terms(params: &Params) -> Result<Vec<String>, Problem> {
+    let Some(text) = params.one("q")? else { return Ok(Vec::new()) };
+    let terms: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    match terms.len() {
+        0 => Err(bad_parameter("q", "must hold a word")),
+        1..=TERMS_MAX => Ok(terms),
+        _ => Err(bad_parameter("q", format!("may hold {TERMS_MAX} words"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(query: &str) -> Result<ActivityFilter, Problem> {
+        ActivityFilter::parse(
+            &Params::parse(&format!("/x?{query}").parse().unwrap(), &FILTER_PARAMS)?,
+            "America/New_York",
+        )
+    }
+
+    fn row() -> ActivityRow {
+        ActivityRow {
+            entry_type: "consume".to_owned(),
+            service: "ai_modify".to_owned(),
+            engine: "kling".to_owned(),
+            event_id: "evt_gala".to_owned(),
+            occurred_at_ms: 1_000,
+            ..ActivityRow::default()
+        }
+    }
+
+    #[test]
+    fn every_filter_narrows() {
+        for (query, allowed) in [
+            ("", true),
+            ("service=ai_modify,sms", true),
+            ("service=sms", false),
+            ("engine=kling", true),
+            ("engine=sora", false),
+            ("event_id=evt_gala", true),
+            ("event_id=evt_other", false),
+            ("booth_id=bth_1", false),
+            ("type=consume", true),
+            ("type=purchase", false),
+            ("status=success", true),
+            ("status=failed", false),
+            ("status=failed,success", true),
+            ("from=1970-01-01T00:00:01Z", true),
+            ("to=1970-01-01T00:00:01Z", false),
+            ("from=1970-01-01&to=1970-01-02", false),
+            ("from=1969-12-31&to=1970-01-01", true),
+        ] {
+            // 1970 begins in New York five hours later.
+            assert_eq!(filter(query).map(|filter| filter.allows(&row())).unwrap_or(allowed), allowed, "{query}");
+        }
+    }
+
+    #[test]
+    fn openings_are_listed_when_asked_for() {
+        let opened = ActivityRow { entry_type: "account_opened".to_owned(), ..row() };
+        assert!(!filter("").unwrap().allows(&opened));
+        assert!(filter("include=all").unwrap().allows(&opened));
+        assert!(filter("type=account_opened").unwrap().allows(&opened));
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for query in [
+            "event_id=gala",
+            "booth_id=17",
+            "type=spend",
+            "status=ok",
+            "from=yesterday",
+            "tz=EST",
+            "include=some",
+            "q=%20",
+            "from=2026-01-02&to=2026-01-01",
+            "q=a+b+c+d+e+f+g+h+i",
+        ] {
+            assert_eq!(filter(query).unwrap_err().code(), "bad_parameter", "{query}");
+        }
+        assert_eq!(filter("colour=red").unwrap_err().code(), "unknown_parameter");
+    }
+
+    #[test]
+    fn the_fingerprint_follows_meaning_not_spelling() {
+        let print = |query: &str| filter(query).unwrap().fingerprint("acc_a");
+        assert_eq!(print("service=b,a"), print("service=a&service=b"));
+        let all = [
+            "",
+            "service=a",
+            "engine=a",
+            "event_id=evt_a",
+            "booth_id=bth_a",
+            "status=failed",
+            "type=bonus",
+            "from=2026-01-01",
+            "to=2026-01-01",
+            "q=a",
+            "include=all",
+        ];
+        let prints: std::collections::BTreeSet<_> = all.iter().map(|query| print(query)).collect();
+        assert_eq!(prints.len(), all.len());
+        assert_ne!(print(""), filter("").unwrap().fingerprint("acc_b"));
+    }
+}

@@ -1,0 +1,200 @@
+//! One line of the activity page, wherever it was read.
+
+use serde::Serialize;
+use tollbooth_schemas::ids::entry_id;
+use tollbooth_schemas::time::serde_rfc3339;
+use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{Entry, LedgerRecord};
+use tollbooth_schemas::{Amount, Money, Quantity};
+
+/// An entry as the activity page shows it. Empty texts stand for "none", as in the ledger's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActivityRow {
+    /// Place in the account's ledger.
+    pub seq: u64,
+    /// Code of the type.
+    pub entry_type: String,
+    /// Whether it lists failed work.
+    pub failed: bool,
+    /// Service code.
+    pub service: String,
+    /// Engine code.
+    pub engine: String,
+    /// Signed, in micro-units.
+    pub amount_micros: i64,
+    /// In micro-units.
+    pub balance_after_micros: i64,
+    /// In millionths of the unit.
+    pub quantity_micros: i64,
+    /// Unit code.
+    pub unit: String,
+    /// When the work was done.
+    pub occurred_at_ms: i64,
+    /// When it was posted.
+    pub posted_at_ms: i64,
+    /// The party.
+    pub event_id: String,
+    /// The device.
+    pub booth_id: String,
+    /// The operation.
+    pub operation_id: String,
+    /// 0: nothing was priced.
+    pub price_version: u32,
+    /// Error code of failed work, reason of a correction.
+    pub reason: String,
+}
+
+impl ActivityRow {
+    /// The row of an entry; `None` for a kind this release does not know.
+    #[must_use]
+    pub fn of_entry(record: &LedgerRecord, entry: &Entry) -> Option<Self> {
+        let mut row = Self {
+            seq: entry.seq,
+            entry_type: entry.entry_type()?.code().to_owned(),
+            failed: entry.is_failed(),
+            amount_micros: entry.amount_micros,
+            balance_after_micros: entry.balance_after_micros,
+            occurred_at_ms: entry.occurred_at_ms,
+            posted_at_ms: record.posted_at_ms,
+            ..Self::default()
+        };
+        match entry.kind.as_ref()? {
+            Kind::Usage(usage) => {
+                row.service.clone_from(&usage.service);
+                row.engine.clone_from(&usage.engine);
+                row.quantity_micros = usage.quantity_micros;
+                row.unit.clone_from(&usage.unit);
+                row.event_id.clone_from(&usage.event_id);
+                row.booth_id.clone_from(&usage.booth_id);
+                row.operation_id.clone_from(&usage.operation_id);
+                row.price_version = usage.price_version;
+                row.reason.clone_from(&usage.error_code);
+            }
+            Kind::Adjustment(adjustment) => row.reason.clone_from(&adjustment.reason),
+            _ => {}
+        }
+        Some(row)
+    }
+}
+
+/// A row in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transaction {
+    entry_id: String,
+    seq: u64,
+    r#type: String,
+    status: &'static str,
+    service: Option<String>,
+    engine: Option<String>,
+    amount: Amount,
+    balance_after: Amount,
+    quantity: Option<Quantity>,
+    unit: Option<String>,
+    #[serde(with = "serde_rfc3339")]
+    occurred_at: i64,
+    #[serde(with = "serde_rfc3339")]
+    posted_at: i64,
+    event_id: Option<String>,
+    booth_id: Option<String>,
+    operation_id: Option<String>,
+    price_version: Option<u32>,
+    reason: Option<String>,
+}
+
+impl Transaction {
+    /// The shape of a row; `None` where a number is beyond its bound, which the ledger does not allow.
+    #[must_use]
+    pub fn of_row(account_id: &str, currency: &str, row: ActivityRow) -> Option<Self> {
+        let amount = |micros| Some(Amount { amount: Money::from_micros(micros)?, currency: currency.to_owned() });
+        let text = |text: String| if text.is_empty() { None } else { Some(text) };
+        let unit = text(row.unit);
+        Some(Self {
+            entry_id: entry_id(account_id, row.seq),
+            seq: row.seq,
+            r#type: row.entry_type,
+            status: if row.failed { "failed" } else { "success" },
+            service: text(row.service),
+            engine: text(row.engine),
+            amount: amount(row.amount_micros)?,
+            balance_after: amount(row.balance_after_micros)?,
+            quantity: match unit {
+                Some(_) => Some(Quantity::from_micros(row.quantity_micros)?),
+                None => None,
+            },
+            unit,
+            occurred_at: row.occurred_at_ms,
+            posted_at: row.posted_at_ms,
+            event_id: text(row.event_id),
+            booth_id: text(row.booth_id),
+            operation_id: text(row.operation_id),
+            price_version: Some(row.price_version).filter(|version| *version > 0),
+            reason: text(row.reason),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbooth_schemas::v1::{Adjustment, Usage, UsageStatus};
+
+    use super::*;
+
+    fn record(kind: Kind, amount_micros: i64) -> LedgerRecord {
+        let entry = Entry {
+            seq: 7,
+            amount_micros,
+            balance_after_micros: 12_340_000,
+            occurred_at_ms: 1_700_000_000_123,
+            kind: Some(kind),
+            ..Entry::default()
+        };
+        LedgerRecord {
+            account_id: "acc_luna".to_owned(),
+            posted_at_ms: 1_700_000_001_000,
+            input_generation: 0,
+            entries: vec![entry],
+        }
+    }
+
+    fn shown(record: &LedgerRecord) -> serde_json::Value {
+        let row = ActivityRow::of_entry(record, &record.entries[0]).unwrap();
+        serde_json::to_value(Transaction::of_row("acc_luna", "USD", row).unwrap()).unwrap()
+    }
+
+    fn usage(status: UsageStatus) -> Kind {
+        Kind::Usage(Usage {
+            status: status.into(),
+            operation_id: "op_1".to_owned(),
+            service: "ai_modify".to_owned(),
+            engine: "nano_banana_2".to_owned(),
+            unit: "image".to_owned(),
+            quantity_micros: 1_000_000,
+            event_id: "evt_gala".to_owned(),
+            price_version: 12,
+            ..Usage::default()
+        })
+    }
+
+    #[test]
+    fn a_charge_is_negative_and_a_failure_is_nothing() {
+        insta::assert_json_snapshot!(shown(&record(usage(UsageStatus::Success), -200_000)));
+        let failed = shown(&record(usage(UsageStatus::Failed), 0));
+        assert_eq!((&failed["status"], &failed["amount"]["amount"]), (&"failed".into(), &"0.00".into()));
+    }
+
+    #[test]
+    fn what_an_entry_does_not_have_is_null() {
+        let reason = "goodwill".to_owned();
+        insta::assert_json_snapshot!(shown(&record(
+            Kind::Adjustment(Adjustment { reason, note: String::new() }),
+            5_000_000
+        )));
+    }
+
+    #[test]
+    fn an_unknown_kind_has_no_row() {
+        let mut record = record(usage(UsageStatus::Success), 0);
+        record.entries[0].kind = None;
+        assert_eq!(ActivityRow::of_entry(&record, &record.entries[0]), None);
+    }
+}

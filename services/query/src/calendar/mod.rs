@@ -1,0 +1,15 @@
+//! Local-time buckets: where the quarter-hours, hours, days, weeks, months and years of an IANA zone begin and end.
+//!
+//! Pure: instants are milliseconds since the epoch and "now" is a parameter. Edges are found in the local calendar and
+//! only then turned into instants, so that a day has 23, 24 or 25 hours as its zone has it.
+
+mod bucket;
+mod edges;
+mod range;
+
+pub use bucket::Bucket;
+pub use edges::{Span, TooManyBuckets, spans};
+pub use range::{RangeError, TimeRange, edge_text, parse_edge, parse_zone, resolve_range};
+
+/// Milliseconds in a quarter of an hour, the grain of the rollups.
+pub const QUARTER_MS: i64 = 900_000;

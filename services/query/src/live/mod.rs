@@ -1,0 +1,10 @@
+//! The live view: balances and the newest entries of every account, in memory, a moment behind the ledger.
+
+mod confirm;
+mod recent;
+mod tail;
+mod view;
+
+pub use recent::RecentLimits;
+pub use tail::{Following, Tail, TailError};
+pub use view::{Balance, FoldError, Folded, KnownAccount, LiveView, Profile, Recent};

@@ -1,0 +1,335 @@
+//! The thread that fills the view: start from what ClickHouse has, then the ledger's tail.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use prost::Message;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use tollbooth_chassis::kafka::batch::{Batch, BatchLimit, BatchReader, Record};
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning, partition_for};
+use tollbooth_chassis::ops::Component;
+use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
+use tollbooth_schemas::v1::LedgerRecord;
+
+use super::confirm::{self, Ends};
+use super::{FoldError, Folded, LiveView};
+use crate::clock::now_ms;
+use crate::config::LiveSection;
+use crate::metrics::{LagMetrics, LiveMetrics};
+use crate::store::{Store, StoreError};
+
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// How long one read waits for a first record; also how often confirmations are looked at.
+const READ_WAIT: Duration = Duration::from_millis(50);
+const READ_LIMIT: BatchLimit = BatchLimit { records: 2_000, bytes: 8 * 1024 * 1024 };
+/// Accounts put in at once, so that a large start does not hold the lock for long.
+const LOAD_CHUNK: usize = 4_096;
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// Why the view cannot be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// The cluster does not answer, or refuses.
+    #[error("kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The topic is not there yet.
+    #[error("topic {0} does not exist")]
+    NoTopic(String),
+    /// Balances are in ClickHouse, which does not answer.
+    #[error("balances: {0}")]
+    Store(#[from] StoreError),
+    /// A record that is no ledger record.
+    #[error("ledger partition {partition}, offset {offset}: {reason}")]
+    Record {
+        /// Partition.
+        partition: i32,
+        /// Offset.
+        offset: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A thread cannot be started.
+    #[error("thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The process is ending.
+    #[error("shutting down")]
+    Shutdown,
+}
+
+/// What the tail works with.
+pub struct Tail {
+    /// Client configurations.
+    pub clients: KafkaClients,
+    /// Full name of the ledger topic.
+    pub topic: String,
+    /// Filled by the tail.
+    pub view: Arc<LiveView>,
+    /// Where balances are read at the start.
+    pub store: Arc<Store>,
+    /// Settings.
+    pub settings: LiveSection,
+    /// Metrics.
+    pub metrics: LiveMetrics,
+    /// Ready once the view has been read to the end.
+    pub component: Component,
+    /// Ends the thread.
+    pub shutdown: Shutdown,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Following {
+    /// Ends with the shutdown.
+    pub thread: JoinHandle<()>,
+    /// Why it ended before.
+    pub failure: Arc<Mutex<Option<TailError>>>,
+}
+
+impl Tail {
+    /// Starts the thread. If the ledger cannot be followed any further, the thread says so in its component, asks the
+    /// process to end, and leaves the reason in [`Following::failure`].
+    ///
+    /// # Errors
+    /// When the system has no thread to give. Must be called inside the runtime that the store's queries run on.
+    pub fn spawn(self) -> std::io::Result<Following> {
+        let failure = Arc::new(Mutex::new(None));
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new().name("live-tail".to_owned()).spawn({
+            let failure = Arc::clone(&failure);
+            move || {
+                let (component, shutdown) = (self.component.clone(), self.shutdown.clone());
+                match self.run(&runtime) {
+                    Ok(()) | Err(TailError::Shutdown) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "the ledger cannot be followed any further");
+                        component.failed(error.to_string());
+                        *failure.lock() = Some(error);
+                        shutdown.trigger("the live view failed");
+                    }
+                }
+            }
+        })?;
+        Ok(Following { thread, failure })
+    }
+
+    fn run(self, runtime: &tokio::runtime::Handle) -> Result<(), TailError> {
+        let (mut reader, partitions) = self.start(runtime)?;
+        self.view.set_partitions(partitions);
+        let ends = Ends::new(partitions);
+        let interval = Duration::from_millis(self.settings.confirm_interval_ms);
+        let asker =
+            confirm::spawn(self.consumer()?, self.topic.clone(), ends.clone(), interval, self.shutdown.clone())?;
+        let lag = self.metrics.lag(&self.topic, partitions);
+        self.component.not_ready("reading the ledger");
+        self.component.expect_beats(STUCK_AFTER);
+        let mut incomplete = Incomplete::default();
+        while !self.shutdown.is_triggered() {
+            self.component.beat();
+            match reader.read(READ_LIMIT, READ_WAIT) {
+                Ok(batch) => self.fold(&batch, &mut incomplete)?,
+                Err(error) if ends_following(&error) => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, "reading the ledger");
+                    if self.shutdown.wait_blocking(RETRY_EVERY) {
+                        break;
+                    }
+                }
+            }
+            self.confirm(&reader, &ends, &lag);
+            incomplete.complete(&self, runtime);
+        }
+        self.component.end_beats();
+        if asker.join().is_err() {
+            tracing::error!("the confirming thread panicked");
+        }
+        Ok(())
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer<LogContext>, KafkaError> {
+        let config = self.clients.reader(SINK_OFFSETS_GROUP, ReaderTuning::default());
+        BaseConsumer::from_config_and_context(&config, LogContext)
+    }
+
+    /// Waits for the cluster (and for ClickHouse, if it holds anything), and starts reading.
+    fn start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, usize), TailError> {
+        loop {
+            let error = match self.try_start(runtime) {
+                Ok(started) => return Ok(started),
+                Err(error) => error,
+            };
+            tracing::info!(%error, "the live view waits");
+            self.component.not_ready(error.to_string());
+            if self.shutdown.wait_blocking(RETRY_EVERY) {
+                return Err(TailError::Shutdown);
+            }
+        }
+    }
+
+    fn try_start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, usize), TailError> {
+        let partitions = self.partition_count()?;
+        let tuning = ReaderTuning { fetch_wait_ms: self.settings.fetch_wait_ms, ..ReaderTuning::default() };
+        let mut reader = BatchReader::new(&self.clients.reader(SINK_OFFSETS_GROUP, tuning))?;
+        let mut wanted = TopicPartitionList::with_capacity(partitions);
+        for (number, _) in (0_i32..).zip(0..partitions) {
+            wanted.add_partition(&self.topic, number);
+        }
+        // Read before the balances: what the sink inserts in between is then read twice, and skipped by its `seq`.
+        // Metadata `pending:e` of an offset means that more is on its way; everything below the offset is there.
+        let committed = reader.committed(wanted, CLUSTER_TIMEOUT)?;
+        let mut begin = TopicPartitionList::with_capacity(partitions);
+        let mut is_fresh = true;
+        for (number, _) in (0_i32..).zip(0..partitions) {
+            let offset = committed.find_partition(&self.topic, number).map(|element| element.offset());
+            let offset = match offset {
+                Some(Offset::Offset(offset)) => {
+                    is_fresh = false;
+                    offset
+                }
+                // Nothing was sunk, or Kafka forgot it: the ledger is kept for ever, and says everything from its start.
+                _ => reader.watermarks(&self.topic, number, CLUSTER_TIMEOUT)?.0,
+            };
+            begin.add_partition_offset(&self.topic, number, Offset::Offset(offset))?;
+        }
+        if !is_fresh {
+            let loaded = runtime.block_on(self.load_balances(partitions))?;
+            tracing::info!(accounts = loaded, "balances loaded");
+        }
+        reader.assign(&begin)?;
+        Ok((reader, partitions))
+    }
+
+    fn partition_count(&self) -> Result<usize, TailError> {
+        let metadata = self.consumer()?.fetch_metadata(Some(&self.topic), CLUSTER_TIMEOUT)?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
+        match topic.map_or(0, |topic| topic.partitions().len()) {
+            0 => Err(TailError::NoTopic(self.topic.clone())),
+            partitions => Ok(partitions),
+        }
+    }
+
+    async fn load_balances(&self, partitions: usize) -> Result<usize, StoreError> {
+        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let mut rows = self.store.accounts()?;
+        let mut loaded = 0;
+        loop {
+            let mut chunk = Vec::with_capacity(LOAD_CHUNK);
+            while chunk.len() < LOAD_CHUNK {
+                let Some(account) = rows.next().await? else { break };
+                let partition = partition_for(account.account_id.as_bytes(), partitions).unwrap_or_default();
+                chunk.push((u32::try_from(partition).unwrap_or_default(), account));
+            }
+            if chunk.is_empty() {
+                return Ok(loaded);
+            }
+            loaded += chunk.len();
+            self.view.load(chunk);
+        }
+    }
+
+    fn fold(&self, batch: &Batch, incomplete: &mut Incomplete) -> Result<(), TailError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let is_live = self.view.is_confirmed();
+        for record in batch.iter() {
+            let wrong =
+                |reason: String| TailError::Record { partition: record.partition(), offset: record.offset(), reason };
+            let bytes = record.payload().unwrap_or_default();
+            let decoded = LedgerRecord::decode(bytes).map_err(|error| wrong(error.to_string()))?;
+            let partition = u32::try_from(record.partition()).unwrap_or_default();
+            let folded =
+                self.view.fold(partition, &decoded, bytes).map_err(|error: FoldError| wrong(error.to_string()))?;
+            match folded {
+                Folded::Applied => {}
+                Folded::Known => continue,
+                Folded::Jumped => {
+                    log_jump(&record, &decoded.account_id);
+                    self.metrics.reloads.inc();
+                    incomplete.check(&self.view, &decoded.account_id);
+                }
+            }
+            if is_live {
+                let age_ms = now_ms().saturating_sub(decoded.posted_at_ms).max(0);
+                // A duration for a histogram, no money: the loss of precision is nothing.
+                self.metrics.ledger_to_view.observe(age_ms as f64 / 1_000.0);
+            }
+        }
+        self.view.announce();
+        let (accounts, recent_bytes) = self.view.size();
+        self.metrics.accounts.set(i64::try_from(accounts).unwrap_or(i64::MAX));
+        self.metrics.recent_bytes.set(i64::try_from(recent_bytes).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    fn confirm(&self, reader: &BatchReader, ends: &Ends, lag: &LagMetrics) {
+        let was_confirmed = self.view.is_confirmed();
+        for (partition, (number, end)) in (0_u32..).zip((0_i32..).zip(ends.get())) {
+            let Some((high, asked_at_ms)) = end.goal else { continue };
+            let Ok(Some(position)) = reader.position(&self.topic, number) else { continue };
+            lag.set(partition as usize, end.high.saturating_sub(position));
+            if position >= high {
+                self.view.confirm(partition, asked_at_ms);
+                ends.reached(partition as usize);
+            }
+        }
+        if !was_confirmed && self.view.is_confirmed() {
+            tracing::info!(accounts = self.view.size().0, "the live view has read the ledger to its end");
+            self.component.ready();
+        }
+    }
+}
+
+fn log_jump(record: &Record<'_>, account_id: &str) {
+    let (partition, offset) = (record.partition(), record.offset());
+    tracing::warn!(account_id, partition, offset, "entries of the account are missing before this record");
+}
+
+/// Accounts whose opening was jumped over: their currency and zone are asked of ClickHouse.
+#[derive(Debug, Default)]
+struct Incomplete {
+    accounts: Vec<String>,
+    ask_at: Option<Instant>,
+}
+
+impl Incomplete {
+    fn check(&mut self, view: &LiveView, account_id: &str) {
+        if view.is_incomplete(account_id) && !self.accounts.iter().any(|known| known == account_id) {
+            self.accounts.push(account_id.to_owned());
+        }
+    }
+
+    fn complete(&mut self, tail: &Tail, runtime: &tokio::runtime::Handle) {
+        if self.accounts.is_empty() || self.ask_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.ask_at = Some(Instant::now() + Duration::from_secs(2));
+        for account_id in self.accounts.clone() {
+            let (view, store) = (Arc::clone(&tail.view), Arc::clone(&tail.store));
+            runtime.spawn(async move {
+                match store.account(&account_id).await {
+                    // The partition is that of the entries folded before.
+                    Ok(Some(known)) => view.load([(0, known)]),
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(account_id, %error, "the account cannot be reloaded yet"),
+                }
+            });
+        }
+        self.accounts.retain(|account_id| tail.view.is_incomplete(account_id));
+    }
+}
+
+/// Errors after which the view is no longer what the ledger says.
+fn ends_following(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        )
+}

@@ -1,0 +1,324 @@
+//! Accounts in memory, folded from the ledger.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+use tollbooth_schemas::v1::LedgerRecord;
+use tollbooth_schemas::v1::entry::Kind;
+
+use super::recent::{AccountRecent, Order, RecentLimits, RecentRecord};
+
+/// What an account was opened with; it never changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Profile {
+    /// ISO 4217.
+    pub currency: String,
+    /// IANA name.
+    pub time_zone: String,
+}
+
+/// An account as ClickHouse knows it, for the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAccount {
+    /// Id.
+    pub account_id: String,
+    /// Newest entry.
+    pub seq: u64,
+    /// Balance after it.
+    pub balance_micros: i64,
+    /// Held after it.
+    pub held_micros: i64,
+    /// When it was posted.
+    pub posted_at_ms: i64,
+    /// `None`: the opening is not there.
+    pub profile: Option<Profile>,
+}
+
+/// A balance at an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// Newest entry.
+    pub seq: u64,
+    /// In micro-units.
+    pub balance_micros: i64,
+    /// In micro-units.
+    pub held_micros: i64,
+    /// The moment it is true for: no entry posted before is missing.
+    pub as_of_ms: i64,
+    /// Currency and zone.
+    pub profile: Arc<Profile>,
+}
+
+/// The newest entries of an account, as they lie in memory.
+#[derive(Debug)]
+pub struct Recent {
+    /// Balance at the newest of them.
+    pub balance: Balance,
+    /// Oldest first, without a gap up to `balance.seq`.
+    pub(crate) records: Vec<Arc<RecentRecord>>,
+}
+
+impl Recent {
+    /// The oldest entry in memory; one more than the newest where none is.
+    #[must_use]
+    pub fn oldest_seq(&self) -> u64 {
+        self.records.first().map_or(self.balance.seq + 1, |record| record.first_seq)
+    }
+}
+
+/// What a record did to the view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folded {
+    /// It was the next one.
+    Applied,
+    /// It was known: below what ClickHouse had at the start.
+    Known,
+    /// Entries before it are missing; what was kept of the account is dropped.
+    Jumped,
+}
+
+/// A record that cannot be shown: reading on would show wrong balances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// An entry of a kind that this release does not know.
+    #[error("entry {0} is of a kind this release does not know")]
+    UnknownKind(u64),
+    /// A record without entries, or with entries out of order.
+    #[error("the record's entries are not consecutive")]
+    NotConsecutive,
+}
+
+#[derive(Debug)]
+struct Account {
+    partition: u32,
+    seq: u64,
+    balance_micros: i64,
+    held_micros: i64,
+    posted_at_ms: i64,
+    profile: Option<Arc<Profile>>,
+    recent: AccountRecent,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    index: HashMap<Box<str>, u32>,
+    accounts: Vec<Account>,
+    order: Order,
+    profiles: BTreeMap<Profile, Arc<Profile>>,
+}
+
+/// All accounts. Written by one thread, read by requests.
+#[derive(Debug)]
+pub struct LiveView {
+    limits: RecentLimits,
+    inner: RwLock<Accounts>,
+    /// By partition: every entry committed before this instant is folded. 0: not known yet.
+    confirmed_ms: OnceLock<Box<[AtomicI64]>>,
+    folds: watch::Sender<()>,
+}
+
+impl LiveView {
+    /// An empty view; unconfirmed until [`set_partitions`](Self::set_partitions) and a first read to the end.
+    #[must_use]
+    pub fn new(limits: RecentLimits) -> Self {
+        Self { limits, inner: RwLock::default(), confirmed_ms: OnceLock::new(), folds: watch::channel(()).0 }
+    }
+
+    /// Says how many partitions the ledger has; the first word counts.
+    pub fn set_partitions(&self, partitions: usize) {
+        self.confirmed_ms.get_or_init(|| (0..partitions).map(|_| AtomicI64::new(0)).collect());
+    }
+
+    /// Puts in accounts as they stood somewhere in the ledger; an account known further on stays as it is.
+    pub fn load(&self, known: impl IntoIterator<Item = (u32, KnownAccount)>) {
+        let mut inner = self.inner.write();
+        for (partition, known) in known {
+            let profile = known.profile.map(|profile| inner.intern(profile));
+            let account = inner.account(&known.account_id, partition);
+            account.profile = account.profile.take().or(profile);
+            if account.seq < known.seq {
+                account.seq = known.seq;
+                account.balance_micros = known.balance_micros;
+                account.held_micros = known.held_micros;
+                account.posted_at_ms = known.posted_at_ms;
+            }
+        }
+        drop(inner);
+        self.announce();
+    }
+
+    /// Folds one record of `partition`; `bytes` is its encoded form.
+    ///
+    /// # Errors
+    /// [`FoldError`]; the view is as it was.
+    pub fn fold(&self, partition: u32, record: &LedgerRecord, bytes: &[u8]) -> Result<Folded, FoldError> {
+        let (first_seq, last) = match record.entries.as_slice() {
+            [] => return Err(FoldError::NotConsecutive),
+            [first, .., last] => (first.seq, last),
+            [only] => (only.seq, only),
+        };
+        if record.entries.iter().zip(first_seq..).any(|(entry, seq)| entry.seq != seq) {
+            return Err(FoldError::NotConsecutive);
+        }
+        if let Some(unknown) = record.entries.iter().find(|entry| entry.entry_type().is_none()) {
+            return Err(FoldError::UnknownKind(unknown.seq));
+        }
+        let mut inner = self.inner.write();
+        let opened = record.entries.iter().find_map(|entry| match entry.kind.as_ref() {
+            Some(Kind::AccountOpened(opened)) => {
+                Some(Profile { currency: opened.currency.clone(), time_zone: opened.time_zone.clone() })
+            }
+            _ => None,
+        });
+        let opened = opened.map(|profile| inner.intern(profile));
+        let inner = &mut *inner;
+        let index = inner.index_of(&record.account_id, partition);
+        let Some(account) = inner.accounts.get_mut(index as usize) else { return Ok(Folded::Known) };
+        account.profile = account.profile.take().or(opened);
+        if last.seq <= account.seq {
+            return Ok(Folded::Known);
+        }
+        let jumped = first_seq > account.seq + 1;
+        if jumped {
+            inner.order.clear(&mut account.recent);
+        }
+        account.seq = last.seq;
+        account.balance_micros = last.balance_after_micros;
+        account.held_micros = last.held_after_micros;
+        account.posted_at_ms = record.posted_at_ms;
+        let kept = RecentRecord::new(first_seq, last.seq, bytes);
+        inner.order.push(index, kept, &mut account.recent, self.limits);
+        let accounts = &mut inner.accounts;
+        while inner.order.is_over(self.limits) {
+            inner.order.shrink(|index| accounts.get_mut(index as usize).map(|account| &mut account.recent));
+        }
+        Ok(if jumped { Folded::Jumped } else { Folded::Applied })
+    }
+
+    /// Wakes those who wait for a `seq`; after a batch of folds.
+    pub fn announce(&self) {
+        self.folds.send_replace(());
+    }
+
+    /// Every entry of `partition` committed before `at_ms` is folded.
+    pub fn confirm(&self, partition: u32, at_ms: i64) {
+        if let Some(confirmed) = self.confirmed(partition) {
+            confirmed.fetch_max(at_ms, Ordering::Relaxed);
+        }
+    }
+
+    fn confirmed(&self, partition: u32) -> Option<&AtomicI64> {
+        self.confirmed_ms.get()?.get(partition as usize)
+    }
+
+    /// Whether every partition has been read to an end at least once.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed_ms.get().is_some_and(|all| all.iter().all(|confirmed| confirmed.load(Ordering::Relaxed) > 0))
+    }
+
+    /// The balance of an account; `None` where there is no such account, or only the rest of one (see
+    /// [`LiveView::is_incomplete`]).
+    #[must_use]
+    pub fn balance(&self, account_id: &str) -> Option<Balance> {
+        let inner = self.inner.read();
+        self.balance_of(inner.get(account_id)?)
+    }
+
+    fn balance_of(&self, account: &Account) -> Option<Balance> {
+        let confirmed = self.confirmed(account.partition).map_or(0, |confirmed| confirmed.load(Ordering::Relaxed));
+        Some(Balance {
+            seq: account.seq,
+            balance_micros: account.balance_micros,
+            held_micros: account.held_micros,
+            as_of_ms: account.posted_at_ms.max(confirmed),
+            profile: Arc::clone(account.profile.as_ref()?),
+        })
+    }
+
+    /// The newest entries of an account that are in memory.
+    #[must_use]
+    pub fn recent(&self, account_id: &str) -> Option<Recent> {
+        let inner = self.inner.read();
+        let account = inner.get(account_id)?;
+        Some(Recent {
+            balance: self.balance_of(account)?,
+            records: account.recent.records.iter().map(Arc::clone).collect(),
+        })
+    }
+
+    /// Whether the account is known by its later entries only: its opening was jumped over.
+    #[must_use]
+    pub fn is_incomplete(&self, account_id: &str) -> bool {
+        self.inner.read().get(account_id).is_some_and(|account| account.profile.is_none())
+    }
+
+    /// Waits until the account has an entry `seq` or later, at most `patience`. Returns whether it has.
+    pub async fn wait_for_seq(&self, account_id: &str, seq: u64, patience: Duration) -> bool {
+        let mut folds = self.folds.subscribe();
+        let reached = || self.inner.read().get(account_id).is_some_and(|account| account.seq >= seq);
+        let waiting = async {
+            // Subscribed before the first look: a fold in between wakes the wait.
+            while !reached() {
+                if folds.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.is_ok()
+    }
+
+    /// Number of accounts, and bytes kept of their newest entries.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let inner = self.inner.read();
+        (inner.accounts.len(), inner.order.bytes())
+    }
+}
+
+impl Accounts {
+    fn get(&self, account_id: &str) -> Option<&Account> {
+        self.accounts.get(*self.index.get(account_id)? as usize)
+    }
+
+    fn index_of(&mut self, account_id: &str, partition: u32) -> u32 {
+        if let Some(index) = self.index.get(account_id) {
+            return *index;
+        }
+        let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        self.accounts.push(Account {
+            partition,
+            seq: 0,
+            balance_micros: 0,
+            held_micros: 0,
+            posted_at_ms: 0,
+            profile: None,
+            recent: AccountRecent::default(),
+        });
+        self.index.insert(account_id.into(), index);
+        index
+    }
+
+    fn account(&mut self, account_id: &str, partition: u32) -> &mut Account {
+        let index = self.index_of(account_id, partition) as usize;
+        &mut self.accounts[index]
+    }
+
+    /// Accounts share the few combinations of currency and zone.
+    fn intern(&mut self, profile: Profile) -> Arc<Profile> {
+        if let Some(shared) = self.profiles.get(&profile) {
+            return Arc::clone(shared);
+        }
+        let shared = Arc::new(profile.clone());
+        self.profiles.insert(profile, Arc::clone(&shared));
+        shared
+    }
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

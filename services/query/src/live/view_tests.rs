@@ -1,0 +1,140 @@
+use prost::Message;
+use tollbooth_schemas::v1::{AccountOpened, Adjustment, Entry};
+
+use super::*;
+
+const ROOMY: RecentLimits = RecentLimits { bytes_max: 1 << 20, entries_per_account_max: 1_000 };
+
+fn entry(seq: u64) -> Entry {
+    let kind = if seq == 1 {
+        Kind::AccountOpened(AccountOpened {
+            currency: "USD".to_owned(),
+            time_zone: "America/New_York".to_owned(),
+            ..AccountOpened::default()
+        })
+    } else {
+        Kind::Adjustment(Adjustment::default())
+    };
+    Entry { seq, balance_after_micros: i64::try_from(seq).unwrap() * 10, kind: Some(kind), ..Entry::default() }
+}
+
+fn fold(view: &LiveView, account: &str, seqs: std::ops::RangeInclusive<u64>) -> Result<Folded, FoldError> {
+    let record = LedgerRecord {
+        account_id: account.to_owned(),
+        posted_at_ms: i64::try_from(*seqs.end()).unwrap() * 1_000,
+        input_generation: 0,
+        entries: seqs.map(entry).collect(),
+    };
+    view.fold(0, &record, &record.encode_to_vec())
+}
+
+fn kept(view: &LiveView, account: &str) -> Vec<(u64, u64)> {
+    view.recent(account).unwrap().records.iter().map(|record| (record.first_seq, record.last_seq)).collect()
+}
+
+#[test]
+fn the_newest_entry_says_the_balance() {
+    let view = LiveView::new(ROOMY);
+    assert_eq!(view.balance("acc_a"), None);
+    assert_eq!(fold(&view, "acc_a", 1..=3), Ok(Folded::Applied));
+    assert_eq!(fold(&view, "acc_a", 4..=4), Ok(Folded::Applied));
+    let balance = view.balance("acc_a").unwrap();
+    assert_eq!((balance.seq, balance.balance_micros, balance.as_of_ms), (4, 40, 4_000));
+    assert_eq!(balance.profile.currency, "USD");
+    assert_eq!(kept(&view, "acc_a"), [(1, 3), (4, 4)]);
+}
+
+#[test]
+fn what_clickhouse_had_at_the_start_is_skipped() {
+    let view = LiveView::new(ROOMY);
+    let profile = Some(Profile { currency: "EUR".to_owned(), time_zone: "Europe/Berlin".to_owned() });
+    let known = KnownAccount {
+        account_id: "acc_a".to_owned(),
+        seq: 5,
+        balance_micros: 77,
+        held_micros: 7,
+        posted_at_ms: 1,
+        profile,
+    };
+    view.load([(0, known)]);
+    assert_eq!(fold(&view, "acc_a", 2..=5), Ok(Folded::Known));
+    assert_eq!(view.balance("acc_a").unwrap().balance_micros, 77);
+    // A record that only begins below is applied.
+    assert_eq!(fold(&view, "acc_a", 5..=6), Ok(Folded::Applied));
+    assert_eq!((view.balance("acc_a").unwrap().seq, kept(&view, "acc_a")), (6, vec![(5, 6)]));
+}
+
+#[test]
+fn a_jump_drops_what_does_not_join_on() {
+    let view = LiveView::new(ROOMY);
+    fold(&view, "acc_a", 1..=2).unwrap();
+    assert_eq!(fold(&view, "acc_a", 5..=6), Ok(Folded::Jumped));
+    assert_eq!(kept(&view, "acc_a"), [(5, 6)]);
+    // An account whose opening was jumped over has no currency to answer with.
+    assert_eq!(fold(&view, "acc_b", 5..=6), Ok(Folded::Jumped));
+    assert!(view.is_incomplete("acc_b") && view.balance("acc_b").is_none());
+}
+
+#[test]
+fn memory_is_bounded_per_account_and_over_all() {
+    let view = LiveView::new(RecentLimits { bytes_max: 1 << 20, entries_per_account_max: 5 });
+    for first in [1, 4, 7, 10] {
+        fold(&view, "acc_a", first..=first + 2).unwrap();
+    }
+    assert_eq!(kept(&view, "acc_a"), [(7, 9), (10, 12)]);
+
+    let view = LiveView::new(RecentLimits { bytes_max: 3_000, entries_per_account_max: 3 });
+    fold(&view, "acc_quiet", 1..=1).unwrap();
+    for seq in 1..=1_000 {
+        fold(&view, "acc_hot", seq..=seq).unwrap();
+        assert!(view.size().1 <= 3_000);
+    }
+    assert_eq!(kept(&view, "acc_hot"), [(998, 998), (999, 999), (1_000, 1_000)]);
+    assert_eq!(view.balance("acc_quiet").unwrap().seq, 1);
+    for number in 0..100 {
+        fold(&view, &format!("acc_{number}"), 1..=1).unwrap();
+        assert!(view.size().1 <= 3_000);
+    }
+    assert!(kept(&view, "acc_quiet").is_empty() && kept(&view, "acc_hot").is_empty());
+    assert_eq!(kept(&view, "acc_99"), [(1, 1)]);
+}
+
+#[test]
+fn what_cannot_be_shown_is_refused() {
+    let view = LiveView::new(ROOMY);
+    let mut record =
+        LedgerRecord { account_id: "acc_a".to_owned(), entries: vec![entry(1), entry(3)], ..LedgerRecord::default() };
+    assert_eq!(view.fold(0, &record, &[]), Err(FoldError::NotConsecutive));
+    record.entries = vec![Entry { kind: None, ..entry(1) }];
+    assert_eq!(view.fold(0, &record, &[]), Err(FoldError::UnknownKind(1)));
+    assert_eq!(view.size().0, 0);
+}
+
+#[tokio::test]
+async fn a_read_waits_for_what_was_written() {
+    let view = Arc::new(LiveView::new(ROOMY));
+    let waiting = tokio::spawn({
+        let view = Arc::clone(&view);
+        async move { view.wait_for_seq("acc_a", 2, Duration::from_secs(10)).await }
+    });
+    for seq in 1..=2 {
+        fold(&view, "acc_a", seq..=seq).unwrap();
+        view.announce();
+        tokio::task::yield_now().await;
+    }
+    assert!(waiting.await.unwrap());
+    assert!(!view.wait_for_seq("acc_a", 3, Duration::from_millis(1)).await);
+}
+
+#[test]
+fn a_balance_is_true_for_the_moment_that_was_confirmed() {
+    let view = LiveView::new(ROOMY);
+    view.set_partitions(2);
+    fold(&view, "acc_a", 1..=1).unwrap();
+    view.confirm(0, 9_000);
+    assert!(!view.is_confirmed());
+    view.confirm(1, 9_000);
+    assert!(view.is_confirmed());
+    view.confirm(0, 8_000);
+    assert_eq!(view.balance("acc_a").unwrap().as_of_ms, 9_000);
+}

@@ -1,0 +1,170 @@
+//! Metrics of the query service, bound once.
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use tollbooth_chassis::http::HttpMetrics;
+
+use crate::calendar::Bucket;
+
+/// What is asked for; the label `endpoint`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/v1/accounts/{id}/balance`
+    Balance,
+    /// `/v1/accounts/{id}/transactions`
+    Transactions,
+    /// `/v1/accounts/{id}/usage`
+    Usage,
+    /// `/v1/accounts/{id}/events/{event}/usage`
+    EventUsage,
+    /// `/v1/price-books/current`
+    PriceBook,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 5] = [Self::Balance, Self::Transactions, Self::Usage, Self::EventUsage, Self::PriceBook];
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Balance => "balance",
+            Self::Transactions => "transactions",
+            Self::Usage => "usage",
+            Self::EventUsage => "event_usage",
+            Self::PriceBook => "price_book",
+        }
+    }
+}
+
+/// All metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Requests by route.
+    pub http: HttpMetrics,
+    /// The live view.
+    pub live: LiveMetrics,
+    /// Queries to ClickHouse under way.
+    pub clickhouse_inflight: IntGauge,
+    /// By endpoint and bucket; the bucket comes first where there is one.
+    durations: Vec<(Endpoint, Option<Bucket>, Histogram)>,
+    rows: Vec<(Endpoint, Histogram)>,
+}
+
+/// Metrics of the live view.
+#[derive(Debug, Clone)]
+pub struct LiveMetrics {
+    /// Posting to visible in a balance.
+    pub ledger_to_view: Histogram,
+    /// Accounts in memory.
+    pub accounts: IntGauge,
+    /// Bytes of newest entries in memory.
+    pub recent_bytes: IntGauge,
+    /// Jumps in an account's `seq`.
+    pub reloads: IntCounter,
+    lag: IntGaugeVec,
+}
+
+/// Lag by partition.
+#[derive(Debug, Clone)]
+pub struct LagMetrics(Vec<IntGauge>);
+
+impl LagMetrics {
+    /// Records not read yet of one partition.
+    pub fn set(&self, partition: usize, records: i64) {
+        if let Some(gauge) = self.0.get(partition) {
+            gauge.set(records.max(0));
+        }
+    }
+}
+
+impl LiveMetrics {
+    /// Binds the lag of every partition of `topic`.
+    #[must_use]
+    pub fn lag(&self, topic: &str, partitions: usize) -> LagMetrics {
+        let bind = |partition: usize| self.lag.with_label_values(&["tollbooth-query", topic, &partition.to_string()]);
+        LagMetrics((0..partitions).map(bind).collect())
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let duration_buckets =
+            vec![0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let durations = histograms(
+            registry,
+            "tollbooth_query_duration_seconds",
+            "Time to find an answer, by what was asked for and the size of its buckets.",
+            duration_buckets.clone(),
+            &["endpoint", "bucket"],
+        )?;
+        let rows = histograms(
+            registry,
+            "tollbooth_query_rows",
+            "Rows an answer was made of.",
+            vec![0.0, 1.0, 10.0, 50.0, 100.0, 200.0, 1_000.0, 10_000.0, 50_000.0],
+            &["endpoint"],
+        )?;
+        let e2e = histograms(
+            registry,
+            "tollbooth_e2e_latency_seconds",
+            "Time between two stages of a record's way.",
+            duration_buckets,
+            &["stage"],
+        )?;
+        let inflight = IntGauge::new("tollbooth_clickhouse_inflight_queries", "Queries to ClickHouse under way.")?;
+        registry.register(Box::new(inflight.clone()))?;
+        let bind = |endpoint: Endpoint, bucket: Option<Bucket>| {
+            let label = bucket.map_or("none", Bucket::code);
+            (endpoint, bucket, durations.with_label_values(&[endpoint.code(), label]))
+        };
+        let plain = Endpoint::ALL.into_iter().map(|endpoint| bind(endpoint, None));
+        let bucketed = Bucket::ALL.into_iter().map(|bucket| bind(Endpoint::Usage, Some(bucket)));
+        Ok(Self {
+            http: HttpMetrics::register(registry, "query")?,
+            live: live(registry, &e2e)?,
+            clickhouse_inflight: inflight,
+            durations: plain.chain(bucketed).collect(),
+            rows: Endpoint::ALL.into_iter().map(|e| (e, rows.with_label_values(&[e.code()]))).collect(),
+        })
+    }
+
+    /// An answer was made of `rows` rows, in `seconds`.
+    pub fn answered(&self, endpoint: Endpoint, bucket: Option<Bucket>, seconds: f64, rows: usize) {
+        if let Some((.., duration)) = self.durations.iter().find(|(e, b, _)| *e == endpoint && *b == bucket) {
+            duration.observe(seconds);
+        }
+        if let Some((_, histogram)) = self.rows.iter().find(|(e, _)| *e == endpoint) {
+            histogram.observe(rows as f64);
+        }
+    }
+}
+
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: Vec<f64>,
+    labels: &[&str],
+) -> Result<HistogramVec, prometheus::Error> {
+    let histograms = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?;
+    registry.register(Box::new(histograms.clone()))?;
+    Ok(histograms)
+}
+
+fn live(registry: &Registry, e2e: &HistogramVec) -> Result<LiveMetrics, prometheus::Error> {
+    let accounts = IntGauge::new("tollbooth_query_live_accounts", "Accounts in memory.")?;
+    let recent_bytes = IntGauge::new("tollbooth_query_live_recent_bytes", "Bytes of newest entries in memory.")?;
+    let reloads = IntCounter::new("tollbooth_query_live_reloads_total", "Jumps in an account's seq.")?;
+    let lag = IntGaugeVec::new(
+        Opts::new("tollbooth_consumer_lag_records", "Records not read yet."),
+        &["group", "topic", "partition"],
+    )?;
+    registry.register(Box::new(accounts.clone()))?;
+    registry.register(Box::new(recent_bytes.clone()))?;
+    registry.register(Box::new(reloads.clone()))?;
+    registry.register(Box::new(lag.clone()))?;
+    Ok(LiveMetrics { ledger_to_view: e2e.with_label_values(&["ledger_to_view"]), accounts, recent_bytes, reloads, lag })
+}

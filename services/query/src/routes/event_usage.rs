@@ -1,0 +1,103 @@
+//! `GET /v1/accounts/{account_id}/events/{event_id}/usage`
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::{Amount, EventId};
+
+use super::usage::{edge, zone};
+use super::{Api, Timer, amount, private};
+use crate::calendar::{TimeRange, edge_text};
+use crate::metrics::Endpoint;
+use crate::params::{Params, bad_parameter};
+use crate::store::{GroupBy, UsageFilter, UsageQuery};
+
+/// No range, or one open at an end, reaches from 1970 to 2199.
+const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: 7_258_118_400_000 };
+
+#[derive(Debug, Serialize)]
+struct EventUsageBody {
+    event_id: String,
+    from: Option<String>,
+    to: Option<String>,
+    data: Vec<EngineBody>,
+    total: EventTotalBody,
+}
+
+#[derive(Debug, Serialize)]
+struct EngineBody {
+    service: String,
+    engine: String,
+    count: i64,
+    failed: i64,
+    amount: Amount,
+}
+
+#[derive(Debug, Serialize)]
+struct EventTotalBody {
+    count: i64,
+    failed: i64,
+    amount: Amount,
+}
+
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    Path((account_id, event_id)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
+    let params = Params::parse(&uri, &["from", "to", "tz", "min_seq"])?;
+    api.open(&headers, &account_id, &params).await?;
+    let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
+    let currency = &profile.currency;
+    if event_id.parse::<EventId>().is_err() {
+        return Err(Problem::not_found("no such event"));
+    }
+    let zone = zone(&params, &profile.time_zone)?;
+    let (from_ms, to_ms) = (edge(&params, "from", zone)?, edge(&params, "to", zone)?);
+    let range = TimeRange { from_ms: from_ms.unwrap_or(EVER.from_ms), to_ms: to_ms.unwrap_or(EVER.to_ms) };
+    if range.from_ms >= range.to_ms {
+        return Err(bad_parameter("to", "must be after from"));
+    }
+    let filter = UsageFilter { event_ids: vec![event_id.clone()], ..UsageFilter::default() };
+    let question = UsageQuery {
+        account_id: &account_id,
+        range: (from_ms.is_some() || to_ms.is_some()).then_some(range),
+        starts_ms: &[],
+        group_by: Some(GroupBy::ServiceAndEngine),
+        filter: &filter,
+        rows_max: api.config.limits.groups_max,
+    };
+    let mut rows = api.store.usage(&question).await?;
+    rows.sort_unstable_by_key(|row| (Reverse(row.spent_micros), Reverse(row.succeeded), row.group_key.clone()));
+    let total = EventTotalBody {
+        count: rows.iter().map(|row| row.succeeded).sum(),
+        failed: rows.iter().map(|row| row.failures).sum(),
+        amount: amount(rows.iter().map(|row| row.spent_micros).sum(), currency)?,
+    };
+    let data = rows.iter().map(|row| {
+        let (service, engine) = row.group_key.split_once('\0').unwrap_or((&row.group_key, ""));
+        Ok(EngineBody {
+            service: service.to_owned(),
+            engine: engine.to_owned(),
+            count: row.succeeded,
+            failed: row.failures,
+            amount: amount(row.spent_micros, currency)?,
+        })
+    });
+    let body = EventUsageBody {
+        event_id,
+        from: from_ms.map(|ms| edge_text(ms, zone)),
+        to: to_ms.map(|ms| edge_text(ms, zone)),
+        data: data.collect::<Result<_, Problem>>()?,
+        total,
+    };
+    timer.done(None, rows.len());
+    private(&body)
+}

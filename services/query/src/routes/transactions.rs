@@ -1,0 +1,95 @@
+//! `GET /v1/accounts/{account_id}/transactions`
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use tollbooth_chassis::problem::Problem;
+
+use super::{Api, Timer, private};
+use crate::activity::{
+    ActivityFilter, ActivityRow, Cursor, FILTER_PARAMS, LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, Transaction, plan,
+};
+use crate::live::Recent;
+use crate::metrics::Endpoint;
+use crate::params::Params;
+
+#[derive(Debug, Serialize)]
+struct TransactionsBody {
+    data: Vec<Transaction>,
+    has_more: bool,
+    next_cursor: Option<String>,
+    /// Only where the page does not show the newest state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of_seq: Option<u64>,
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Path(account_id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let timer = Timer::start(&api.metrics, Endpoint::Transactions);
+    let known = [&FILTER_PARAMS[..], &["limit", "cursor", "min_seq"]].concat();
+    let params = Params::parse(&uri, &known)?;
+    api.open(&headers, &account_id, &params).await?;
+    let recent = api.view.recent(&account_id).ok_or_else(|| api.missing(&account_id))?;
+    let filter = ActivityFilter::parse(&params, &recent.balance.profile.time_zone)?;
+    let limit = params.number("limit", 1..=LIMIT_MAX as u64)?;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_DEFAULT);
+    let fingerprint = filter.fingerprint(&account_id);
+    let cursor = match params.one("cursor")? {
+        None => None,
+        Some(text) => Some(Cursor::decode(text, fingerprint).map_err(|error| Problem::bad_cursor(error.to_string()))?),
+    };
+    let Page { mut rows, as_of_seq } =
+        page(&api, &account_id, &recent, &filter, cursor.map(|cursor| cursor.before_seq), limit).await?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor { before_seq: row.seq, fingerprint }.encode());
+    let count = rows.len();
+    let currency = &recent.balance.profile.currency;
+    let data: Option<Vec<Transaction>> =
+        rows.into_iter().map(|row| Transaction::of_row(&account_id, currency, row)).collect();
+    let data = data.ok_or_else(|| Problem::internal("an entry's numbers are out of range"))?;
+    timer.done(None, count);
+    private(&TransactionsBody { data, has_more, next_cursor, as_of_seq })
+}
+
+/// One page: the newest entries from memory, what is older from ClickHouse.
+async fn page(
+    api: &Api,
+    account_id: &str,
+    recent: &Recent,
+    filter: &ActivityFilter,
+    before_seq: Option<u64>,
+    limit: usize,
+) -> Result<Page, Problem> {
+    let newest_seq = recent.balance.seq;
+    let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };
+    let (mut rows, seam) = plan(reach, newest_first(recent), filter, before_seq, limit);
+    let Seam::Continue { upper_seq } = seam else { return Ok(Page { rows, as_of_seq: None }) };
+    // Entries reach ClickHouse in order, so that everything up to its newest one is there. Asked first: the page is then
+    // read up to a `seq` that was complete before.
+    let sunk_seq = api.store.newest_seq(account_id).await?;
+    if upper_seq <= sunk_seq {
+        rows.extend(api.store.activity(account_id, filter, upper_seq, limit + 1 - rows.len()).await?);
+        return Ok(Page { rows, as_of_seq: None });
+    }
+    // Memory does not reach down to ClickHouse: a page that joined the two would hide a gap.
+    let upper_seq = before_seq.map_or(sunk_seq, |before_seq| sunk_seq.min(before_seq.saturating_sub(1)));
+    let rows = api.store.activity(account_id, filter, upper_seq, limit + 1).await?;
+    Ok(Page { rows, as_of_seq: Some(sunk_seq) })
+}
+
+/// The entries in memory, decoded record by record as they are asked for.
+fn newest_first(recent: &Recent) -> impl Iterator<Item = ActivityRow> {
+    recent.records.iter().rev().filter_map(|record| record.decode()).flat_map(|record| {
+        let rows: Vec<ActivityRow> =
+            record.entries.iter().rev().filter_map(|entry| ActivityRow::of_entry(&record, entry)).collect();
+        rows
+    })
+}

@@ -1,0 +1,144 @@
+//! Activity pages.
+
+use clickhouse::Row;
+use clickhouse::query::Query;
+use serde::Deserialize;
+use tollbooth_schemas::ledger::EntryType;
+
+use super::{Store, StoreError};
+use crate::activity::{ActivityFilter, ActivityRow};
+
+#[derive(Debug, Row, Deserialize)]
+struct LedgerRow {
+    seq: u64,
+    r#type: String,
+    status: String,
+    service: String,
+    engine: String,
+    amount: i64,
+    balance_after: i64,
+    quantity: i64,
+    unit: String,
+    occurred_at: i64,
+    posted_at: i64,
+    event_id: String,
+    booth_id: String,
+    operation_id: String,
+    price_version: u32,
+    reason: String,
+}
+
+impl From<LedgerRow> for ActivityRow {
+    fn from(row: LedgerRow) -> Self {
+        Self {
+            seq: row.seq,
+            entry_type: row.r#type,
+            failed: row.status == "failed",
+            service: row.service,
+            engine: row.engine,
+            amount_micros: row.amount,
+            balance_after_micros: row.balance_after,
+            quantity_micros: row.quantity,
+            unit: row.unit,
+            occurred_at_ms: row.occurred_at,
+            posted_at_ms: row.posted_at,
+            event_id: row.event_id,
+            booth_id: row.booth_id,
+            operation_id: row.operation_id,
+            price_version: row.price_version,
+            reason: row.reason,
+        }
+    }
+}
+
+const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
+     posted_at, event_id, booth_id, operation_id, price_version, reason";
+
+impl Store {
+    /// The account's newest entry in ClickHouse; everything below it is there, too. 0: none.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn newest_seq(&self, account_id: &str) -> Result<u64, StoreError> {
+        let query = self
+            .query(
+                "SELECT seq FROM ledger WHERE account_id = {account:String} ORDER BY account_id DESC, seq DESC LIMIT 1",
+            )
+            .param("account", account_id);
+        Ok(self.rows::<u64>(query).await?.pop().unwrap_or(0))
+    }
+
+    /// Entries at or below `upper_seq` that pass the filter, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn activity(
+        &self,
+        account_id: &str,
+        filter: &ActivityFilter,
+        upper_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<ActivityRow>, StoreError> {
+        let conditions = conditions(filter);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ledger WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}}{conditions} \
+             ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}"
+        );
+        let query = self.query(&sql).param("account", account_id).param("upper", upper_seq).param("limit", limit);
+        let rows = self.rows::<LedgerRow>(bind(query, filter)).await?;
+        Ok(rows.into_iter().map(ActivityRow::from).collect())
+    }
+}
+
+/// The filter's conditions over names of parameters; [`bind`] gives the values. One to one with
+/// [`ActivityFilter::allows`].
+fn conditions(filter: &ActivityFilter) -> String {
+    let mut sql = String::new();
+    for (values, condition) in [
+        (&filter.services, " AND service IN {services:Array(String)}"),
+        (&filter.engines, " AND engine IN {engines:Array(String)}"),
+        (&filter.event_ids, " AND event_id IN {events:Array(String)}"),
+        (&filter.booth_ids, " AND booth_id IN {booths:Array(String)}"),
+        (&filter.types, " AND type IN {types:Array(String)}"),
+    ] {
+        if !values.is_empty() {
+            sql.push_str(condition);
+        }
+    }
+    if filter.types.is_empty() && !filter.include_all {
+        sql.push_str(" AND type NOT IN {unlisted:Array(String)}");
+    }
+    match filter.failed {
+        None => {}
+        Some(true) => sql.push_str(" AND status = 'failed'"),
+        // Only usage has a status; every other entry is a success.
+        Some(false) => sql.push_str(" AND status != 'failed'"),
+    }
+    if filter.from_ms.is_some() {
+        sql.push_str(" AND occurred_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')");
+    }
+    if filter.to_ms.is_some() {
+        sql.push_str(" AND occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')");
+    }
+    for index in 0..filter.terms.len() {
+        sql.push_str(&format!(" AND position(search_text, {{term{index}:String}}) > 0"));
+    }
+    sql
+}
+
+fn bind(mut query: Query, filter: &ActivityFilter) -> Query {
+    let unlisted: Vec<&str> = EntryType::ALL.iter().filter(|t| !t.is_listed()).map(|t| t.code()).collect();
+    query = query
+        .param("services", &filter.services)
+        .param("engines", &filter.engines)
+        .param("events", &filter.event_ids)
+        .param("booths", &filter.booth_ids)
+        .param("types", &filter.types)
+        .param("unlisted", unlisted)
+        .param("from", filter.from_ms.unwrap_or_default())
+        .param("to", filter.to_ms.unwrap_or_default());
+    for (index, term) in filter.terms.iter().enumerate() {
+        query = query.param(&format!("term{index}"), term);
+    }
+    query
+}

@@ -1,0 +1,333 @@
+//! Sums per bucket and group.
+//!
+//! The rollups hold quarters of an hour. Whatever lies between the first and the last full quarter of a range comes from
+//! them; the cut quarters at its ends come from the entries themselves, so that the sum is that of the exact range.
+
+use clickhouse::Row;
+use clickhouse::query::Query;
+use serde::Deserialize;
+
+use super::{Store, StoreError};
+use crate::calendar::{QUARTER_MS, TimeRange};
+
+/// Most a record may have occurred after its posting. Booth clocks may run an hour ahead; entries of a range are looked
+/// for in the months of posting from that long before it on.
+const OCCURRED_AHEAD_MS_MAX: i64 = 2 * 86_400_000;
+
+/// What a timeline is split by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    /// By service code.
+    Service,
+    /// By engine code.
+    Engine,
+    /// By variant code; none is empty.
+    Variant,
+    /// By event; none is empty.
+    Event,
+    /// By booth; none is empty.
+    Booth,
+    /// `success` and `failed`; the count of `failed` is that of failed operations.
+    Status,
+    /// By type of entry.
+    Type,
+    /// By the plan that was paid.
+    Plan,
+    /// Service and engine, separated by `\0`.
+    ServiceAndEngine,
+}
+
+impl GroupBy {
+    /// Every word for a parameter.
+    pub const CODES: [(&'static str, Self); 8] = [
+        ("service", Self::Service),
+        ("engine", Self::Engine),
+        ("variant", Self::Variant),
+        ("event", Self::Event),
+        ("booth", Self::Booth),
+        ("status", Self::Status),
+        ("type", Self::Type),
+        ("plan", Self::Plan),
+    ];
+
+    const fn expression(self) -> &'static str {
+        match self {
+            Self::Service => "toString(service)",
+            Self::Engine => "toString(engine)",
+            Self::Variant => "toString(variant)",
+            Self::Event => "event_id",
+            Self::Booth => "booth_id",
+            Self::Status => "if(status = 'failed', 'failed', 'success')",
+            Self::Type => "toString(type)",
+            Self::Plan => "toString(plan)",
+            Self::ServiceAndEngine => "concat(service, '\\0', engine)",
+        }
+    }
+}
+
+/// What a timeline is narrowed to; empty lists allow everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageFilter {
+    /// Service codes.
+    pub services: Vec<String>,
+    /// Engine codes.
+    pub engines: Vec<String>,
+    /// Events.
+    pub event_ids: Vec<String>,
+    /// Booths.
+    pub booth_ids: Vec<String>,
+}
+
+/// A question about sums.
+#[derive(Debug, Clone)]
+pub struct UsageQuery<'a> {
+    /// Whose.
+    pub account_id: &'a str,
+    /// Exactly these instants of `occurred_at`; `None`: all of them.
+    pub range: Option<TimeRange>,
+    /// Starts of the buckets, ascending, the first one that of the range. Empty: one bucket, at 0.
+    pub starts_ms: &'a [i64],
+    /// Split by.
+    pub group_by: Option<GroupBy>,
+    /// Narrowed to.
+    pub filter: &'a UsageFilter,
+    /// Most rows of the answer.
+    pub rows_max: usize,
+}
+
+/// Sums of one group in one bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct UsageRow {
+    /// Start of the bucket, of [`UsageQuery::starts_ms`].
+    pub start_ms: i64,
+    /// Value of the group; empty without a grouping.
+    pub group_key: String,
+    /// Successful operations net of reversals.
+    pub succeeded: i64,
+    /// Failed operations.
+    pub failures: i64,
+    /// Spend in micro-units, positive, net of reversals.
+    pub spent_micros: i128,
+}
+
+/// Where sums come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Account,
+    Event,
+    Booth,
+    /// Only the entries know both event and booth.
+    Entries,
+}
+
+impl Source {
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Account => "usage_15m_by_account",
+            Self::Event => "usage_15m_by_event",
+            Self::Booth => "usage_15m_by_booth",
+            Self::Entries => "ledger",
+        }
+    }
+}
+
+/// The parts of a range: `rollup` full quarters, the rest from entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    rollup: Option<TimeRange>,
+    entries: Vec<TimeRange>,
+}
+
+impl UsageQuery<'_> {
+    fn source(&self) -> Source {
+        let by_event = !self.filter.event_ids.is_empty();
+        let by_booth = !self.filter.booth_ids.is_empty();
+        match (by_event, by_booth, self.group_by) {
+            (true, true, _) | (true, _, Some(GroupBy::Booth)) | (_, true, Some(GroupBy::Event)) => Source::Entries,
+            (true, ..) | (_, _, Some(GroupBy::Event)) => Source::Event,
+            (_, true, _) | (_, _, Some(GroupBy::Booth)) => Source::Booth,
+            _ => Source::Account,
+        }
+    }
+
+    /// Whether groups without an event (or booth) must be added: their rollups leave those out.
+    fn lacks_rest(&self) -> bool {
+        match self.source() {
+            Source::Event => self.filter.event_ids.is_empty(),
+            Source::Booth => self.filter.booth_ids.is_empty(),
+            Source::Account | Source::Entries => false,
+        }
+    }
+
+    fn parts(&self) -> Parts {
+        let all = TimeRange { from_ms: 0, to_ms: i64::from(u32::MAX) / 900 * QUARTER_MS };
+        let range = self.range.unwrap_or(all);
+        // Zones of today have their edges on quarters. Those before 1972 that have not are answered from the entries.
+        let is_odd = self.starts_ms.iter().skip(1).any(|start_ms| start_ms % QUARTER_MS != 0);
+        if is_odd || self.source() == Source::Entries {
+            return Parts { rollup: None, entries: vec![range] };
+        }
+        let from_ms = range.from_ms.div_euclid(QUARTER_MS) * QUARTER_MS;
+        let from_ms = if from_ms < range.from_ms { from_ms + QUARTER_MS } else { from_ms };
+        let to_ms = range.to_ms.div_euclid(QUARTER_MS) * QUARTER_MS;
+        if from_ms >= to_ms {
+            return Parts { rollup: None, entries: vec![range] };
+        }
+        let cut =
+            [TimeRange { from_ms: range.from_ms, to_ms: from_ms }, TimeRange { from_ms: to_ms, to_ms: range.to_ms }];
+        Parts {
+            rollup: Some(TimeRange { from_ms, to_ms }),
+            entries: cut.into_iter().filter(|part| part.from_ms < part.to_ms).collect(),
+        }
+    }
+
+    fn sql(&self, parts: &Parts) -> String {
+        let key = self.group_by.map_or("''", GroupBy::expression);
+        let filter = self.filter.conditions();
+        let mut pieces = Vec::new();
+        if parts.rollup.is_some() {
+            let rollup = |table: &str, key: &str, sign: &str| {
+                format!(
+                    "SELECT toUnixTimestamp64Milli(toDateTime64(bucket, 3, 'UTC')) AS at, {key} AS k, {sign}count AS n, \
+                     {sign}failed AS f, {sign}amount AS a FROM {table} WHERE account_id = {{account:String}} \
+                     AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC') \
+                     AND type IN ('consume', 'reversal'){filter}"
+                )
+            };
+            pieces.push(rollup(self.source().table(), key, ""));
+            if self.lacks_rest() {
+                // What has no event: all of the account less what has one.
+                pieces.push(rollup(Source::Account.table(), "''", ""));
+                pieces.push(rollup(self.source().table(), "''", "-"));
+            }
+        }
+        for index in 0..parts.entries.len() {
+            pieces.push(format!(
+                "SELECT toUnixTimestamp64Milli(occurred_at) AS at, {key} AS k, \
+                 toInt64(multiIf(type = 'reversal', -1, status = 'failed', 0, 1)) AS n, toInt64(status = 'failed') AS f, \
+                 toDecimal128(amount, 6) AS a FROM ledger WHERE account_id = {{account:String}} \
+                 AND posted_at >= fromUnixTimestamp64Milli({{posted_from{index}:Int64}}, 'UTC') \
+                 AND occurred_at >= fromUnixTimestamp64Milli({{from{index}:Int64}}, 'UTC') \
+                 AND occurred_at < fromUnixTimestamp64Milli({{to{index}:Int64}}, 'UTC') \
+                 AND type IN ('consume', 'reversal'){filter}"
+            ));
+        }
+        let bucket = if self.starts_ms.is_empty() { "toInt64(0)" } else { "roundDown(at, {starts:Array(Int64)})" };
+        format!(
+            "SELECT {bucket} AS start_ms, k AS group_key, sum(n) AS succeeded, sum(f) AS failures, -sum(a) AS spent_micros \
+             FROM ({}) GROUP BY start_ms, group_key HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 \
+             LIMIT {{rows_max:UInt64}}",
+            pieces.join(" UNION ALL ")
+        )
+    }
+
+    fn bind(&self, mut query: Query, parts: &Parts) -> Query {
+        let seconds = |ms: i64| u32::try_from(ms / 1_000).unwrap_or(if ms < 0 { 0 } else { u32::MAX });
+        query = query
+            .param("account", self.account_id)
+            .param("services", &self.filter.services)
+            .param("engines", &self.filter.engines)
+            .param("events", &self.filter.event_ids)
+            .param("booths", &self.filter.booth_ids)
+            .param("rows_max", self.rows_max);
+        if !self.starts_ms.is_empty() {
+            query = query.param("starts", self.starts_ms);
+        }
+        if let Some(rollup) = parts.rollup {
+            query = query.param("rollup_from", seconds(rollup.from_ms)).param("rollup_to", seconds(rollup.to_ms));
+        }
+        for (index, part) in parts.entries.iter().enumerate() {
+            query = query
+                .param(&format!("posted_from{index}"), part.from_ms.saturating_sub(OCCURRED_AHEAD_MS_MAX).max(0))
+                .param(&format!("from{index}"), part.from_ms)
+                .param(&format!("to{index}"), part.to_ms);
+        }
+        query
+    }
+}
+
+impl UsageFilter {
+    fn conditions(&self) -> String {
+        [
+            (&self.services, " AND service IN {services:Array(String)}"),
+            (&self.engines, " AND engine IN {engines:Array(String)}"),
+            (&self.event_ids, " AND event_id IN {events:Array(String)}"),
+            (&self.booth_ids, " AND booth_id IN {booths:Array(String)}"),
+        ]
+        .into_iter()
+        .filter(|(values, _)| !values.is_empty())
+        .map(|(_, condition)| condition)
+        .collect()
+    }
+}
+
+impl Store {
+    /// Sums per bucket and group, in no order; groups without anything are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn usage(&self, question: &UsageQuery<'_>) -> Result<Vec<UsageRow>, StoreError> {
+        let parts = question.parts();
+        let query = self.bounded_query(&question.sql(&parts));
+        self.rows(question.bind(query, &parts)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn question<'a>(filter: &'a UsageFilter, from_ms: i64, to_ms: i64) -> UsageQuery<'a> {
+        UsageQuery {
+            account_id: "acc_a",
+            range: Some(TimeRange { from_ms, to_ms }),
+            starts_ms: &[],
+            group_by: None,
+            filter,
+            rows_max: 10,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_of_a_range_are_the_range(from_ms in 0_i64..4_000_000_000_000, length_ms in 1_i64..10_000_000) {
+            let filter = UsageFilter::default();
+            let parts = question(&filter, from_ms, from_ms + length_ms).parts();
+            let mut all: Vec<TimeRange> = parts.entries.iter().copied().chain(parts.rollup).collect();
+            all.sort_by_key(|part| part.from_ms);
+            prop_assert_eq!(all[0].from_ms, from_ms);
+            prop_assert_eq!(all[all.len() - 1].to_ms, from_ms + length_ms);
+            for pair in all.windows(2) {
+                prop_assert_eq!(pair[0].to_ms, pair[1].from_ms);
+            }
+            if let Some(rollup) = parts.rollup {
+                prop_assert_eq!((rollup.from_ms % QUARTER_MS, rollup.to_ms % QUARTER_MS), (0, 0));
+            }
+            for part in &parts.entries {
+                prop_assert!(parts.rollup.is_none() || part.to_ms - part.from_ms < QUARTER_MS);
+            }
+        }
+    }
+
+    #[test]
+    fn the_narrowest_rollup_that_knows_the_question_is_asked() {
+        let with = |events: &[&str], booths: &[&str], group_by| {
+            let filter = UsageFilter {
+                event_ids: events.iter().map(|text| (*text).to_owned()).collect(),
+                booth_ids: booths.iter().map(|text| (*text).to_owned()).collect(),
+                ..UsageFilter::default()
+            };
+            let question = UsageQuery { group_by, ..question(&filter, 0, 1) };
+            (question.source(), question.lacks_rest())
+        };
+        assert_eq!(with(&[], &[], Some(GroupBy::Engine)), (Source::Account, false));
+        assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Engine)), (Source::Event, false));
+        assert_eq!(with(&[], &[], Some(GroupBy::Event)), (Source::Event, true));
+        assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Event)), (Source::Event, false));
+        assert_eq!(with(&[], &[], Some(GroupBy::Booth)), (Source::Booth, true));
+        assert_eq!(with(&["evt_a"], &["bth_a"], None), (Source::Entries, false));
+        assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Booth)), (Source::Entries, false));
+    }
+}

@@ -1,0 +1,232 @@
+//! Activity pages: the seam, filters, cursors.
+
+use serde_json::Value;
+use tollbooth_schemas::v1::UsageStatus;
+
+use crate::stand::{BASE_MS, Ledger, Query, Stand, usage};
+
+fn seqs(list: &Value) -> Vec<u64> {
+    list["data"].as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect()
+}
+
+/// All pages of a list, one after the other.
+async fn walk(query: &Query, path: &str) -> Vec<Value> {
+    let mut rows = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..1_000 {
+        let page = query.ok(&format!("{path}{cursor}")).await;
+        rows.extend(page["data"].as_array().unwrap().iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => {
+                assert_eq!(page["has_more"], false);
+                return rows;
+            }
+        }
+        assert_eq!(page["has_more"], true);
+    }
+    panic!("the list does not end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_clickhouse_join_without_gap_or_double_wherever_the_seam_is() {
+    // given accounts of 30 entries, of which ClickHouse has the first 0, 1, 2 ... 30, and a service that began when
+    // ClickHouse had the first 10
+    let stand = Stand::new().await;
+    let mut accounts = Vec::new();
+    for sunk in 0..=30_usize {
+        let mut ledger = Ledger::open(&format!("acc_{sunk}"));
+        ledger.charge(28);
+        stand.post(&ledger.records);
+        // The first record holds two entries: the account cannot be sunk up to the first alone.
+        stand.sink(&ledger.records[..sunk.saturating_sub(1)]).await;
+        accounts.push(ledger);
+    }
+    let query = stand.query().await;
+
+    // when the whole list is walked in pages of several sizes
+    let expected: Vec<u64> = (2..=30).rev().collect();
+    let mut pages: Vec<Vec<Value>> = Vec::new();
+    for ledger in &accounts {
+        for limit in [1, 7, 29, 50] {
+            let path = format!("/v1/accounts/{}/transactions?limit={limit}", ledger.account);
+            let rows = walk(&query, &path).await;
+            // then it is the ledger
+            assert_eq!(rows.iter().map(|row| row["seq"].as_u64().unwrap()).collect::<Vec<_>>(), expected, "{path}");
+            pages.push(rows);
+        }
+    }
+    // and a row looks the same wherever it was read: the fields do not depend on the seam
+    let strip = |rows: &[Value]| -> Vec<Value> {
+        rows.iter()
+            .map(|row| {
+                let mut row = row.clone();
+                row["entry_id"] = Value::Null;
+                row
+            })
+            .collect()
+    };
+    for rows in &pages {
+        assert_eq!(strip(rows), strip(&pages[0]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_from_clickhouse_is_the_row_from_memory() {
+    // given an account that is only in ClickHouse
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.push(vec![
+        (usage("ai_modify", "nano_banana_2", UsageStatus::Success, 1), -200_000, BASE_MS + 123),
+        (usage("sms", "sms_intl", UsageStatus::Failed, 2), 0, BASE_MS + 456),
+    ]);
+    stand.post(&luna.records);
+    let from_memory = stand.query().await.ok("/v1/accounts/acc_luna/transactions?include=all").await;
+    stand.sink(&luna.records).await;
+    stand.commit_all();
+
+    // when a service that has nothing in memory is asked
+    let from_clickhouse = stand.query().await.ok("/v1/accounts/acc_luna/transactions?include=all").await;
+
+    // then
+    assert_eq!(from_memory, from_clickhouse);
+    insta::assert_json_snapshot!(from_clickhouse);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_memory_does_not_reach_clickhouse_the_answer_says_as_of_when() {
+    // given 40 entries, 20 of them in ClickHouse, the newest 10 in memory
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(38);
+    stand.post(&luna.records);
+    stand.sink(&luna.records[..19]).await;
+    let mut config = stand.config();
+    config.live.recent_entries_per_account_max = 10;
+    let query = Query::start(config, &stand.admin_key).await;
+
+    // when a page fits into memory, and when it does not
+    let short = query.ok("/v1/accounts/acc_luna/transactions?limit=5").await;
+    let long = query.ok("/v1/accounts/acc_luna/transactions?limit=15").await;
+
+    // then the second shows the past, without a gap, and says so
+    assert_eq!((seqs(&short), &short["as_of_seq"]), ((36..=40).rev().collect(), &Value::Null));
+    assert_eq!((seqs(&long), long["as_of_seq"].as_u64()), ((6..=20).rev().collect(), Some(20)));
+    assert_eq!(query.ok("/v1/accounts/acc_luna/balance").await["seq"], 40);
+
+    // and once ClickHouse has the rest, the list is whole
+    stand.sink(&luna.records[19..]).await;
+    let whole = query.ok("/v1/accounts/acc_luna/transactions?limit=200").await;
+    assert_eq!((seqs(&whole), &whole["as_of_seq"]), ((2..=40).rev().collect(), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_mean_the_same_in_memory_and_in_clickhouse() {
+    // given the same entries in memory only and in ClickHouse only
+    let stand = Stand::new().await;
+    let mut ledgers = [Ledger::open("acc_memory"), Ledger::open("acc_rows")];
+    for ledger in &mut ledgers {
+        for number in 0..30 {
+            let (service, engine) = [("ai_modify", "kling"), ("sms", "sms_intl"), ("ai_combine", "kling")][number % 3];
+            let status = if number % 5 == 0 { UsageStatus::Failed } else { UsageStatus::Success };
+            let amount = if status == UsageStatus::Failed { 0 } else { -10_000 };
+            let at_ms = BASE_MS + i64::try_from(number).unwrap() * 3_600_000;
+            ledger.push(vec![(usage(service, engine, status, number as u64), amount, at_ms)]);
+        }
+    }
+    stand.post(&ledgers[1].records);
+    stand.sink(&ledgers[1].records).await;
+    stand.commit_all();
+    stand.post(&ledgers[0].records);
+    let query = stand.query().await;
+
+    for (filter, count) in [
+        ("", 31),
+        ("&include=all", 32),
+        ("&service=sms", 10),
+        ("&service=sms,ai_modify&engine=kling", 10),
+        ("&engine=kling", 20),
+        ("&status=failed", 6),
+        ("&status=success", 25),
+        ("&type=adjustment", 1),
+        ("&type=consume,account_opened", 31),
+        ("&event_id=evt_gala", 30),
+        ("&event_id=evt_other", 0),
+        ("&booth_id=bth_17&status=failed", 6),
+        ("&from=2026-10-20T10:00:00Z&to=2026-10-20T12:00:00Z", 2),
+        // New York's 20 October begins at 04:00 UTC.
+        ("&from=2026-10-20&to=2026-10-21", 24),
+        ("&from=2026-10-20&to=2026-10-21&tz=UTC", 25),
+    ] {
+        // when
+        let mut lists = Vec::new();
+        for account in ["acc_memory", "acc_rows"] {
+            lists.push(walk(&query, &format!("/v1/accounts/{account}/transactions?limit=9{filter}")).await);
+        }
+        // then
+        let numbers = |list: &[Value]| list.iter().map(|row| row["seq"].clone()).collect::<Vec<_>>();
+        assert_eq!(numbers(&lists[0]), numbers(&lists[1]), "{filter}");
+        assert_eq!(lists[0].len(), count, "{filter}");
+    }
+    let found = query.ok("/v1/accounts/acc_rows/transactions?q=OP_7").await;
+    assert_eq!(found["data"][0]["operation_id"], "op_7");
+    assert_eq!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=kling+gala+op_29").await), [32]);
+    assert!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=%25").await).is_empty());
+    // A search is as current as ClickHouse.
+    let unsunk = query.ok("/v1/accounts/acc_memory/transactions?q=kling").await;
+    assert_eq!((seqs(&unsunk).len(), unsunk["as_of_seq"].as_u64()), (0, Some(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_belongs_to_its_list_and_cannot_be_made_up() {
+    // given a list with a second page
+    let stand = Stand::new().await;
+    let (mut luna, mut sol) = (Ledger::open("acc_luna"), Ledger::open("acc_sol"));
+    luna.charge(20);
+    sol.charge(20);
+    stand.post(&luna.records);
+    stand.post(&sol.records);
+    let query = stand.query().await;
+    let first = query.ok("/v1/accounts/acc_luna/transactions?limit=5").await;
+    let cursor = first["next_cursor"].as_str().unwrap().to_owned();
+
+    // when it is used as it is, with another page size, and with anything else changed
+    let again = query.ok(&format!("/v1/accounts/acc_luna/transactions?limit=3&cursor={cursor}")).await;
+    assert_eq!(seqs(&again), [17, 16, 15]);
+    let mut forged = cursor.clone().into_bytes();
+    forged[20] = if forged[20] == b'A' { b'B' } else { b'A' };
+    let forged = String::from_utf8(forged).unwrap();
+    for (account, rest) in [
+        ("acc_sol", format!("cursor={cursor}")),
+        ("acc_luna", format!("cursor={cursor}&service=sms")),
+        ("acc_luna", format!("cursor={forged}")),
+        ("acc_luna", format!("cursor={}", &cursor[1..])),
+        ("acc_luna", "cursor=5".to_owned()),
+        ("acc_luna", "cursor=%27%20OR%201%3D1".to_owned()),
+    ] {
+        let refused = query.get(&format!("/v1/accounts/{account}/transactions?{rest}")).await;
+        // then
+        assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &Value::from("bad_cursor")), "{rest}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_parameters_are_refused_by_name() {
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let query = stand.query().await;
+    for (parameter, code) in [
+        ("limit=0", "bad_parameter"),
+        ("limit=201", "bad_parameter"),
+        ("page=2", "unknown_parameter"),
+        ("status=maybe", "bad_parameter"),
+        ("from=yesterday", "bad_parameter"),
+        ("tz=EST", "bad_parameter"),
+        ("limit=1&limit=2", "bad_parameter"),
+    ] {
+        let refused = query.get(&format!("/v1/accounts/acc_luna/transactions?{parameter}")).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &Value::from(code)), "{parameter}");
+        assert_eq!(refused.headers["content-type"], "application/problem+json");
+        assert_eq!(refused.body["errors"][0]["pointer"], parameter.split('=').next().unwrap());
+    }
+}

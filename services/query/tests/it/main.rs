@@ -1,0 +1,11 @@
+//! The query service over a real Kafka and a real ClickHouse.
+//!
+//! Each test has topics, a database and accounts of its own on shared engines. The ledger is produced and the rows are
+//! inserted by the test, so that it decides how far ClickHouse is behind.
+
+mod access;
+mod activity;
+mod live;
+mod prices;
+mod stand;
+mod usage;

@@ -1,0 +1,404 @@
+//! Engines, a service under test, and the hands of meter and sink.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use clickhouse::Client;
+use prost::Message;
+use rdkafka::admin::AdminClient;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+use reqwest::StatusCode;
+use serde_json::Value;
+use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret};
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, TopicSpec, ensure_topics, partition_for};
+use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_local::Engines;
+use tollbooth_query::config::QueryConfig;
+use tollbooth_query::service::Service;
+use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
+use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
+use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{AccountOpened, Adjustment, Entry, LedgerRecord, Usage, UsageStatus};
+
+pub(crate) const PARTITIONS: i32 = 4;
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// 2026-10-20T00:00:00Z
+pub(crate) const BASE_MS: i64 = 1_792_454_400_000;
+const MIGRATIONS: [&str; 5] = [
+    include_str!("../../../../schemas/clickhouse/000_bookkeeping.sql"),
+    include_str!("../../../../schemas/clickhouse/001_ledger.sql"),
+    include_str!("../../../../schemas/clickhouse/002_rollups.sql"),
+    include_str!("../../../../schemas/clickhouse/003_account_balances.sql"),
+    include_str!("../../../../schemas/clickhouse/004_sunk_ranges.sql"),
+];
+
+fn engines() -> &'static Engines {
+    static ENGINES: OnceLock<(Engines, tempfile::TempDir)> = OnceLock::new();
+    &ENGINES
+        .get_or_init(|| {
+            let dir = tempfile::tempdir().unwrap();
+            (Engines::start(dir.path()).unwrap(), dir)
+        })
+        .0
+}
+
+/// One test's world.
+pub(crate) struct Stand {
+    pub(crate) topics: TopicSet,
+    pub(crate) database: String,
+    pub(crate) admin_key: ApiKey,
+    clients: KafkaClients,
+    producer: ThreadedProducer<LogContext>,
+    pub(crate) clickhouse: Client,
+}
+
+impl Stand {
+    /// Topics and tables, both empty.
+    pub(crate) async fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let engines = tokio::task::spawn_blocking(engines).await.unwrap();
+        let prefix = format!("q{}x{number}.", std::process::id());
+        let database = format!("q{}x{number}", std::process::id());
+        let section = KafkaSection {
+            bootstrap: engines.kafka.bootstrap().to_owned(),
+            topic_prefix: prefix.clone(),
+            ..KafkaSection::default()
+        };
+        let clients = KafkaClients::new(section);
+        let topics = TopicSet { prefix, partitions: PARTITIONS };
+        let admin = AdminClient::from_config_and_context(&clients.base(), LogContext).unwrap();
+        let wanted = [topics.ledger(), topics.registry(), topics.price_book()];
+        let specs: Vec<TopicSpec> = topics
+            .specs()
+            .into_iter()
+            .filter(|spec| wanted.contains(&spec.name))
+            .map(|spec| TopicSpec {
+                name: spec.name,
+                partitions: spec.partitions,
+                replication: 1,
+                config: spec.config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            })
+            .collect();
+        ensure_topics(&admin, &specs).await.unwrap();
+        engines.clickhouse.create_database(&database).unwrap();
+        let clickhouse = Client::default().with_url(engines.clickhouse.url()).with_database(&database);
+        for statement in statements() {
+            clickhouse.query_raw(&statement).execute().await.unwrap();
+        }
+        let mut producer = clients.edge_producer(64 * 1024, DEADLINE);
+        producer.set("linger.ms", "0");
+        let producer = ThreadedProducer::from_config_and_context(&producer, LogContext).unwrap();
+        let admin_key = ApiKey::generate(KeyKind::Admin, false, &[9; 64]).unwrap();
+        Self { topics, database, admin_key, clients, producer, clickhouse }
+    }
+
+    pub(crate) fn config(&self) -> QueryConfig {
+        QueryConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ops_listen: "127.0.0.1:0".parse().unwrap(),
+            admin_key: Secret::new(self.admin_key.reveal()),
+            kafka: self.clients.section().clone(),
+            clickhouse: ClickHouseSection {
+                url: engines().clickhouse.url().to_owned(),
+                database: self.database.clone(),
+                ..ClickHouseSection::default()
+            },
+            ..QueryConfig::default()
+        }
+    }
+
+    /// A service with the usual settings, once it is ready.
+    pub(crate) async fn query(&self) -> Query {
+        Query::start(self.config(), &self.admin_key).await
+    }
+
+    /// Puts records on the ledger as the meter does, and waits until the brokers have them.
+    pub(crate) fn post(&self, records: &[LedgerRecord]) {
+        let topic = self.topics.ledger();
+        for record in records {
+            let bytes = record.encode_to_vec();
+            let message = BaseRecord::to(&topic).key(&record.account_id).payload(&bytes);
+            self.producer.send(message).map_err(|(error, _)| error).unwrap();
+        }
+        self.drain();
+    }
+
+    /// The binding's own flush waits in steps of 100 ms.
+    fn drain(&self) {
+        let started = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            assert!(started.elapsed() < DEADLINE, "the brokers do not acknowledge");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Puts a document on a topic with one partition.
+    pub(crate) fn publish(&self, topic: &str, key: &str, payload: &[u8]) {
+        self.producer.send(BaseRecord::to(topic).key(key).payload(payload)).map_err(|(error, _)| error).unwrap();
+        self.drain();
+    }
+
+    /// A key of the registry.
+    pub(crate) fn issue(&self, kind: KeyKind, account: &str, seed: u8) -> ApiKey {
+        let key = ApiKey::generate(kind, false, &[seed; 64]).unwrap();
+        let (prefix, last_four) = key.hint();
+        let document = KeyDocument {
+            key_id: format!("key_{seed}").parse().unwrap(),
+            kind,
+            hash: key.hash(),
+            prefix,
+            last_four,
+            account_id: Some(account.parse().unwrap()),
+            booth_id: None,
+            label: None,
+            created_at: BASE_MS,
+            revoked_at: None,
+        };
+        let payload = serde_json::to_vec(&document).unwrap();
+        self.publish(&self.topics.registry(), &registry_key(&document.key_id), &payload);
+        key
+    }
+
+    /// Puts rows into ClickHouse as the sink does.
+    pub(crate) async fn sink(&self, records: &[LedgerRecord]) {
+        let rows: Vec<String> = records
+            .iter()
+            .flat_map(|record| record.entries.iter().map(move |entry| row(record, entry).to_string()))
+            .collect();
+        for chunk in rows.chunks(5_000) {
+            let sql = format!("INSERT INTO ledger FORMAT JSONEachRow\n{}", chunk.join("\n"));
+            self.clickhouse.query_raw(&sql).execute().await.unwrap();
+        }
+    }
+
+    /// Commits the sink's offsets: everything on the ledger now is sunk.
+    pub(crate) fn commit_all(&self) {
+        let config = self.clients.reader(SINK_OFFSETS_GROUP, tollbooth_chassis::kafka::ReaderTuning::default());
+        let consumer: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&config, LogContext).unwrap();
+        let mut offsets = TopicPartitionList::new();
+        let topic = self.topics.ledger();
+        for partition in 0..PARTITIONS {
+            let (_, high) = consumer.fetch_watermarks(&topic, partition, DEADLINE).unwrap();
+            let mut element = offsets.add_partition(&topic, partition);
+            element.set_offset(Offset::Offset(high)).unwrap();
+            element.set_metadata(format!("pending:{}", high + 5));
+        }
+        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+}
+
+fn statements() -> Vec<String> {
+    let without_comments =
+        |sql: &str| sql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    MIGRATIONS
+        .iter()
+        .flat_map(|sql| without_comments(sql).split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>())
+        .filter(|statement| !statement.is_empty())
+        .collect()
+}
+
+fn decimal(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    format!("{sign}{}.{:06}", micros.abs() / 1_000_000, micros.abs() % 1_000_000)
+}
+
+fn row(record: &LedgerRecord, entry: &Entry) -> Value {
+    let mut row = serde_json::json!({
+        "account_id": record.account_id, "seq": entry.seq, "type": entry.entry_type().unwrap().code(),
+        "amount": decimal(entry.amount_micros), "balance_after": decimal(entry.balance_after_micros),
+        "held_after": decimal(entry.held_after_micros),
+        "posted_at": tollbooth_schemas::time::rfc3339(record.posted_at_ms).trim_end_matches('Z').replace('T', " "),
+        "occurred_at": tollbooth_schemas::time::rfc3339(entry.occurred_at_ms).trim_end_matches('Z').replace('T', " "),
+    });
+    let more = match entry.kind.as_ref().unwrap() {
+        Kind::AccountOpened(opened) => serde_json::json!({
+            "currency": opened.currency, "time_zone": opened.time_zone, "plan": opened.plan, "account_name": opened.name,
+        }),
+        Kind::Usage(usage) => serde_json::json!({
+            "status": if entry.is_failed() { "failed" } else { "success" }, "service": usage.service,
+            "engine": usage.engine, "variant": usage.variant, "unit": usage.unit, "plan": usage.plan,
+            "quantity": decimal(usage.quantity_micros), "event_id": usage.event_id, "booth_id": usage.booth_id,
+            "operation_id": usage.operation_id, "price_version": usage.price_version, "reason": usage.error_code,
+        }),
+        Kind::Adjustment(adjustment) => serde_json::json!({"reason": adjustment.reason}),
+        _ => serde_json::json!({}),
+    };
+    row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    row
+}
+
+/// An account under construction: a gapless ledger with a running balance.
+pub(crate) struct Ledger {
+    pub(crate) account: String,
+    pub(crate) records: Vec<LedgerRecord>,
+    balance_micros: i64,
+    seq: u64,
+}
+
+impl Ledger {
+    /// Opened in New York with 1,000 dollars: entries 1 and 2.
+    pub(crate) fn open(account: &str) -> Self {
+        let mut ledger = Self { account: account.to_owned(), records: Vec::new(), balance_micros: 0, seq: 0 };
+        let opened = AccountOpened {
+            name: "Luna".to_owned(),
+            plan: "basic".to_owned(),
+            currency: "USD".to_owned(),
+            time_zone: "America/New_York".to_owned(),
+        };
+        let credit = Adjustment { reason: "import".to_owned(), note: String::new() };
+        ledger
+            .push(vec![(Kind::AccountOpened(opened), 0, BASE_MS), (Kind::Adjustment(credit), 1_000_000_000, BASE_MS)]);
+        ledger
+    }
+
+    /// One record with these entries.
+    pub(crate) fn push(&mut self, entries: Vec<(Kind, i64, i64)>) -> &LedgerRecord {
+        let entries = entries.into_iter().map(|(kind, amount_micros, occurred_at_ms)| {
+            self.seq += 1;
+            self.balance_micros += amount_micros;
+            Entry {
+                seq: self.seq,
+                amount_micros,
+                balance_after_micros: self.balance_micros,
+                held_after_micros: 0,
+                occurred_at_ms,
+                kind: Some(kind),
+                ..Entry::default()
+            }
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let posted_at_ms = entries.iter().map(|entry| entry.occurred_at_ms).max().unwrap() + 1_000;
+        self.records.push(LedgerRecord {
+            account_id: self.account.clone(),
+            posted_at_ms,
+            input_generation: 0,
+            entries,
+        });
+        self.records.last().unwrap()
+    }
+
+    /// One charge a record, of 1 cent each.
+    pub(crate) fn charge(&mut self, count: usize) {
+        for _ in 0..count {
+            let at_ms = BASE_MS + i64::try_from(self.seq).unwrap() * 60_000;
+            let kind = usage("ai_modify", "nano_banana_2", UsageStatus::Success, self.seq);
+            self.push(vec![(kind, -10_000, at_ms)]);
+        }
+    }
+}
+
+pub(crate) fn usage(service: &str, engine: &str, status: UsageStatus, number: u64) -> Kind {
+    Kind::Usage(Usage {
+        status: status.into(),
+        operation_id: format!("op_{number}"),
+        attempt: 1,
+        service: service.to_owned(),
+        engine: engine.to_owned(),
+        variant: "1k".to_owned(),
+        unit: "image".to_owned(),
+        quantity_micros: 1_000_000,
+        event_id: "evt_gala".to_owned(),
+        booth_id: "bth_17".to_owned(),
+        plan: "basic".to_owned(),
+        price_version: 1,
+        error_code: if status == UsageStatus::Failed { "timeout".to_owned() } else { String::new() },
+        ..Usage::default()
+    })
+}
+
+/// The service under test, ended when dropped.
+pub(crate) struct Query {
+    pub(crate) url: String,
+    pub(crate) ops_url: String,
+    pub(crate) key: String,
+    http: reqwest::Client,
+    shutdown: Shutdown,
+    ended: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Query {
+    /// Starts and waits until it answers balances.
+    pub(crate) async fn start(config: QueryConfig, key: &ApiKey) -> Self {
+        let shutdown = Shutdown::new();
+        let service = Service::start(config, shutdown.clone()).await.unwrap();
+        let (url, ops_url) = (format!("http://{}", service.address), format!("http://{}", service.ops_address));
+        let ended = tokio::spawn(async move { service.run().await.unwrap() });
+        let query = Self {
+            url,
+            ops_url,
+            key: key.reveal().to_owned(),
+            http: reqwest::Client::new(),
+            shutdown,
+            ended: Some(ended),
+        };
+        let live = async || {
+            let report = query.http.get(format!("{}/readyz", query.ops_url)).send().await.unwrap();
+            report.json::<Value>().await.unwrap()["components"]["live-view"] == "ok"
+        };
+        until("the live view is ready", live).await;
+        query
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, Some(&self.key)).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, key: Option<&str>) -> Answer {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.json().await.unwrap() }
+    }
+
+    /// As `get`, of which 200 is expected.
+    pub(crate) async fn ok(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.http.get(format!("{}/metrics", self.ops_url)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Ends the service and waits for everything in it.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.trigger("the test is over");
+        self.ended.take().unwrap().await.unwrap();
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        self.shutdown.trigger("the test is over");
+    }
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < DEADLINE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) fn partition_of(account: &str) -> i32 {
+    partition_for(account.as_bytes(), PARTITIONS).unwrap()
+}

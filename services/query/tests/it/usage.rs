@@ -1,0 +1,256 @@
+//! Sums per bucket: exact, zero-filled, whatever the zone and wherever the edges lie.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tollbooth_schemas::Money;
+use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{LedgerRecord, UsageStatus};
+
+use crate::stand::{BASE_MS, Ledger, Stand, usage};
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn micros(amount: &Value) -> i64 {
+    assert_eq!(amount["currency"], "USD");
+    amount["amount"].as_str().unwrap().parse::<Money>().unwrap().micros()
+}
+
+fn ms(text: &Value) -> i64 {
+    tollbooth_schemas::time::parse_rfc3339_ms(text.as_str().unwrap()).unwrap()
+}
+
+/// Instants within a quarter of an hour.
+const EDGES: [&str; 6] = [
+    "2026-03-03T01:07:13.123Z",
+    "2026-03-05T23:52:59.001Z",
+    "2026-02-03T01:07:13Z",
+    "2026-09-05T23:52:59Z",
+    "2026-07-05T23:52:59Z",
+    "2026-03-20T01:16:00Z",
+];
+
+/// A year of entries at uneven instants: successes, failures, an adjustment that is no usage, some without an event.
+fn year(account: &str) -> Ledger {
+    let mut ledger = Ledger::open(account);
+    let mut state = 42_u64;
+    for number in 0..3_000_u64 {
+        // A fixed linear generator: the same year each time.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Every second one lies close to an edge that the tests cut at.
+        let at_ms = if number.is_multiple_of(2) {
+            let edge_ms =
+                tollbooth_schemas::time::parse_rfc3339_ms(EDGES[(state >> 40) as usize % EDGES.len()]).unwrap();
+            edge_ms - 20 * 60_000 + i64::try_from((state >> 20) % (40 * 60_000)).unwrap()
+        } else {
+            BASE_MS - 300 * 24 * HOUR_MS + i64::try_from((state >> 20) % (360 * 24 * 3_600_000)).unwrap()
+        };
+        let (service, engine) =
+            [("ai_modify", "kling"), ("sms", "sms_intl"), ("ai_combine", "grok")][(state >> 7) as usize % 3];
+        let failed = (state >> 11).is_multiple_of(20);
+        let status = if failed { UsageStatus::Failed } else { UsageStatus::Success };
+        let amount = if failed { 0 } else { -i64::try_from((state >> 13) % 3_000_000).unwrap() - 1 };
+        let mut kind = usage(service, engine, status, number);
+        if let Kind::Usage(usage) = &mut kind {
+            usage.event_id = match (state >> 17) % 3 {
+                0 => String::new(),
+                other => format!("evt_{other}"),
+            };
+        }
+        ledger.push(vec![(kind, amount, at_ms)]);
+    }
+    ledger
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Sum {
+    count: i64,
+    micros: i64,
+}
+
+/// What the raw entries say about `[from_ms, to_ms)`, split by a function of the entry.
+fn raw(
+    records: &[LedgerRecord],
+    from_ms: i64,
+    to_ms: i64,
+    key: impl Fn(&tollbooth_schemas::v1::Usage) -> String,
+) -> BTreeMap<String, Sum> {
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    for entry in records.iter().flat_map(|record| &record.entries) {
+        let Some(usage) = entry.usage().filter(|_| (from_ms..to_ms).contains(&entry.occurred_at_ms)) else { continue };
+        let sum = sums.entry(key(usage)).or_default();
+        sum.count += i64::from(!entry.is_failed());
+        sum.micros -= entry.amount_micros;
+    }
+    sums.retain(|_, sum| *sum != Sum::default());
+    sums
+}
+
+fn total(sums: &BTreeMap<String, Sum>) -> Sum {
+    sums.values().fold(Sum::default(), |all, sum| Sum { count: all.count + sum.count, micros: all.micros + sum.micros })
+}
+
+fn sum_of(value: &Value) -> Sum {
+    Sum { count: value["count"].as_i64().unwrap(), micros: micros(&value["amount"]) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bucket_is_the_sum_of_the_entries_in_it() {
+    // given a year of entries, all in ClickHouse
+    let stand = Stand::new().await;
+    let ledger = year("acc_luna");
+    stand.post(&ledger.records[..1]);
+    stand.sink(&ledger.records).await;
+    let query = stand.query().await;
+
+    for (range, bucket, tz, group) in [
+        ("from=2026-01-01&to=2027-01-01", "month", "America/New_York", "engine"),
+        ("from=2026-01-01&to=2027-01-01", "week", "Australia/Lord_Howe", "service"),
+        ("from=2026-03-01&to=2026-04-15", "day", "America/New_York", "event"),
+        ("from=2026-03-20&to=2026-04-15", "hour", "Asia/Kathmandu", "booth"),
+        ("from=2026-04-04&to=2026-04-07", "15m", "Australia/Lord_Howe", "status"),
+        ("from=2025-06-01&to=2027-06-01", "year", "Pacific/Apia", "plan"),
+        ("from=2026-01-01&to=2027-01-01", "auto", "Asia/Kolkata", "variant"),
+        // Edges within a quarter of an hour.
+        ("from=2026-03-03T01:07:13.123Z&to=2026-03-05T23:52:59.001Z", "hour", "UTC", "type"),
+        ("from=2026-02-03T01:07:13Z&to=2026-09-05T23:52:59Z", "day", "Europe/Berlin", "engine"),
+        ("from=2026-03-03T01:01:00Z&to=2026-03-03T01:14:00Z", "15m", "UTC", "engine"),
+        ("from=2026-03-03T01:01:00Z&to=2026-03-20T01:16:00Z", "year", "UTC", "event"),
+    ] {
+        // when
+        let path = format!("/v1/accounts/acc_luna/usage?{range}&bucket={bucket}&tz={tz}&group_by={group}");
+        let answer = query.ok(&path).await;
+
+        // then the buckets cover the range without gap or overlap
+        let buckets = answer["buckets"].as_array().unwrap();
+        let (from_ms, to_ms) = (ms(&answer["from"]), ms(&answer["to"]));
+        assert_eq!((ms(&buckets[0]["start"]), ms(&buckets[buckets.len() - 1]["end"])), (from_ms, to_ms), "{path}");
+        for pair in buckets.windows(2) {
+            assert_eq!(pair[0]["end"], pair[1]["start"], "{path}");
+        }
+        // and each holds the entries in it, by group and in all
+        let key = |usage: &tollbooth_schemas::v1::Usage| match group {
+            "engine" => usage.engine.clone(),
+            "service" => usage.service.clone(),
+            "event" => usage.event_id.clone(),
+            "booth" => usage.booth_id.clone(),
+            "plan" => usage.plan.clone(),
+            "variant" => usage.variant.clone(),
+            "type" => "consume".to_owned(),
+            _ => "success".to_owned(),
+        };
+        for bucket in buckets {
+            let expected = raw(&ledger.records, ms(&bucket["start"]), ms(&bucket["end"]), key);
+            assert_eq!(sum_of(bucket), total(&expected), "{path} {bucket}");
+            let mut groups: BTreeMap<String, Sum> = BTreeMap::new();
+            for one in bucket["groups"].as_array().unwrap() {
+                groups.insert(one["key"].as_str().unwrap().to_owned(), sum_of(one));
+            }
+            if group == "status" {
+                // The failed are counted there, and nowhere else.
+                groups.remove("failed");
+            }
+            groups.retain(|_, sum| *sum != Sum::default());
+            assert_eq!(groups, expected, "{path} {bucket}");
+        }
+        // and the total is that of the range
+        assert_eq!(sum_of(&answer["total"]), total(&raw(&ledger.records, from_ms, to_ms, key)), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_has_its_documented_shape_and_zeros_where_nothing_was() {
+    // given two charges in one hour, one of them just before the clocks went back
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    let at = |text: &str| tollbooth_schemas::time::parse_rfc3339_ms(text).unwrap();
+    luna.push(vec![
+        (usage("ai_modify", "kling", UsageStatus::Success, 1), -200_000, at("2025-11-02T05:59:59.999Z")),
+        (usage("sms", "sms_intl", UsageStatus::Success, 2), -30_000, at("2025-11-02T06:00:00Z")),
+        (usage("sms", "sms_intl", UsageStatus::Failed, 3), 0, at("2025-11-02T06:00:00Z")),
+    ]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    let query = stand.query().await;
+
+    // when New York's hours around it are asked for, in the account's own zone
+    let path =
+        "/v1/accounts/acc_luna/usage?from=2025-11-02T04:00:00Z&to=2025-11-02T08:00:00Z&bucket=hour&group_by=engine";
+    let answer = query.ok(path).await;
+
+    // then the hour that comes twice is two buckets
+    insta::assert_json_snapshot!(answer);
+    let by_count = query.ok(&format!("{path}&measure=count")).await;
+    assert_eq!(by_count["measure"], "count");
+    let filtered = query.ok("/v1/accounts/acc_luna/usage?from=2025-11-02&to=2025-11-03&engine=sms_intl").await;
+    assert_eq!(filtered["total"], json!({"count": 1, "amount": {"amount": "0.03", "currency": "USD"}}));
+    let status = query
+        .ok("/v1/accounts/acc_luna/usage?from=2025-11-02&to=2025-11-03&bucket=day&group_by=status&measure=count")
+        .await;
+    assert_eq!(status["buckets"][0]["groups"][1]["count"], 1);
+    let both = query.ok("/v1/accounts/acc_luna/usage?from=2025-11-02&to=2025-11-03&event_id=evt_gala&booth_id=bth_17&group_by=booth").await;
+    assert_eq!(both["total"]["count"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_is_bounded_and_its_parameters_are_checked() {
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let query = stand.query().await;
+    for (parameters, code) in [
+        ("from=2020-01-01&to=2026-01-01&bucket=hour", "too_many_buckets"),
+        ("from=1970-01-01&to=2199-01-01&bucket=15m", "too_many_buckets"),
+        ("bucket=minute", "bad_parameter"),
+        ("tz=EST", "bad_parameter"),
+        ("tz=Mars%2FOlympus", "bad_parameter"),
+        ("from=2026-01-02&to=2026-01-02", "bad_parameter"),
+        ("group_by=colour", "bad_parameter"),
+        ("measure=weight", "bad_parameter"),
+        ("event_id=gala", "bad_parameter"),
+        ("zone=UTC", "unknown_parameter"),
+    ] {
+        let refused = query.get(&format!("/v1/accounts/acc_luna/usage?{parameters}")).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &Value::from(code)), "{parameters}");
+    }
+    // An account without usage has a month of zeros.
+    let empty = query.ok("/v1/accounts/acc_luna/usage?from=2026-02-01&to=2026-03-01&bucket=day").await;
+    assert_eq!(empty["buckets"].as_array().unwrap().len(), 28);
+    assert_eq!(empty["total"], json!({"count": 0, "amount": {"amount": "0.00", "currency": "USD"}}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_events_engines_are_summed_over_all_time_or_a_range() {
+    // given
+    let stand = Stand::new().await;
+    let ledger = year("acc_luna");
+    stand.post(&ledger.records[..1]);
+    stand.sink(&ledger.records).await;
+    let query = stand.query().await;
+
+    for range in ["", "?from=2026-03-03T01:07:13Z&to=2026-07-05T23:52:59Z", "?from=2026-05-01", "?to=2026-05-01&tz=UTC"]
+    {
+        // when
+        let answer = query.ok(&format!("/v1/accounts/acc_luna/events/evt_1/usage{range}")).await;
+
+        // then
+        let from_ms = answer["from"].as_str().map_or(0, |_| ms(&answer["from"]));
+        let to_ms = answer["to"].as_str().map_or(i64::MAX, |_| ms(&answer["to"]));
+        let expected = raw(&ledger.records, from_ms, to_ms, |usage| {
+            if usage.event_id == "evt_1" { format!("{} {}", usage.service, usage.engine) } else { "other".to_owned() }
+        });
+        let mut found = BTreeMap::from([("other".to_owned(), expected["other"].clone())]);
+        for line in answer["data"].as_array().unwrap() {
+            let key = format!("{} {}", line["service"].as_str().unwrap(), line["engine"].as_str().unwrap());
+            found.insert(key, sum_of(line));
+        }
+        assert_eq!(found, expected, "{range}");
+        let failed = ledger.records.iter().flat_map(|record| &record.entries).filter(|entry| {
+            entry.is_failed()
+                && entry.usage().is_some_and(|usage| usage.event_id == "evt_1")
+                && (from_ms..to_ms).contains(&entry.occurred_at_ms)
+        });
+        assert_eq!(answer["total"]["failed"].as_u64().unwrap() as usize, failed.count(), "{range}");
+    }
+    let nothing = query.ok("/v1/accounts/acc_luna/events/evt_none/usage").await;
+    assert_eq!((&nothing["data"], &nothing["total"]["count"]), (&json!([]), &json!(0)));
+}

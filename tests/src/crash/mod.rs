@@ -1,0 +1,145 @@
+//! The crash test: a fleet at work, everything killed in a random but repeatable order, then the audit.
+
+mod fleet;
+mod havoc;
+mod plan;
+mod summary;
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use crate::binaries::Binary;
+use crate::stack::{Stack, StackOptions};
+
+pub use fleet::FleetOptions;
+pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Plan, Step};
+pub use summary::Summary;
+
+/// The fleet may have a backlog in its outboxes after the last kill.
+const DRAIN: Duration = Duration::from_secs(240);
+/// The meters and the sink may have one after that.
+const SETTLE: Duration = Duration::from_secs(120);
+const AUDIT: Duration = Duration::from_secs(240);
+
+/// How a crash test is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Short or long.
+    pub form: Form,
+    /// Decides what is killed when.
+    pub seed: u64,
+    /// What the fleet does.
+    pub fleet: FleetOptions,
+}
+
+impl Options {
+    /// From the environment: `TOLLBOOTH_CRASH=long`, `TOLLBOOTH_CRASH_SEED`, `TOLLBOOTH_CRASH_RATE`.
+    ///
+    /// # Errors
+    /// When a value is no number.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let form = match set("TOLLBOOTH_CRASH").as_deref() {
+            Some("long") => Form::Long,
+            Some("short") | None => Form::Short,
+            Some(other) => bail!("TOLLBOOTH_CRASH is {other:?}, not short or long"),
+        };
+        let seed = match set("TOLLBOOTH_CRASH_SEED") {
+            Some(text) => text.parse().context("TOLLBOOTH_CRASH_SEED")?,
+            None => u64::from(rand::random::<u32>()),
+        };
+        let mut fleet = FleetOptions { seed, ..FleetOptions::default() };
+        if let Some(text) = set("TOLLBOOTH_CRASH_RATE") {
+            fleet.rate = text.parse().context("TOLLBOOTH_CRASH_RATE")?;
+        }
+        Ok(Self { form, seed, fleet })
+    }
+}
+
+/// Tells the person who waits; also from under a test runner that captures what is printed.
+pub(crate) fn tell(line: &str) {
+    // Nobody may be listening.
+    writeln!(std::io::stderr(), "crash test: {line}").ok();
+}
+
+/// Runs it. Whatever is wrong at the end stands in the summary.
+///
+/// # Errors
+/// When the test itself cannot be carried out.
+pub fn run(options: &Options) -> anyhow::Result<Summary> {
+    let plan = Plan::new(options.form, options.seed);
+    tell(&format!("seed {}, {} acts (repeat it with TOLLBOOTH_CRASH_SEED={0})", options.seed, plan.acts.len()));
+    let started = Instant::now();
+    let stack = Stack::start(&StackOptions { name: "crash", kafka_heap_mb: 768 })?;
+    let outcome = play(&stack, options, &plan, started);
+    if !matches!(&outcome, Ok(summary) if summary.is_clean()) {
+        tell(&stack.logs());
+        stack.keep();
+    }
+    outcome
+}
+
+fn play(stack: &Stack, options: &Options, plan: &Plan, started: Instant) -> anyhow::Result<Summary> {
+    let fleet = fleet::Fleet::set_up(stack, &options.fleet)?;
+    fleet.start()?;
+    fleet.wait_at_work(stack)?;
+    let mut summary = Summary { seed: options.seed, rate_wanted: options.fleet.rate, ..Summary::default() };
+
+    let ((), ends) = stack.managed(|| {
+        if let Err(error) = havoc::wreak(stack, plan, &fleet, &mut summary.done) {
+            summary.finding(&error);
+        }
+        tell("the last act is over; the fleet drains");
+        settle(stack, &fleet, &mut summary)
+    })?;
+    summary.left_by_themselves = ends;
+    audit(stack, &fleet, &mut summary)?;
+    summary.elapsed = started.elapsed();
+    Ok(summary)
+}
+
+/// Waits until all that was sent has been acknowledged, metered and sunk. What does not come to rest is a finding: the
+/// audit says more about it.
+fn settle(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> anyhow::Result<()> {
+    let healed = stack.heal();
+    summary.fleet = fleet.finish(DRAIN)?;
+    if summary.fleet["drained"] != Value::Bool(true) {
+        summary.findings.push("the fleet's outboxes were not drained".to_owned());
+    }
+    let settled = healed.and_then(|()| stack.wait_metered(SETTLE)).and_then(|()| stack.wait_sunk(SETTLE));
+    if let Err(error) = settled {
+        summary.finding(&error);
+    }
+    Ok(())
+}
+
+/// `tollbooth-meter verify` over ledger, ClickHouse, dead letters and the fleet's journal.
+fn audit(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> anyhow::Result<()> {
+    let journal = fleet.journal().display().to_string();
+    let verify = stack.tool("verify", Binary::Audit, &["verify", "--journal", &journal, "--json"])?;
+    verify.start()?;
+    let status = verify.wait(AUDIT)?;
+    let text = stack.output("verify");
+    let report: Value = serde_json::from_str(&text).with_context(|| format!("{text}\n{}", verify.log_tail()))?;
+    ensure!(report["ok"].is_boolean(), "the audit's report has no verdict: {report}");
+    if !status.success() || report["ok"] != Value::Bool(true) {
+        summary.findings.push(format!("the audit ended with {status}"));
+    }
+    summary.audit = report;
+    summary.expected = fleet.expected(stack)?;
+    let (mut seen, mut twice) = (std::collections::BTreeSet::new(), 0);
+    for letter in stack.log.dead_letters()? {
+        if seen.insert((letter.source.partition, letter.source.offset)) {
+            *summary.dead_letters.entry(letter.reason).or_default() += 1;
+        } else {
+            twice += 1;
+        }
+    }
+    if twice > 0 {
+        summary.findings.push(format!("{twice} dead letters whose record has one already"));
+    }
+    Ok(())
+}

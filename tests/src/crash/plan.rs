@@ -1,0 +1,80 @@
+//! What is done to the stack, and when: a function of the seed.
+
+use std::time::Duration;
+
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::stack::Victim;
+
+/// Acts of the long form.
+const LONG_ACTS: usize = 42;
+
+/// How long it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Each act once, about two minutes.
+    Short,
+    /// At least 30 kills.
+    Long,
+}
+
+/// One thing that is done to the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// SIGKILL from outside.
+    Kill(Victim),
+    /// The process kills itself at a fault point.
+    Point(&'static str),
+    /// A meter stands still for longer than its session lasts, then goes on as if nothing had happened.
+    Zombie(usize),
+}
+
+/// An act with its times.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// What.
+    pub act: Act,
+    /// Quiet time before it.
+    pub pause: Duration,
+    /// How long a killed one stays down.
+    pub down: Duration,
+}
+
+/// All acts, in order.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// In the order in which they are done.
+    pub acts: Vec<Step>,
+}
+
+/// Inside an open transaction of a meter: entries are sent, nothing is committed.
+pub const IN_TRANSACTION: &str = "meter.in_transaction";
+/// Between the sink's intent and the insert.
+pub const BEFORE_INSERT: &str = "sink.before_insert";
+/// Between the insert into ClickHouse and the commit that says so.
+pub const AFTER_INSERT: &str = "sink.after_insert";
+
+impl Plan {
+    /// Every act at least once, in the order that the seed gives; the long form goes on with random ones.
+    #[must_use]
+    pub fn new(form: Form, seed: u64) -> Self {
+        let mut chance = ChaCha8Rng::seed_from_u64(seed);
+        let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT].map(Act::Point);
+        let mut acts: Vec<Act> = Victim::ALL.iter().copied().map(Act::Kill).chain(points).collect();
+        acts.push(Act::Zombie(chance.random_range(0..2)));
+        let kinds = acts.clone();
+        acts.shuffle(&mut chance);
+        if form == Form::Long {
+            while acts.len() < LONG_ACTS {
+                // The list is not empty.
+                acts.extend(kinds.choose(&mut chance));
+            }
+        }
+        let mut between = |from_ms: u64, to_ms: u64| Duration::from_millis(chance.random_range(from_ms..to_ms));
+        let acts =
+            acts.into_iter().map(|act| Step { act, pause: between(500, 3_500), down: between(0, 2_500) }).collect();
+        Self { acts }
+    }
+}

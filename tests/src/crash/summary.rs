@@ -1,0 +1,137 @@
+//! What a crash test did and found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+use tollbooth_schemas::dead_letter::Reason;
+
+use super::havoc::act_name;
+use super::plan::Act;
+
+/// The outcome.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Decided the order.
+    pub seed: u64,
+    /// New records a second that the fleet was to make.
+    pub rate_wanted: f64,
+    /// How often each act was done.
+    pub done: BTreeMap<String, u32>,
+    /// Services that ended without being killed from outside, and were started again.
+    pub left_by_themselves: BTreeMap<String, u32>,
+    /// The fleet's own summary.
+    pub fleet: Value,
+    /// What its journal expects.
+    pub expected: Value,
+    /// Dead letters by reason.
+    pub dead_letters: BTreeMap<String, u64>,
+    /// Report of the audit.
+    pub audit: Value,
+    /// What is wrong beside it.
+    pub findings: Vec<String>,
+    /// Of the whole test.
+    pub elapsed: Duration,
+}
+
+impl Summary {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.audit["ok"] == Value::Bool(true)
+    }
+
+    /// Notes what could not be carried out: the cause, without the logs that stand around it.
+    pub(super) fn finding(&mut self, error: &anyhow::Error) {
+        let outermost = error.to_string();
+        let lines = [outermost.as_str(), &error.root_cause().to_string()].map(|text| first_line(text).to_owned());
+        self.findings.extend(lines.into_iter().filter(|line| !line.starts_with("---")));
+    }
+
+    /// How often an act was done.
+    #[must_use]
+    pub fn count(&self, act: Act) -> u32 {
+        self.done.get(&act_name(act)).copied().unwrap_or_default()
+    }
+
+    /// SIGKILLs, from outside and at fault points.
+    #[must_use]
+    pub fn kills(&self) -> u32 {
+        self.done.iter().filter(|(name, _)| name.starts_with("kill")).map(|(_, count)| count).sum()
+    }
+
+    /// A number of the audit.
+    #[must_use]
+    pub fn audited(&self, group: &str, name: &str) -> u64 {
+        self.audit[group][name].as_u64().unwrap_or_default()
+    }
+
+    /// Defects that the audit counted, by kind.
+    #[must_use]
+    pub fn defects(&self) -> Vec<(String, u64)> {
+        let defects = self.audit["defects"].as_object().into_iter().flatten();
+        let counts = defects.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default()));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Dead letters that the journal expects, by reason.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<String, u64> {
+        let count = |reason: &Reason| self.expected["expected"][reason.code()].as_u64();
+        Reason::ALL.iter().filter_map(|reason| Some((reason.code().to_owned(), count(reason)?))).collect()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "crash test, seed {}: {} kills in {:.0} s", self.seed, self.kills(), self.elapsed.as_secs_f64())?;
+        for (name, count) in &self.done {
+            writeln!(f, "  {name:<28}{count:>10}")?;
+        }
+        for (name, count) in &self.left_by_themselves {
+            writeln!(f, "  ended: {name:<40}{count:>3}")?;
+        }
+        let fleet = |name: &str| self.fleet[name].to_string();
+        writeln!(f, "  {:<28}{:>10}", "events", fleet("planned"))?;
+        writeln!(f, "  {:<28}{:>10}", "sent again by the fleet", fleet("duplicates"))?;
+        writeln!(f, "  {:<28}{:>10}", "acknowledged", fleet("acknowledged"))?;
+        writeln!(f, "  {:<28}{:>10}", "requests repeated", fleet("retries"))?;
+        let held = self.fleet["planned"].as_f64().unwrap_or_default()
+            / self.fleet["elapsed_s"].as_f64().filter(|elapsed| *elapsed > 0.0).unwrap_or(1.0);
+        writeln!(f, "  {:<28}{held:>10.0} (of {:.0} wanted)", "events a second", self.rate_wanted)?;
+        writeln!(f, "  {:<28}{:>10}", "entries", self.audited("checked", "entries"))?;
+        writeln!(f, "  {:<28}{:>10}", "duplicates met", self.audited("checked", "duplicates"))?;
+        writeln!(f, "  dead letters: injected / found")?;
+        let faults = self.faults();
+        for reason in Reason::ALL.iter().map(|reason| reason.code()) {
+            let (injected, found) = (faults.get(reason), self.dead_letters.get(reason));
+            if injected.is_some() || found.is_some() {
+                let number = |count: Option<&u64>| count.copied().unwrap_or_default();
+                writeln!(f, "    {reason:<26}{:>10} / {}", number(injected), number(found))?;
+            }
+        }
+        for (name, count) in self.defects() {
+            writeln!(f, "  DEFECT {name:<21}{count:>10}")?;
+        }
+        for example in self.audit["examples"].as_array().into_iter().flatten().take(12) {
+            writeln!(f, "    {}: {}", example["kind"], example["detail"])?;
+        }
+        for finding in &self.findings {
+            writeln!(f, "  FOUND {finding}")?;
+        }
+        let zero = |name: &str| self.audited("defects", name);
+        write!(
+            f,
+            "  lost {}, doubled {}, drift {}: {}",
+            zero("lost"),
+            zero("doubled"),
+            self.audit["drift"].as_str().unwrap_or("unknown"),
+            if self.is_clean() { "clean" } else { "NOT clean" }
+        )
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| !line.is_empty()).unwrap_or_default()
+}

@@ -1,0 +1,263 @@
+//! A service as a child process: killed, stopped, paused, started again with the same settings.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::os::{self, Signal};
+use crate::wait::wait_until;
+
+const TAIL_BYTES: u64 = 3 * 1024;
+
+type SpawnRequest = (Command, mpsc::Sender<io::Result<Child>>);
+
+/// Spawns on a thread that lives as long as this process: the kernel's parent-death signal follows the thread that
+/// forked, and a test's thread ends with its test.
+fn spawn_on_lasting_thread(command: Command) -> io::Result<Child> {
+    static SPAWNER: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (requests, inbox) = mpsc::channel::<SpawnRequest>();
+        thread::spawn(move || {
+            for (mut command, reply) in inbox {
+                // The asker waits for the answer, so somebody takes it.
+                reply.send(command.spawn()).ok();
+            }
+        });
+        requests
+    });
+    let (reply, answer) = mpsc::channel();
+    spawner.send((command, reply)).map_err(io::Error::other)?;
+    answer.recv().map_err(io::Error::other)?
+}
+
+/// A program with its settings, running or not. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    variables: Mutex<BTreeMap<String, String>>,
+    log: PathBuf,
+    output: Option<PathBuf>,
+    ops_address: Option<String>,
+    child: Mutex<Option<Child>>,
+}
+
+impl Process {
+    /// A program that is not started yet. Its output goes to `<name>.log` in `log_dir`.
+    #[must_use]
+    pub fn new(name: &str, program: PathBuf, arguments: &[&str], log_dir: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            program,
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            variables: Mutex::default(),
+            log: log_dir.join(format!("{name}.log")),
+            output: None,
+            ops_address: None,
+            child: Mutex::default(),
+        }
+    }
+
+    /// With a variable of its environment, beside what a shell has.
+    #[must_use]
+    pub fn with(self, variable: &str, value: impl Into<String>) -> Self {
+        self.set(variable, value);
+        self
+    }
+
+    /// With an operations listener at this address.
+    #[must_use]
+    pub fn with_ops(mut self, variable: &str, address: String) -> Self {
+        self.set(variable, address.clone());
+        self.ops_address = Some(address);
+        self
+    }
+
+    /// With standard output apart from the log.
+    #[must_use]
+    pub fn with_output(mut self, path: PathBuf) -> Self {
+        self.output = Some(path);
+        self
+    }
+
+    /// Changes a variable for the next start.
+    pub fn set(&self, variable: &str, value: impl Into<String>) {
+        lock(&self.variables).insert(variable.to_owned(), value.into());
+    }
+
+    /// As it was named.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Address of its operations listener, `host:port`.
+    #[must_use]
+    pub fn ops_address(&self) -> Option<&str> {
+        self.ops_address.as_deref()
+    }
+
+    /// The process id while it has not been seen to end.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        lock(&self.child).as_ref().map(Child::id)
+    }
+
+    /// Whether it runs at this moment.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        lock(&self.child).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Starts it; one that still runs is killed first.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(&self) -> anyhow::Result<()> {
+        // Held all the while: of two that start it at once none may lose sight of a child.
+        let mut slot = lock(&self.child);
+        self.end(&mut slot)?;
+        *slot = Some(self.spawn()?);
+        Ok(())
+    }
+
+    /// Starts it again where it has ended by itself, and says how it ended.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_if_ended(&self) -> anyhow::Result<Option<ExitStatus>> {
+        let mut slot = lock(&self.child);
+        let ended = slot.as_mut().and_then(|child| child.try_wait().ok().flatten());
+        if ended.is_some() {
+            *slot = Some(self.spawn()?);
+        }
+        Ok(ended)
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let log = append(&self.log)?;
+        let output = match &self.output {
+            Some(path) => File::create(path).with_context(|| format!("create {}", path.display()))?,
+            None => log.try_clone()?,
+        };
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(output).stderr(log);
+        // The caller's settings of tollbooth must not leak into the stack under test; a backtrace of ten screens would
+        // push what matters out of the log's end.
+        for (variable, _) in std::env::vars_os() {
+            let dropped = ["TOLLBOOTH_", "KAFKA_", "CLICKHOUSE_", "RUST_BACKTRACE"];
+            if variable.to_str().is_some_and(|name| dropped.iter().any(|prefix| name.starts_with(prefix))) {
+                command.env_remove(&variable);
+            }
+        }
+        command.envs(lock(&self.variables).iter());
+        os::die_with_parent(&mut command);
+        spawn_on_lasting_thread(command).with_context(|| format!("start {}", self.program.display()))
+    }
+
+    /// SIGKILL; returns when it is gone. Nothing happens when it is down.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.end(&mut lock(&self.child))
+    }
+
+    fn end(&self, slot: &mut Option<Child>) -> anyhow::Result<()> {
+        if let Some(mut child) = slot.take() {
+            child.kill().and_then(|()| child.wait()).with_context(|| format!("kill {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, then waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end in time; it is left running then.
+    pub fn stop(&self, patience: Duration) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::Terminate)?;
+        self.wait(patience)
+    }
+
+    /// Waits for an end that comes by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn wait(&self, patience: Duration) -> anyhow::Result<ExitStatus> {
+        let ended = wait_until(&format!("{} to end", self.name), patience, || self.ended());
+        ended.with_context(|| self.log_tail())
+    }
+
+    /// The exit status once it has ended by itself.
+    #[must_use]
+    pub fn ended(&self) -> Option<ExitStatus> {
+        lock(&self.child).as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// SIGSTOP: it does nothing more, but holds all it has.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::Pause)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::Resume)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let child = lock(&self.child);
+        let Some(child) = child.as_ref() else { bail!("{} does not run", self.name) };
+        os::send(child.id(), signal).with_context(|| format!("signal {}", self.name))
+    }
+
+    /// The end of its log, under its name.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let tail = tail(&self.log).unwrap_or_else(|error| format!("(unreadable: {error})"));
+        format!("--- {} ({}), the end of its log:\n{tail}", self.name, self.log.display())
+    }
+
+    /// All of its log.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // There is nobody to report an error to.
+        self.kill().ok();
+    }
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn append(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("open {}", path.display()))
+}
+
+fn tail(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

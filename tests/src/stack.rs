@@ -1,0 +1,436 @@
+//! Engines and services, all on free ports, as one thing to test.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use reqwest::Method;
+use tollbooth_local::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, free_port};
+use tollbooth_schemas::keys::{ApiKey, KeyKind, RANDOM_BYTES};
+use tollbooth_schemas::topics::{METER_GROUP, TopicSet};
+
+use crate::api::Api;
+use crate::binaries::{Binary, locate};
+use crate::kafka::Log;
+use crate::process::Process;
+use crate::wait::wait_until;
+
+const DATABASE: &str = "tollbooth";
+const PARTITIONS: i32 = 8;
+/// A start may have to wait for a session of the process before it, and for a broker that recovers.
+const READY_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a stack is started.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// Names its folder.
+    pub name: &'static str,
+    /// The broker's heap.
+    pub kafka_heap_mb: u32,
+}
+
+/// What can be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Victim {
+    /// One of the two meters, by its index.
+    Meter(usize),
+    /// The sink.
+    Sink,
+    /// Ingest.
+    Ingest,
+    /// ClickHouse.
+    ClickHouse,
+    /// The one broker.
+    Broker,
+}
+
+impl Victim {
+    /// All of them.
+    pub const ALL: &[Self] =
+        &[Self::Meter(0), Self::Meter(1), Self::Sink, Self::Ingest, Self::ClickHouse, Self::Broker];
+
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meter(0) => "meter-a",
+            Self::Meter(_) => "meter-b",
+            Self::Sink => "sink",
+            Self::Ingest => "ingest",
+            Self::ClickHouse => "clickhouse",
+            Self::Broker => "broker",
+        }
+    }
+}
+
+/// Everything, running.
+#[derive(Debug)]
+pub struct Stack {
+    /// The broker.
+    pub kafka: Kafka,
+    /// The projection's server.
+    pub clickhouse: ClickHouse,
+    /// The write side.
+    pub ingest: Process,
+    /// Two members of the meter's group, without a sink.
+    pub meters: [Process; 2],
+    /// The sink as a process of its own.
+    pub sink: Process,
+    /// The read side.
+    pub query: Process,
+    /// Requests.
+    pub api: Api,
+    /// Kafka from the side.
+    pub log: Log,
+    group: Mutex<String>,
+    kept: AtomicBool,
+    dir: PathBuf,
+}
+
+impl Stack {
+    /// Starts engines and services and waits until all are ready.
+    ///
+    /// # Errors
+    /// What is missing or did not start, with the end of its log.
+    pub fn start(options: &StackOptions) -> anyhow::Result<Self> {
+        let dir = fresh_dir(options.name)?;
+        let kafka = KafkaOptions { heap_mb: options.kafka_heap_mb, ..KafkaOptions::new(dir.join("kafka")) };
+        let kafka = std::thread::spawn(move || Kafka::start(kafka));
+        let clickhouse = ClickHouse::start(ClickHouseOptions::new(dir.join("clickhouse")))?;
+        clickhouse.create_database(DATABASE)?;
+        let Ok(kafka) = kafka.join() else { bail!("starting Kafka panicked") };
+        let kafka = kafka?;
+
+        let key = admin_key()?;
+        let logs = dir.join("logs");
+        fs::create_dir_all(dir.join("crash-points"))?;
+        fs::create_dir_all(&logs)?;
+        let build = Builder { dir: &dir, logs: &logs, kafka: &kafka, clickhouse: &clickhouse, key: &key };
+        let (ingest_at, query_at) = (address()?, address()?);
+        let ingest = build.ingest(&ingest_at)?;
+        let meters = [build.meter("meter-a", &["run"])?, build.meter("meter-b", &["run"])?];
+        let sink = build.meter("sink", &["sink"])?;
+        let query = build.query(&query_at)?;
+        let api = Api::new(format!("http://{ingest_at}"), format!("http://{query_at}"), key.clone())?;
+        let topics = TopicSet { prefix: "tollbooth.".to_owned(), partitions: PARTITIONS };
+        let log = Log::new(kafka.bootstrap(), topics);
+        let group = Mutex::new(METER_GROUP.to_owned());
+        let stack =
+            Self { kafka, clickhouse, ingest, meters, sink, query, api, log, group, kept: AtomicBool::new(false), dir };
+        // The first one creates the topics; side by side they would only compete for it.
+        stack.ingest.start()?;
+        stack.wait_ready(&stack.ingest)?;
+        for service in stack.services() {
+            if !service.is_running() {
+                service.start()?;
+            }
+        }
+        stack.wait_all_ready()?;
+        Ok(stack)
+    }
+
+    /// The services, in the order of the path.
+    #[must_use]
+    pub fn services(&self) -> [&Process; 5] {
+        [&self.ingest, &self.meters[0], &self.meters[1], &self.sink, &self.query]
+    }
+
+    /// The meter's group as it is set.
+    #[must_use]
+    pub fn meter_group(&self) -> String {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another group for the meters' next start.
+    pub fn set_meter_group(&self, group: &str) {
+        group.clone_into(&mut self.group.lock().unwrap_or_else(PoisonError::into_inner));
+        for meter in &self.meters {
+            meter.set("TOLLBOOTH_METER__GROUP", group);
+        }
+    }
+
+    /// Where fault points are armed.
+    #[must_use]
+    pub fn crash_dir(&self) -> PathBuf {
+        self.dir.join("crash-points")
+    }
+
+    /// Keeps logs and data when this is dropped, for somebody to look at.
+    pub fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Where everything of this stack lies.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&self, victim: Victim) -> anyhow::Result<()> {
+        match victim {
+            Victim::ClickHouse => Ok(self.clickhouse.kill()?),
+            Victim::Broker => Ok(self.kafka.kill()?),
+            _ => self.process(victim).map_or(Ok(()), Process::kill),
+        }
+    }
+
+    /// Starts it again with the same identity, ports and data; does not wait until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&self, victim: Victim) -> anyhow::Result<()> {
+        match victim {
+            Victim::ClickHouse => Ok(self.clickhouse.restart()?),
+            Victim::Broker => Ok(self.kafka.restart()?),
+            _ => self.process(victim).map_or(Ok(()), Process::start),
+        }
+    }
+
+    /// The service's process; none for an engine.
+    #[must_use]
+    pub fn process(&self, victim: Victim) -> Option<&Process> {
+        match victim {
+            Victim::Meter(index) => self.meters.get(index),
+            Victim::Sink => Some(&self.sink),
+            Victim::Ingest => Some(&self.ingest),
+            Victim::ClickHouse | Victim::Broker => None,
+        }
+    }
+
+    /// Starts whatever is down, and waits until all is ready.
+    ///
+    /// # Errors
+    /// When something does not come back.
+    pub fn heal(&self) -> anyhow::Result<()> {
+        if !self.kafka.is_running() {
+            self.kafka.restart()?;
+        }
+        if !self.clickhouse.is_running() {
+            self.clickhouse.restart()?;
+        }
+        for service in self.services() {
+            if !service.is_running() {
+                service.start()?;
+            }
+        }
+        self.wait_all_ready()
+    }
+
+    /// Waits until every service says that it is ready and all partitions are served.
+    ///
+    /// # Errors
+    /// With the log of the one that is not.
+    pub fn wait_all_ready(&self) -> anyhow::Result<()> {
+        for service in self.services() {
+            self.wait_ready(service)?;
+        }
+        self.wait_served()
+    }
+
+    /// Waits until the running meters serve all partitions together.
+    ///
+    /// # Errors
+    /// With the meters' logs.
+    pub fn wait_served(&self) -> anyhow::Result<()> {
+        let served = || {
+            let sum: f64 = self.meters.iter().filter_map(|meter| self.metric(meter, SERVING)).sum();
+            (sum >= f64::from(PARTITIONS)).then_some(())
+        };
+        self.wait("the meters to serve every partition", READY_PATIENCE, served)
+    }
+
+    /// Waits until one service is ready.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time, with its log.
+    pub fn wait_ready(&self, service: &Process) -> anyhow::Result<()> {
+        let name = service.name();
+        let address = service.ops_address().context("no operations listener")?;
+        let url = format!("http://{address}/readyz");
+        let outcome = wait_until(&format!("{name} to be ready"), READY_PATIENCE, || {
+            if let Some(status) = service.ended() {
+                return Some(Err(anyhow::anyhow!("{name} ended before it was ready: {status}")));
+            }
+            let answer = self.api.request(Method::GET, &url, None, &[], None).ok()?;
+            (answer.status == 200).then_some(Ok(()))
+        });
+        outcome.and_then(|ready| ready).with_context(|| service.log_tail())
+    }
+
+    /// Sum of a metric over its labels; `None` while the service does not answer.
+    #[must_use]
+    pub fn metric(&self, service: &Process, name: &str) -> Option<f64> {
+        let url = format!("http://{}/metrics", service.ops_address()?);
+        let text = self.api.request(Method::GET, &url, None, &[], None).ok()?.ok().ok()?;
+        let lines = text
+            .as_str()?
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        Some(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// [`wait_until`], with the services' logs where it was in vain.
+    ///
+    /// # Errors
+    /// After `patience`.
+    pub fn wait<T>(&self, what: &str, patience: Duration, look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+        wait_until(what, patience, look).with_context(|| self.logs())
+    }
+
+    /// Waits until the meters have committed everything that is in their topics now.
+    ///
+    /// # Errors
+    /// After `patience`.
+    pub fn wait_metered(&self, patience: Duration) -> anyhow::Result<()> {
+        let group = self.meter_group();
+        self.wait("the meter's lag to be 0", patience, || (self.log.meter_lag(&group).ok()? == 0).then_some(()))
+    }
+
+    /// Waits until the sink has landed all of the ledger.
+    ///
+    /// # Errors
+    /// After `patience`.
+    pub fn wait_sunk(&self, patience: Duration) -> anyhow::Result<()> {
+        self.wait("the sink to catch up", patience, || (self.log.sink_lag().ok()? == 0).then_some(()))
+    }
+
+    /// Runs something that needs a runtime.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.api.block_on(future)
+    }
+
+    /// The ends of all logs.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let tails: Vec<String> = self.services().into_iter().map(Process::log_tail).collect();
+        format!("{}\nall of it: {}", tails.join("\n"), self.dir.display())
+    }
+
+    /// A further process of the workspace with this stack's addresses.
+    ///
+    /// # Errors
+    /// When it was not built.
+    pub fn tool(&self, name: &str, binary: Binary, arguments: &[&str]) -> anyhow::Result<Process> {
+        let logs = self.dir.join("logs");
+        let key = self.api.admin_key();
+        let build = Builder { dir: &self.dir, logs: &logs, kafka: &self.kafka, clickhouse: &self.clickhouse, key };
+        let tool = build.process(name, binary, arguments)?.with_output(logs.join(format!("{name}.out")));
+        let tool = tool
+            .with("TOLLBOOTH_INGEST_URL", self.api.ingest_url())
+            .with("TOLLBOOTH_QUERY_URL", self.api.query_url())
+            .with("TOLLBOOTH_METER__GROUP", self.meter_group())
+            .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
+            .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1");
+        Ok(tool)
+    }
+
+    /// What a tool of [`Stack::tool`] wrote to standard output.
+    #[must_use]
+    pub fn output(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.join("logs").join(format!("{name}.out"))).unwrap_or_default()
+    }
+}
+
+/// Gauge of the meter.
+const SERVING: &str = "tollbooth_meter_partition_serving";
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for service in self.services() {
+            service.kill().ok();
+        }
+        self.kafka.kill().ok();
+        self.clickhouse.kill().ok();
+        if !self.kept.load(Ordering::Relaxed) && !std::thread::panicking() {
+            fs::remove_dir_all(&self.dir).ok();
+        }
+    }
+}
+
+struct Builder<'a> {
+    dir: &'a Path,
+    logs: &'a Path,
+    kafka: &'a Kafka,
+    clickhouse: &'a ClickHouse,
+    key: &'a str,
+}
+
+impl Builder<'_> {
+    fn process(&self, name: &str, binary: Binary, arguments: &[&str]) -> anyhow::Result<Process> {
+        Ok(Process::new(name, locate(binary)?, arguments, self.logs)
+            .with("KAFKA_BOOTSTRAP", self.kafka.bootstrap())
+            .with("CLICKHOUSE_URL", self.clickhouse.url())
+            .with("CLICKHOUSE_DATABASE", DATABASE)
+            .with("TOLLBOOTH_ADMIN_KEY", self.key)
+            .with("TOLLBOOTH_LOG_FORMAT", "text"))
+    }
+
+    fn ingest(&self, listen: &str) -> anyhow::Result<Process> {
+        Ok(self
+            .process("ingest", Binary::Ingest, &["serve"])?
+            .with_ops("TOLLBOOTH_INGEST__OPS_LISTEN", address()?)
+            .with("TOLLBOOTH_INGEST__LISTEN", listen)
+            .with("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS.to_string())
+            .with("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1"))
+    }
+
+    /// A member of the meter's group, or the sink: the same program.
+    fn meter(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
+        let ops = if name == "sink" { "TOLLBOOTH_METER__SINK_OPS_LISTEN" } else { "TOLLBOOTH_METER__OPS_LISTEN" };
+        Ok(self
+            .process(name, Binary::Meter, arguments)?
+            .with_ops(ops, address()?)
+            .with("TOLLBOOTH_METER__MEMBER_ID", name)
+            .with("TOLLBOOTH_METER__SINK_ENABLED", "false")
+            .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
+            .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1")
+            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))
+    }
+
+    fn query(&self, listen: &str) -> anyhow::Result<Process> {
+        Ok(self
+            .process("query", Binary::Query, &["serve"])?
+            .with_ops("TOLLBOOTH_QUERY__OPS_LISTEN", address()?)
+            .with("TOLLBOOTH_QUERY__LISTEN", listen))
+    }
+}
+
+fn address() -> anyhow::Result<String> {
+    Ok(format!("127.0.0.1:{}", free_port()?))
+}
+
+fn admin_key() -> anyhow::Result<String> {
+    let chance: [u8; RANDOM_BYTES] = rand::random();
+    let key = ApiKey::generate(KeyKind::Admin, false, &chance).context("no admin key from these bytes")?;
+    Ok(key.reveal().to_owned())
+}
+
+/// `target/tmp/tollbooth-<name>-<pid>`; those of ended runs are removed, so that a failed one can be looked at until
+/// the next.
+fn fresh_dir(name: &str) -> anyhow::Result<PathBuf> {
+    let test = env::current_exe()?;
+    let target = test.ancestors().nth(3).context("the target folder")?;
+    let parent = target.join("tmp");
+    fs::create_dir_all(&parent)?;
+    for entry in fs::read_dir(&parent)?.filter_map(Result::ok) {
+        let file_name = entry.file_name();
+        let stale = file_name
+            .to_str()
+            .and_then(|text| text.strip_prefix("tollbooth-")?.rsplit_once('-'))
+            .is_some_and(|(of, pid)| of == name && !Path::new("/proc").join(pid).exists());
+        if stale {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+    let dir = parent.join(format!("tollbooth-{name}-{}", std::process::id()));
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}

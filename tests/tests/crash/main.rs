@@ -1,0 +1,56 @@
+//! Everything is killed while a fleet works; afterwards nothing is lost, doubled or off by a cent.
+//!
+//! Short by default; `TOLLBOOTH_CRASH=long` kills at least 30 times. See `tests/README.md`.
+
+use std::io::Write as _;
+
+use tollbooth_tests::Victim;
+use tollbooth_tests::crash::{self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, Plan};
+
+#[test]
+fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
+    // given a fleet at work on two meters, a sink, ingest, ClickHouse and Kafka
+    let options = Options::from_environment()?;
+
+    // when each of them is killed, some in the middle of what must not be done by halves
+    let summary = crash::run(&options)?;
+    // Past the runner's capture: a person wants to see what was survived.
+    writeln!(std::io::stderr(), "{summary}")?;
+
+    // then every kind of accident did happen
+    for victim in Victim::ALL {
+        assert!(summary.count(Act::Kill(*victim)) >= 1, "{victim:?} was not killed");
+    }
+    for point in [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT] {
+        assert!(summary.count(Act::Point(point)) >= 1, "nobody was killed at {point}");
+    }
+    assert!(summary.count(Act::Zombie(0)) >= 1, "no meter stood still");
+    if options.form == Form::Long {
+        assert!(summary.kills() >= 30, "only {} kills", summary.kills());
+    }
+    // and the audit looked at all of it
+    let planned = summary.fleet["planned"].as_u64().unwrap_or_default();
+    assert!(planned > 10_000, "only {planned} events");
+    assert_eq!(summary.audited("checked", "planned"), planned, "events in the journal that was audited");
+    assert!(summary.audited("checked", "duplicates") > 0, "no duplicate was met");
+    assert!(!summary.faults().is_empty(), "no fault was injected");
+    // and found nothing
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(summary.defects(), Vec::new());
+    assert_eq!(summary.dead_letters.keys().collect::<Vec<_>>(), summary.faults().keys().collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn crash_plans_are_a_function_of_their_seed() {
+    // given a seed, when the plan is made twice
+    let acts = |form, seed| -> Vec<Act> { Plan::new(form, seed).acts.iter().map(|step| step.act).collect() };
+    // then it is the same, another seed's is not, and the long form has its 30 kills with any seed
+    assert_eq!(acts(Form::Long, 7), acts(Form::Long, 7));
+    assert_ne!(acts(Form::Long, 7), acts(Form::Long, 8));
+    for seed in 0..200 {
+        let kills = acts(Form::Long, seed).iter().filter(|act| !matches!(act, Act::Zombie(_))).count();
+        assert!(kills >= 30, "seed {seed}: {kills}");
+        assert_eq!(acts(Form::Short, seed).len(), 10);
+    }
+}

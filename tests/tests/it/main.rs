@@ -1,0 +1,11 @@
+//! The whole path over the real engines: what a booth, an operator and an accident do, and what must come of it.
+
+mod bad_input;
+mod dead_letters;
+mod first_event;
+mod kafka_modes;
+mod once;
+mod outages;
+mod races;
+mod restarts;
+mod stage;
