@@ -6,8 +6,12 @@ CARGO ?= cargo
 DETACH ?=
 ARGS ?=
 
-LOCAL := target/release/tollbooth-local
-SERVICES := -p tollbooth-ingest -p tollbooth-meter -p tollbooth-query -p tollbooth-booth
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LOCAL := $(TARGET)/release/tollbooth-local
+DEMO_ENV := $(or $(TOLLBOOTH_LOCAL_DIR),.local)/demo.env
+# Never `--workspace` for release: cargo unites the features of what it builds at once, and the end-to-end tests switch
+# fault points on.
+RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollbooth-query -p tollbooth-booth
 
 .PHONY: help setup build up down reset status verify test crash nightly bench lint fmt check clean
 
@@ -20,15 +24,15 @@ setup: ## Check the prerequisites, install what may be installed
 	@deploy/local/setup.sh
 
 build: setup ## Build everything for release
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release $(RELEASED)
 
 up: setup ## Start the engines, the services and a simulated fleet (DETACH=1: in the background)
-	$(CARGO) build --release -p tollbooth-local $(SERVICES)
+	$(CARGO) build --release $(RELEASED)
 	$(LOCAL) up $(if $(DETACH),--detach) $(ARGS)
 
 # `down`, `reset` and `status` must not wait for a compiler when the binary is there.
 $(LOCAL):
-	$(CARGO) build --release -p tollbooth-local
+	$(CARGO) build --release $(RELEASED)
 
 down: | $(LOCAL) ## Stop what `make up` started
 	$(LOCAL) down
@@ -39,26 +43,32 @@ reset: | $(LOCAL) ## Delete all its data (.local/); refuses while it runs
 status: | $(LOCAL) ## Show what runs
 	@$(LOCAL) status || [ $$? = 3 ] # 3: nothing runs
 
-# The local stack's own settings: verify judges by what the meter was told.
+# The local stack's own settings: verify judges by what the meter was told. Whoever tries it out writes to the fleet's
+# accounts as well.
 verify: | $(LOCAL) ## Prove that ledger, sources and rows of the running stack agree
-	set -a; . .local/demo.env; set +a; TOLLBOOTH_METER__TOPICS__PARTITIONS=8 TOLLBOOTH_METER__AGE_LIMIT_DAYS=400 \
-	TOLLBOOTH_METER__OPERATION_RETENTION_DAYS=400 target/release/tollbooth-meter verify $(ARGS)
+	@set -a; . $(DEMO_ENV); set +a; journal=(); \
+	if compgen -G "$$TOLLBOOTH_FLEET_JOURNAL/journal-*.jsonl" >/dev/null; then \
+		journal=(--journal "$$TOLLBOOTH_FLEET_JOURNAL" --journal-shared); fi; \
+	TOLLBOOTH_METER__TOPICS__PARTITIONS=8 TOLLBOOTH_METER__AGE_LIMIT_DAYS=400 \
+	TOLLBOOTH_METER__OPERATION_RETENTION_DAYS=400 $(TARGET)/release/tollbooth-meter verify "$${journal[@]}" $(ARGS)
 
-# The tests come last: their summaries close the output. The engines are fetched before, so that progress is seen.
+# All targets, so that the tests themselves compile nothing again: what only tests depend on changes the features of what
+# everything depends on. The tests come last: their summaries close the output. The engines are fetched before, so that
+# progress is seen.
 test: setup lint ## Format, lints and all tests, over the real engines
-	$(CARGO) build --workspace
-	target/debug/tollbooth-local fetch
+	$(CARGO) build --workspace --all-targets
+	$(TARGET)/debug/tollbooth-local fetch
 	$(CARGO) test --workspace
 
 crash: setup ## The long crash test
-	$(CARGO) build --workspace
-	TOLLBOOTH_CRASH=long $(CARGO) test -p tollbooth-tests crash -- --nocapture $(ARGS)
+	$(CARGO) build --workspace --all-targets
+	TOLLBOOTH_CRASH=long $(CARGO) test --workspace --test crash -- --nocapture $(ARGS)
 
 nightly: test crash bench ## Everything that takes long
 
 bench: setup ## Measure, print a table and write bench/results.json
-	$(CARGO) build --release -p tollbooth-local $(SERVICES)
-	$(CARGO) run --release -p tollbooth-bench -- $(ARGS)
+	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
+	$(TARGET)/release/tollbooth-bench $(ARGS)
 
 lint: ## Formatting and lints
 	$(CARGO) fmt --all --check

@@ -12,6 +12,7 @@ use rdkafka::{
 };
 use tollbooth_chassis::kafka::LogContext;
 use tollbooth_schemas::{
+    time::rfc3339,
     usage::STRUCTURED_CONTENT_TYPE,
     v1::{Command, OpenAccount, PostAdjustment, command::Body},
 };
@@ -21,14 +22,30 @@ use crate::stack::Space;
 /// The sample price book that the local set-up publishes.
 const PRICE_BOOK: &str = include_str!("../../deploy/local/price-book.json");
 
-/// Work as booths report it: service, engine, unit, quantity.
-const WORK: [(&str, &str, &str, &str); 5] = [
-    ("ai_modify", "nano_banana_2", "image", "1"),
-    ("sms", "sms_us_ca", "segment", "2"),
-    ("background_removal", "bg_removal", "image", "1"),
-    ("face_switch", "face_switch", "image", "1"),
-    ("ai_image_to_video", "kling", "second", "5"),
+/// Work as guests ask for it: percent, service, engine, variant, unit.
+const WORK: [(u64, &str, &str, Option<&str>, &str); 14] = [
+    (23, "ai_modify", "nano_banana_2", None, "image"),
+    (13, "ai_modify", "gpt_image_2", None, "image"),
+    (9, "ai_modify", "grok_imagine", None, "image"),
+    (22, "sms", "sms_us_ca", None, "segment"),
+    (3, "sms", "sms_intl", Some("zone_a"), "segment"),
+    (12, "background_removal", "bg_removal", None, "image"),
+    (6, "face_switch", "face_switch", None, "image"),
+    (3, "ai_combine", "grok_imagine", None, "image"),
+    (2, "ai_combine", "nano_banana_2", None, "image"),
+    (3, "ai_draw_me", "draw_me", None, "job"),
+    (1, "ai_image_to_video", "kling", None, "second"),
+    (1, "ai_image_to_video", "seedance", None, "second"),
+    (1, "editorial_ai", "editorial", None, "job"),
+    (1, "sms", "sms_intl", Some("zone_b"), "segment"),
 ];
+/// What each account has: its booths at several parties at a time.
+const BOOTHS: u64 = 12;
+const EVENTS: u64 = 6;
+/// A backlog is of the last hours.
+const BACKLOG_MS: i64 = 6 * 3_600_000;
+/// Up to so late a booth reports.
+const LATE_MS_MAX: u64 = 120_000;
 
 /// A bulk producer.
 pub(crate) struct Feed {
@@ -67,9 +84,11 @@ impl Feed {
     }
 }
 
+const ACCOUNT_PREFIX: &str = "acc_bench";
+
 /// The id of an account of the set.
 pub(crate) fn account_id(index: usize) -> String {
-    format!("acc_bench{index:05}")
+    format!("{ACCOUNT_PREFIX}{index:05}")
 }
 
 /// Publishes the price book and opens `accounts` accounts with credit, straight on the log.
@@ -109,19 +128,59 @@ pub(crate) fn prepare(space: &Space<'_>, accounts: usize) -> anyhow::Result<()> 
     feed.flush()
 }
 
-/// Writes the event of operation `number` into `out`: about 350 bytes, a distinct operation id of 24 characters.
-pub(crate) fn usage_event(out: &mut String, account_id: &str, run: u32, number: usize, time: &str) {
-    let (service, engine, unit, quantity) = WORK[number % WORK.len()];
-    let spread = mixed((number as u64) ^ (u64::from(run) << 40));
-    let booth = number % 97;
+/// Writes the event of operation `number` into `out`: about 380 bytes. Work, party, booth and time are drawn, so that they
+/// hang neither on the account nor on each other; the same arguments give the same bytes. Ids are of 128 bits, as the
+/// client library's are.
+pub(crate) fn usage_event(out: &mut String, account_id: &str, run: u32, number: usize, around_ms: i64) {
+    let seed = mixed((number as u64) ^ (u64::from(run) << 40));
+    let draw = |what: u64, of: u64| mixed(seed.wrapping_add(what.wrapping_mul(GOLDEN))) % of;
+    let (service, engine, variant, unit) = work(draw(1, 100));
+    let quantity = quantity(unit, draw(2, 100));
+    let (booth, event) = (draw(3, BOOTHS), draw(4, EVENTS));
+    let late = i64::try_from(draw(5, LATE_MS_MAX)).unwrap_or_default();
+    let time = rfc3339(around_ms - late);
+    // Booths and parties are an account's own.
+    let owner = account_id.strip_prefix(ACCOUNT_PREFIX).unwrap_or(account_id);
+    let low = mixed(seed ^ GOLDEN);
     let written = write!(
         out,
-        r#"{{"specversion":"1.0","id":"b{booth}-{number:09}","source":"/booths/bth_{booth}","type":"tollbooth.usage.v1","subject":"{account_id}","time":"{time}","data":{{"operation_id":"op{run}_{spread:016x}{:04x}","attempt":1,"event_id":"evt_{:03}","booth_id":"bth_{booth}","service":"{service}","engine":"{engine}","unit":"{unit}","quantity":"{quantity}","status":"success"}}}}"#,
-        mixed(spread) & 0xFFFF,
-        number % 40,
+        r#"{{"specversion":"1.0","id":"b{booth}-{number:07}","source":"/booths/bth_{owner}_{booth}","type":"tollbooth.usage.v1","subject":"{account_id}","time":"{time}","data":{{"operation_id":"op_{seed:016x}{low:016x}","attempt":1,"event_id":"evt_{owner}_{event}","booth_id":"bth_{owner}_{booth}","service":"{service}","engine":"{engine}","unit":"{unit}","quantity":"{quantity}","status":"success""#,
     );
     debug_assert!(written.is_ok());
+    if let Some(variant) = variant {
+        out.push_str(r#","variant":""#);
+        out.push_str(variant);
+        out.push('"');
+    }
+    out.push_str("}}");
 }
+
+/// The work at a percentile.
+fn work(percentile: u64) -> (&'static str, &'static str, Option<&'static str>, &'static str) {
+    let mut end = 0;
+    for (percent, service, engine, variant, unit) in WORK {
+        end += percent;
+        if percentile < end {
+            return (service, engine, variant, unit);
+        }
+    }
+    ("ai_modify", "nano_banana_2", None, "image")
+}
+
+/// How much of it, at a percentile.
+fn quantity(unit: &str, percentile: u64) -> &'static str {
+    match (unit, percentile) {
+        ("second", 0..70) => "5",
+        ("second", 70..95) => "8",
+        ("second", _) => "6.5",
+        ("segment", 85..) | ("image", 85..95) => "2",
+        ("image", 95..) => "4",
+        _ => "1",
+    }
+}
+
+/// 2^64 over the golden ratio: steps of it are far apart.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// SplitMix64's finalizer: ids that look like chance, so that they compress like it.
 fn mixed(number: u64) -> u64 {
@@ -135,16 +194,119 @@ pub(crate) fn backlog(space: &Space<'_>, accounts: usize, records: usize, run: u
     let feed = Feed::new(space)?;
     let topic = space.topics.usage();
     let ids: Vec<String> = (0..accounts).map(account_id).collect();
-    let time = tollbooth_schemas::time::rfc3339(chrono::Utc::now().timestamp_millis());
+    let now_ms = chrono::Utc::now().timestamp_millis();
     let mut text = String::with_capacity(512);
     let mut bytes = 0;
     for number in 0..records {
         let account_id = &ids[number.wrapping_mul(7919) % accounts];
         text.clear();
-        usage_event(&mut text, account_id, run, number, &time);
+        usage_event(&mut text, account_id, run, number, happened_ms(now_ms, number, records));
         bytes += text.len();
         feed.send(&topic, account_id, text.as_bytes(), true)?;
     }
     feed.flush()?;
     Ok(bytes)
+}
+
+/// A backlog lies there in the order in which it happened, more or less.
+fn happened_ms(now_ms: i64, number: usize, records: usize) -> i64 {
+    let parts = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    now_ms - BACKLOG_MS + BACKLOG_MS.saturating_mul(parts(number)) / parts(records).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use tollbooth_schemas::{price_book::PriceBook, usage::parse_structured};
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_795_000_000_000;
+
+    fn text(accounts: usize, run: u32, number: usize) -> String {
+        let mut text = String::new();
+        let account_id = account_id(number.wrapping_mul(7919) % accounts);
+        usage_event(&mut text, &account_id, run, number, happened_ms(NOW_MS, number, 100_000));
+        text
+    }
+
+    #[test]
+    fn the_same_operation_gives_the_same_bytes_and_another_run_other_ids() {
+        // given two runs, when operations are written
+        let ids: BTreeSet<String> = [1, 2]
+            .into_iter()
+            .flat_map(|run| (0..20_000).map(move |number| text(10_000, run, number)))
+            .map(|event| parse_structured(event.as_bytes()).unwrap().operation_id.0.into_owned())
+            .collect();
+        // then no two have the same id, all are of 128 bits, and a repeat is the same to the byte
+        assert_eq!(ids.len(), 40_000);
+        assert!(ids.iter().all(|id| id.len() == "op_".len() + 32), "{:?}", ids.first());
+        assert_eq!(text(10_000, 1, 4_711), text(10_000, 1, 4_711));
+    }
+
+    #[test]
+    fn an_account_has_many_kinds_of_work_booths_parties_and_times() {
+        // given what 1,000 accounts report, when each account's records are looked at
+        let mut seen: BTreeMap<String, [BTreeSet<String>; 4]> = BTreeMap::new();
+        let mut bytes = 0;
+        for number in 0..100_000 {
+            let event = text(1_000, 1, number);
+            bytes += event.len();
+            let event = parse_structured(event.as_bytes()).unwrap();
+            let sets = seen.entry(event.account_id.to_string()).or_default();
+            let values = [
+                format!("{:?} {:?} {:?} {}", event.service, event.engine, event.variant, event.quantity),
+                format!("{:?}", event.booth_id),
+                format!("{:?}", event.event_id),
+                event.occurred_at_ms.to_string(),
+            ];
+            for (set, value) in sets.iter_mut().zip(values) {
+                set.insert(value);
+            }
+        }
+        // then 100 records are of several of each, never of one engine or one booth for ever
+        assert_eq!(seen.len(), 1_000);
+        for (account_id, [work, booths, parties, times]) in &seen {
+            let counts = [work.len(), booths.len(), parties.len(), times.len()];
+            assert!(
+                work.len() >= 6 && booths.len() >= 6 && parties.len() >= 4 && times.len() >= 90,
+                "{account_id}: {counts:?}"
+            );
+        }
+        assert!((350..=400).contains(&(bytes / 100_000)), "{} bytes a record", bytes / 100_000);
+    }
+
+    #[test]
+    fn a_backlog_is_of_the_last_hours() {
+        // given a backlog, when its times are looked at
+        let at = |number| parse_structured(text(10, 1, number).as_bytes()).unwrap().occurred_at_ms;
+        // then it begins hours ago, none of it is from the future, and it goes on in order but for what booths report late
+        assert!(at(0) <= NOW_MS - BACKLOG_MS);
+        for number in 1..100_000 {
+            let (before, time) = (at(number - 1), at(number));
+            assert!(time < NOW_MS && time + i64::try_from(LATE_MS_MAX).unwrap() >= before, "{number}");
+        }
+        assert!(at(99_999) > NOW_MS - 2 * i64::try_from(LATE_MS_MAX).unwrap());
+    }
+
+    #[test]
+    fn all_work_is_priced_and_its_shares_are_whole() {
+        // given the price book that is published
+        let book: PriceBook = serde_json::from_str(PRICE_BOOK).unwrap();
+        let book = serde_json::to_value(&book).unwrap();
+        let prices = book["prices"].as_array().unwrap();
+        // then every kind of work has a price there that does not end
+        for (_, service, engine, variant, unit) in WORK {
+            let price = prices.iter().find(|price| {
+                price["service"] == service
+                    && price["engine"] == engine
+                    && price["unit"] == unit
+                    && price["variant"].as_str() == variant
+                    && price["effective_to"].is_null()
+            });
+            assert!(price.is_some(), "{service} {engine} {variant:?}");
+        }
+        assert_eq!(WORK.iter().map(|(percent, ..)| percent).sum::<u64>(), 100);
+    }
 }

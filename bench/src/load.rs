@@ -18,6 +18,9 @@ use tokio::{
 
 use crate::feed;
 
+/// Of an offered rate, below which it was not held.
+const HELD_SHARE_MIN: f64 = 0.97;
+
 /// What is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
@@ -54,6 +57,12 @@ impl Outcome {
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.
     pub(crate) fn rate(&self) -> f64 {
         self.acknowledged as f64 / self.seconds
+    }
+
+    /// Whether the offered rate was held: all that was due was acknowledged in time, or nearly so. The last answers come
+    /// after the end, and a short run has more of them in proportion.
+    pub(crate) fn held(&self, rate: f64) -> bool {
+        self.rate() >= rate * HELD_SHARE_MIN
     }
 
     #[allow(clippy::cast_precision_loss)] // Microseconds of a minute.
@@ -112,7 +121,7 @@ async fn connection(load: Load, next: Arc<AtomicU64>, started: Instant) -> anyho
 }
 
 fn render(body: &mut String, load: &Load, ids: &[String], request: u64) {
-    let time = tollbooth_schemas::time::rfc3339(chrono::Utc::now().timestamp_millis());
+    let now_ms = chrono::Utc::now().timestamp_millis();
     body.clear();
     let first = usize::try_from(request).unwrap_or_default() * load.batch;
     if load.batch > 1 {
@@ -122,7 +131,7 @@ fn render(body: &mut String, load: &Load, ids: &[String], request: u64) {
         if number > first {
             body.push(',');
         }
-        feed::usage_event(body, &ids[number.wrapping_mul(7919) % ids.len()], load.run, number, &time);
+        feed::usage_event(body, &ids[number.wrapping_mul(7919) % ids.len()], load.run, number, now_ms);
     }
     if load.batch > 1 {
         body.push(']');

@@ -13,7 +13,9 @@ mod path;
 mod report;
 mod stack;
 
-use anyhow::Context as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
 use clap::Parser;
 
 use report::Report;
@@ -22,48 +24,72 @@ use stack::Bench;
 #[derive(Parser)]
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
-    /// Only these groups: copy, debits, ingest, path, freshness. Default: all.
-    #[arg(long, value_delimiter = ',')]
+    /// Only these groups. Default: all.
+    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
     backlog: usize,
     /// Runs of each figure that is repeated.
     #[arg(long, default_value_t = 3)]
-    runs: usize,
+    runs: u32,
+    /// Runs of the whole path, a minute each.
+    #[arg(long, default_value_t = 1)]
+    path_runs: u32,
     /// Seconds of each open-loop load.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
-    out: std::path::PathBuf,
-    /// Keeps the engines' data here instead of a temporary folder.
+    out: PathBuf,
+    /// Keeps the engines' data here instead of a folder below target/bench-data that is removed at the end.
     #[arg(long)]
-    dir: Option<std::path::PathBuf>,
+    dir: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let wanted = |group: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == group);
-    let temporary = tempfile::Builder::new().prefix("tollbooth-bench-").tempdir()?;
+    // Not the system's folder for temporary files: that may be memory.
+    let data = data_dir()?;
+    std::fs::create_dir_all(&data)?;
+    let temporary = tempfile::Builder::new().prefix("run-").tempdir_in(data)?;
     let dir = cli.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&dir)?;
     let bench = Bench::start(&dir).context("engines")?;
-    let mut report = Report::new();
+    let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    if wanted("debits") || wanted("copy") {
-        debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))?;
-    }
-    if wanted("ingest") {
-        runtime.block_on(ingest::run(&bench, &mut report, cli.runs))?;
-    }
-    if wanted("path") {
-        runtime.block_on(path::run(&bench, &mut report, cli.seconds))?;
-    }
-    if wanted("freshness") {
-        runtime.block_on(freshness::run(&bench, &mut report, cli.seconds))?;
+    for group in ["debits", "ingest", "path", "freshness"] {
+        let outcome = match group {
+            "debits" if wanted("debits") || wanted("copy") => {
+                debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
+            }
+            "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
+            "path" if wanted(group) => runtime.block_on(path::run(&bench, &mut report, cli.path_runs, cli.seconds)),
+            "freshness" if wanted(group) => {
+                runtime.block_on(freshness::run(&bench, &mut report, cli.runs, cli.seconds))
+            }
+            _ => continue,
+        };
+        if let Err(error) = outcome {
+            report.failed(group, &error);
+        }
+        // After each group: what fails or is stopped later takes nothing away.
+        report.write(&cli.out)?;
     }
     report.print();
-    report.write(&cli.out)?;
+    println!("written to {}", cli.out.display());
     bench.stop();
+    let problems = report.problems();
+    if !problems.is_empty() {
+        bail!("not a success:\n  {}", problems.join("\n  "));
+    }
     Ok(())
+}
+
+/// `target/bench-data`, wherever `target` is: this program is `target/<profile>/tollbooth-bench`.
+fn data_dir() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("the target folder")?;
+    Ok(target.join("bench-data"))
 }

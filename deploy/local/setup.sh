@@ -28,7 +28,10 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # at_least FOUND WANTED: compares dotted numbers.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
-cargo_version() { (cd "$root" && cargo --version 2>/dev/null) | sed -n 's/^cargo \([0-9.]*\).*/\1/p'; }
+rust_channel() { sed -n 's/^channel = "\(.*\)"/\1/p' "$root/rust-toolchain.toml"; }
+# Inside the source tree rustup's cargo first fetches the toolchain that rust-toolchain.toml names, some hundred
+# megabytes: its words are shown, or it would look as if this hung.
+cargo_version() { (cd "$root" && cargo --version) | sed -n 's/^cargo \([0-9.]*\).*/\1/p'; }
 java_program() { if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi; }
 # The version line is `... version "17.0.15"`; before Java 9 it was "1.8.0".
 java_version() { "$(java_program)" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1; }
@@ -37,12 +40,14 @@ node_version() { node --version 2>/dev/null | sed 's/^v//'; }
 needs_kafka() { [ -z "${KAFKA_BOOTSTRAP:-}" ]; }
 needs_clickhouse() { [ -z "${CLICKHOUSE_URL:-}" ]; }
 
-has_rust() { has cargo && at_least "$(cargo_version)" "$rust_min"; }
+has_rust() { [ -n "$rust_found" ] && at_least "$rust_found" "$rust_min"; }
 # librdkafka is compiled from source: C and C++ compilers, make and the zlib headers.
 has_cc() { has cc && has c++; }
 has_make() { has make; }
 has_zlib() { has cc && echo '#include <zlib.h>' | cc -E -x c - >/dev/null 2>&1; }
 has_java() { has "$(java_program)" && at_least "$(java_version)" "$java_min"; }
+# Another Java would not help: Kafka and Maven take the one that JAVA_HOME names.
+names_old_java() { [ "$(java_program)" != java ] && ! has_java; }
 has_maven() { has mvn; }
 has_node() { has node && at_least "$(node_version)" "$node_min" && has npm; }
 has_platform() { [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1; }
@@ -66,7 +71,7 @@ missing_system() {
     has_make || echo make
     has_zlib || echo zlib
     if needs_kafka; then
-        has_java || echo java
+        has_java || names_old_java || echo java
         has_maven || echo maven
     fi
 }
@@ -106,19 +111,37 @@ if [ -n "$missing" ] && [ "$install" = yes ] && may_install; then
     hash -r
 fi
 
+rust_found=
+if has cargo; then
+    if has rustup && ! rustup toolchain list 2>/dev/null | grep "^$(rust_channel)-" >/dev/null; then
+        echo "setup: rustup has no Rust $(rust_channel) yet; where it may, it fetches it now, once"
+    fi
+    rust_found="$(cargo_version || true)"
+fi
+
 problems=()
 require() { # require CHECK ADVICE
     "$1" || problems+=("$2")
 }
 
-require has_rust "Rust $rust_min or later (found: $(has cargo && cargo_version || echo none)). The distribution's is too old: \
+if [ -z "$rust_found" ] && has rustup; then
+    require has_rust "Rust $(rust_channel): rustup is here, but could not provide this toolchain; it says above why. With a network: \
+rustup toolchain install $(rust_channel) --profile minimal --component clippy,rustfmt"
+else
+    require has_rust "Rust $rust_min or later (found: ${rust_found:-none}). The distribution's is too old: \
 install rustup as https://rustup.rs says, then open a new shell; it picks the version in rust-toolchain.toml itself."
+fi
 require has_cc "a C and a C++ compiler. Debian, Ubuntu: apt-get install gcc g++ libc6-dev"
 require has_make "make. Debian, Ubuntu: apt-get install make"
 require has_zlib "the zlib headers. Debian, Ubuntu: apt-get install zlib1g-dev"
 if needs_kafka; then
-    require has_java "Java $java_min or later (found: $(has "$(java_program)" && java_version || echo none)), to run Kafka. \
+    if names_old_java; then
+        require has_java "Java $java_min or later, to run Kafka: JAVA_HOME names version $(java_version) ($JAVA_HOME). Unset JAVA_HOME, or let \
+it name a newer one."
+    else
+        require has_java "Java $java_min or later (found: $(has java && java_version || echo none)), to run Kafka. \
 Debian, Ubuntu: apt-get install openjdk-17-jre-headless. Or set KAFKA_BOOTSTRAP to a Kafka that runs."
+    fi
     require has_maven "Maven, to fetch Kafka once. Debian, Ubuntu: apt-get install maven"
 fi
 if needs_clickhouse; then

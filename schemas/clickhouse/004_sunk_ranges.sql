@@ -2,9 +2,13 @@
 -- inserted. Of the newest row it is therefore open whether the rows are there; repeating that block with its token
 -- settles it. Of every older row they are.
 --
--- Kafka forgets the offsets of an idle group; from here the sink finds them again. Kept for ever: a row a block.
+-- Kafka forgets the offsets of an idle group; from here the sink finds them again. Only the newest row counts for that,
+-- and there are two blocks a second: so a row replaces the ones before it in its slot when parts are merged. The highest
+-- position always stays, whichever slot it falls into, however long nothing comes after it; beside it a sample of at
+-- most 1,023 older rows, for people.
 CREATE TABLE IF NOT EXISTS sunk_ranges
 (
+    slot       UInt16 MATERIALIZED cityHash64(token) % 1024,
     -- Sum of the ranges' ends: grows with every block, whoever wrote it.
     position   UInt64                                                CODEC(DoubleDelta, ZSTD(1)),
     -- The block's `insert_deduplication_token`.
@@ -14,8 +18,8 @@ CREATE TABLE IF NOT EXISTS sunk_ranges
     rows       UInt64                                                CODEC(T64, ZSTD(1)),
     written_at DateTime64(3, 'UTC') DEFAULT now64(3)                 CODEC(Delta, ZSTD(1))
 )
-ENGINE = MergeTree
-ORDER BY position
+ENGINE = ReplacingMergeTree(position)
+ORDER BY slot
 SETTINGS
     non_replicated_deduplication_window = 100000,
     fsync_after_insert = 1,

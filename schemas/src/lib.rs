@@ -16,6 +16,7 @@ pub mod command;
 pub mod dead_letter;
 pub mod decimal;
 pub mod ids;
+pub mod json;
 pub mod keys;
 pub mod ledger;
 pub mod money;
@@ -24,6 +25,7 @@ pub mod quantity;
 pub mod time;
 pub mod topics;
 pub mod usage;
+pub mod zone;
 
 /// Generated from `proto/tollbooth/v1/*.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::arithmetic_side_effects, clippy::as_conversions)]

@@ -1,7 +1,8 @@
 //! The price book: a versioned, effective-dated document, published whole.
 //!
-//! A record is priced by the version in force when it occurred: the one with the latest `effective_from` not
-//! after that instant (of two with the same one, the higher version), and in it by the most specific row.
+//! A record is priced by the version in force when it occurred: of those in the account's currency, the one with the
+//! latest `effective_from` not after that instant (of two with the same one, the higher version), and in it by the most
+//! specific row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    json,
     money::Money,
     time::{serde_rfc3339, serde_rfc3339_option},
     usage::CODE_CHARS_MAX,
@@ -100,12 +102,16 @@ pub struct PriceBook {
     #[schemars(with = "String")]
     pub effective_from: i64,
     /// Plans, in the order they are shown.
+    #[serde(deserialize_with = "json::objects")]
     pub plans: Vec<Plan>,
     /// Services, in the order they are shown.
+    #[serde(deserialize_with = "json::objects")]
     pub services: Vec<Named>,
     /// Engines.
+    #[serde(deserialize_with = "json::objects")]
     pub engines: Vec<Named>,
     /// The rows.
+    #[serde(deserialize_with = "json::objects")]
     pub prices: Vec<Price>,
 }
 

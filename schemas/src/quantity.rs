@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize, de};
 
 use crate::decimal::{self, DecimalError};
 
-/// A quantity in millionths of its unit (image, second, segment, job), never below zero, at most `10^12`.
+/// A quantity in millionths of its unit (image, second, segment, job), never below zero, bounded by `10^18 - 1` as a
+/// `Decimal(18, 6)` is.
 ///
 /// In JSON it is a decimal string (`"5"`, `"2.5"`).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +17,8 @@ pub struct Quantity(i64);
 impl Quantity {
     /// None of it.
     pub const ZERO: Self = Self(0);
-    /// `1000000000000`.
-    pub const MAX: Self = Self(1_000_000_000_000_000_000);
+    /// `999999999999.999999`.
+    pub const MAX: Self = Self(999_999_999_999_999_999);
 
     /// From millionths; `None` below zero or beyond the bound.
     #[must_use]

@@ -12,6 +12,7 @@ use crate::{
     decimal::DecimalError,
     ids::AccountId,
     ids::{BoothId, EventId, HoldId, is_id, is_operation_id},
+    json::{self, Object},
     money::Money,
     quantity::Quantity,
     time::parse_rfc3339_ms,
@@ -200,7 +201,7 @@ pub struct WireEvent<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub datacontenttype: Option<Text<'a>>,
     /// What was used.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "json::object")]
     pub data: UsageData<'a>,
 }
 
@@ -306,7 +307,7 @@ impl<'a> Attributes<'a> {
 /// What is wrong, by member.
 pub fn parse_structured(bytes: &[u8]) -> Result<UsageEvent<'_>, UsageError> {
     let text = utf8(bytes)?;
-    let wire: WireEvent<'_> =
+    let Object(wire): Object<WireEvent<'_>> =
         serde_json::from_str(text).map_err(|error| UsageError::new("", format!("is not a usage event: {error}")))?;
     check(wire)
 }
@@ -317,7 +318,7 @@ pub fn parse_structured(bytes: &[u8]) -> Result<UsageEvent<'_>, UsageError> {
 /// What is wrong, by member.
 pub fn parse_binary<'a>(attributes: Attributes<'a>, data: &'a [u8]) -> Result<UsageEvent<'a>, UsageError> {
     let text = utf8(data)?;
-    let data: UsageData<'a> =
+    let Object(data): Object<UsageData<'a>> =
         serde_json::from_str(text).map_err(|error| UsageError::new("/data", format!("is not usage data: {error}")))?;
     let need =
         |value: Option<Cow<'a, str>>, pointer| value.map(Text).ok_or_else(|| UsageError::new(pointer, "is missing"));

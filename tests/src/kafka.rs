@@ -1,5 +1,6 @@
 //! Kafka from the side: what a backend writes itself, what an operator looks up.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -60,11 +61,15 @@ impl Log {
     }
 
     fn consumer(&self, group: &str) -> anyhow::Result<BaseConsumer> {
+        self.consumer_at(group, "read_committed")
+    }
+
+    fn consumer_at(&self, group: &str, isolation: &str) -> anyhow::Result<BaseConsumer> {
         let mut config = self.config();
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("enable.partition.eof", "false")
             .set("auto.offset.reset", "earliest");
         Ok(config.create()?)
@@ -139,7 +144,7 @@ impl Log {
         Ok(found)
     }
 
-    /// Reads committed records from the given offsets to the ends as of now.
+    /// Reads what the consumer may see, from the given offsets to the ends as of now.
     fn read_from(
         &self,
         consumer: &BaseConsumer,
@@ -240,14 +245,37 @@ impl Log {
     /// # Errors
     /// When the broker does not answer.
     pub fn ledger(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let topic = self.topics.ledger();
-        let consumer = self.consumer("tests-ledger")?;
-        let from: Vec<(i32, i64)> = (0..self.topics.partitions).map(|partition| (partition, 0)).collect();
         let mut records = Vec::new();
-        self.read_from(&consumer, &topic, &from, |message| {
-            records.push(message.payload().unwrap_or_default().to_vec());
-        })?;
+        self.read_ledger("read_committed", |message| records.push(message.payload().unwrap_or_default().to_vec()))?;
         Ok(records)
+    }
+
+    /// When each record of `ledger` was written that the broker has and that no transaction committed: what an accident
+    /// inside one leaves behind. Milliseconds since the epoch; for a ledger that nobody writes to.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn ledger_uncommitted(&self) -> anyhow::Result<Vec<i64>> {
+        let mut written = Vec::new();
+        self.read_ledger("read_uncommitted", |message| {
+            let at_ms = message.timestamp().to_millis().unwrap_or_default();
+            written.push(((message.partition(), message.offset()), at_ms));
+        })?;
+        let mut committed = HashSet::new();
+        self.read_ledger("read_committed", |message| {
+            committed.insert((message.partition(), message.offset()));
+        })?;
+        Ok(written.into_iter().filter(|(place, _)| !committed.contains(place)).map(|(_, at_ms)| at_ms).collect())
+    }
+
+    fn read_ledger(
+        &self,
+        isolation: &str,
+        each: impl FnMut(&rdkafka::message::BorrowedMessage<'_>),
+    ) -> anyhow::Result<()> {
+        let consumer = self.consumer_at("tests-ledger", isolation)?;
+        let from: Vec<(i32, i64)> = (0..self.topics.partitions).map(|partition| (partition, 0)).collect();
+        self.read_from(&consumer, &self.topics.ledger(), &from, each)
     }
 
     /// Sets a group without members to the beginning of `usage` and `commands`, as an operator's reset does.

@@ -9,7 +9,6 @@ use std::process::Command;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Terminate,
-    Pause,
     Resume,
 }
 
@@ -31,7 +30,6 @@ pub(crate) fn die_with_parent(command: &mut Command) {
 pub(crate) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     let number = match signal {
         Signal::Terminate => libc::SIGTERM,
-        Signal::Pause => libc::SIGSTOP,
         Signal::Resume => libc::SIGCONT,
     };
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
@@ -163,19 +164,21 @@ impl Process {
         spawn_on_lasting_thread(command).with_context(|| format!("start {}", self.program.display()))
     }
 
-    /// SIGKILL; returns when it is gone. Nothing happens when it is down.
+    /// SIGKILL; returns when it is gone, and whether that was what ended it. Nothing happens when it is down.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn kill(&self) -> anyhow::Result<()> {
+    pub fn kill(&self) -> anyhow::Result<bool> {
         self.end(&mut lock(&self.child))
     }
 
-    fn end(&self, slot: &mut Option<Child>) -> anyhow::Result<()> {
-        if let Some(mut child) = slot.take() {
-            child.kill().and_then(|()| child.wait()).with_context(|| format!("kill {}", self.name))?;
-        }
-        Ok(())
+    fn end(&self, slot: &mut Option<Child>) -> anyhow::Result<bool> {
+        let Some(mut child) = slot.take() else { return Ok(false) };
+        let context = || format!("kill {}", self.name);
+        // At a fault point it may have killed itself: the status alone does not say by whom.
+        let ran = child.try_wait().with_context(context)?.is_none();
+        let status = child.kill().and_then(|()| child.wait()).with_context(context)?;
+        Ok(ran && status.signal() == Some(libc::SIGKILL))
     }
 
     /// SIGTERM, then waits for the end.
@@ -202,15 +205,7 @@ impl Process {
         lock(&self.child).as_mut().and_then(|child| child.try_wait().ok().flatten())
     }
 
-    /// SIGSTOP: it does nothing more, but holds all it has.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn pause(&self) -> anyhow::Result<()> {
-        self.signal(Signal::Pause)
-    }
-
-    /// SIGCONT.
+    /// SIGCONT, for one that has stopped itself.
     ///
     /// # Errors
     /// When it does not run.
@@ -231,10 +226,12 @@ impl Process {
         format!("--- {} ({}), the end of its log:\n{tail}", self.name, self.log.display())
     }
 
-    /// All of its log.
+    /// How many lines of its log, over all its starts, contain a text.
     #[must_use]
-    pub fn log_text(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+    pub fn log_count(&self, text: &str) -> usize {
+        // Bytes: a process that was killed may have left half a character.
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::binaries::{Binary, locate};
 use crate::kafka::Log;
 use crate::process::Process;
 use crate::wait::wait_until;
+use crate::watch::Ends;
 
 const DATABASE: &str = "tollbooth";
 const PARTITIONS: i32 = 8;
@@ -88,6 +89,7 @@ pub struct Stack {
     pub log: Log,
     group: Mutex<String>,
     kept: AtomicBool,
+    pub(crate) ends: Mutex<Ends>,
     dir: PathBuf,
 }
 
@@ -119,8 +121,8 @@ impl Stack {
         let topics = TopicSet { prefix: "tollbooth.".to_owned(), partitions: PARTITIONS };
         let log = Log::new(kafka.bootstrap(), topics);
         let group = Mutex::new(METER_GROUP.to_owned());
-        let stack =
-            Self { kafka, clickhouse, ingest, meters, sink, query, api, log, group, kept: AtomicBool::new(false), dir };
+        let (kept, ends) = (AtomicBool::new(false), Mutex::default());
+        let stack = Self { kafka, clickhouse, ingest, meters, sink, query, api, log, group, kept, ends, dir };
         // The first one creates the topics; side by side they would only compete for it.
         stack.ingest.start()?;
         stack.wait_ready(&stack.ingest)?;
@@ -170,15 +172,27 @@ impl Stack {
         &self.dir
     }
 
-    /// SIGKILL.
+    /// SIGKILL; gives back whether that was what ended it.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn kill(&self, victim: Victim) -> anyhow::Result<()> {
+    pub fn kill(&self, victim: Victim) -> anyhow::Result<bool> {
+        let ran = self.is_running(victim);
         match victim {
-            Victim::ClickHouse => Ok(self.clickhouse.kill()?),
-            Victim::Broker => Ok(self.kafka.kill()?),
-            _ => self.process(victim).map_or(Ok(()), Process::kill),
+            Victim::ClickHouse => self.clickhouse.kill()?,
+            Victim::Broker => self.kafka.kill()?,
+            _ => return self.process(victim).map_or(Ok(false), Process::kill),
+        }
+        Ok(ran)
+    }
+
+    /// Whether it runs at this moment.
+    #[must_use]
+    pub fn is_running(&self, victim: Victim) -> bool {
+        match victim {
+            Victim::ClickHouse => self.clickhouse.is_running(),
+            Victim::Broker => self.kafka.is_running(),
+            _ => self.process(victim).is_some_and(Process::is_running),
         }
     }
 
@@ -205,16 +219,15 @@ impl Stack {
         }
     }
 
-    /// Starts whatever is down, and waits until all is ready.
+    /// Starts whatever is down, and waits until all is ready; with or without a manager.
     ///
     /// # Errors
     /// When something does not come back.
     pub fn heal(&self) -> anyhow::Result<()> {
-        if !self.kafka.is_running() {
-            self.kafka.restart()?;
-        }
-        if !self.clickhouse.is_running() {
-            self.clickhouse.restart()?;
+        for engine in [Victim::Broker, Victim::ClickHouse] {
+            if !self.is_running(engine) {
+                self.restart(engine)?;
+            }
         }
         for service in self.services() {
             if !service.is_running() {
@@ -241,28 +254,33 @@ impl Stack {
     /// With the meters' logs.
     pub fn wait_served(&self) -> anyhow::Result<()> {
         let served = || {
+            for meter in &self.meters {
+                self.start_again(meter).ok()?;
+            }
             let sum: f64 = self.meters.iter().filter_map(|meter| self.metric(meter, SERVING)).sum();
             (sum >= f64::from(PARTITIONS)).then_some(())
         };
         self.wait("the meters to serve every partition", READY_PATIENCE, served)
     }
 
-    /// Waits until one service is ready.
+    /// Waits until one service is ready. One that ends meanwhile is not ready yet, and is started again: a service that
+    /// cannot tell what happened leaves rather than guesses.
     ///
     /// # Errors
-    /// When it ends or is not ready in time, with its log.
+    /// When it is not ready in time, with its log.
     pub fn wait_ready(&self, service: &Process) -> anyhow::Result<()> {
-        let name = service.name();
         let address = service.ops_address().context("no operations listener")?;
         let url = format!("http://{address}/readyz");
-        let outcome = wait_until(&format!("{name} to be ready"), READY_PATIENCE, || {
-            if let Some(status) = service.ended() {
-                return Some(Err(anyhow::anyhow!("{name} ended before it was ready: {status}")));
-            }
+        let mut last_end = None;
+        let outcome = wait_until(&format!("{} to be ready", service.name()), READY_PATIENCE, || {
+            last_end = self.start_again(service).ok()?.or(last_end);
             let answer = self.api.request(Method::GET, &url, None, &[], None).ok()?;
-            (answer.status == 200).then_some(Ok(()))
+            (answer.status == 200).then_some(())
         });
-        outcome.and_then(|ready| ready).with_context(|| service.log_tail())
+        outcome.with_context(|| {
+            let ended = last_end.map(|status| format!("it ended again and again, the last time with {status}\n"));
+            format!("{}{}", ended.unwrap_or_default(), service.log_tail())
+        })
     }
 
     /// Sum of a metric over its labels; `None` while the service does not answer.

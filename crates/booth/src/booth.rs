@@ -11,26 +11,26 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 
 use crate::{
     backoff::{Backoff, BackoffConfig},
-    outbox::{self, Delivery, HEADER_BYTES, Item, LogWriter, OutboxConfig, OutboxError, Parked},
+    outbox::{self, Delivery, Item, OutboxConfig, OutboxError, Parked},
     report::UsageReport,
-    transport::{HttpTransport, Problem, Reply, Transport},
+    transport::{AddressError, HttpTransport, Problem, Reply, Transport},
+    writer::{Write, write_all},
 };
 
 /// Most `enqueue` calls that wait for the disk at once; further ones wait to be let in.
 const WRITES_WAITING_MAX: usize = 1024;
-/// Bytes that one write to disk gathers.
-const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Ingest takes 4 MiB unpacked; a batch stays below.
 const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// Settings of a [`Booth`].
 #[derive(Debug, Clone)]
 pub struct BoothConfig {
-    /// `http://127.0.0.1:8080`.
+    /// `http://127.0.0.1:8080`. Not `https://`: see [`AddressError::Https`].
     pub ingest_url: String,
     /// A booth key; an admin key for a gateway that carries booths of several accounts.
     pub api_key: String,
@@ -71,12 +71,16 @@ pub enum BoothError {
     /// The queue on disk.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    /// Ingest's address cannot be used. Nothing was opened.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The operating system gave no thread.
     #[error("the outbox writer cannot be started: {0}")]
     Writer(#[source] std::io::Error),
 }
 
-/// A report was not taken.
+/// A report was not taken, or nobody knows whether it was: then enqueue it again with the same ids, and it is charged
+/// once.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// Too much waits already. Nothing of this call was kept.
@@ -87,17 +91,27 @@ pub enum EnqueueError {
         /// The limit.
         bytes_max: u64,
     },
-    /// The event is larger than 64 KiB.
+    /// The event is larger than 64 KiB. Nothing of this call was kept.
     #[error("the event is larger than {} bytes", tollbooth_schemas::usage::EVENT_BYTES_MAX)]
     TooLarge,
-    /// It cannot be written as JSON.
+    /// It cannot be written as JSON. Nothing of this call was kept.
     #[error("the event cannot be encoded: {0}")]
     Encode(#[from] serde_json::Error),
-    /// The disk did not take it. Nothing of this call was kept.
-    #[error("the report could not be written: {0}")]
+    /// An event that came encoded is not JSON: no request that carries it could be read. Nothing of this call was kept.
+    #[error("the event {id:?} is not JSON: {source}")]
+    NotJson {
+        /// Its CloudEvents `id`.
+        id: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The write or its sync failed. Whether the reports of this call were kept is unknown: what the kernel had taken
+    /// may reach the disk and be sent. Repeat it with the same ids; where [`OutboxError::Poisoned`] follows, after
+    /// opening the booth again.
+    #[error("whether the report was kept is unknown, repeat it with the same ids: {0}")]
     Disk(#[source] Arc<OutboxError>),
-    /// The booth is being dropped.
-    #[error("the outbox is closed")]
+    /// The thread that writes has ended. Unknown, as with [`EnqueueError::Disk`].
+    #[error("the outbox is closed; whether the report was kept is unknown, repeat it with the same ids")]
     Closed,
 }
 
@@ -138,22 +152,17 @@ impl Observer for Ignore {
 }
 
 #[derive(Default)]
-struct Shared {
+pub(crate) struct Shared {
     /// Everything below is on disk.
-    durable_seq: AtomicU64,
+    pub(crate) durable_seq: AtomicU64,
     cursor: AtomicU64,
-    pending_bytes: AtomicU64,
-    enqueued: AtomicU64,
+    pub(crate) pending_bytes: AtomicU64,
+    pub(crate) enqueued: AtomicU64,
     acknowledged: AtomicU64,
     parked: AtomicU64,
     retries: AtomicU64,
     last_error: Mutex<Option<String>>,
-    work: Notify,
-}
-
-struct Write {
-    payloads: Vec<Bytes>,
-    done: oneshot::Sender<Result<(), EnqueueError>>,
+    pub(crate) work: Notify,
 }
 
 /// A queue of reports and the sender behind it. Share it by `Arc`; dropping it loses nothing.
@@ -181,18 +190,18 @@ impl Booth {
     /// Opens the queue in `dir` (made if missing) and what an earlier run left in it.
     ///
     /// # Errors
-    /// If another process has it open, or it cannot be read.
+    /// If ingest's address is no `http://` one, another process has the queue open, or it cannot be read.
     pub async fn open(dir: impl AsRef<Path>, config: BoothConfig) -> Result<Self, BoothError> {
         let client = config.client.clone().unwrap_or_default();
         let transport =
-            HttpTransport::new(client, &config.ingest_url, &config.api_key, config.gzip, config.request_timeout);
+            HttpTransport::new(client, &config.ingest_url, &config.api_key, config.gzip, config.request_timeout)?;
         Self::open_with(dir, config, Box::new(transport), None).await
     }
 
-    /// The same with another way to ingest, and somebody who is told of answers.
+    /// The same with another way to ingest, which has its own idea of an address, and somebody who is told of answers.
     ///
     /// # Errors
-    /// As [`Booth::open`].
+    /// If another process has the queue open, or it cannot be read.
     pub async fn open_with(
         dir: impl AsRef<Path>,
         config: BoothConfig,
@@ -230,41 +239,46 @@ impl Booth {
     }
 
     /// Takes a report. When this returns it is on disk and will be sent, whatever happens to the process or the power.
+    /// If the future is dropped before, it may have been taken or not.
     ///
     /// # Errors
-    /// If it was not taken; see [`EnqueueError`].
+    /// If it was not taken, or that is unknown; see [`EnqueueError`].
     pub async fn enqueue(&self, report: &UsageReport) -> Result<(), EnqueueError> {
-        self.enqueue_encoded([(report.id.as_str(), report.encode()?)]).await
+        self.write([payload(&report.id, &report.encode()?)?].into()).await
     }
 
-    /// Takes several reports in order, all or none.
+    /// Takes several reports in order.
     ///
     /// # Errors
-    /// If they were not taken.
+    /// As [`Booth::enqueue`]. Where it is known that they were not taken, none was.
     pub async fn enqueue_all(&self, reports: &[UsageReport]) -> Result<(), EnqueueError> {
-        let mut encoded = Vec::with_capacity(reports.len());
+        let mut payloads = Vec::with_capacity(reports.len());
         for report in reports {
-            encoded.push((report.id.as_str(), report.encode()?));
+            payloads.push(payload(&report.id, &report.encode()?)?);
         }
-        self.enqueue_encoded(encoded).await
+        self.write(payloads).await
     }
 
-    /// Takes events that are encoded already, each with its CloudEvents `id`.
+    /// Takes events that are encoded as JSON already, each with its CloudEvents `id`.
     ///
     /// # Errors
-    /// If they were not taken.
+    /// As [`Booth::enqueue_all`], and if one of them is no JSON.
     pub async fn enqueue_encoded<Id: AsRef<str>, Event: AsRef<[u8]>>(
         &self,
         events: impl IntoIterator<Item = (Id, Event)>,
     ) -> Result<(), EnqueueError> {
         let mut payloads = Vec::new();
         for (id, event) in events {
-            let event = event.as_ref();
-            if event.len() > tollbooth_schemas::usage::EVENT_BYTES_MAX {
-                return Err(EnqueueError::TooLarge);
+            let (id, event) = (id.as_ref(), event.as_ref());
+            payloads.push(payload(id, event)?);
+            if let Err(source) = serde_json::from_slice::<&RawValue>(event) {
+                return Err(EnqueueError::NotJson { id: id.to_owned(), source });
             }
-            payloads.push(outbox::encode_payload(id.as_ref(), event).ok_or(EnqueueError::TooLarge)?);
         }
+        self.write(payloads).await
+    }
+
+    async fn write(&self, payloads: Vec<Bytes>) -> Result<(), EnqueueError> {
         if payloads.is_empty() {
             return Ok(());
         }
@@ -423,52 +437,15 @@ impl Drop for Booth {
     }
 }
 
+/// As it stands in the log.
+fn payload(id: &str, event: &[u8]) -> Result<Bytes, EnqueueError> {
+    if event.len() > tollbooth_schemas::usage::EVENT_BYTES_MAX {
+        return Err(EnqueueError::TooLarge);
+    }
+    outbox::encode_payload(id, event).ok_or(EnqueueError::TooLarge)
+}
+
 /// What a booth parks: the item itself is at fault. Of the 4xx only these ask for another try.
 const fn is_refusal(status: u16) -> bool {
     matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
-}
-
-/// The one thread that writes: gathers what waits and pays for the disk once.
-#[allow(clippy::needless_pass_by_value)] // Owns its end of the channel for as long as it runs.
-fn write_all(mut writer: LogWriter, mut requests: mpsc::Receiver<Write>, shared: &Shared, bytes_max: u64) {
-    while let Some(first) = requests.blocking_recv() {
-        let mut payloads: Vec<Bytes> = Vec::new();
-        let mut taken: Vec<oneshot::Sender<Result<(), EnqueueError>>> = Vec::new();
-        let mut group_bytes: usize = 0;
-        let mut next = Some(first);
-        while let Some(write) = next {
-            let bytes: usize = write.payloads.iter().map(|payload| payload.len() + HEADER_BYTES).sum();
-            let pending_bytes = shared.pending_bytes.load(Relaxed) + group_bytes as u64;
-            if pending_bytes + bytes as u64 > bytes_max {
-                // A caller that gave up waiting needs no answer.
-                drop(write.done.send(Err(EnqueueError::Full { pending_bytes, bytes_max })));
-            } else {
-                group_bytes += bytes;
-                payloads.extend(write.payloads);
-                taken.push(write.done);
-            }
-            next = if group_bytes < GROUP_BYTES_MAX { requests.try_recv().ok() } else { None };
-        }
-        if payloads.is_empty() {
-            continue;
-        }
-        match writer.append(&payloads) {
-            Ok(bytes) => {
-                shared.pending_bytes.fetch_add(bytes, Relaxed);
-                shared.enqueued.fetch_add(payloads.len() as u64, Relaxed);
-                shared.durable_seq.store(writer.next_seq(), std::sync::atomic::Ordering::Release);
-                shared.work.notify_waiters();
-                for done in taken {
-                    drop(done.send(Ok(())));
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "outbox write failed");
-                let error = Arc::new(error);
-                for done in taken {
-                    drop(done.send(Err(EnqueueError::Disk(Arc::clone(&error)))));
-                }
-            }
-        }
-    }
 }

@@ -35,6 +35,8 @@ use tollbooth_schemas::{
 
 /// A file is closed once it is this large.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// No [`Line::Gap`] is longer.
+const GAP_BYTES_MAX: u64 = 64;
 
 /// How a record travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -205,7 +207,7 @@ pub enum Line {
     },
     /// Older files were removed.
     Gap {
-        /// How many so far.
+        /// How many, at this place of the journal.
         files_removed: u64,
     },
     /// The run ended in order.
@@ -242,27 +244,42 @@ pub struct Writer {
     number: u64,
     file_bytes: u64,
     file_bytes_max: u64,
-    files_max: Option<u64>,
-    files_removed: u64,
+    bytes_max: Option<u64>,
     buffer: Vec<u8>,
 }
 
+/// Begins the next file, behind those of whoever else writes here.
+fn begin_file(dir: &Path) -> io::Result<(File, u64)> {
+    let number = file_numbers(dir)?.last().map_or(1, |last| last + 1);
+    let file = OpenOptions::new().create_new(true).append(true).open(file_path(dir, number))?;
+    Ok((file, number))
+}
+
+/// `None` where somebody else has removed the file.
+fn unless_removed<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 impl Writer {
-    /// Begins a new file in `dir` (made if missing). With `bytes_max` the oldest files are removed beyond it, which
-    /// leaves a [`Line::Gap`]; without it the journal grows.
+    /// Begins a new file in `dir` (made if missing). With `bytes_max` the oldest files are removed, now and later, so
+    /// that all of them together stay within it (one call of [`Writer::write`] that is larger by itself stands alone);
+    /// this leaves a [`Line::Gap`]. Without it the journal grows.
     ///
     /// # Errors
     /// The file system's own.
     pub fn create(dir: impl AsRef<Path>, bytes_max: Option<u64>) -> io::Result<Self> {
         let dir = dir.as_ref().to_owned();
         fs::create_dir_all(&dir)?;
-        let number = file_numbers(&dir)?.last().map_or(1, |last| last + 1);
-        let file = OpenOptions::new().create_new(true).append(true).open(file_path(&dir, number))?;
+        let (file, number) = begin_file(&dir)?;
         // At least four files share the limit, so that removing one leaves most of it.
-        let file_bytes_max = bytes_max.map_or(FILE_BYTES_MAX, |bytes| (bytes / 4).clamp(1024 * 1024, FILE_BYTES_MAX));
-        let files_max = bytes_max.map(|bytes| (bytes / file_bytes_max).max(2));
-        let buffer = Vec::new();
-        Ok(Self { dir, file, number, file_bytes: 0, file_bytes_max, files_max, files_removed: 0, buffer })
+        let file_bytes_max = bytes_max.map_or(FILE_BYTES_MAX, |bytes| (bytes / 4).clamp(1, FILE_BYTES_MAX));
+        let mut writer = Self { dir, file, number, file_bytes: 0, file_bytes_max, bytes_max, buffer: Vec::new() };
+        // Each start begins a file, and most end before it is full: they count as well.
+        writer.prune(0)?;
+        Ok(writer)
     }
 
     /// Writes lines. When this returns, the operating system has them.
@@ -278,30 +295,47 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        if self.file_bytes >= self.file_bytes_max {
-            self.rotate()?;
+        let bytes = self.buffer.len() as u64;
+        if self.file_bytes + bytes > self.file_bytes_max {
+            if self.file_bytes > 0 {
+                (self.file, self.number) = begin_file(&self.dir)?;
+                self.file_bytes = 0;
+            }
+            self.prune(bytes)?;
         }
         self.file.write_all(&self.buffer)?;
-        self.file_bytes += self.buffer.len() as u64;
+        self.file_bytes += bytes;
         Ok(())
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
-        self.number += 1;
-        self.file = OpenOptions::new().create_new(true).append(true).open(file_path(&self.dir, self.number))?;
-        self.file_bytes = 0;
-        let Some(files_max) = self.files_max else { return Ok(()) };
-        let numbers = file_numbers(&self.dir)?;
-        let surplus = numbers.len().saturating_sub(usize::try_from(files_max).unwrap_or(usize::MAX));
-        for number in numbers.iter().take(surplus) {
-            fs::remove_file(file_path(&self.dir, *number))?;
-            self.files_removed += 1;
+    /// Removes the oldest files, so that a full one, or one with a write of so many bytes, has room beside the rest.
+    fn prune(&mut self, bytes: u64) -> io::Result<()> {
+        let Some(bytes_max) = self.bytes_max else { return Ok(()) };
+        let mut files = Vec::new();
+        for number in file_numbers(&self.dir)? {
+            let found = unless_removed(fs::metadata(file_path(&self.dir, number)))?;
+            files.extend(found.map(|found| (number, found.len())));
         }
-        if self.files_removed > 0 {
-            let mut line = serde_json::to_vec(&Line::Gap { files_removed: self.files_removed })?;
-            line.push(b'\n');
-            self.file.write_all(&line)?;
-            self.file_bytes += line.len() as u64;
+        let mut all_bytes =
+            files.iter().map(|(_, bytes)| bytes).sum::<u64>() + self.file_bytes_max.max(bytes + GAP_BYTES_MAX);
+        let mut removed = Vec::new();
+        for (number, bytes) in files.into_iter().filter(|(number, _)| *number < self.number) {
+            if all_bytes <= bytes_max {
+                break;
+            }
+            all_bytes -= bytes;
+            removed.push(number);
+        }
+        if removed.is_empty() {
+            return Ok(());
+        }
+        // Before they go: a reader that finds no gap takes the journal for whole.
+        let mut line = serde_json::to_vec(&Line::Gap { files_removed: removed.len() as u64 })?;
+        line.push(b'\n');
+        self.file.write_all(&line)?;
+        self.file_bytes += line.len() as u64;
+        for number in removed {
+            unless_removed(fs::remove_file(file_path(&self.dir, number)))?;
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 //!
 //! A booth reports what it did by [`Booth::enqueue`], which returns once the report is on disk. [`Booth::run`] sends
 //! what is queued, in order, as CloudEvents batches, and repeats it with the same ids until ingest has answered for
-//! every item.
+//! every item. It speaks `http://` alone and refuses an `https://` address: across a network that is not trusted, send
+//! to a proxy on the booth's own machine that adds TLS, or bring a [`Transport`] of your own to [`Booth::open_with`].
 //!
 //! ```no_run
 //! use tollbooth_booth::{Booth, BoothConfig, UsageReport};
@@ -21,6 +22,7 @@ mod booth;
 mod outbox;
 mod report;
 mod transport;
+mod writer;
 
 #[cfg(feature = "fleet")]
 pub mod fleet;
@@ -31,4 +33,4 @@ pub use backoff::BackoffConfig;
 pub use booth::{Booth, BoothConfig, BoothError, EnqueueError, Observer, Stats};
 pub use outbox::{Item, OutboxConfig, OutboxError, Parked};
 pub use report::UsageReport;
-pub use transport::{BoxFuture, HttpTransport, Problem, Rejected, Reply, Transport, batch_body};
+pub use transport::{AddressError, BoxFuture, HttpTransport, Problem, Rejected, Reply, Transport, batch_body};

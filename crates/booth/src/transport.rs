@@ -46,6 +46,11 @@ pub struct Rejected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Ingest answered for every item: those not listed are durable.
+    ///
+    /// Of the listed ones a refusal (4xx, but 408, 425 and 429) is final and parked; all others are sent again, in
+    /// order and before anything later. Reports of one booth therefore keep their order as long as ingest takes nothing
+    /// behind an item that it was too busy for, which is its part of the contract: what it has taken cannot be called
+    /// back.
     Settled {
         /// The items that are not.
         rejected: Vec<Rejected>,
@@ -59,6 +64,38 @@ pub enum Reply {
         /// For logs and [`crate::Stats`].
         cause: String,
     },
+}
+
+/// An address that [`HttpTransport`] cannot use, told before anything is tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// `https://`. This client is built without TLS, so that every request would fail and be repeated for ever.
+    #[error(
+        "https://{host} needs TLS, which this client does not speak: give the http:// address of ingest, or of a proxy \
+         that adds TLS"
+    )]
+    Https {
+        /// The host it names.
+        host: String,
+    },
+    /// Anything else that is not `http://host`.
+    #[error("{address:?} is not an http:// address")]
+    Invalid {
+        /// What was given.
+        address: String,
+    },
+}
+
+/// Checks an address.
+pub(crate) fn http_address(address: &str) -> Result<String, AddressError> {
+    let invalid = || AddressError::Invalid { address: address.to_owned() };
+    let url = reqwest::Url::parse(address).map_err(|_| invalid())?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
+    match url.scheme() {
+        "http" => Ok(address.to_owned()),
+        "https" => Err(AddressError::Https { host: host.to_owned() }),
+        _ => Err(invalid()),
+    }
 }
 
 /// Sends batches. Implemented by [`HttpTransport`]; tests and gateways may bring their own.
@@ -100,15 +137,24 @@ impl fmt::Debug for HttpTransport {
 
 impl HttpTransport {
     /// To `ingest_url` with an API key. Clones of one `client` share its connections.
-    #[must_use]
-    pub fn new(client: Client, ingest_url: &str, api_key: &str, gzip: bool, timeout: Duration) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If `ingest_url` is no `http://` address.
+    pub fn new(
+        client: Client,
+        ingest_url: &str,
+        api_key: &str,
+        gzip: bool,
+        timeout: Duration,
+    ) -> Result<Self, AddressError> {
+        let ingest_url = http_address(ingest_url)?;
+        Ok(Self {
             client,
             url: format!("{}/v1/events", ingest_url.trim_end_matches('/')),
             authorization: format!("Bearer {api_key}"),
             gzip,
             timeout,
-        }
+        })
     }
 
     async fn post(&self, items: &[Item]) -> Result<Reply, reqwest::Error> {
@@ -232,6 +278,19 @@ mod tests {
         }
         for status in [301, 401, 403, 404, 408, 415, 429, 500, 502, 503, 504] {
             assert!(matches!(judged(status, "{}", 1), Reply::Later { .. }), "{status}");
+        }
+    }
+
+    #[test]
+    fn only_an_http_address_with_a_host_can_be_used() {
+        for address in ["http://127.0.0.1:8080", "http://ingest.internal/", "HTTP://ingest/base"] {
+            assert_eq!(http_address(address), Ok(address.to_owned()));
+        }
+        let https = http_address("https://user:secret@ingest.example.com/v1").unwrap_err();
+        assert_eq!(https, AddressError::Https { host: "ingest.example.com".to_owned() });
+        assert!(https.to_string().contains("TLS"), "{https}");
+        for address in ["", "ingest:8080", "127.0.0.1:8080", "ftp://ingest", "http://", "unix:/run/ingest"] {
+            assert!(matches!(http_address(address), Err(AddressError::Invalid { .. })), "{address}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use parking_lot::RwLock;
@@ -13,12 +14,19 @@ use sha2::{Digest, Sha256};
 use tollbooth_schemas::ids::{AccountId, BoothId, KeyId};
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind};
 
+use crate::kafka::table::{NotCurrent, TopicTable};
 use crate::problem::Problem;
 
 /// What the record keys of key documents in `registry` begin with.
 pub const REGISTRY_KEY_PREFIX: &str = "key:";
 /// Id of the admin key that comes from configuration. It is never in `registry` and cannot be revoked there.
 pub const ROOT_KEY_ID: &str = "key_root";
+
+/// How long ago `registry` may have been read to its end for keys to be judged by it; a revocation is honoured within
+/// this time, whatever happens to the broker.
+pub const KEYS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Seconds after which a request is worth repeating while `registry` cannot be read.
+const RETRY_AFTER_S: u32 = 1;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,6 +231,61 @@ impl KeyRing {
             self.0.known.read().by_id.values().map(|(_, document)| document.clone()).collect();
         documents.sort_by(|a, b| (a.created_at, &a.key_id).cmp(&(b.created_at, &b.key_id)));
         documents
+    }
+}
+
+/// The door of a service: the ring, and the reader of `registry` that feeds it.
+///
+/// A key is judged by what is known of it, so that has to be recent: while `registry` was not read to its end yet, or was
+/// not within the age that is allowed, or cannot be followed any more, every key but the configured one is answered with
+/// 503. Its making or its revocation may stand further on.
+#[derive(Debug)]
+pub struct Gate {
+    keys: KeyRing,
+    registry: TopicTable,
+    age_max: Duration,
+}
+
+impl Gate {
+    /// `keys` is fed by `registry`. `age_max` is [`KEYS_AGE_MAX`] unless a test says otherwise.
+    #[must_use]
+    pub fn new(keys: KeyRing, registry: TopicTable, age_max: Duration) -> Self {
+        Self { keys, registry, age_max }
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Whether the ring is all that `registry` says, as of at most the age that is allowed.
+    ///
+    /// # Errors
+    /// 503 with `Retry-After`.
+    pub fn ensure_current(&self) -> Result<(), Problem> {
+        let detail = match self.registry.ensure_current(self.age_max) {
+            Ok(()) => return Ok(()),
+            Err(NotCurrent::Reading) => "keys are being read",
+            Err(NotCurrent::Stale(_)) => "keys could not be read for too long",
+            Err(NotCurrent::Failed(_)) => "keys cannot be read any more: this process is about to end",
+        };
+        Err(Problem::unavailable(RETRY_AFTER_S).with_detail(detail))
+    }
+
+    /// Who sent a request with these headers.
+    ///
+    /// # Errors
+    /// 401 for no key, for what can be none, and for one that is not known or revoked; 503 as of
+    /// [`ensure_current`](Self::ensure_current).
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
+        // Asked first: a key looked up after the end was reached is judged by the whole registry.
+        let current = self.ensure_current();
+        match self.keys.authenticate_headers(headers) {
+            Ok(principal) if principal.key_id.as_str() == ROOT_KEY_ID => Ok(principal),
+            Err(error @ (AuthError::Missing | AuthError::Malformed(_))) => Err(error.into()),
+            outcome => current.and_then(|()| Ok(outcome?)),
+        }
     }
 }
 

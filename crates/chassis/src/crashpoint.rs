@@ -3,27 +3,54 @@
 //! `hit("meter.in_transaction")` marks a place where a kill is interesting. With the cargo feature `crash-points` and
 //! `TOLLBOOTH_CRASH_DIR` set, a file of that name in the directory is claimed by renaming it to `<name>.fired.<pid>`
 //! (one claim per file, whoever comes first), and the process kills itself with SIGKILL: nothing is flushed, nothing is
-//! dropped. Without the feature the call is empty.
+//! dropped. Where the file says `stop` it stands still instead (SIGSTOP), until SIGCONT. Without the feature the call is
+//! empty.
 
 /// Passes a fault point.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn hit(_name: &str) {}
 
-/// Passes a fault point; does not return if it was armed.
+/// Whether a fault point is armed, for a preparation that only an accident is worth.
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+#[must_use]
+pub const fn armed(_name: &str) -> bool {
+    false
+}
+
+/// Passes a fault point; does not return if it was armed to kill.
 #[cfg(feature = "crash-points")]
 pub fn hit(name: &str) {
-    use std::path::PathBuf;
-    use std::sync::OnceLock;
-
-    static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(|| std::env::var_os("TOLLBOOTH_CRASH_DIR").map(PathBuf::from));
-    let Some(directory) = directory else { return };
+    let Some(directory) = directory() else { return };
     let fired = directory.join(format!("{name}.fired.{}", std::process::id()));
     // The rename is the claim: of two processes at the same point exactly one succeeds.
-    if std::fs::rename(directory.join(name), fired).is_ok() {
-        kill_self();
+    if std::fs::rename(directory.join(name), &fired).is_ok() {
+        if std::fs::read(&fired).is_ok_and(|content| content == b"stop") { stand_still() } else { kill_self() }
     }
+}
+
+/// Whether a fault point is armed, for a preparation that only an accident is worth. Somebody else may claim it before
+/// the caller does.
+#[cfg(feature = "crash-points")]
+#[must_use]
+pub fn armed(name: &str) -> bool {
+    directory().is_some_and(|directory| directory.join(name).exists())
+}
+
+#[cfg(feature = "crash-points")]
+fn directory() -> Option<&'static std::path::PathBuf> {
+    static DIRECTORY: std::sync::OnceLock<Option<std::path::PathBuf>> = std::sync::OnceLock::new();
+    DIRECTORY.get_or_init(|| std::env::var_os("TOLLBOOTH_CRASH_DIR").map(Into::into)).as_ref()
+}
+
+#[cfg(feature = "crash-points")]
+#[allow(unsafe_code)]
+fn stand_still() {
+    // To this thread, not to the process: another thread could be the one that is interrupted, and this one would go on
+    // for a moment. What stops is the whole process either way.
+    // SAFETY: `raise` takes and returns plain integers and touches no memory of this process.
+    unsafe { libc::raise(libc::SIGSTOP) };
 }
 
 #[cfg(feature = "crash-points")]

@@ -7,6 +7,7 @@
 //! 3. [`shutdown::Shutdown`] with [`listen_for_signals`](shutdown::Shutdown::listen_for_signals).
 //! 4. Clients from [`kafka::KafkaClients`]; [`kafka::ensure_topics`]; [`kafka::table::TopicTable`] for the small topics;
 //!    [`kafka::batch::BatchReader`] and [`kafka::txn`] for the large ones, on OS threads.
+//!    [`auth::Gate`] over the one of keys.
 //! 5. [`http::Server`] with an axum router whose handlers take [`http::RawBody`] or [`http::JsonBody`] and answer errors
 //!    with [`problem::Problem`]; [`http::HttpMetrics`] per route.
 //! 6. [`shutdown::Drain`], step by step, each with a deadline.

@@ -4,8 +4,8 @@
 //! where a restart helps: a component that reported [`Component::failed`] or missed its own heartbeat.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -19,6 +19,8 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::shutdown::Shutdown;
+
 /// Readiness and liveness of a process, as its components report them.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<Inner>);
@@ -27,6 +29,8 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     components: Mutex<BTreeMap<String, Arc<ComponentState>>>,
     shutting_down: AtomicBool,
+    // Shared with the components, which may report from threads that know nothing of the process.
+    on_failure: Arc<OnceLock<Shutdown>>,
     // Heartbeats are kept as milliseconds since this instant: one atomic store a beat.
     origin: Instant,
 }
@@ -43,6 +47,7 @@ struct ComponentState {
 #[derive(Debug, Clone)]
 pub struct Component {
     state: Arc<ComponentState>,
+    on_failure: Arc<OnceLock<Shutdown>>,
     origin: Instant,
 }
 
@@ -76,6 +81,7 @@ impl Health {
         Self(Arc::new(Inner {
             components: Mutex::new(BTreeMap::new()),
             shutting_down: AtomicBool::new(false),
+            on_failure: Arc::default(),
             origin: Instant::now(),
         }))
     }
@@ -92,7 +98,15 @@ impl Health {
                 beat_within_ms: AtomicU64::new(0),
             })
         });
-        Component { state: Arc::clone(state), origin: self.0.origin }
+        Component { state: Arc::clone(state), on_failure: Arc::clone(&self.0.on_failure), origin: self.0.origin }
+    }
+
+    /// From here on a component that [failed](Component::failed) asks the process to end: only a restart helps, and not
+    /// every supervisor asks `/livez`. The first call counts. Whoever leaves the process asks [`liveness`](Self::liveness)
+    /// for its status.
+    pub fn end_on_failure(&self, shutdown: Shutdown) {
+        // Later calls change nothing, as documented.
+        self.0.on_failure.get_or_init(|| shutdown);
     }
 
     /// Takes a condition away, such as that of a partition given back.
@@ -152,11 +166,15 @@ impl Component {
         *self.state.not_ready.lock() = Some(why.into());
     }
 
-    /// Broken for good: only a restart helps. Also no longer ready.
+    /// Broken for good: only a restart helps. Also no longer ready. Ends the process where
+    /// [`Health::end_on_failure`] says so.
     pub fn failed(&self, why: impl Into<String>) {
         let why = why.into();
         self.not_ready(why.clone());
-        *self.state.failed.lock() = Some(why);
+        *self.state.failed.lock() = Some(why.clone());
+        if let Some(shutdown) = self.on_failure.get() {
+            shutdown.trigger(why);
+        }
     }
 
     /// Promises a [`beat`](Self::beat) at least every `within`; liveness fails when one is missing.
@@ -198,7 +216,7 @@ pub fn spawn(listener: TcpListener, registry: Registry, health: Health) -> JoinH
     let server = crate::http::Server::new(crate::http::HttpLimits::default());
     let router = router(registry, health);
     // A signal of its own that nobody gives.
-    tokio::spawn(async move { server.serve(listener, router, crate::shutdown::Shutdown::new()).await })
+    tokio::spawn(async move { server.serve(listener, router, Shutdown::new()).await })
 }
 
 async fn metrics(State((registry, _)): State<(Registry, Health)>) -> Response<Body> {

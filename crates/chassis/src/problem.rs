@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
@@ -50,6 +50,19 @@ struct Members {
     retry_after_s: Option<u32>,
     #[serde(skip)]
     allow: Option<HeaderValue>,
+    #[serde(skip)]
+    quota: Option<Quota>,
+}
+
+/// A limit that was reached, as `RateLimit-Policy` and `RateLimit` say it (draft-ietf-httpapi-ratelimit-headers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Name of the policy, an RFC 8941 string without what needs escaping.
+    pub policy: &'static str,
+    /// How much is allowed.
+    pub limit: usize,
+    /// What is counted: `requests`, `content-bytes` or `concurrent-requests`.
+    pub unit: &'static str,
 }
 
 // `serialize_with` hands over a reference.
@@ -83,6 +96,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after_s: None,
             allow: None,
+            quota: None,
         }))
     }
 
@@ -182,6 +196,13 @@ impl Problem {
         self
     }
 
+    /// Says with `RateLimit-Policy` and `RateLimit` which limit was reached and when to come back.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.0.quota = Some(quota);
+        self
+    }
+
     /// The request's id; the HTTP server sets it for whole responses, per-item problems need none.
     #[must_use]
     pub fn with_request_id(mut self, request_id: impl Into<String>) -> Self {
@@ -226,6 +247,16 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(Quota { policy, limit, unit }) = self.0.quota {
+            let reset_s = self.0.retry_after_s.unwrap_or(1);
+            let lines = [
+                ("ratelimit-policy", format!("\"{policy}\";q={limit};qu=\"{unit}\"")),
+                ("ratelimit", format!("\"{policy}\";r=0;t={reset_s}")),
+            ];
+            for (name, line) in lines {
+                headers.extend(HeaderValue::try_from(line).map(|value| (HeaderName::from_static(name), value)));
+            }
         }
         if let Some(allow) = self.0.allow.take() {
             headers.insert(header::ALLOW, allow);

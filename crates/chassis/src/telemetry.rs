@@ -4,8 +4,11 @@
 //! `info,tollbooth_meter=debug`), `TOLLBOOTH_LOG_FORMAT=text` is for people. Metrics hang on a [`Registry`] that is handed
 //! around; there is no process-wide one.
 
+use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry};
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tracing_subscriber::EnvFilter;
 
 /// Why telemetry could not be set up.
@@ -55,7 +58,8 @@ pub fn init_logging() -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// A registry with `tollbooth_build_info{service, version}` and the `process_*` metrics.
+/// A registry with `tollbooth_build_info{service, version}`, the `process_*` metrics and, inside a runtime, those of it
+/// as `tollbooth_tokio_*`.
 ///
 /// # Errors
 /// When a metric cannot be registered.
@@ -69,5 +73,53 @@ pub fn registry(service: &str, version: &str) -> Result<Registry, TelemetryError
     info.set(1);
     registry.register(Box::new(info))?;
     registry.register(Box::new(ProcessCollector::for_self()))?;
+    if let Ok(handle) = Handle::try_current() {
+        registry.register(Box::new(RuntimeCollector::new(handle.metrics())?))?;
+    }
     Ok(registry)
+}
+
+/// The async runtime's own numbers, read when they are asked for. Only what tokio promises to keep: the rest needs a
+/// compiler flag.
+struct RuntimeCollector {
+    runtime: RuntimeMetrics,
+    workers: IntGauge,
+    alive_tasks: IntGauge,
+    global_queue_depth: IntGauge,
+}
+
+impl RuntimeCollector {
+    fn new(runtime: RuntimeMetrics) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            runtime,
+            workers: IntGauge::new("tollbooth_tokio_workers", "Threads that run async tasks.")?,
+            alive_tasks: IntGauge::new("tollbooth_tokio_alive_tasks", "Async tasks that have not ended.")?,
+            global_queue_depth: IntGauge::new(
+                "tollbooth_tokio_global_queue_depth",
+                "Async tasks that are ready and wait for a thread; more than a few: the threads are too busy.",
+            )?,
+        })
+    }
+
+    fn gauges(&self) -> [(&IntGauge, usize); 3] {
+        [
+            (&self.workers, self.runtime.num_workers()),
+            (&self.alive_tasks, self.runtime.num_alive_tasks()),
+            (&self.global_queue_depth, self.runtime.global_queue_depth()),
+        ]
+    }
+}
+
+impl Collector for RuntimeCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        [&self.workers, &self.alive_tasks, &self.global_queue_depth].into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let read = |(gauge, value): (&IntGauge, usize)| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.collect()
+        };
+        self.gauges().into_iter().flat_map(read).collect()
+    }
 }

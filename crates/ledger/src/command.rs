@@ -11,7 +11,7 @@ use tollbooth_schemas::{
 use crate::{
     decision::{CommandDecision, CommandInput, rejected},
     pricing::PriceBooks,
-    state::{Account, Answer, View},
+    state::{Account, Answer, View, week_of},
 };
 
 /// What a command posts, before it has its place in the ledger.
@@ -24,7 +24,9 @@ struct Draft {
 pub(crate) fn apply(view: &impl View, books: &PriceBooks, input: CommandInput<'_>, now_ms: i64) -> CommandDecision {
     let command = input.command;
     let account = view.account(&command.account_id);
-    if let Some(answer) = view.answer(&command.account_id, &command.idempotency_key) {
+    let first_kept = view.first_kept(week_of(now_ms));
+    let answer = view.answer(&command.account_id, &command.idempotency_key);
+    if let Some(answer) = answer.filter(|answer| answer.week >= first_kept) {
         return CommandDecision::Answer(replay(command, account, answer));
     }
     let entry = decide(account, books, command, now_ms).and_then(|draft| place(account, input, draft));

@@ -97,8 +97,10 @@ pub(crate) fn fold_entry(
         Kind::Usage(usage) => {
             let derived = || digest::of_operation(account_id, &usage.operation_id, usage.attempt);
             let key = operation.unwrap_or_else(derived);
-            let before = state.operation(&key);
-            state.insert_operation(key, Operation::after(before, usage, seq, week_of(posted_at_ms)));
+            let week = week_of(posted_at_ms);
+            // Forgotten by its week, whether it was swept out or not: a replay sweeps at other moments.
+            let before = state.operation(&key).filter(|operation| operation.week >= state.first_kept(week));
+            state.insert_operation(key, Operation::after(before, usage, seq, week));
         }
         Kind::AccountOpened(_) | Kind::Adjustment(_) => {}
     }

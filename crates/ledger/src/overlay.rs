@@ -55,6 +55,10 @@ impl<'a> Overlay<'a> {
 }
 
 impl View for Overlay<'_> {
+    fn first_kept(&self, week: u16) -> u16 {
+        self.base.first_kept(week)
+    }
+
     fn account(&self, id: &str) -> Option<&Account> {
         self.delta.accounts.get(id).or_else(|| self.base.account(id))
     }

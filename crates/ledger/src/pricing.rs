@@ -97,17 +97,22 @@ impl PriceBooks {
         self.books.iter().any(|indexed| indexed.book.plans.iter().any(|plan| plan.code == code))
     }
 
-    /// The price of a piece of work.
+    /// Whether any version names the engine.
+    #[must_use]
+    pub fn has_engine(&self, code: &str) -> bool {
+        self.books.iter().any(|indexed| indexed.book.engines.iter().any(|engine| engine.code == code))
+    }
+
+    /// The price of a piece of work: by the latest version of the account's currency that was in force when it occurred.
     ///
     /// # Errors
     /// [`NoPrice`], with why.
     pub fn rate(&self, quote: &Quote<'_>) -> Result<Rate, NoPrice> {
         let after = self.books.partition_point(|known| known.book.effective_from <= quote.at_ms);
-        let indexed = after.checked_sub(1).and_then(|index| self.books.get(index)).ok_or(NoPrice::NoPrice)?;
-        if indexed.book.currency != quote.currency {
-            return Err(NoPrice::NoPrice);
-        }
-        indexed.rate(quote)
+        let in_force = self.books.get(..after).unwrap_or_default();
+        // Each currency has books of its own: one of another currency takes nobody's price away.
+        let latest = in_force.iter().rev().find(|known| known.book.currency == quote.currency);
+        latest.ok_or(NoPrice::NoPrice)?.rate(quote)
     }
 }
 

@@ -118,7 +118,7 @@ impl Operation {
         if usage.status() == UsageStatus::Success {
             return Self { seq, memo: digest::priced_content(usage), attempt: usage.attempt, week, charged: true };
         }
-        // A charged one stands here only when it was forgotten: its memo is no list of attempts.
+        // After a charge nothing is listed; where a ledger says so all the same, its memo is no list of attempts.
         let failed = before.filter(|operation| !operation.charged);
         let (listed, highest) = failed.map_or((0, 0), |operation| (operation.memo, operation.attempt));
         let memo = listed | attempt_bit(usage.attempt);
@@ -167,6 +167,9 @@ impl Answer {
 
 /// A state that can be looked at: the committed one, or one with a batch on top.
 pub trait View {
+    /// The first posting week whose operations and answers are remembered in `week`, both counted from the epoch. What
+    /// lies before it is forgotten, whether it was swept out or not.
+    fn first_kept(&self, week: u16) -> u16;
     /// The account, if it was opened.
     fn account(&self, id: &str) -> Option<&Account>;
     /// The operation of an account, if it is known.
@@ -211,21 +214,30 @@ impl Positions {
 }
 
 /// Everything one partition's ledger says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     pub(crate) accounts: hashbrown::HashMap<Box<str>, Account>,
     pub(crate) operations: DigestMap<Operation>,
     pub(crate) answers: DigestMap<Answer>,
     pub(crate) positions: Positions,
     pub(crate) posted_at_ms: i64,
+    retention_weeks: u16,
     dropped_before_week: u16,
 }
 
 impl State {
-    /// Knows nothing.
+    /// Knows nothing, and is going to keep operations and command answers for `retention_weeks` of the limits.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            accounts: hashbrown::HashMap::default(),
+            operations: DigestMap::default(),
+            answers: DigestMap::default(),
+            positions: Positions::default(),
+            posted_at_ms: 0,
+            retention_weeks: limits.retention_weeks,
+            dropped_before_week: 0,
+        }
     }
 
     /// Latest posting time folded; the next one is not before it.
@@ -269,10 +281,11 @@ impl State {
         fold::fold(self, record)
     }
 
-    /// Forgets operations and answers of posting weeks beyond the retention. Whole weeks at a time, and a function
-    /// of posting time alone, so that a replay forgets the same.
-    pub fn drop_expired(&mut self, limits: &Limits) {
-        let first_kept = week_of(self.posted_at_ms).saturating_sub(limits.retention_weeks);
+    /// Sweeps out operations and answers of posting weeks beyond the retention. Whole weeks at a time, and a function
+    /// of posting time alone, so that a replay forgets the same. When it is called changes what memory holds and nothing
+    /// else: what is due for the sweep is forgotten already.
+    pub fn drop_expired(&mut self) {
+        let first_kept = self.first_kept(week_of(self.posted_at_ms));
         if first_kept <= self.dropped_before_week {
             return;
         }
@@ -288,6 +301,10 @@ impl State {
 }
 
 impl View for State {
+    fn first_kept(&self, week: u16) -> u16 {
+        week.saturating_sub(self.retention_weeks)
+    }
+
     fn account(&self, id: &str) -> Option<&Account> {
         self.accounts.get(id)
     }
@@ -321,5 +338,23 @@ impl ViewMut for State {
     fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64) {
         self.positions.raise(input_generation, topic, offset);
         self.posted_at_ms = self.posted_at_ms.max(posted_at_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_words_about_the_same_instant_the_later_one_counts() {
+        let mut account = Account::open("Luna", "basic", "USD", "Europe/Berlin");
+        for (effective_at_ms, plan) in [(100, "pro"), (300, "max"), (100, "plus"), (200, "basic"), (300, "pro")] {
+            account.set_plan(effective_at_ms, plan);
+        }
+        let plans: Vec<&str> = [i64::MIN, 99, 100, 199, 200, 299, 300, i64::MAX].map(|at| account.plan_at(at)).to_vec();
+        assert_eq!(plans, ["basic", "basic", "plus", "plus", "basic", "basic", "pro", "pro"]);
+        // A change dated to the very beginning of time takes the opening's place.
+        account.set_plan(i64::MIN, "early");
+        assert_eq!((account.plan_at(i64::MIN), account.plan_at(99), account.plan_at(100)), ("early", "early", "plus"));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn apply(
     };
     let occurred_at_ms = event.occurred_at_ms;
     let usage = usage_of(event, account, received_at_ms);
-    if let Some(operation) = known(view, limits, &operation, now_ms, occurred_at_ms)
+    if let Some(operation) = known(view, &operation, now_ms, occurred_at_ms)
         && let Some(decision) = repeated(&operation, &usage)
     {
         return decision;
@@ -55,14 +55,13 @@ fn dead(reason: Reason, detail: String) -> UsageDecision {
     UsageDecision::Dead(Dead { reason, detail })
 }
 
-/// The operation, unless its posting week is beyond the retention: then it is forgotten, whether the table was
-/// swept or not.
-fn known(view: &impl View, limits: &Limits, operation: &Digest, now_ms: i64, occurred_at_ms: i64) -> Option<Operation> {
+/// The operation, unless its posting week is beyond the retention.
+fn known(view: &impl View, operation: &Digest, now_ms: i64, occurred_at_ms: i64) -> Option<Operation> {
     if cfg!(feature = "planted-dedupe-by-time") && occurred_at_ms < now_ms.saturating_sub(2_000) {
         return None;
     }
     let operation = view.operation(operation)?;
-    let first_kept = crate::state::week_of(now_ms).saturating_sub(limits.retention_weeks);
+    let first_kept = view.first_kept(crate::state::week_of(now_ms));
     (operation.week >= first_kept).then_some(operation)
 }
 

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::{cache_dir, ensure};
 use crate::error::{LocalError, Result};
+use crate::sys;
 
 const KAFKA: &str = "Apache Kafka 4.3.0";
 const KAFKA_FOLDER: &str = "kafka-4.3.0";
@@ -72,6 +73,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
 /// Runs a package tool with a line of progress every other second; its own output is only shown when it fails.
 fn run(engine: &'static str, tool: &str, mut command: Command, staging: &Path) -> Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // One that outlived us would go on writing into the folder that the next start empties and fills.
+    sys::die_with_parent(&mut command);
     let mut child = command.spawn().map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => LocalError::ToolMissing {
             tool: tool.to_owned(),

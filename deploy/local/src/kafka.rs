@@ -14,10 +14,12 @@ use crate::error::{LocalError, Result};
 use crate::fetch;
 use crate::ports::free_port;
 use crate::process::{self, Process, Stop};
+use crate::sys;
 
 const ENGINE: &str = "Kafka";
 const READY_LINE: &str = "Kafka Server started";
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const INTERNAL_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How a Kafka node is started. `KafkaOptions::new(dir)` has defaults for a test.
 #[derive(Debug, Clone)]
@@ -166,6 +168,7 @@ impl Node {
         java.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool"])
             .args(["format", "--ignore-formatted", "--cluster-id", &new_cluster_id(), "--config"])
             .arg(self.properties_file());
+        sys::die_with_parent(&mut java);
         let output = java.output().map_err(process::start_error(ENGINE, "java"))?;
         if output.status.success() {
             return Ok(());
@@ -208,6 +211,9 @@ impl Node {
             ("transaction.state.log.replication.factor", "1".to_owned()),
             ("transaction.state.log.min.isr", "1".to_owned()),
             ("transaction.state.log.num.partitions", "8".to_owned()),
+            // Compaction leaves the newest segment alone, so each of these partitions would come to its default of 100 MiB.
+            ("offsets.topic.segment.bytes", INTERNAL_SEGMENT_BYTES.to_string()),
+            ("transaction.state.log.segment.bytes", INTERNAL_SEGMENT_BYTES.to_string()),
             ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
             ("share.coordinator.state.topic.min.isr", "1".to_owned()),
             // A topic that was not created on purpose would have the wrong partition count.

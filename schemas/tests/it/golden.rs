@@ -114,6 +114,47 @@ fn what_is_wrong_with_a_usage_event() {
 }
 
 #[test]
+fn an_array_is_no_event_even_with_the_right_values_in_order() {
+    // given the values of an event and of its data, without their names
+    let event: serde_json::Value = serde_json::from_str(examples::EVENT_SMALL).unwrap();
+    let data = ["op_1", "1", "evt_gala", "bth_17", "sms", "sms_us_ca", "", "", "segment", "0", "failed"];
+    let mut data: Vec<serde_json::Value> = data.map(serde_json::Value::from).to_vec();
+    data[1] = 1.into();
+    let names = ["specversion", "id", "source", "type", "subject", "time"];
+    let mut values: Vec<serde_json::Value> = names.map(|name| event[name].clone()).to_vec();
+    values.extend(["application/json".into(), event["data"].clone()]);
+    let mut with_array = event.clone();
+    with_array["data"] = data.clone().into();
+    let mut attributes = Attributes::default();
+    for name in names {
+        attributes.set(name, event[name].as_str().unwrap().into());
+    }
+    // then none of the three places takes them
+    let text = |value: Vec<serde_json::Value>| serde_json::Value::from(value).to_string();
+    let (whole, inner, body) = (text(values), with_array.to_string(), text(data));
+    for error in [
+        parse_structured(whole.as_bytes()).unwrap_err(),
+        parse_structured(inner.as_bytes()).unwrap_err(),
+        parse_binary(attributes, body.as_bytes()).unwrap_err(),
+    ] {
+        assert!(error.detail.contains("invalid type: sequence, expected a JSON object"), "{error}");
+    }
+}
+
+#[test]
+fn without_an_operation_id_the_events_own_identity_stands_for_it() {
+    // given one event twice, the second time with another quantity
+    let first = parse_structured(examples::EVENT_SMALL.as_bytes()).unwrap();
+    let other_body = examples::EVENT_SMALL.replacen("\"quantity\": \"0\"", "\"quantity\": \"2\"", 1);
+    let second = parse_structured(other_body.as_bytes()).unwrap();
+    assert_ne!(first.quantity, second.quantity);
+    // then both are one operation, which the ledger charges once
+    assert_eq!(first.operation_id, second.operation_id);
+    let other_id = examples::EVENT_SMALL.replacen("b17-000043", "b17-000044", 1);
+    assert_ne!(parse_structured(other_id.as_bytes()).unwrap().operation_id, first.operation_id);
+}
+
+#[test]
 fn price_book() {
     let book = examples::book();
     assert_eq!(book.check(), []);

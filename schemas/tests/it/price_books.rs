@@ -6,7 +6,7 @@ use tollbooth_schemas::{
     price_book::{LEAD_MS_DEFAULT, PRICES_MAX, Price, PriceBook, UNITS},
 };
 
-use super::examples::{NOON, book, local_book};
+use super::examples::{self, NOON, book, local_book};
 
 /// Gives the third row a price for a plan.
 fn set(book: &mut PriceBook, plan: &str, micros: i64) {
@@ -186,4 +186,22 @@ fn what_had_a_price_may_not_change_at_once() {
         book.prices.push(row);
     };
     assert_eq!(at_once(narrower), refused);
+}
+
+#[test]
+fn a_row_is_an_object_and_never_its_values_in_order() {
+    let as_array = |member: &str| {
+        let mut book: serde_json::Value = serde_json::from_str(examples::BOOK).unwrap();
+        let item = book[member][0].as_object().unwrap().clone();
+        book[member][0] = match member {
+            "prices" => serde_json::json!(["sms", "sms_intl", null, "DE", "segment", "per_unit", {"payg": "0.4"}]),
+            "plans" => serde_json::json!([item["code"], item["name"], item["monthly_fee"]]),
+            _ => serde_json::json!([item["code"], item["name"]]),
+        };
+        serde_json::from_value::<PriceBook>(book).unwrap_err().to_string()
+    };
+    for member in ["plans", "services", "engines", "prices"] {
+        let error = as_array(member);
+        assert!(error.contains("expected a JSON object"), "{member}: {error}");
+    }
 }

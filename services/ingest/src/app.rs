@@ -8,26 +8,24 @@ use axum::http::{HeaderMap, header};
 use axum::routing::{delete, post, put};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use tollbooth_chassis::auth::{AuthError, KeyRing, Principal, ROOT_KEY_ID};
-use tollbooth_chassis::http::{BodyLimit, read_body};
-use tollbooth_chassis::kafka::table::TopicTable;
+use tollbooth_chassis::auth::{Gate, Principal};
+use tollbooth_chassis::http::{BodyLimit, read_body_into};
 use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::json::Object;
 
 use crate::admission::{Admission, Admitted};
 use crate::commands::CommandDesk;
 use crate::config::IngestConfig;
 use crate::metrics::IngestMetrics;
 use crate::price_books::PriceBooks;
-use crate::produce::{EdgeProducer, RETRY_AFTER_S};
+use crate::produce::EdgeProducer;
 use crate::{commands, events, keys, price_books};
 
 /// What every route shares.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) config: IngestConfig,
-    pub(crate) keys: KeyRing,
-    /// Feeds `keys`.
-    pub(crate) key_table: TopicTable,
+    pub(crate) gate: Gate,
     pub(crate) producer: EdgeProducer,
     pub(crate) admission: Admission,
     pub(crate) metrics: IngestMetrics,
@@ -41,43 +39,27 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 impl App {
-    /// Reads a request's body once there is room for it.
-    pub(crate) async fn admit(&self, request: Request) -> Result<(HeaderMap, Bytes, Admitted), Problem> {
+    /// Reads a request's body while there is room for it.
+    pub(crate) async fn admit(
+        &self,
+        principal: &Principal,
+        request: Request,
+    ) -> Result<(HeaderMap, Bytes, Admitted), Problem> {
         let (parts, body) = request.into_parts();
         let bytes_max = self.config.http.body_bytes_max;
         let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(BodyLimit { bytes_max, deadline: None });
         let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let reserved = match declared {
-            // A packed body says nothing about how large it unfolds.
-            Some(bytes) if !parts.headers.contains_key(header::CONTENT_ENCODING) => usize::min(bytes, bytes_max),
-            _ => bytes_max,
-        };
-        let Some(mut admitted) = self.admission.try_admit(reserved) else {
-            return Err(Problem::unavailable(RETRY_AFTER_S).with_detail("too many requests are under way"));
-        };
-        let body = read_body(&parts.headers, body, limit).await?;
+        // Of a chunked body nothing is known, and how large a packed one unfolds is not: the rest is taken as it comes.
+        let reserved = declared.map_or(0, |bytes: usize| bytes.min(bytes_max));
+        let admitted = self.admission.admit(&principal.key_id, reserved)?;
+        let (body, mut admitted) = read_body_into(&parts.headers, body, limit, admitted).await?;
         admitted.shrink(body.len());
         Ok((parts.headers, body, admitted))
     }
 
-    /// 503 until the registry was read to its end.
-    pub(crate) fn ensure_keys_read(&self) -> Result<(), Problem> {
-        if self.key_table.caught_up() {
-            return Ok(());
-        }
-        Err(Problem::unavailable(RETRY_AFTER_S).with_detail("keys are being read"))
-    }
-
-    /// Who asks. Until the registry was read to its end only the configured key is known for sure: of any other, its
-    /// making or its revocation may stand further on.
+    /// Who asks.
     pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
-        // Asked first: a key looked up after the end was reached is judged by the whole registry.
-        let all_read = self.ensure_keys_read();
-        match self.keys.authenticate_headers(headers) {
-            Ok(principal) if principal.key_id.as_str() == ROOT_KEY_ID => Ok(principal),
-            Err(error @ (AuthError::Missing | AuthError::Malformed(_))) => Err(error.into()),
-            outcome => all_read.and_then(|()| Ok(outcome?)),
-        }
+        self.gate.authenticate(headers)
     }
 
     /// Who asks, if it is an admin.
@@ -87,14 +69,16 @@ impl App {
     }
 }
 
-/// Reads a JSON body: 400 for what is not JSON, 422 for what is not the document that is asked for.
+/// Reads a JSON body, which must be an object: 400 for what is not JSON, 422 for what is not the document that is asked
+/// for.
 pub(crate) fn parse_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::unsupported_media_type("expected Content-Type: application/json"));
     }
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
+    let parsed = serde_json::from_slice(body).map(|Object(document)| document);
+    parsed.map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Problem::invalid(error.to_string()),
         _ => Problem::malformed(error.to_string()),
     })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tollbooth_chassis::auth::KEYS_AGE_MAX;
 use tollbooth_chassis::config::{KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
@@ -19,6 +20,9 @@ pub struct IngestConfig {
     pub ops_listen: String,
     /// The first admin key, `tb_ak_...`; further keys are made with it. Also `TOLLBOOTH_ADMIN_KEY`. Empty: none.
     pub admin_key: Secret,
+    /// How long ago `registry` may have been read to its end; then every key but the first is answered with 503: a
+    /// revocation may stand further on. Default 300,000 (5 minutes).
+    pub registry_age_max_ms: u64,
     /// How long before it changes a price a book must be published. Default 600,000 (10 minutes).
     pub price_book_lead_ms: i64,
     /// The cluster.
@@ -60,6 +64,10 @@ pub struct AdmissionSection {
     pub requests_max: usize,
     /// Bytes of their bodies, unpacked; beyond it 503 with `Retry-After`. Default 256 MiB.
     pub bytes_max: usize,
+    /// Of the requests, those of one key; beyond it 429 with `Retry-After` to that key. Default 256.
+    pub key_requests_max: usize,
+    /// Of the bytes, those of one key; beyond it 429 with `Retry-After` to that key. Default 64 MiB.
+    pub key_bytes_max: usize,
 }
 
 /// `[producer]`
@@ -68,8 +76,8 @@ pub struct AdmissionSection {
 pub struct ProducerSection {
     /// Records waiting for the broker, in KiB; beyond it 503 with `Retry-After`. Default 256 MiB.
     pub queue_kbytes_max: u32,
-    /// After this a record that the broker did not acknowledge is given up with 503. Below
-    /// `http.request_timeout_ms`, so that the client hears of it. Default 20,000.
+    /// After this a record that the broker did not acknowledge is given up with 503. With
+    /// `commands.reply_timeout_ms` below `http.request_timeout_ms`, so that the client hears of it. Default 15,000.
     pub delivery_timeout_ms: u64,
     /// How long a record waits for company. Default 2.
     pub linger_ms: u32,
@@ -79,7 +87,8 @@ pub struct ProducerSection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandsSection {
-    /// How long the meter's reply is waited for before the answer is 202. Default 10,000.
+    /// How long the meter's reply is waited for, once the command was acknowledged, before the answer is 202. Below
+    /// `http.drain_timeout_ms`, so that a command that waits at a shutdown is answered, too. Default 8,000.
     pub reply_timeout_ms: u64,
 }
 
@@ -89,6 +98,7 @@ impl Default for IngestConfig {
             listen: "127.0.0.1:8080".to_owned(),
             ops_listen: "127.0.0.1:9110".to_owned(),
             admin_key: Secret::default(),
+            registry_age_max_ms: KEYS_AGE_MAX.as_secs() * 1_000,
             price_book_lead_ms: price_book::LEAD_MS_DEFAULT,
             kafka: KafkaSection::default(),
             topics: TopicsSection::default(),
@@ -109,19 +119,20 @@ impl Default for EventsSection {
 
 impl Default for AdmissionSection {
     fn default() -> Self {
-        Self { requests_max: 1_024, bytes_max: 256 * 1024 * 1024 }
+        const MIB: usize = 1024 * 1024;
+        Self { requests_max: 1_024, bytes_max: 256 * MIB, key_requests_max: 256, key_bytes_max: 64 * MIB }
     }
 }
 
 impl Default for ProducerSection {
     fn default() -> Self {
-        Self { queue_kbytes_max: 256 * 1024, delivery_timeout_ms: 20_000, linger_ms: 2 }
+        Self { queue_kbytes_max: 256 * 1024, delivery_timeout_ms: 15_000, linger_ms: 2 }
     }
 }
 
 impl Default for CommandsSection {
     fn default() -> Self {
-        Self { reply_timeout_ms: 10_000 }
+        Self { reply_timeout_ms: 8_000 }
     }
 }
 
@@ -155,14 +166,46 @@ impl IngestConfig {
         if !(1..=usize::from(u16::MAX)).contains(&self.events.batch_events_max) {
             return fail("events.batch_events_max", format!("must be 1 to {}", u16::MAX));
         }
-        if self.producer.delivery_timeout_ms >= self.http.request_timeout_ms {
-            let reason = "must be below http.request_timeout_ms, or clients hear 504 instead of 503".to_owned();
-            return fail("producer.delivery_timeout_ms", reason);
+        self.check_times()?;
+        for (key, bytes_max) in [
+            ("admission.bytes_max", self.admission.bytes_max),
+            ("admission.key_bytes_max", self.admission.key_bytes_max),
+        ] {
+            if bytes_max < self.http.body_bytes_max {
+                return fail(key, "must hold at least one body of http.body_bytes_max".to_owned());
+            }
         }
-        if self.admission.bytes_max < self.http.body_bytes_max {
-            return fail("admission.bytes_max", "must hold at least one body of http.body_bytes_max".to_owned());
+        for (key, requests_max) in [
+            ("admission.requests_max", self.admission.requests_max),
+            ("admission.key_requests_max", self.admission.key_requests_max),
+        ] {
+            if requests_max == 0 {
+                return fail(key, "must be 1 or more, or nothing is answered".to_owned());
+            }
         }
         Ok(())
+    }
+
+    /// Every wait must end before the one around it does.
+    fn check_times(&self) -> Result<(), SettingError> {
+        let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
+        let longest_ms = self.producer.delivery_timeout_ms.saturating_add(self.commands.reply_timeout_ms);
+        if longest_ms >= self.http.request_timeout_ms {
+            let reason = "and commands.reply_timeout_ms together must be below http.request_timeout_ms, or clients \
+                          hear 504 instead of 503 or 202";
+            return fail("producer.delivery_timeout_ms", reason);
+        }
+        if self.commands.reply_timeout_ms >= self.http.drain_timeout_ms {
+            let reason = "must be below http.drain_timeout_ms, or a command that waits at a shutdown is not answered";
+            return fail("commands.reply_timeout_ms", reason);
+        }
+        Ok(())
+    }
+
+    /// How long a command may take once its body is here: acknowledgement, then reply.
+    #[must_use]
+    pub fn command_time_max(&self) -> Duration {
+        self.delivery_timeout() + Duration::from_millis(self.commands.reply_timeout_ms)
     }
 
     /// Oldest age of an event.
@@ -203,6 +246,32 @@ mod tests {
     #[test]
     fn the_defaults_agree_with_each_other() {
         assert_eq!(IngestConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_wait_that_outlasts_the_one_around_it_is_refused() {
+        let wrong = |adjust: fn(&mut IngestConfig)| {
+            let mut config = IngestConfig::default();
+            adjust(&mut config);
+            config.check().map_err(|error| error.key)
+        };
+        assert_eq!(
+            wrong(|config| config.producer.delivery_timeout_ms = 22_000),
+            Err("producer.delivery_timeout_ms"),
+            "with the reply's 8 s it reaches the request's 30 s"
+        );
+        assert_eq!(wrong(|config| config.producer.delivery_timeout_ms = 21_999), Ok(()));
+        assert_eq!(wrong(|config| config.commands.reply_timeout_ms = 10_000), Err("commands.reply_timeout_ms"));
+    }
+
+    #[test]
+    fn a_share_that_takes_no_body_or_no_request_is_refused() {
+        let mut config = IngestConfig::default();
+        config.admission.key_bytes_max = config.http.body_bytes_max - 1;
+        assert_eq!(config.check().map_err(|error| error.key), Err("admission.key_bytes_max"));
+        let mut config = IngestConfig::default();
+        config.admission.key_requests_max = 0;
+        assert_eq!(config.check().map_err(|error| error.key), Err("admission.key_requests_max"));
     }
 
     #[test]

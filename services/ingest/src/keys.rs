@@ -78,8 +78,8 @@ struct KeyList {
 
 /// `POST /v1/keys`
 pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response<Body>, Problem> {
-    app.admin(request.headers())?;
-    let (headers, body, _admitted) = app.admit(request).await?;
+    let admin = app.admin(request.headers())?;
+    let (headers, body, _admitted) = app.admit(&admin, request).await?;
     let new: NewKey = parse_json(&headers, &body)?;
     check(&new)?;
     let key = generate(new.kind, new.test);
@@ -105,8 +105,8 @@ pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 /// `GET /v1/keys`
 pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response<Body>, Problem> {
     app.admin(&headers)?;
-    app.ensure_keys_read()?;
-    let data = app.keys.documents().into_iter().map(|document| KeyView::of(document, None)).collect();
+    app.gate.ensure_current()?;
+    let data = app.gate.keys().documents().into_iter().map(|document| KeyView::of(document, None)).collect();
     Ok(Json(KeyList { data, has_more: false, next_cursor: None }).into_response())
 }
 
@@ -117,11 +117,11 @@ pub(crate) async fn revoke(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     app.admin(&headers)?;
-    app.ensure_keys_read()?;
+    app.gate.ensure_current()?;
     if key_id == ROOT_KEY_ID {
         return Err(Problem::conflict("the first admin key comes from configuration and is changed there"));
     }
-    let Some(mut document) = app.keys.document(&key_id) else {
+    let Some(mut document) = app.gate.keys().document(&key_id) else {
         return Err(Problem::not_found("there is no key of this id"));
     };
     if document.revoked_at.is_none() {
@@ -157,7 +157,7 @@ fn check(new: &NewKey) -> Result<(), Problem> {
 async fn publish(app: &App, document: &KeyDocument) -> Result<(), Problem> {
     let payload = serde_json::to_vec(document).map_err(Problem::internal)?;
     app.producer.send_one(Topic::Registry, registry_key(&document.key_id).as_bytes(), &payload).await?;
-    app.keys.insert(document.clone()).map_err(Problem::internal)
+    app.gate.keys().insert(document.clone()).map_err(Problem::internal)
 }
 
 fn generate(kind: KeyKind, test: bool) -> ApiKey {

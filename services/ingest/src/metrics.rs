@@ -51,7 +51,7 @@ impl IngestMetrics {
         let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help)?);
         let events = counters(
             "tollbooth_ingest_events_total",
-            "Usage events by result; accepted is acknowledged by the brokers.",
+            "Usage events by result; accepted is acknowledged by the brokers. A request refused as a whole is one.",
             &["result", "reason"],
         )?;
         let lateness = histograms(
@@ -78,7 +78,7 @@ impl IngestMetrics {
             http: HttpMetrics::register(registry, "ingest")?,
             batch_events: histograms(
                 "tollbooth_ingest_batch_events",
-                "Events in a request.",
+                "Events in a request; 1 where it was refused before they were told apart.",
                 &[0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0],
                 &[],
             )?

@@ -91,9 +91,9 @@ pub(crate) async fn publish(
     Path(version): Path<String>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    app.admin(request.headers())?;
+    let admin = app.admin(request.headers())?;
     let version: u32 = version.parse().map_err(|_| Problem::not_found("a version is a whole number from 1 on"))?;
-    let (headers, body, _admitted) = app.admit(request).await?;
+    let (headers, body, _admitted) = app.admit(&admin, request).await?;
     if body.len() > DOCUMENT_BYTES_MAX {
         return Err(Problem::too_large(format!("a price book may have {DOCUMENT_BYTES_MAX} bytes")));
     }

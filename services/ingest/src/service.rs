@@ -9,7 +9,7 @@ use rdkafka::admin::AdminClient;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use tokio::net::TcpListener;
-use tollbooth_chassis::auth::{KeyRing, RootKeyError};
+use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
 use tollbooth_chassis::kafka::{KafkaClients, LogContext, TopicError, ensure_topics};
@@ -81,7 +81,20 @@ pub struct Ingest {
     app: Arc<App>,
     health: Health,
     shutdown: Shutdown,
+    readers: Readers,
+}
+
+/// The threads that follow topics. They read on while requests are finished: a command that is under way at a shutdown
+/// waits for a reply, a price book for its own record. Dropping this asks them to end.
+struct Readers {
+    shutdown: Shutdown,
     threads: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.shutdown.trigger("nobody waits for what is read any more");
+    }
 }
 
 impl std::fmt::Debug for Ingest {
@@ -106,21 +119,22 @@ impl Ingest {
         let clients = KafkaClients::new(config.kafka.clone());
         let metrics = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
         let keys = KeyRing::new(config.admin_key.expose())?;
-        let mut threads = Vec::new();
+        health.end_on_failure(shutdown.clone());
+        let mut readers = Readers { shutdown: Shutdown::new(), threads: Vec::new() };
 
         let ring = keys.clone();
         let mut key_table = TopicTable::spawn(
             &clients,
             &topics.registry(),
             health.component("registry"),
-            shutdown.clone(),
+            readers.shutdown.clone(),
             move |record| {
                 if let Err(error) = ring.apply(record.key.unwrap_or_default(), record.payload) {
                     tracing::error!(offset = record.offset, %error, "a record of the registry is left out");
                 }
             },
         )?;
-        threads.extend(key_table.take_thread().map(|thread| ("registry", thread)));
+        readers.threads.extend(key_table.take_thread().map(|thread| ("registry", thread)));
 
         let shelf = Shelf::default();
         let filled = shelf.clone();
@@ -128,34 +142,34 @@ impl Ingest {
             &clients,
             &topics.price_book(),
             health.component("price_book"),
-            shutdown.clone(),
+            readers.shutdown.clone(),
             move |record| filled.apply(record),
         )?;
-        threads.extend(book_table.take_thread().map(|thread| ("price_book", thread)));
+        readers.threads.extend(book_table.take_thread().map(|thread| ("price_book", thread)));
 
         let commands = CommandDesk::new();
         let component = health.component("replies");
-        let thread = replies::spawn(&clients, topics.replies(), commands.clone(), component, shutdown.clone())?;
-        threads.push(("replies", thread));
+        let thread = replies::spawn(&clients, topics.replies(), commands.clone(), component, readers.shutdown.clone())?;
+        readers.threads.push(("replies", thread));
 
         let component = health.component("producer");
         let producer = EdgeProducer::new(&config, metrics.clone(), component, shutdown.clone())?;
+        let registry_age_max = Duration::from_millis(config.registry_age_max_ms);
         let app = App {
+            gate: Gate::new(keys, key_table, registry_age_max),
             admission: Admission::new(config.admission.clone(), metrics.clone()),
             price_books: PriceBooks::new(shelf, Arc::new(book_table)),
             config,
-            keys,
-            key_table,
             producer,
             metrics,
             commands,
         };
-        Ok(Self { app: Arc::new(app), health, shutdown, threads })
+        Ok(Self { app: Arc::new(app), health, shutdown, readers })
     }
 
     /// Answers requests until the shutdown, then finishes what is under way. Returns whether everything ended in time.
     pub async fn serve(self, listener: TcpListener) -> bool {
-        let Self { app, health, shutdown, threads } = self;
+        let Self { app, health, shutdown, mut readers } = self;
         tokio::spawn(watch_producer(Arc::clone(&app), health.component("producer"), shutdown.clone()));
         let limits = app.config.http;
         let routes = router(Arc::clone(&app));
@@ -170,6 +184,8 @@ impl Ingest {
                 }
             })
             .step("producer", flush_patience, flush(Arc::clone(&app)));
+        let threads = std::mem::take(&mut readers.threads);
+        drain = drain.step("end of reading", DRAIN_SLACK, async move { drop(readers) });
         for (name, thread) in threads {
             drain = drain.thread(name, Duration::from_secs(5), thread);
         }

@@ -35,7 +35,14 @@ pub struct MeterConfig {
     pub operations_mib_max: usize,
     /// Bounds of a transaction.
     pub batch: BatchConfig,
-    /// A price book that was not read to its end for this long stops usage. Default 300.
+    /// Memory for records that are fetched ahead, whole process, in MiB; each partition gets its share, 1 MiB at least
+    /// for each of its two inputs. Default 1024.
+    pub read_ahead_mib_max: u32,
+    /// Memory for what is written and not acknowledged yet, whole process, in MiB; each partition gets its share, 4 MiB
+    /// at least. Default 512.
+    pub produce_mib_max: u32,
+    /// A price book that was not read to its end for this long stops usage. Default 300; below the lead that ingest gives
+    /// a price book (`price_book_lead_ms`), which this service does not see.
     pub price_book_stale_seconds: u64,
     /// Whether `run` also runs the sink. Default true.
     pub sink_enabled: bool,
@@ -55,6 +62,17 @@ pub struct BatchConfig {
     pub command_records_max: usize,
     /// How long usage waits for company, in ms. Default 15.
     pub linger_ms: u64,
+}
+
+/// What one partition may hold in librdkafka's queues, in kbytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueShares {
+    /// Usage that is fetched ahead.
+    pub usage: u32,
+    /// Commands that are fetched ahead: an eighth of the partition's share.
+    pub commands: u32,
+    /// Records that are not acknowledged.
+    pub produce: u32,
 }
 
 impl Default for BatchConfig {
@@ -79,6 +97,8 @@ impl Default for MeterConfig {
             operation_retention_days: 90,
             operations_mib_max: 8192,
             batch: BatchConfig::default(),
+            read_ahead_mib_max: 1024,
+            produce_mib_max: 512,
             price_book_stale_seconds: 300,
             sink_enabled: true,
             sink: crate::sink::SinkConfig::default(),
@@ -114,6 +134,21 @@ impl MeterConfig {
         TopicSet { prefix: self.kafka.topic_prefix.clone(), partitions: self.topics.partitions }
     }
 
+    /// The process's queue memory, divided: one process may come to own every partition.
+    #[must_use]
+    pub fn queue_shares(&self) -> QueueShares {
+        let partitions = u32::try_from(self.topics.partitions).unwrap_or_default().max(1);
+        let share = |mib: u32, eighths: u32, least_mib: u32| {
+            // librdkafka takes no more than 2,097,151 kbytes.
+            (mib.saturating_mul(128).saturating_mul(eighths) / partitions).clamp(least_mib << 10, (1 << 21) - 1)
+        };
+        QueueShares {
+            usage: share(self.read_ahead_mib_max, 7, 1),
+            commands: share(self.read_ahead_mib_max, 1, 1),
+            produce: share(self.produce_mib_max, 8, 4),
+        }
+    }
+
     /// What the core accepts and keeps.
     ///
     /// # Errors
@@ -122,5 +157,42 @@ impl MeterConfig {
         let future_max_ms = i64::from(self.future_limit_minutes) * 60_000;
         Limits::from_days(self.age_limit_days, future_max_ms, self.operation_retention_days)
             .ok_or(AgeBeyondRetention { age_days: self.age_limit_days, retention_days: self.operation_retention_days })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_partitions(partitions: i32) -> MeterConfig {
+        MeterConfig { topics: TopicsSection { partitions, ..TopicsSection::default() }, ..MeterConfig::default() }
+    }
+
+    #[test]
+    fn queue_memory_is_bounded_by_the_process_whatever_the_number_of_partitions() {
+        for partitions in [1, 8, 64, 128] {
+            let (config, count) = (with_partitions(partitions), u32::try_from(partitions).unwrap());
+            let shares = config.queue_shares();
+            assert!((shares.usage + shares.commands) * count <= config.read_ahead_mib_max << 10, "{shares:?}");
+            assert!(shares.produce * count <= config.produce_mib_max << 10, "{shares:?}");
+        }
+        // With very many of them the least that each needs counts.
+        let least = QueueShares { usage: 1 << 10, commands: 1 << 10, produce: 4 << 10 };
+        assert_eq!(with_partitions(1024).queue_shares(), least);
+        let eight = QueueShares { usage: 112 << 10, commands: 16 << 10, produce: 64 << 10 };
+        assert_eq!(with_partitions(8).queue_shares(), eight);
+        let none = MeterConfig { read_ahead_mib_max: 0, produce_mib_max: 0, ..with_partitions(0) };
+        assert_eq!(none.queue_shares(), least);
+    }
+
+    #[test]
+    fn an_age_limit_beyond_the_ids_retention_is_refused_at_start() {
+        let config = MeterConfig { age_limit_days: 91, operation_retention_days: 90, ..MeterConfig::default() };
+        // Before anything is connected to, or listened on.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let error = runtime.block_on(crate::run::run(config.clone())).unwrap_err().to_string();
+        assert!(error.contains("age_limit_days (91)") && error.contains("operation_retention_days (90)"), "{error}");
+        let equal = MeterConfig { age_limit_days: 90, ..config };
+        assert_eq!(equal.limits().unwrap().age_max_ms, 90 * 86_400_000);
     }
 }

@@ -5,6 +5,7 @@
 //! to ClickHouse, outside that path. [`verify`] proves afterwards that all of it agrees.
 
 pub mod config;
+pub mod dead_letters;
 pub mod member;
 pub mod metrics;
 pub mod price_books;

@@ -2,15 +2,17 @@
 //!
 //! The group's consumer reads nothing (its partitions are paused at once); each worker has a reader of its own. The
 //! call-back only hands over: it tells slots what is wanted, and on revocation waits until the worker has let go.
+//!
+//! A consumer that the group has fenced cannot be used any more; a new one takes its place, and the process stays.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Offset, TopicPartitionList,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata},
     error::KafkaError,
@@ -28,6 +30,8 @@ use crate::metrics::Metrics;
 /// same: the next owner's fence ends what is open.
 const REVOKE_WAIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
+/// Twice fenced within this time is no accident: another process has the same `member_id`.
+const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Which assignment of a partition, counted up; a worker serves one.
 pub type Epoch = u64;
@@ -52,11 +56,14 @@ impl Slot {
         self.changed.notify_all();
     }
 
-    /// Withdraws the partition and waits until the worker has let go of it.
-    fn revoke(&self, deadline: Instant) -> bool {
-        let mut state = self.state.lock();
-        state.wanted = None;
+    fn withdraw(&self) {
+        self.state.lock().wanted = None;
         self.changed.notify_all();
+    }
+
+    /// Waits until the worker has let go of the partition; `false`: not by then.
+    fn wait_released(&self, deadline: Instant) -> bool {
+        let mut state = self.state.lock();
         while state.serving.is_some() {
             if self.changed.wait_until(&mut state, deadline).timed_out() {
                 return false;
@@ -94,6 +101,14 @@ impl Slot {
         self.state.lock().wanted == Some(epoch)
     }
 
+    /// Blocks until the partition is no longer this assignment's.
+    pub fn wait_withdrawn(&self, epoch: Epoch) {
+        let mut state = self.state.lock();
+        while state.wanted == Some(epoch) {
+            self.changed.wait(&mut state);
+        }
+    }
+
     /// The worker has let go; where it gave up by itself, the partition is not taken again before it is assigned anew.
     pub fn done(&self, epoch: Epoch) {
         let mut state = self.state.lock();
@@ -112,9 +127,10 @@ struct Requests {
     fatal: Option<String>,
 }
 
-/// The group's call-backs.
-pub struct MemberContext {
-    slots: Arc<Vec<Slot>>,
+/// What outlives a consumer.
+#[derive(Debug)]
+struct Group {
+    slots: Vec<Slot>,
     topics: [String; 2],
     epochs: Mutex<Epoch>,
     requests: Mutex<Requests>,
@@ -122,11 +138,9 @@ pub struct MemberContext {
     component: Component,
 }
 
-impl std::fmt::Debug for MemberContext {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemberContext").field("topics", &self.topics).finish_non_exhaustive()
-    }
-}
+/// The group's call-backs.
+#[derive(Debug)]
+struct MemberContext(Arc<Group>);
 
 impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -140,17 +154,17 @@ impl ClientContext for MemberContext {
 
 impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        self.metrics.rebalances.inc();
+        self.0.metrics.rebalances.inc();
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.assigned(consumer, partitions);
+            self.0.assigned(consumer, partitions);
         } else {
-            self.revoked(consumer);
+            self.0.revoked(consumer);
         }
     }
 }
 
-impl MemberContext {
-    fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
+impl Group {
+    fn assigned(&self, consumer: &BaseConsumer<MemberContext>, partitions: &mut TopicPartitionList) {
         let [usage, commands] = [0, 1].map(|index| numbers(partitions, &self.topics[index]));
         if usage != commands {
             self.request_end(format!(
@@ -178,17 +192,24 @@ impl MemberContext {
         self.component.ready();
     }
 
-    fn revoked(&self, consumer: &BaseConsumer<Self>) {
+    fn revoked(&self, consumer: &BaseConsumer<MemberContext>) {
         // The eager protocol takes everything back at each rebalance; state stays warm and is folded on from there.
-        let deadline = Instant::now() + REVOKE_WAIT;
-        for (partition, slot) in self.slots.iter().enumerate() {
-            if !slot.revoke(deadline) {
-                tracing::warn!(partition, "given back in the middle of a transaction: the next owner's fence ends it");
-            }
-        }
+        self.withdraw();
         tracing::info!("revoked");
         if let Err(error) = consumer.unassign() {
             tracing::error!(%error, "cannot drop the assignment");
+        }
+    }
+
+    /// Takes every partition back and waits until the workers have let go.
+    fn withdraw(&self) {
+        let deadline = Instant::now() + REVOKE_WAIT;
+        // All are told before one is waited for: they finish side by side.
+        self.slots.iter().for_each(Slot::withdraw);
+        for (partition, slot) in self.slots.iter().enumerate() {
+            if !slot.wait_released(deadline) {
+                tracing::warn!(partition, "given back in the middle of a transaction: the next owner's fence ends it");
+            }
         }
     }
 
@@ -210,13 +231,15 @@ fn numbers(partitions: &TopicPartitionList, topic: &str) -> Vec<i32> {
 
 /// The process's membership.
 pub struct Member {
-    consumer: BaseConsumer<MemberContext>,
-    slots: Arc<Vec<Slot>>,
+    config: ClientConfig,
+    group: Arc<Group>,
+    /// `None` only while one takes the place of another.
+    consumer: RwLock<Option<BaseConsumer<MemberContext>>>,
 }
 
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Member").field("slots", &self.slots.len()).finish_non_exhaustive()
+        f.debug_struct("Member").field("slots", &self.group.slots.len()).finish_non_exhaustive()
     }
 }
 
@@ -234,43 +257,42 @@ impl Member {
         metrics: Metrics,
         component: Component,
     ) -> Result<Self, KafkaError> {
-        let slots: Arc<Vec<Slot>> = Arc::new((0..partitions).map(|_| Slot::default()).collect());
         let mut config = clients.member_consumer(group, member_id);
         // This consumer is paused for good: it must neither fail for want of an offset nor hold memory.
         config.set("auto.offset.reset", "latest").set("queued.max.messages.kbytes", "64");
         component.not_ready("joining the group");
-        let context = MemberContext {
-            slots: Arc::clone(&slots),
+        let group = Arc::new(Group {
+            slots: (0..partitions).map(|_| Slot::default()).collect(),
             topics,
             epochs: Mutex::new(0),
             requests: Mutex::new(Requests::default()),
             metrics,
             component,
-        };
-        let consumer = BaseConsumer::from_config_and_context(&config, context)?;
-        Ok(Self { consumer, slots })
+        });
+        let consumer = BaseConsumer::from_config_and_context(&config, MemberContext(Arc::clone(&group)))?;
+        Ok(Self { config, group, consumer: RwLock::new(Some(consumer)) })
     }
 
     /// The slot of a partition.
     #[must_use]
     pub fn slot(&self, partition: i32) -> Option<&Slot> {
-        usize::try_from(partition).ok().and_then(|index| self.slots.get(index))
+        usize::try_from(partition).ok().and_then(|index| self.group.slots.get(index))
     }
 
     /// Who this member is to the group right now.
     #[must_use]
     pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.group_metadata()
+        self.consumer.read().as_ref().and_then(Consumer::group_metadata)
     }
 
     /// A worker lost its partition to a fence: the group is asked again who owns what.
     pub fn request_rejoin(&self) {
-        self.consumer.context().requests.lock().rejoin = true;
+        self.group.requests.lock().rejoin = true;
     }
 
     /// Something that nobody understands happened: the process ends with a non-zero status.
     pub fn request_end(&self, why: String) {
-        self.consumer.context().request_end(why);
+        self.group.request_end(why);
     }
 
     /// Serves the group until `shutdown`, then lets the workers finish.
@@ -278,27 +300,30 @@ impl Member {
     /// # Errors
     /// The reason to leave with a non-zero status.
     pub fn run(&self, shutdown: &Shutdown) -> Result<(), String> {
-        let topics = &self.consumer.context().topics;
-        let topics = [topics[0].as_str(), topics[1].as_str()];
-        self.consumer.subscribe(&topics).map_err(|error| error.to_string())?;
-        let outcome = self.serve(shutdown, &topics);
+        let outcome = self.serve(shutdown);
         let deadline = Instant::now() + REVOKE_WAIT;
-        for slot in self.slots.iter() {
-            slot.close();
-            // Waited for below as well: every worker's thread is joined.
-            slot.revoke(deadline);
+        self.group.slots.iter().for_each(Slot::close);
+        for slot in &self.group.slots {
+            // In vain or not: every worker's thread is joined.
+            slot.wait_released(deadline);
         }
         outcome
     }
 
-    fn serve(&self, shutdown: &Shutdown, topics: &[&str]) -> Result<(), String> {
+    fn serve(&self, shutdown: &Shutdown) -> Result<(), String> {
+        let mut renewed: Option<Instant> = None;
+        self.subscribe()?;
         while !shutdown.is_triggered() {
-            // The group's consumer is paused: what comes are rebalances (in the call-back) and errors.
-            if let Some(Err(error)) = self.consumer.poll(POLL) {
-                self.consumer_error(&error)?;
+            self.poll();
+            if let Some(why) = self.fatal() {
+                if renewed.is_some_and(|at| at.elapsed() < FENCED_AGAIN_WITHIN) {
+                    return Err(format!("{why}; twice within a minute: is member_id this process's alone?"));
+                }
+                renewed = Some(Instant::now());
+                self.renew(&why)?;
             }
             let (rejoin, fatal) = {
-                let mut requests = self.consumer.context().requests.lock();
+                let mut requests = self.group.requests.lock();
                 (std::mem::take(&mut requests.rejoin), requests.fatal.take())
             };
             if let Some(why) = fatal {
@@ -306,18 +331,54 @@ impl Member {
             }
             if rejoin {
                 tracing::warn!("asking the group again who owns what");
-                self.consumer.unsubscribe();
-                self.consumer.subscribe(topics).map_err(|error| error.to_string())?;
+                self.with_consumer(|consumer| consumer.unsubscribe());
+                self.subscribe()?;
             }
         }
         Ok(())
     }
 
-    fn consumer_error(&self, error: &KafkaError) -> Result<(), String> {
-        if let Some((code, reason)) = self.consumer.client().fatal_error() {
-            return Err(format!("the group does not take this member any more ({code}): {reason}"));
+    fn with_consumer<T>(&self, call: impl FnOnce(&BaseConsumer<MemberContext>) -> T) -> Option<T> {
+        self.consumer.read().as_ref().map(call)
+    }
+
+    /// The group's consumer is paused: what comes are rebalances (in the call-back) and errors.
+    fn poll(&self) {
+        let error = self.with_consumer(|consumer| consumer.poll(POLL).and_then(Result::err)).flatten();
+        if let Some(error) = error {
+            tracing::warn!(%error, "the group's consumer");
         }
-        tracing::warn!(%error, "the group's consumer");
-        Ok(())
+    }
+
+    fn subscribe(&self) -> Result<(), String> {
+        let topics = self.group.topics.each_ref().map(String::as_str);
+        match self.with_consumer(|consumer| consumer.subscribe(&topics)) {
+            // A consumer that the group has fenced refuses everything; it is replaced where that is found out.
+            Some(Err(_)) if self.fatal().is_some() => Ok(()),
+            Some(Err(error)) => Err(format!("cannot join the group: {error}")),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    /// Why the consumer cannot be used any more, if that is so: the group has fenced it.
+    fn fatal(&self) -> Option<String> {
+        let fatal = self.with_consumer(|consumer| consumer.client().fatal_error()).flatten();
+        fatal.map(|(code, reason)| format!("the group does not take this member any more ({code}): {reason}"))
+    }
+
+    /// Gives every partition up and joins again with a new consumer.
+    fn renew(&self, why: &str) -> Result<(), String> {
+        tracing::warn!(%why, "joining the group again");
+        self.group.component.not_ready(format!("joining the group again: {why}"));
+        self.group.withdraw();
+        // Closed before the next one joins: its last call-back would withdraw that one's partitions. And not under the
+        // lock: a worker may still ask for the group's metadata.
+        let fenced = self.consumer.write().take();
+        drop(fenced);
+        let context = MemberContext(Arc::clone(&self.group));
+        let consumer =
+            BaseConsumer::from_config_and_context(&self.config, context).map_err(|error| error.to_string())?;
+        *self.consumer.write() = Some(consumer);
+        self.subscribe()
     }
 }

@@ -1,7 +1,9 @@
 //! Every metric of the meter, bound once at start. Labels come from enums, never from input.
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
-use tollbooth_schemas::{dead_letter::Reason, ledger::EntryType};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use tollbooth_schemas::{dead_letter::Reason, ledger::EntryType, topics::TopicSet};
 
 /// What became of a reported operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +40,18 @@ pub struct BatchCounts {
     outcomes: [u64; 5],
     posts: [u64; EntryType::ALL.len()],
     failed_posts: u64,
-    dead: [u64; Reason::ALL.len()],
-    /// Records at or below what was folded.
-    pub skipped: u64,
+    /// By input.
+    dead: [[u64; Reason::ALL.len()]; 2],
+    /// By engine; few distinct ones, and nothing where every record has its price.
+    unpriced: Vec<((String, Reason), u64)>,
+    /// By input.
+    skipped: [u64; 2],
 }
+
+/// The engine's label for what no price book names: what a booth sends is no label.
+pub const OTHER_ENGINE: &str = "other";
+/// Why usage has no price.
+const PRICELESS: [Reason; 3] = [Reason::NoPrice, Reason::EngineRetired, Reason::UnitMismatch];
 
 impl BatchCounts {
     /// One report of an operation.
@@ -58,10 +68,23 @@ impl BatchCounts {
         }
     }
 
+    /// One record at or below what was folded.
+    pub fn skipped(&mut self, input: Input) {
+        self.skipped[input as usize] += 1;
+    }
+
+    /// One usage record without a price; `engine` stands in a price book, or is [`OTHER_ENGINE`].
+    pub fn unpriced(&mut self, engine: &str, reason: Reason) {
+        match self.unpriced.iter_mut().find(|((known, why), _)| known == engine && *why == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.unpriced.push(((engine.to_owned(), reason), 1)),
+        }
+    }
+
     /// One dead letter.
-    pub fn dead(&mut self, reason: Reason) {
+    pub fn dead(&mut self, input: Input, reason: Reason) {
         if let Some(index) = Reason::ALL.iter().position(|known| *known == reason) {
-            self.dead[index] += 1;
+            self.dead[input as usize][index] += 1;
         }
         if matches!(reason, Reason::Conflict | Reason::FailedAfterCharge) {
             self.outcome(Outcome::Conflict);
@@ -75,9 +98,19 @@ pub struct Metrics {
     outcomes: [IntCounter; 5],
     posts: Vec<IntCounter>,
     failed_posts: IntCounter,
-    dead: Vec<IntCounter>,
-    no_price: Vec<(Reason, IntCounter)>,
-    skipped: IntCounter,
+    /// By input, then as [`Reason::ALL`].
+    dead: [Vec<IntCounter>; 2],
+    conflicts: IntCounter,
+    rating_failures: IntCounterVec,
+    skipped: [IntCounter; 2],
+    /// Time from a transaction's first record to the last acknowledgement.
+    pub produce_duration: Histogram,
+    /// Records that were not acknowledged, by topic.
+    pub produce_errors: Vec<(String, IntCounter)>,
+    /// Offsets held in the dead-letter topic.
+    pub dead_letters: IntGauge,
+    /// Age of its first record.
+    pub dead_letters_oldest_age: IntGauge,
     /// Time from decision to commit of a batch.
     pub post_duration: Histogram,
     /// Time that pricing and deciding a batch took.
@@ -103,6 +136,7 @@ pub struct Metrics {
     restore_remaining: IntGaugeVec,
     restore_seconds: HistogramVec,
     serving: IntGaugeVec,
+    refused: IntGaugeVec,
     topics: [String; 2],
     group: String,
 }
@@ -140,7 +174,8 @@ impl Metrics {
     ///
     /// # Errors
     /// When a name is taken.
-    pub fn new(registry: &Registry, group: &str, topics: [String; 2]) -> Result<Self, prometheus::Error> {
+    pub fn new(registry: &Registry, group: &str, set: &TopicSet) -> Result<Self, prometheus::Error> {
+        let topics = [set.usage(), set.commands()];
         let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counters.clone()))?;
@@ -163,8 +198,39 @@ impl Metrics {
             &["outcome"],
         )?;
         let posts = counters("tollbooth_ledger_posts_total", "Entries posted.", &["type", "status"])?;
-        let dead = counters("tollbooth_dlq_records_total", "Records put to the dead letters.", &["reason"])?;
-        let failures = counters("tollbooth_rating_failures_total", "Usage without a price.", &["reason"])?;
+        let dead = counters(
+            "tollbooth_dlq_records_total",
+            "Records put to the dead letters, by the topic they came from.",
+            &["topic", "reason"],
+        )?;
+        let conflicts = counters(
+            "tollbooth_ledger_conflicts_total",
+            "Reports that contradict a charge: conflict and failed_after_charge.",
+            &[],
+        )?;
+        let rating_failures = counters(
+            "tollbooth_rating_failures_total",
+            "Usage without a price; engine is other where no price book names it.",
+            &["engine", "reason"],
+        )?;
+        for reason in PRICELESS {
+            // There from the start: an increase from nothing is not seen as one.
+            rating_failures.with_label_values(&[OTHER_ENGINE, reason.code()]);
+        }
+        let dead_letter_gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            Ok(gauges(name, help, &["topic"])?.with_label_values(&[set.dead_letter().as_str()]))
+        };
+        let produce_errors =
+            counters("tollbooth_broker_produce_errors_total", "Records that were not acknowledged.", &["topic"])?;
+        let produce_duration = HistogramVec::new(
+            HistogramOpts::new(
+                "tollbooth_broker_produce_duration_seconds",
+                "Time from a transaction's first record to the last acknowledgement.",
+            )
+            .buckets(seconds()?),
+            &["topic"],
+        )?;
+        registry.register(Box::new(produce_duration.clone()))?;
         let skipped =
             counters("tollbooth_meter_skipped_total", "Records skipped because their offset was folded.", &["topic"])?;
         let stages = HistogramVec::new(
@@ -179,14 +245,31 @@ impl Metrics {
         )?;
         registry.register(Box::new(restore_seconds.clone()))?;
         let rebalances = counters("tollbooth_consumer_rebalances_total", "Rebalances of the group.", &["group"])?;
-        let priceless = [Reason::NoPrice, Reason::EngineRetired, Reason::UnitMismatch];
         Ok(Self {
             outcomes: Outcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.code()])),
             posts: EntryType::ALL.iter().map(|known| posts.with_label_values(&[known.code(), "success"])).collect(),
             failed_posts: posts.with_label_values(&[EntryType::Consume.code(), "failed"]),
-            dead: Reason::ALL.iter().map(|reason| dead.with_label_values(&[reason.code()])).collect(),
-            no_price: priceless.map(|reason| (reason, failures.with_label_values(&[reason.code()]))).to_vec(),
-            skipped: skipped.with_label_values(&["usage"]),
+            dead: topics.each_ref().map(|topic| {
+                Reason::ALL.iter().map(|reason| dead.with_label_values(&[topic.as_str(), reason.code()])).collect()
+            }),
+            conflicts: conflicts.with_label_values::<&str>(&[]),
+            rating_failures,
+            skipped: topics.each_ref().map(|topic| skipped.with_label_values(&[topic.as_str()])),
+            produce_duration: produce_duration.with_label_values(&[set.ledger().as_str()]),
+            produce_errors: [set.ledger(), set.replies(), set.dead_letter()]
+                .map(|topic| {
+                    let counter = produce_errors.with_label_values(&[topic.as_str()]);
+                    (topic, counter)
+                })
+                .to_vec(),
+            dead_letters: dead_letter_gauge(
+                "tollbooth_dlq_records",
+                "Offsets held in the dead-letter topic: its records, and a marker for each transaction that wrote some.",
+            )?,
+            dead_letters_oldest_age: dead_letter_gauge(
+                "tollbooth_dlq_oldest_age_seconds",
+                "Age of the first record held in the dead-letter topic; 0 without one.",
+            )?,
             post_duration: histogram(
                 "tollbooth_ledger_post_duration_seconds",
                 "Time from reading a batch to its commit.",
@@ -236,6 +319,11 @@ impl Metrics {
                 "1 while the partition is served here.",
                 &["partition"],
             )?,
+            refused: gauges(
+                "tollbooth_meter_partition_refused",
+                "1 while the partition is assigned here and must not be served; /readyz says why.",
+                &["partition"],
+            )?,
             topics,
             group: group.to_owned(),
         })
@@ -250,14 +338,18 @@ impl Metrics {
             counter.inc_by(count);
         }
         self.failed_posts.inc_by(counts.failed_posts);
-        for (counter, count) in self.dead.iter().zip(counts.dead) {
+        for (counters, counts) in self.dead.iter().zip(counts.dead) {
+            for (counter, count) in counters.iter().zip(counts) {
+                counter.inc_by(count);
+            }
+        }
+        self.conflicts.inc_by(counts.outcomes[Outcome::Conflict as usize]);
+        for ((engine, reason), count) in &counts.unpriced {
+            self.rating_failures.with_label_values(&[engine.as_str(), reason.code()]).inc_by(*count);
+        }
+        for (counter, count) in self.skipped.iter().zip(counts.skipped) {
             counter.inc_by(count);
         }
-        for (reason, counter) in &self.no_price {
-            let index = Reason::ALL.iter().position(|known| known == reason).unwrap_or_default();
-            counter.inc_by(counts.dead[index]);
-        }
-        self.skipped.inc_by(counts.skipped);
         self.transactions.with_label_values(&["committed"]).inc();
         let now = chrono::Utc::now().timestamp();
         self.last_commit.with_label_values(&[self.group.as_str(), partition]).set(now);
@@ -295,6 +387,11 @@ impl Metrics {
         self.restore_seconds.with_label_values(&[state]).observe(elapsed.as_secs_f64());
         self.restore_remaining.with_label_values(&[partition]).set(0);
         self.serving.with_label_values(&[partition]).set(1);
+    }
+
+    /// Whether the partition is assigned here and must not be served.
+    pub fn refused(&self, partition: &str, is_refused: bool) {
+        self.refused.with_label_values(&[partition]).set(i64::from(is_refused));
     }
 
     /// The partition was given up: its gauges would lie from here on.

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use prometheus::Registry;
 use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext};
 use tollbooth_chassis::{
-    kafka::{KafkaClients, LogContext, TopicSpec, ensure_topics},
+    kafka::{KafkaClients, LogContext, TopicSpec, Watermarks, ensure_topics},
     ops::{self, Health},
     shutdown::{Drain, Shutdown},
     telemetry,
@@ -18,11 +18,12 @@ use tollbooth_chassis::{
 
 use crate::{
     config::MeterConfig,
+    dead_letters,
     member::Member,
     metrics::Metrics,
     price_books::PriceBookView,
     sink::{self, SinkError, SinkOptions},
-    worker::{self, Context},
+    worker::{self, Context, StateMemory},
 };
 
 const PRICE_BOOK_WAIT: Duration = Duration::from_secs(60);
@@ -43,100 +44,156 @@ pub async fn prepare_topics(config: &MeterConfig, clients: &KafkaClients) -> any
 /// # Errors
 /// What keeps it from starting, or ends it: the process leaves with a non-zero status.
 pub async fn run(config: MeterConfig) -> anyhow::Result<()> {
-    let limits = config.limits()?;
+    config.limits()?;
     let registry = telemetry::registry("meter", env!("CARGO_PKG_VERSION"))?;
     let health = Health::new();
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
+    health.end_on_failure(shutdown.clone());
     listen(&config.ops_listen, "ops_listen", &registry, &health).await?;
 
-    let clients = KafkaClients::new(config.kafka.clone());
-    prepare_topics(&config, &clients).await?;
-    let topics = config.topic_set();
-    let inputs = [topics.usage(), topics.commands()];
-    let metrics = Metrics::new(&registry, &config.group, inputs.clone())?;
-    // The readers of the tail end of a shutdown need prices until the last batch is committed.
-    let tables_shutdown = Shutdown::new();
-    let books = PriceBookView::spawn(
-        &clients,
-        &topics.price_book(),
-        Duration::from_secs(config.price_book_stale_seconds),
-        health.component("price-book"),
-        tables_shutdown.clone(),
-    )?;
-    let books = tokio::task::spawn_blocking(move || {
-        let fresh = books.wait_caught_up(PRICE_BOOK_WAIT);
-        (books, fresh)
-    });
-    let (books, fresh) = books.await?;
-    if !fresh {
-        bail!("the price book was not read to its end within {PRICE_BOOK_WAIT:?}");
-    }
-    let group = health.component("group");
-    let member = Member::new(
-        &clients,
-        &config.group,
-        &config.member_id,
-        inputs,
-        config.topics.partitions,
-        metrics.clone(),
-        group,
-    )?;
-    let context = Arc::new(Context {
-        clients,
-        topics,
-        group: config.group.clone(),
-        limits,
-        batch: config.batch.clone(),
-        input_generation: config.input_generation,
-        operation_bytes_max: config.operations_mib_max << 20,
-        operation_bytes: (0..config.topics.partitions).map(|_| AtomicUsize::new(0)).collect(),
-        books,
-        member,
-        metrics,
-        health: health.clone(),
-    });
+    let meter = Meter::prepare(&config, &registry, &health).await?;
     let mut drain = Drain::new(health.clone());
-    let ended = start(&context, config.topics.partitions, &shutdown)?;
+    let ended = meter.start(&shutdown)?;
     drain = drain.step("workers", DRAIN_WAIT, async move { drop(ended.done.await) });
     if config.sink_enabled {
         let sink = spawn_sink(&config, &shutdown).await?;
         drain = drain.step("sink", DRAIN_WAIT, async move { drop(sink.await) });
     }
     drain.run(&shutdown).await;
-    tables_shutdown.trigger("drained");
+    meter.close();
     let failure = ended.failure.lock().take();
-    failure.map_or(Ok(()), |why| Err(anyhow::anyhow!(why)))
+    if let Some(why) = failure {
+        bail!(why);
+    }
+    let liveness = health.liveness();
+    if !liveness.is_ok() {
+        bail!("a part of the meter failed: {:?}", liveness.components);
+    }
+    Ok(())
 }
 
-struct Ended {
+/// A meter that is wired: it knows the prices, and is no member of its group yet.
+#[derive(Debug)]
+pub struct Meter {
+    context: Arc<Context>,
+    /// Later than the workers': the tail end of a shutdown needs prices until the last batch is committed.
+    tables: Shutdown,
+}
+
+/// Tells when the workers have ended, and why.
+#[derive(Debug)]
+pub struct Ended {
     done: tokio::sync::oneshot::Receiver<()>,
     failure: Arc<parking_lot::Mutex<Option<String>>>,
 }
 
-/// The workers, and the membership that feeds them, on threads of their own.
-fn start(context: &Arc<Context>, partitions: i32, shutdown: &Shutdown) -> anyhow::Result<Ended> {
-    let workers = (0..partitions)
-        .map(|partition| worker::spawn(Arc::clone(context), partition))
-        .collect::<Result<Vec<_>, _>>()?;
-    let (tell, done) = tokio::sync::oneshot::channel();
-    let failure = Arc::new(parking_lot::Mutex::new(None));
-    let (context, shutdown, noted) = (Arc::clone(context), shutdown.clone(), Arc::clone(&failure));
-    std::thread::Builder::new().name("member".to_owned()).spawn(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| context.member.run(&shutdown)));
-        if let Err(why) = outcome.unwrap_or_else(|_| Err("the member panicked".to_owned())) {
-            tracing::error!(%why, "the meter ends");
-            shutdown.trigger(why.clone());
-            *noted.lock() = Some(why);
-        }
-        for worker in workers {
-            // A worker that panicked has told so through the panic hook.
-            drop(worker.join());
-        }
-        // Nobody waits any more where the deadline of the drain has passed.
-        tell.send(()).unwrap_or_default();
-    })?;
-    Ok(Ended { done, failure })
+impl Ended {
+    /// Blocks until every worker has let go.
+    ///
+    /// # Errors
+    /// The reason to leave with a non-zero status.
+    pub fn wait(self) -> Result<(), String> {
+        // A sender that is gone has nothing more to do either.
+        drop(self.done.blocking_recv());
+        self.failure.lock().take().map_or(Ok(()), Err)
+    }
+}
+
+impl Meter {
+    /// Checks or makes the topics and reads the price book to its end.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub async fn prepare(config: &MeterConfig, registry: &Registry, health: &Health) -> anyhow::Result<Self> {
+        let limits = config.limits()?;
+        let clients = KafkaClients::new(config.kafka.clone());
+        prepare_topics(config, &clients).await?;
+        let (topics, partitions) = (config.topic_set(), config.topics.partitions);
+        let metrics = Metrics::new(registry, &config.group, &topics)?;
+        let tables = Shutdown::new();
+        let books = read_price_books(config, &clients, health, &tables).await?;
+        let member = Member::new(
+            &clients,
+            &config.group,
+            &config.member_id,
+            [topics.usage(), topics.commands()],
+            partitions,
+            metrics.clone(),
+            health.component("group"),
+        )?;
+        let context = Arc::new(Context {
+            watermarks: Watermarks::new(&clients)?,
+            clients,
+            topics,
+            group: config.group.clone(),
+            limits,
+            batch: config.batch.clone(),
+            input_generation: config.input_generation,
+            queues: config.queue_shares(),
+            memory: StateMemory::new(partitions, config.operations_mib_max << 20),
+            books,
+            member,
+            metrics,
+            health: health.clone(),
+        });
+        Ok(Self { context, tables })
+    }
+
+    /// The workers, and the membership that feeds them, on threads of their own, until `shutdown`; a failure triggers it.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(&self, shutdown: &Shutdown) -> anyhow::Result<Ended> {
+        dead_letters::watch(Arc::clone(&self.context), shutdown.clone())?;
+        let workers = (0..self.context.topics.partitions)
+            .map(|partition| worker::spawn(Arc::clone(&self.context), partition))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (tell, done) = tokio::sync::oneshot::channel();
+        let failure = Arc::new(parking_lot::Mutex::new(None));
+        let (context, shutdown, noted) = (Arc::clone(&self.context), shutdown.clone(), Arc::clone(&failure));
+        std::thread::Builder::new().name("member".to_owned()).spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| context.member.run(&shutdown)));
+            if let Err(why) = outcome.unwrap_or_else(|_| Err("the member panicked".to_owned())) {
+                tracing::error!(%why, "the meter ends");
+                shutdown.trigger(why.clone());
+                *noted.lock() = Some(why);
+            }
+            for worker in workers {
+                // A worker that panicked has told so through the panic hook.
+                drop(worker.join());
+            }
+            // Nobody waits any more where the deadline of the drain has passed.
+            tell.send(()).unwrap_or_default();
+        })?;
+        Ok(Ended { done, failure })
+    }
+
+    /// Once the workers have ended: prices are not needed any more.
+    pub fn close(self) {
+        self.tables.trigger("drained");
+    }
+}
+
+async fn read_price_books(
+    config: &MeterConfig,
+    clients: &KafkaClients,
+    health: &Health,
+    tables: &Shutdown,
+) -> anyhow::Result<PriceBookView> {
+    let stale_after = Duration::from_secs(config.price_book_stale_seconds);
+    let topic = config.topic_set().price_book();
+    let books = PriceBookView::spawn(clients, &topic, stale_after, health, tables.clone())?;
+    let books = tokio::task::spawn_blocking(move || {
+        let fresh = books.wait_caught_up(PRICE_BOOK_WAIT);
+        (books, fresh)
+    });
+    let (books, fresh) = books.await?;
+    if !fresh {
+        tables.trigger("not read");
+        bail!("the price book was not read to its end within {PRICE_BOOK_WAIT:?}");
+    }
+    Ok(books)
 }
 
 /// The operations listener.

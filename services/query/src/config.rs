@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use tollbooth_chassis::auth::KEYS_AGE_MAX;
 use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared};
 use tollbooth_chassis::http::HttpLimits;
+use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
 
 /// The configuration; variables begin with `TOLLBOOTH_QUERY__`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,9 @@ pub struct QueryConfig {
     pub listen: SocketAddr,
     /// Address of `/metrics`, `/livez`, `/readyz`. Default `127.0.0.1:9112`.
     pub ops_listen: SocketAddr,
+    /// How long ago the registry may have been read to its end for its keys to be taken; then 503, except for the
+    /// configured one: a key that is still known may have been revoked. Default 300,000.
+    pub registry_age_max_ms: u64,
     /// The first admin key, as ingest has it; empty: only keys of the registry. Shared variable `TOLLBOOTH_ADMIN_KEY`.
     pub admin_key: Secret,
     /// Where the log is.
@@ -35,6 +40,7 @@ impl Default for QueryConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9112)),
+            registry_age_max_ms: KEYS_AGE_MAX.as_secs() * 1_000,
             admin_key: Secret::default(),
             kafka: KafkaSection { client_id: "tollbooth-query".to_owned(), ..KafkaSection::default() },
             clickhouse: ClickHouseSection::default(),
@@ -52,7 +58,7 @@ impl ServiceConfig for QueryConfig {
 }
 
 /// `[live]`: balances and the newest entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LiveSection {
     /// Bytes of newest entries kept, all accounts together; beyond it the oldest go. Default 64 MiB.
@@ -63,8 +69,11 @@ pub struct LiveSection {
     pub fetch_wait_ms: u32,
     /// How often the end of every partition is asked for: the grain of `as_of`. Default 500.
     pub confirm_interval_ms: u64,
-    /// How long a read with `min_seq` waits for that entry; then 503. Default 2,000.
+    /// How long a read with `min_seq` waits for that entry, in memory and where the answer needs it in ClickHouse; then
+    /// 503. Default 2,000.
     pub min_seq_wait_ms: u64,
+    /// Group under which the sink of this database commits its offsets, its `sink.offsets_group`. Default `ledger-sink`.
+    pub offsets_group: String,
 }
 
 impl Default for LiveSection {
@@ -75,6 +84,7 @@ impl Default for LiveSection {
             fetch_wait_ms: 20,
             confirm_interval_ms: 500,
             min_seq_wait_ms: 2_000,
+            offsets_group: SINK_OFFSETS_GROUP.to_owned(),
         }
     }
 }
@@ -87,7 +97,7 @@ pub struct StoreSection {
     pub concurrent_max: usize,
     /// How long a request waits for its turn; then 503. Default 2,000.
     pub queue_wait_ms: u64,
-    /// Longest run of one query; then 503. Default 10.
+    /// Longest run of one query; then 400, ask for less. Default 10.
     pub execution_time_s_max: u64,
     /// Most rows one query may read; then 400, ask for less. Default 200 million.
     pub rows_to_read_max: u64,
@@ -95,6 +105,8 @@ pub struct StoreSection {
     pub memory_bytes_max: u64,
     /// Threads of one query. Default 2.
     pub threads_max: u64,
+    /// How long the start waits for the next 4,096 balances before it begins anew. Default 60,000.
+    pub stream_wait_ms: u64,
 }
 
 impl Default for StoreSection {
@@ -106,6 +118,7 @@ impl Default for StoreSection {
             rows_to_read_max: 200_000_000,
             memory_bytes_max: 1024 * 1024 * 1024,
             threads_max: 2,
+            stream_wait_ms: 60_000,
         }
     }
 }

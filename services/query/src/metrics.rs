@@ -1,6 +1,8 @@
 //! Metrics of the query service, bound once.
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use tollbooth_chassis::http::HttpMetrics;
 
 use crate::calendar::Bucket;
@@ -44,9 +46,17 @@ pub struct Metrics {
     pub live: LiveMetrics,
     /// Queries to ClickHouse under way.
     pub clickhouse_inflight: IntGauge,
-    /// By endpoint and bucket; the bucket comes first where there is one.
-    durations: Vec<(Endpoint, Option<Bucket>, Histogram)>,
-    rows: Vec<(Endpoint, Histogram)>,
+    /// Requests that wait for the entry that they name.
+    pub waiting_reads: IntGauge,
+    /// By endpoint and bucket.
+    answers: Vec<(Endpoint, Option<Bucket>, AnswerMetrics)>,
+}
+
+/// Metrics of the answers of one kind.
+#[derive(Debug, Clone)]
+struct AnswerMetrics {
+    duration: Histogram,
+    rows: Histogram,
 }
 
 /// Metrics of the live view.
@@ -60,18 +70,27 @@ pub struct LiveMetrics {
     pub recent_bytes: IntGauge,
     /// Jumps in an account's `seq`.
     pub reloads: IntCounter,
-    lag: IntGaugeVec,
+    lag_records: IntGaugeVec,
+    lag_seconds: GaugeVec,
 }
 
 /// Lag by partition.
 #[derive(Debug, Clone)]
-pub struct LagMetrics(Vec<IntGauge>);
+pub struct LagMetrics(Vec<(IntGauge, Gauge)>);
 
 impl LagMetrics {
     /// Records not read yet of one partition.
     pub fn set(&self, partition: usize, records: i64) {
-        if let Some(gauge) = self.0.get(partition) {
+        if let Some((gauge, _)) = self.0.get(partition) {
             gauge.set(records.max(0));
+        }
+    }
+
+    /// How long ago everything that was committed then had been read. Grows while the broker does not answer.
+    pub fn set_age_ms(&self, partition: usize, age_ms: i64) {
+        if let Some((_, gauge)) = self.0.get(partition) {
+            // A duration for a gauge, no money: the loss of precision is nothing.
+            gauge.set(age_ms.max(0) as f64 / 1_000.0);
         }
     }
 }
@@ -80,7 +99,10 @@ impl LiveMetrics {
     /// Binds the lag of every partition of `topic`.
     #[must_use]
     pub fn lag(&self, topic: &str, partitions: usize) -> LagMetrics {
-        let bind = |partition: usize| self.lag.with_label_values(&["tollbooth-query", topic, &partition.to_string()]);
+        let bind = |partition: usize| {
+            let labels = ["tollbooth-query", topic, &partition.to_string()];
+            (self.lag_records.with_label_values(&labels), self.lag_seconds.with_label_values(&labels))
+        };
         LagMetrics((0..partitions).map(bind).collect())
     }
 }
@@ -96,7 +118,7 @@ impl Metrics {
         let durations = histograms(
             registry,
             "tollbooth_query_duration_seconds",
-            "Time to find an answer, by what was asked for and the size of its buckets.",
+            "Time to find an answer or to refuse one, by what was asked for and the size of its buckets.",
             duration_buckets.clone(),
             &["endpoint", "bucket"],
         )?;
@@ -105,7 +127,7 @@ impl Metrics {
             "tollbooth_query_rows",
             "Rows an answer was made of.",
             vec![0.0, 1.0, 10.0, 50.0, 100.0, 200.0, 1_000.0, 10_000.0, 50_000.0],
-            &["endpoint"],
+            &["endpoint", "bucket"],
         )?;
         let e2e = histograms(
             registry,
@@ -116,9 +138,12 @@ impl Metrics {
         )?;
         let inflight = IntGauge::new("tollbooth_clickhouse_inflight_queries", "Queries to ClickHouse under way.")?;
         registry.register(Box::new(inflight.clone()))?;
+        let waiting = IntGauge::new("tollbooth_query_waiting_reads", "Requests that wait for the entry they name.")?;
+        registry.register(Box::new(waiting.clone()))?;
         let bind = |endpoint: Endpoint, bucket: Option<Bucket>| {
-            let label = bucket.map_or("none", Bucket::code);
-            (endpoint, bucket, durations.with_label_values(&[endpoint.code(), label]))
+            let labels = [endpoint.code(), bucket.map_or("none", Bucket::code)];
+            let (duration, rows) = (durations.with_label_values(&labels), rows.with_label_values(&labels));
+            (endpoint, bucket, AnswerMetrics { duration, rows })
         };
         let plain = Endpoint::ALL.into_iter().map(|endpoint| bind(endpoint, None));
         let bucketed = Bucket::ALL.into_iter().map(|bucket| bind(Endpoint::Usage, Some(bucket)));
@@ -126,19 +151,27 @@ impl Metrics {
             http: HttpMetrics::register(registry, "query")?,
             live: live(registry, &e2e)?,
             clickhouse_inflight: inflight,
-            durations: plain.chain(bucketed).collect(),
-            rows: Endpoint::ALL.into_iter().map(|e| (e, rows.with_label_values(&[e.code()]))).collect(),
+            waiting_reads: waiting,
+            answers: plain.chain(bucketed).collect(),
         })
     }
 
-    /// An answer was made of `rows` rows, in `seconds`.
-    pub fn answered(&self, endpoint: Endpoint, bucket: Option<Bucket>, seconds: f64, rows: usize) {
-        if let Some((.., duration)) = self.durations.iter().find(|(e, b, _)| *e == endpoint && *b == bucket) {
-            duration.observe(seconds);
+    /// A request was answered or refused after `seconds`; `bucket` as far as it was read by then.
+    pub fn ended(&self, endpoint: Endpoint, bucket: Option<Bucket>, seconds: f64) {
+        if let Some(metrics) = self.answers_of(endpoint, bucket) {
+            metrics.duration.observe(seconds);
         }
-        if let Some((_, histogram)) = self.rows.iter().find(|(e, _)| *e == endpoint) {
-            histogram.observe(rows as f64);
+    }
+
+    /// An answer was made of `rows` rows.
+    pub fn answered(&self, endpoint: Endpoint, bucket: Option<Bucket>, rows: usize) {
+        if let Some(metrics) = self.answers_of(endpoint, bucket) {
+            metrics.rows.observe(rows as f64);
         }
+    }
+
+    fn answers_of(&self, endpoint: Endpoint, bucket: Option<Bucket>) -> Option<&AnswerMetrics> {
+        self.answers.iter().find(|(e, b, _)| *e == endpoint && *b == bucket).map(|(.., metrics)| metrics)
     }
 }
 
@@ -158,13 +191,15 @@ fn live(registry: &Registry, e2e: &HistogramVec) -> Result<LiveMetrics, promethe
     let accounts = IntGauge::new("tollbooth_query_live_accounts", "Accounts in memory.")?;
     let recent_bytes = IntGauge::new("tollbooth_query_live_recent_bytes", "Bytes of newest entries in memory.")?;
     let reloads = IntCounter::new("tollbooth_query_live_reloads_total", "Jumps in an account's seq.")?;
-    let lag = IntGaugeVec::new(
-        Opts::new("tollbooth_consumer_lag_records", "Records not read yet."),
-        &["group", "topic", "partition"],
-    )?;
+    let labels = ["group", "topic", "partition"];
+    let lag_records = IntGaugeVec::new(Opts::new("tollbooth_consumer_lag_records", "Records not read yet."), &labels)?;
+    let help = "How long ago everything that was committed then had been read.";
+    let lag_seconds = GaugeVec::new(Opts::new("tollbooth_consumer_lag_seconds", help), &labels)?;
     registry.register(Box::new(accounts.clone()))?;
     registry.register(Box::new(recent_bytes.clone()))?;
     registry.register(Box::new(reloads.clone()))?;
-    registry.register(Box::new(lag.clone()))?;
-    Ok(LiveMetrics { ledger_to_view: e2e.with_label_values(&["ledger_to_view"]), accounts, recent_bytes, reloads, lag })
+    registry.register(Box::new(lag_records.clone()))?;
+    registry.register(Box::new(lag_seconds.clone()))?;
+    let ledger_to_view = e2e.with_label_values(&["ledger_to_view"]);
+    Ok(LiveMetrics { ledger_to_view, accounts, recent_bytes, reloads, lag_records, lag_seconds })
 }

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tollbooth_chassis::auth::{KeyRing, RootKeyError};
+use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::KafkaClients;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
@@ -16,7 +17,7 @@ use tollbooth_chassis::telemetry::{self, TelemetryError};
 
 use crate::access::Access;
 use crate::config::QueryConfig;
-use crate::live::{Following, LiveView, RecentLimits, Tail, TailError};
+use crate::live::{Following, LiveView, RecentLimits, SunkOffsets, Tail, TailError};
 use crate::metrics::Metrics;
 use crate::prices::Prices;
 use crate::routes::{Api, router};
@@ -24,6 +25,8 @@ use crate::store::Store;
 
 const THREAD_DEADLINE: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// As long as ClickHouse does not answer: a start shall not wait for the next turn.
+const PING_AGAIN: Duration = Duration::from_millis(500);
 
 /// Why the service cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,12 @@ pub enum ServiceError {
     /// The live view ended.
     #[error("live view: {0}")]
     Live(TailError),
+    /// The sink's offsets cannot be asked for.
+    #[error("sink offsets: {0}")]
+    SunkOffsets(#[source] rdkafka::error::KafkaError),
+    /// A component failed for good, such as the reader of a topic: what it knows is not what the topic says.
+    #[error("failed: {0}")]
+    Failed(String),
     /// Something did not end in time.
     #[error("not everything ended in time")]
     Drain,
@@ -70,6 +79,7 @@ pub struct Service {
     pub ops_address: SocketAddr,
     drain: Drain,
     failure: Arc<Mutex<Option<TailError>>>,
+    health: Health,
     shutdown: Shutdown,
 }
 
@@ -81,6 +91,7 @@ impl Service {
     pub async fn start(config: QueryConfig, shutdown: Shutdown) -> Result<Self, ServiceError> {
         let registry = telemetry::registry("query", env!("CARGO_PKG_VERSION"))?;
         let health = Health::new();
+        health.end_on_failure(shutdown.clone());
         let metrics = Metrics::register(&registry)?;
         let listener = listen(config.listen, "listen").await?;
         let ops_listener = listen(config.ops_listen, "ops_listen").await?;
@@ -88,40 +99,11 @@ impl Service {
         let ops_address = ops_listener.local_addr().unwrap_or(config.ops_listen);
         drop(ops::spawn(ops_listener, registry, health.clone()));
 
-        let clients = KafkaClients::new(config.kafka.clone());
-        let store_component = health.component("clickhouse");
-        let store = Arc::new(Store::new(
-            &config.clickhouse,
-            config.store,
-            metrics.clickhouse_inflight.clone(),
-            store_component,
-        ));
-        let limits = RecentLimits {
-            bytes_max: config.live.recent_bytes_max,
-            entries_per_account_max: config.live.recent_entries_per_account_max,
-        };
-        let view = Arc::new(LiveView::new(limits));
-        let prices = Arc::new(Prices::default());
-        let keys = KeyRing::new(config.admin_key.expose())?;
-        let mut registry_table = follow_keys(&clients, &health, &shutdown, keys.clone())?;
-        let mut price_table = follow_prices(&clients, &health, &shutdown, Arc::clone(&prices))?;
-        let table_threads = [registry_table.take_thread(), price_table.take_thread()];
-        let tail = Tail {
-            topic: config.kafka.topic("ledger"),
-            clients,
-            view: Arc::clone(&view),
-            store: Arc::clone(&store),
-            settings: config.live,
-            metrics: metrics.live.clone(),
-            component: health.component("live-view"),
-            shutdown: shutdown.clone(),
-        };
-        let Following { thread: tail_thread, failure } = tail.spawn().map_err(ServiceError::Thread)?;
-        tokio::spawn(ping(Arc::clone(&store), shutdown.clone()));
-
-        let server = Server::new(config.http);
+        // The readers end after the listener: a request under way may be waiting for what they read.
+        let readers = Shutdown::new();
         let drain_patience = Duration::from_millis(config.http.drain_timeout_ms) + Duration::from_secs(1);
-        let api = Api { access: Access::new(keys, registry_table), view, store, prices, metrics, config };
+        let server = Server::new(config.http);
+        let Started { api, threads, failure } = start_readers(config, metrics, &health, &readers)?;
         let routes = router(Arc::new(api));
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
@@ -132,26 +114,81 @@ impl Service {
                 tracing::error!(%error, "the listener ended");
             }
         };
-        let mut drain = Drain::new(health).step("http", drain_patience, serving);
-        drain = drain.thread("live-view", THREAD_DEADLINE, tail_thread);
-        for thread in table_threads.into_iter().flatten() {
-            drain = drain.thread("topic table", THREAD_DEADLINE, thread);
+        let mut drain = Drain::new(health.clone()).step("http", drain_patience, serving).step(
+            "end of reading",
+            THREAD_DEADLINE,
+            async move { readers.trigger("no request is under way") },
+        );
+        for (name, thread) in threads {
+            drain = drain.thread(name, THREAD_DEADLINE, thread);
         }
         tracing::info!(%address, %ops_address, "query is listening");
-        Ok(Self { address, ops_address, drain, failure, shutdown })
+        Ok(Self { address, ops_address, drain, failure, health, shutdown })
     }
 
     /// Waits for the end and for everything to finish.
     ///
     /// # Errors
-    /// When the live view failed, or something did not end in time.
+    /// When the live view or the reader of a topic failed, or something did not end in time.
     pub async fn run(self) -> Result<(), ServiceError> {
         let in_time = self.drain.run(&self.shutdown).await;
         if let Some(failure) = self.failure.lock().take() {
             return Err(ServiceError::Live(failure));
         }
+        let report = self.health.liveness();
+        if !report.is_ok() {
+            let failed = report.components.into_iter().filter(|(_, state)| state != "ok");
+            let failed: Vec<String> = failed.map(|(name, why)| format!("{name}: {why}")).collect();
+            return Err(ServiceError::Failed(failed.join("; ")));
+        }
         if in_time { Ok(()) } else { Err(ServiceError::Drain) }
     }
+}
+
+/// What answers requests, and the threads that it lives on.
+struct Started {
+    api: Api,
+    threads: Vec<(&'static str, JoinHandle<()>)>,
+    failure: Arc<Mutex<Option<TailError>>>,
+}
+
+fn start_readers(
+    config: QueryConfig,
+    metrics: Metrics,
+    health: &Health,
+    readers: &Shutdown,
+) -> Result<Started, ServiceError> {
+    let clients = KafkaClients::new(config.kafka.clone());
+    let inflight = metrics.clickhouse_inflight.clone();
+    let store = Arc::new(Store::new(&config.clickhouse, config.store, inflight, health.component("clickhouse")));
+    let view = Arc::new(LiveView::new(RecentLimits {
+        bytes_max: config.live.recent_bytes_max,
+        entries_per_account_max: config.live.recent_entries_per_account_max,
+    }));
+    let prices = Arc::new(Prices::default());
+    let keys = KeyRing::new(config.admin_key.expose())?;
+    let mut registry_table = follow_keys(&clients, health, readers, keys.clone())?;
+    let mut price_table = follow_prices(&clients, health, readers, Arc::clone(&prices))?;
+    let topic = config.kafka.topic("ledger");
+    let sunk = SunkOffsets::new(&clients, topic.clone(), &config.live.offsets_group, Arc::clone(&view))
+        .map_err(ServiceError::SunkOffsets)?;
+    let tail = Tail {
+        topic,
+        clients,
+        view: Arc::clone(&view),
+        store: Arc::clone(&store),
+        settings: config.live.clone(),
+        metrics: metrics.live.clone(),
+        component: health.component("live-view"),
+        shutdown: readers.clone(),
+    };
+    let Following { thread, failure } = tail.spawn().map_err(ServiceError::Thread)?;
+    let tables = [("registry", registry_table.take_thread()), ("price book", price_table.take_thread())];
+    let tables = tables.into_iter().filter_map(|(name, thread)| Some((name, thread?)));
+    let threads = std::iter::once(("live view", thread)).chain(tables).collect();
+    tokio::spawn(ping(Arc::clone(&store), readers.clone()));
+    let access = Access::new(Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms)));
+    Ok(Started { api: Api { access, view, store, sunk, prices, price_table, metrics, config }, threads, failure })
 }
 
 async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, ServiceError> {
@@ -161,11 +198,11 @@ async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, S
 fn follow_keys(
     clients: &KafkaClients,
     health: &Health,
-    shutdown: &Shutdown,
+    readers: &Shutdown,
     keys: KeyRing,
 ) -> Result<TopicTable, TableError> {
     let topic = clients.section().topic("registry");
-    TopicTable::spawn(clients, &topic, health.component("registry"), shutdown.clone(), move |record| {
+    TopicTable::spawn(clients, &topic, health.component("registry"), readers.clone(), move |record| {
         if let Err(error) = keys.apply(record.key.unwrap_or_default(), record.payload) {
             tracing::error!(offset = record.offset, %error, "a record of the registry cannot be read");
         }
@@ -175,11 +212,11 @@ fn follow_keys(
 fn follow_prices(
     clients: &KafkaClients,
     health: &Health,
-    shutdown: &Shutdown,
+    readers: &Shutdown,
     prices: Arc<Prices>,
 ) -> Result<TopicTable, TableError> {
     let topic = clients.section().topic("price-book");
-    TopicTable::spawn(clients, &topic, health.component("price-book"), shutdown.clone(), move |record| {
+    TopicTable::spawn(clients, &topic, health.component("price-book"), readers.clone(), move |record| {
         prices.apply(record.offset, record.payload);
     })
 }
@@ -187,10 +224,14 @@ fn follow_prices(
 /// Keeps the ClickHouse component of the health report current while nobody asks for history.
 async fn ping(store: Arc<Store>, shutdown: Shutdown) {
     while !shutdown.is_triggered() {
-        store.ping().await;
-        tokio::select! {
-            () = shutdown.triggered() => {}
-            () = tokio::time::sleep(PING_EVERY) => {}
-        }
+        let has_answered = store.ping().await;
+        pause(&shutdown, if has_answered { PING_EVERY } else { PING_AGAIN }).await;
+    }
+}
+
+async fn pause(shutdown: &Shutdown, time: Duration) {
+    tokio::select! {
+        () = shutdown.triggered() => {}
+        () = tokio::time::sleep(time) => {}
     }
 }

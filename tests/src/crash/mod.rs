@@ -89,7 +89,7 @@ fn play(stack: &Stack, options: &Options, plan: &Plan, started: Instant) -> anyh
     let mut summary = Summary { seed: options.seed, rate_wanted: options.fleet.rate, ..Summary::default() };
 
     let ((), ends) = stack.managed(|| {
-        if let Err(error) = havoc::wreak(stack, plan, &fleet, &mut summary.done) {
+        if let Err(error) = havoc::wreak(stack, plan, &fleet, &mut summary) {
             summary.finding(&error);
         }
         tell("the last act is over; the fleet drains");
@@ -140,6 +140,18 @@ fn audit(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> anyh
     }
     if twice > 0 {
         summary.findings.push(format!("{twice} dead letters whose record has one already"));
+    }
+    accidents(stack, summary)
+}
+
+/// That the accidents inside transactions were some: each left entries that the broker has and nobody committed.
+fn accidents(stack: &Stack, summary: &mut Summary) -> anyhow::Result<()> {
+    let uncommitted = stack.log.ledger_uncommitted()?;
+    summary.uncommitted = uncommitted.len();
+    for span in &summary.in_transaction {
+        if !uncommitted.iter().any(|at_ms| span.contains(at_ms)) {
+            summary.findings.push("an accident inside a transaction left nothing uncommitted in the ledger".to_owned());
+        }
     }
     Ok(())
 }

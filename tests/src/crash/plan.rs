@@ -27,8 +27,9 @@ pub enum Act {
     Kill(Victim),
     /// The process kills itself at a fault point.
     Point(&'static str),
-    /// A meter stands still for longer than its session lasts, then goes on as if nothing had happened.
-    Zombie(usize),
+    /// A meter stands still inside an open transaction for longer than its session lasts, then goes on as if nothing had
+    /// happened.
+    Zombie,
 }
 
 /// An act with its times.
@@ -63,7 +64,7 @@ impl Plan {
         let mut chance = ChaCha8Rng::seed_from_u64(seed);
         let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT].map(Act::Point);
         let mut acts: Vec<Act> = Victim::ALL.iter().copied().map(Act::Kill).chain(points).collect();
-        acts.push(Act::Zombie(chance.random_range(0..2)));
+        acts.push(Act::Zombie);
         let kinds = acts.clone();
         acts.shuffle(&mut chance);
         if form == Form::Long {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,6 +20,10 @@ pub struct Summary {
     pub rate_wanted: f64,
     /// How often each act was done.
     pub done: BTreeMap<String, u32>,
+    /// When meters were killed or stopped inside an open transaction, milliseconds since the epoch.
+    pub in_transaction: Vec<RangeInclusive<i64>>,
+    /// Records of the ledger that no transaction committed.
+    pub uncommitted: usize,
     /// Services that ended without being killed from outside, and were started again.
     pub left_by_themselves: BTreeMap<String, u32>,
     /// The fleet's own summary.
@@ -61,6 +66,19 @@ impl Summary {
         self.done.iter().filter(|(name, _)| name.starts_with("kill")).map(|(_, count)| count).sum()
     }
 
+    /// New records a second while the fleet was at work, outages included.
+    #[must_use]
+    pub fn rate_made(&self) -> f64 {
+        let elapsed = self.fleet["elapsed_s"].as_f64().filter(|elapsed| *elapsed > 0.0);
+        self.fleet["planned"].as_f64().unwrap_or_default() / elapsed.unwrap_or(1.0)
+    }
+
+    /// Acknowledgements a second in the same time.
+    #[must_use]
+    pub fn rate_acknowledged(&self) -> f64 {
+        self.fleet["acknowledged_per_s"].as_f64().unwrap_or_default()
+    }
+
     /// A number of the audit.
     #[must_use]
     pub fn audited(&self, group: &str, name: &str) -> u64 {
@@ -97,9 +115,9 @@ impl fmt::Display for Summary {
         writeln!(f, "  {:<28}{:>10}", "sent again by the fleet", fleet("duplicates"))?;
         writeln!(f, "  {:<28}{:>10}", "acknowledged", fleet("acknowledged"))?;
         writeln!(f, "  {:<28}{:>10}", "requests repeated", fleet("retries"))?;
-        let held = self.fleet["planned"].as_f64().unwrap_or_default()
-            / self.fleet["elapsed_s"].as_f64().filter(|elapsed| *elapsed > 0.0).unwrap_or(1.0);
-        writeln!(f, "  {:<28}{held:>10.0} (of {:.0} wanted)", "events a second", self.rate_wanted)?;
+        writeln!(f, "  {:<28}{:>10.0} (of {:.0} wanted)", "events a second", self.rate_made(), self.rate_wanted)?;
+        writeln!(f, "  {:<28}{:>10.0} (outages included)", "acknowledged a second", self.rate_acknowledged())?;
+        writeln!(f, "  {:<28}{:>10}", "ledger records uncommitted", self.uncommitted)?;
         writeln!(f, "  {:<28}{:>10}", "entries", self.audited("checked", "entries"))?;
         writeln!(f, "  {:<28}{:>10}", "duplicates met", self.audited("checked", "duplicates"))?;
         writeln!(f, "  dead letters: injected / found")?;

@@ -7,6 +7,9 @@ use std::io::Write as _;
 use tollbooth_tests::Victim;
 use tollbooth_tests::crash::{self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, Plan};
 
+/// Of the wanted rate. The fleet keeps its pace during an outage, and what was not taken then comes on top of it.
+const RATE_SHARE_MIN: f64 = 0.25;
+
 #[test]
 fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     // given a fleet at work on two meters, a sink, ingest, ClickHouse and Kafka
@@ -24,10 +27,14 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     for point in [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT] {
         assert!(summary.count(Act::Point(point)) >= 1, "nobody was killed at {point}");
     }
-    assert!(summary.count(Act::Zombie(0)) >= 1, "no meter stood still");
+    assert!(summary.count(Act::Zombie) >= 1, "no meter stood still");
     if options.form == Form::Long {
         assert!(summary.kills() >= 30, "only {} kills", summary.kills());
     }
+    // and at a rate at which there is something to lose: outages and a slow machine are allowed for
+    let enough = summary.rate_wanted * RATE_SHARE_MIN;
+    assert!(summary.rate_made() >= enough, "only {:.0} events a second", summary.rate_made());
+    assert!(summary.rate_acknowledged() >= enough, "only {:.0} acknowledged a second", summary.rate_acknowledged());
     // and the audit looked at all of it
     let planned = summary.fleet["planned"].as_u64().unwrap_or_default();
     assert!(planned > 10_000, "only {planned} events");
@@ -49,7 +56,7 @@ fn crash_plans_are_a_function_of_their_seed() {
     assert_eq!(acts(Form::Long, 7), acts(Form::Long, 7));
     assert_ne!(acts(Form::Long, 7), acts(Form::Long, 8));
     for seed in 0..200 {
-        let kills = acts(Form::Long, seed).iter().filter(|act| !matches!(act, Act::Zombie(_))).count();
+        let kills = acts(Form::Long, seed).iter().filter(|act| !matches!(act, Act::Zombie)).count();
         assert!(kills >= 30, "seed {seed}: {kills}");
         assert_eq!(acts(Form::Short, seed).len(), 10);
     }

@@ -1,10 +1,11 @@
-//! What ingest refuses, so that it never reaches the meter.
+//! What ingest refuses, so that it never reaches the meter; and what it takes all the same, because only the meter can
+//! tell.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollbooth_tests::usage;
 
-use crate::stage::{balance_becomes, shared};
+use crate::stage::{PATIENCE, balance_becomes, shared};
 
 #[test]
 fn refused_requests_say_why_and_their_neighbours_are_charged() -> anyhow::Result<()> {
@@ -51,6 +52,41 @@ fn refused_requests_say_why_and_their_neighbours_are_charged() -> anyhow::Result
     stack.api.request(Method::DELETE, &format!("{url}/{id}"), None, &[], None)?.ok()?;
     assert_eq!(status(&event)?, 401, "a revoked key");
     Ok(())
+}
+
+#[test]
+fn what_only_the_meter_can_refuse_is_taken_and_becomes_a_dead_letter() -> anyhow::Result<()> {
+    // given an account with a charge
+    let stack = shared();
+    let account = "acc_taken";
+    stack.api.open_account(account, Some("10.00"))?;
+    let charged = usage::event(account, "op_taken_charged");
+    stack.api.send(std::slice::from_ref(&charged))?;
+    balance_becomes(&stack, account, "9.76")?;
+
+    // when work of an unknown engine comes, work without a price, and the same id with another body, with a good one
+    let data = |operation: &str, members: Value| usage::with_data(usage::event(account, operation), &members);
+    let bodies = [
+        (data("op_taken_engine", json!({ "engine": "prototype_x" })), "no_price"),
+        (data("op_taken_price", json!({ "service": "ai_draw_me", "engine": "kling" })), "no_price"),
+        (usage::with_data(charged, &json!({ "quantity": "3" })), "conflict"),
+    ];
+    let mut events: Vec<Value> = bodies.iter().map(|(event, _)| event.clone()).collect();
+    events.push(usage::event(account, "op_taken_good"));
+    stack.api.send(&events)?;
+
+    // then each is accepted, and a dead letter with its reason and the booth's own words
+    for (event, reason) in &bodies {
+        let letter = stack.wait(&format!("a dead letter of {event}"), PATIENCE, || {
+            let letters = stack.log.dead_letters().ok()?.into_iter();
+            letters
+                .into_iter()
+                .find(|letter| serde_json::from_slice::<Value>(&letter.payload).ok().as_ref() == Some(event))
+        })?;
+        assert_eq!(letter.reason, *reason, "{}", letter.detail);
+    }
+    // and only the good one is charged
+    balance_becomes(&stack, account, "9.52")
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn faults(account: &str) -> Vec<(&'static str, &'static str, Record)> {
         ("another type", "malformed", attributes("op_type", json!({ "type": "com.example.other" }))),
         ("no subject", "malformed", usage::structured(&no_subject)),
         ("negative", "malformed", data("op_negative", json!({ "quantity": "-1" }))),
+        ("zero", "malformed", data("op_zero", json!({ "quantity": "0" }))),
         ("not a number", "malformed", data("op_nan", json!({ "quantity": "many" }))),
         ("unknown engine", "no_price", data("op_engine", json!({ "engine": "prototype_x" }))),
         ("unknown price", "no_price", data("op_price", json!({ "service": "ai_draw_me", "engine": "kling" }))),
@@ -65,9 +66,9 @@ fn each_fault_gets_its_reason_and_its_neighbours_are_charged() -> anyhow::Result
         assert!(!letter.detail.is_empty(), "{name}");
         assert_eq!(letter.payload, *bytes, "{name}");
     }
-    // and every neighbour was charged: 14 x 0.24
-    assert_eq!(places.len(), 13);
-    balance_becomes(&stack, account, "96.64")
+    // and every neighbour was charged: 15 x 0.24
+    assert_eq!(places.len(), 14);
+    balance_becomes(&stack, account, "96.40")
 }
 
 #[test]

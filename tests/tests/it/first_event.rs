@@ -47,8 +47,12 @@ fn an_event_is_charged_and_seen_in_every_view() -> anyhow::Result<()> {
     assert_eq!(groups[0]["key"], "nano_banana_2");
     assert_eq!(groups[0]["amount"]["amount"], "0.24");
 
-    // and at the party
-    let party = stack.api.read(&format!("{account}/events/evt_gala/usage"))?.ok()?;
+    // and at the party, whose rollup is filled behind the other
+    let path = format!("{account}/events/evt_gala/usage");
+    let party = stack.wait("the party to show it", PATIENCE, || {
+        let body = stack.api.read(&path).ok()?.ok().ok()?;
+        (body["total"]["count"] == 1).then_some(body)
+    })?;
     assert_eq!(party["total"], json!({ "count": 1, "failed": 0, "amount": { "amount": "0.24", "currency": "USD" } }));
     assert_eq!(party["data"][0]["engine"], "nano_banana_2");
     Ok(())

@@ -32,8 +32,11 @@ fn debits_go_on_without_clickhouse_and_the_projection_catches_up() -> anyhow::Re
     ))?;
     // Opening, credit, 11 charges, bonus.
     assert_eq!(rows.trim(), "14\t14\t14");
-    let party = stack.api.read(&format!("{account}/events/evt_gala/usage"))?.ok()?;
-    assert_eq!(party["total"]["count"], 11, "{party}");
+    let path = format!("{account}/events/evt_gala/usage");
+    let party = stack.wait("the party to show all of it", PATIENCE, || {
+        let body = stack.api.read(&path).ok()?.ok().ok()?;
+        (body["total"]["count"] == 11).then_some(body)
+    })?;
     assert_eq!(party["total"]["amount"]["amount"], "2.64");
     Ok(())
 }

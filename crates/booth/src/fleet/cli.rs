@@ -11,7 +11,7 @@ use super::{
     Control, Fault, Fleet, GeneratorConfig, LinksConfig, Pace, Population, Profile, TopUpConfig,
     population::HOT_ACCOUNT_BOOTHS,
 };
-use crate::{BoothConfig, journal};
+use crate::{BoothConfig, journal, transport::http_address};
 
 /// Simulates a fleet of photo booths.
 #[derive(Debug, Parser)]
@@ -39,10 +39,10 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 struct ServerArgs {
     /// Where ingest listens.
-    #[arg(long, env = "TOLLBOOTH_INGEST_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, env = "TOLLBOOTH_INGEST_URL", default_value = "http://127.0.0.1:8080", value_parser = http_address)]
     ingest_url: String,
     /// Where query listens.
-    #[arg(long, env = "TOLLBOOTH_QUERY_URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(long, env = "TOLLBOOTH_QUERY_URL", default_value = "http://127.0.0.1:8081", value_parser = http_address)]
     query_url: String,
     /// Carries booths of all accounts, so a booth key is not enough.
     #[arg(long, env = "TOLLBOOTH_ADMIN_KEY", hide_env_values = true)]
@@ -53,7 +53,7 @@ struct ServerArgs {
     /// Where the journal stands; absent: `journal` in the directory.
     #[arg(long)]
     journal_dir: Option<PathBuf>,
-    /// The oldest files of the journal are removed beyond this; absent: it grows.
+    /// The oldest files of the journal are removed beyond this, also those of earlier runs; absent: it grows.
     #[arg(long)]
     journal_bytes_max: Option<u64>,
 }
@@ -157,7 +157,10 @@ struct RunArgs {
     /// Share of failed work that is tried again.
     #[arg(long, default_value_t = 0.6)]
     retries: f64,
-    /// Share of records that are faults.
+    /// Share of booths whose clock is years off; absent: the profile's.
+    #[arg(long)]
+    wrong_years: Option<f64>,
+    /// Share of records that are faults, beside those of wrong clocks.
     #[arg(long, default_value_t = 0.0)]
     fault_rate: f64,
     /// Kinds of faults, in equal parts; absent: all that can be sent.
@@ -294,6 +297,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     generator.duplicate_share = args.duplicates;
     generator.failure_share = args.failures;
     generator.retry_share = args.retries;
+    generator.wrong_year_share = args.wrong_years;
     generator.fault_share = args.fault_rate;
     generator.faults = args.faults;
     let pace = Pace {

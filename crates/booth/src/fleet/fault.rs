@@ -22,13 +22,13 @@ pub enum Fault {
     Conflict,
     /// After the charge: the operation failed.
     FailedAfterCharge,
-    /// A clock years behind; ingest refuses it.
+    /// A clock years off; ingest refuses it.
     ClockYears,
     /// Kafka only: bytes that are no event.
     Malformed,
     /// Kafka only: a key that is not the account, none, or another partition.
     WrongPartition,
-    /// Kafka only: a clock days ahead.
+    /// Kafka only: a clock days or years ahead.
     InFuture,
     /// Kafka only: a clock years behind.
     TooOld,
@@ -99,6 +99,15 @@ impl Fault {
         }
         if matches!(self, Self::ClockYears) {
             draft.via = Via::Http;
+        }
+    }
+
+    /// What a record of a booth becomes whose clock is so many years off, by the way that the booth uses.
+    pub(crate) const fn of_wrong_year(years: i64, via: Via) -> Self {
+        match (via, years < 0) {
+            (Via::Http, _) => Self::ClockYears,
+            (_, true) => Self::TooOld,
+            (_, false) => Self::InFuture,
         }
     }
 

@@ -50,7 +50,7 @@ impl Gateways {
                 &config.api_key,
                 config.gzip,
                 config.request_timeout,
-            );
+            )?;
             let listener = Listener(Arc::clone(tracker));
             let dir = dir.join(format!("gateway-{index:02}"));
             let booth = Booth::open_with(dir, config.clone(), Box::new(transport), Some(Box::new(listener))).await?;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tollbooth_schemas::{
     Money, Quantity,
+    time::DAY_MS,
     usage::{Mode, Status},
 };
 
@@ -42,14 +43,16 @@ pub struct GeneratorConfig {
     pub failure_share: f64,
     /// Share of failed work that is tried again.
     pub retry_share: f64,
-    /// Share of records that are faults.
+    /// Share of booths whose clock is years off; absent: the profile's.
+    pub wrong_year_share: Option<f64>,
+    /// Share of records that are faults, beside those of wrong clocks.
     pub fault_share: f64,
     /// Kinds of faults, in equal parts; empty: all that can be sent.
     pub faults: Vec<Fault>,
 }
 
 impl GeneratorConfig {
-    /// The profile as it is, without faults.
+    /// The profile as it is, with no other faults than its booths' clocks.
     #[must_use]
     pub fn new(seed: u64, run_id: &str, profile: Profile) -> Self {
         Self {
@@ -60,6 +63,7 @@ impl GeneratorConfig {
             duplicate_share: None,
             failure_share: 0.015,
             retry_share: 0.6,
+            wrong_year_share: None,
             fault_share: 0.0,
             faults: Vec::new(),
         }
@@ -123,7 +127,12 @@ impl Generator {
             duplicate_after: duplicated.then_some(duplicate_after),
             then: None,
         };
-        if fault_drawn && let Some(fault) = self.fault(fault_choice, now_ms) {
+        if let Some(years) = self.wrong_years(booth_number) {
+            // It decides about all that the booth reports, so nothing else is put in, and nothing follows.
+            Fault::of_wrong_year(years, draft.via).apply(&mut draft, now_ms);
+            draft.report.occurred_at_ms = occurred_at_ms + years * 365 * DAY_MS;
+            draft.duplicate_after = None;
+        } else if fault_drawn && let Some(fault) = self.fault(fault_choice, now_ms) {
             fault.apply(&mut draft, now_ms);
             // A fault's bytes are sent once: its dead letters are counted.
             draft.duplicate_after = None;
@@ -168,15 +177,13 @@ impl Generator {
         self.population.accounts().first().map_or(0, |account| account.booths)
     }
 
-    /// The booths at work are spread over the fleet: every n-th by a fixed order.
+    /// The booths at work are spread over the fleet: the first ones of a fixed order.
     fn active_booth(&mut self, booths: u32) -> u32 {
         let active = (f64::from(booths) * self.config.profile.active_share()).ceil().max(1.0);
         // Below `booths`, which is a u32.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let index = self.chance.below(active as usize) as u64;
-        // A step without a common factor with `booths` would be a permutation; a mix of the number is near enough to
-        // one and does not cluster by account.
-        u32::try_from(mix(index ^ 0x5bd1) % u64::from(booths.max(1))).unwrap_or(0)
+        spread(index, booths)
     }
 
     /// Mostly within six hours, a tail of three days.
@@ -200,13 +207,22 @@ impl Generator {
         whole_ms(jitter) + minutes * 60_000
     }
 
+    /// How many years the booth's clock is ahead or behind, the whole run; `None` for nearly all.
+    fn wrong_years(&self, booth: u32) -> Option<i64> {
+        let share = self.config.wrong_year_share.unwrap_or_else(|| self.config.profile.wrong_year_share());
+        let drawn = mix(u64::from(booth) ^ self.config.seed.rotate_left(17) ^ 0x7965_6172);
+        if share_of(drawn) >= share {
+            return None;
+        }
+        // Two at least: beyond any age that an ingest takes.
+        let years = 2 + i64::try_from((drawn >> 1) % 4).unwrap_or(0);
+        Some(if drawn & 1 == 0 { -years } else { years })
+    }
+
     /// A booth always uses the same way, or its attempts could overtake each other.
     fn via(&self, booth: u32) -> Via {
         let drawn = mix(u64::from(booth) ^ 0x006b_6166_6b61);
-        // 53 bits are exact in an f64.
-        #[allow(clippy::cast_precision_loss)]
-        let share = (drawn >> 11) as f64 / (1_u64 << 53) as f64;
-        match (share < self.config.kafka_share, drawn & 1) {
+        match (share_of(drawn) < self.config.kafka_share, drawn & 1) {
             (false, _) => Via::Http,
             (true, 0) => Via::KafkaStructured,
             (true, _) => Via::KafkaBinary,
@@ -293,10 +309,63 @@ fn whole_ms(ms: f64) -> i64 {
     whole
 }
 
+/// A place for each index below `booths`, none twice, neighbours far apart so that no account gets them all.
+fn spread(index: u64, booths: u32) -> u32 {
+    let booths = u64::from(booths.max(1));
+    // A step of the golden section, and without a common factor: only then does it pass every booth before it comes
+    // back to the first.
+    let golden = booths * 618 / 1_000;
+    let step = (golden.max(1)..).find(|step| common_factor(*step, booths) == 1).unwrap_or(1);
+    u32::try_from(index * step % booths).unwrap_or(0)
+}
+
+/// The largest one (Euclid).
+const fn common_factor(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// A mixed number as a share, in `[0, 1)`.
+fn share_of(mixed: u64) -> f64 {
+    // 53 bits are exact in an f64.
+    #[allow(clippy::cast_precision_loss)]
+    let share = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+    share
+}
+
 /// Spreads a number over 64 bits (the finalizer of `SplitMix64`, public domain).
 fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_booths_is_a_permutation_of_any_fleet() {
+        for booths in (1..=700).chain([1_000, 4_096, 9_973, 10_000, 10_946]) {
+            let places: BTreeSet<u32> = (0..u64::from(booths)).map(|index| spread(index, booths)).collect();
+            assert!(places.into_iter().eq(0..booths), "{booths}");
+        }
+    }
+
+    #[test]
+    fn the_booths_at_work_are_spread_over_the_fleet() {
+        // given the first half of the order, every stretch of 50 booths has about half of them
+        for booths in [500, 618, 1_000, 1_597, 10_000] {
+            let active: BTreeSet<u32> = (0..u64::from(booths) / 2).map(|index| spread(index, booths)).collect();
+            for from in (0..booths - 50).step_by(50) {
+                let here = active.range(from..from + 50).count();
+                assert!((18..=32).contains(&here), "{here} of 50 from {from} of {booths}");
+            }
+        }
+    }
 }

@@ -87,6 +87,16 @@ impl Profile {
         }
     }
 
+    /// Share of booths whose clock is years off. All that they report is refused by ingest, or a dead letter where it
+    /// goes straight into Kafka, and is planned as such. None where the profile is there to show what the path takes.
+    #[must_use]
+    pub const fn wrong_year_share(self) -> f64 {
+        match self {
+            Self::Weekday | Self::Saturday | Self::Nye | Self::Reconnect => 0.001,
+            Self::HotAccount | Self::Stress => 0.0,
+        }
+    }
+
     /// Share of records of the first account.
     #[must_use]
     pub const fn hot_share(self) -> f64 {

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{OutboxConfig, OutboxError, frame};
+use super::{OutboxConfig, OutboxError, dirs::sync_dir, frame};
 
 const SUFFIX: &str = ".seg";
 
@@ -27,11 +27,6 @@ fn segments(dir: &Path) -> io::Result<Vec<u64>> {
     }
     starts.sort_unstable();
     Ok(starts)
-}
-
-/// Makes the names in a directory survive a power loss.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// What was found at opening.
@@ -103,12 +98,28 @@ impl LogWriter {
         Ok((writer, recovered))
     }
 
+    /// A log that writes to this file.
+    #[cfg(test)]
+    pub(crate) fn on(file: File) -> Self {
+        let config = OutboxConfig::default();
+        Self {
+            dir: PathBuf::new(),
+            file,
+            segment_bytes: 0,
+            segment_bytes_max: config.segment_bytes_max,
+            next_seq: 0,
+            sync: config.sync,
+            poisoned: false,
+        }
+    }
+
     /// The sequence number that the next record gets.
     pub(crate) const fn next_seq(&self) -> u64 {
         self.next_seq
     }
 
-    /// Writes records and waits until they are on disk. All or none: after an error none of them is kept.
+    /// Writes records and waits until they are on disk. After an error it is unknown which of them are: what the kernel
+    /// had taken by then may reach the disk, and is whole frames to the next opening.
     pub(crate) fn append(&mut self, payloads: &[Bytes]) -> Result<u64, OutboxError> {
         if self.poisoned {
             return Err(OutboxError::Poisoned);

@@ -4,12 +4,13 @@
 //! holds what was refused, `lock` keeps a second process out.
 
 mod cursor;
+mod dirs;
 mod frame;
 mod log;
 mod parked;
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -113,13 +114,15 @@ pub(crate) struct Delivery {
 
 /// Opens both ends of the outbox.
 pub(crate) fn open(dir: &Path, config: &OutboxConfig) -> Result<(LogWriter, Delivery, log::Recovered), OutboxError> {
-    fs::create_dir_all(dir)?;
+    dirs::create_all(dir, |folder| if config.sync { dirs::sync_dir(folder) } else { Ok(()) })?;
     let lock = lock(dir)?;
     let cursor = Cursor::open(&dir.join("cursor"), config.sync)?;
+    let parked = ParkedFile::open(&parked_path(dir), cursor.seq())?;
+    // The last one to make a file: it syncs the names of all of them.
     let (writer, recovered) = LogWriter::open(dir, cursor.seq(), config)?;
     let delivery = Delivery {
         reader: LogReader::new(dir, cursor.seq()),
-        parked: ParkedFile::open(&parked_path(dir))?,
+        parked,
         cursor,
         in_hand: Vec::new(),
         in_hand_bytes: 0,
@@ -161,8 +164,9 @@ impl Delivery {
         Ok(self.in_hand.clone())
     }
 
-    /// Takes the answer for items of the batch in hand: `delivered` and `refused` leave it, the others stay in order.
-    /// Refused ones are on disk before the cursor passes them. Returns the bytes that no longer wait.
+    /// Takes the answer for items of the batch in hand: `delivered` and `refused` leave it, the others stay in order
+    /// and are sent before anything later. Refused ones are on disk before the cursor passes them. Returns the bytes
+    /// that no longer wait.
     pub(crate) fn settle(
         &mut self,
         delivered: &[u64],
@@ -178,6 +182,7 @@ impl Delivery {
             return Ok(0);
         }
         self.cursor.advance(self.reader.next_seq())?;
+        self.parked.forget_below(self.cursor.seq());
         self.reader.remove_below(self.cursor.seq())?;
         Ok(std::mem::take(&mut self.in_hand_bytes))
     }
@@ -194,6 +199,6 @@ impl Delivery {
 
     /// Everything that is parked.
     pub(crate) fn parked(&self) -> Result<Vec<Parked>, OutboxError> {
-        Ok(parked::list(&parked_path(&self.dir))?.items)
+        Ok(parked::list(&parked_path(&self.dir))?)
     }
 }

@@ -79,17 +79,108 @@ async fn whatever_fails_the_same_bytes_come_again_in_order() {
 async fn items_that_are_busy_come_again_before_anything_later() {
     let dir = tempfile::tempdir().unwrap();
     let ingest = Ingest::start().await;
-    ingest.script([Answer::Batch(vec![(1, 503), (3, 503)]), Answer::Batch(vec![(0, 429)])]);
+    // given an ingest that takes nothing behind the first item it was too busy for
+    ingest.script([Answer::Batch(vec![(1, 503), (2, 503), (3, 503)]), Answer::Batch(vec![(1, 429), (2, 429)])]);
     let mut config = config(&ingest.url);
     config.batch_events_max = 4;
     let booth = Booth::open(dir.path(), config).await.unwrap();
     for number in 0..6 {
-        booth.enqueue(&report("b".replace('b', "bth_b").as_str(), number)).await.unwrap();
+        booth.enqueue(&report("bth_b", number)).await.unwrap();
     }
     booth.flush().await.unwrap();
     let short: Vec<Vec<String>> =
         ingest.batches().iter().map(|batch| batch.iter().map(|id| id[6..].to_owned()).collect()).collect();
-    assert_eq!(short, [vec!["000", "001", "002", "003"], vec!["001", "003"], vec!["001"], vec!["004", "005"]]);
+    assert_eq!(
+        short,
+        [vec!["000", "001", "002", "003"], vec!["001", "002", "003"], vec!["002", "003"], vec!["004", "005"]]
+    );
+}
+
+#[tokio::test]
+async fn what_ingest_takes_keeps_each_booths_order_wherever_it_was_busy() {
+    const REPORTS: u32 = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    // given an ingest that takes the beginning of a request, refuses some of it for good, and is busy for the rest
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    let (takes, refuses) = (Arc::clone(&taken), Arc::clone(&refused));
+    let requests = std::sync::atomic::AtomicUsize::new(0);
+    ingest.judge(move |batch| {
+        let request = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let beginning = (request * 7 + 3) % (batch.len() + 1);
+        let mut rejected = Vec::new();
+        for (index, event) in batch.iter().enumerate() {
+            let id = event["id"].as_str().unwrap().to_owned();
+            if index >= beginning {
+                rejected.push((index, 503));
+            } else if id.ends_with('7') {
+                rejected.push((index, 422));
+                refuses.lock().push(id);
+            } else {
+                takes.lock().push(id);
+            }
+        }
+        Some(Answer::Batch(rejected))
+    });
+    let mut config = config(&ingest.url);
+    config.batch_events_max = 16;
+    let booth = Booth::open(dir.path(), config).await.unwrap();
+    let reports: Vec<_> = (0..REPORTS).map(|number| report(["bth_a", "bth_b"][number as usize % 2], number)).collect();
+    booth.enqueue_all(&reports).await.unwrap();
+    booth.flush().await.unwrap();
+    // then each was taken or parked once, in the order in which they were reported
+    let (parked, good): (Vec<String>, Vec<String>) =
+        reports.into_iter().map(|report| report.id).partition(|id| id.ends_with('7'));
+    assert_eq!(*taken.lock(), good);
+    assert_eq!(*refused.lock(), parked);
+    assert_eq!(booth.parked().unwrap().into_iter().map(|item| item.id).collect::<Vec<_>>(), parked);
+    assert!(booth.stats().retries > 20, "{}", booth.stats().retries);
+}
+
+#[tokio::test]
+async fn an_item_refused_after_a_later_one_is_parked_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    // given a first item that is busy while the one behind it is refused, and is refused itself when it comes again
+    ingest.script([Answer::Batch(vec![(0, 503), (1, 422)]), Answer::Batch(vec![(0, 422)])]);
+    let booth = Booth::open(dir.path(), config(&ingest.url)).await.unwrap();
+    booth.enqueue_all(&[report("bth_a", 0), report("bth_b", 1)]).await.unwrap();
+    booth.flush().await.unwrap();
+    let ids = |booth: &Booth| booth.parked().unwrap().into_iter().map(|item| item.id).collect::<Vec<_>>();
+    assert_eq!(ids(&booth), ["bth_b-001", "bth_a-000"]);
+    assert_eq!((booth.stats().parked, booth.stats().pending), (2, 0));
+    drop(booth);
+    // then both are listed, also after opening again
+    let booth = Booth::open(dir.path(), config(&ingest.url)).await.unwrap();
+    assert_eq!(ids(&booth), ["bth_b-001", "bth_a-000"]);
+    assert_eq!(booth.stats().parked, 2);
+}
+
+#[tokio::test]
+async fn an_item_busy_while_a_later_one_was_parked_is_parked_in_the_next_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    // given a process that ends while the first item still waits and the second one is parked
+    ingest.script([Answer::Batch(vec![(0, 503), (1, 422)]), Answer::Status(503, Some(60))]);
+    let booth = Arc::new(Booth::open(dir.path(), config(&ingest.url)).await.unwrap());
+    booth.enqueue_all(&[report("bth_a", 0), report("bth_b", 1)]).await.unwrap();
+    let sender = tokio::spawn({
+        let booth = Arc::clone(&booth);
+        async move { booth.run().await }
+    });
+    until("the first item comes again", || ingest.batches().len() == 2).await;
+    sender.abort();
+    assert!(sender.await.unwrap_err().is_cancelled());
+    drop(booth);
+    // when the next one sends both, and both are refused
+    ingest.script([Answer::Batch(vec![(0, 422), (1, 422)])]);
+    let booth = Booth::open(dir.path(), config(&ingest.url)).await.unwrap();
+    booth.flush().await.unwrap();
+    // then each is listed once
+    let ids: Vec<String> = booth.parked().unwrap().into_iter().map(|item| item.id).collect();
+    assert_eq!(ids, ["bth_b-001", "bth_a-000"]);
+    assert_eq!(booth.stats().parked, 2);
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ fn busy_config() -> GeneratorConfig {
     let mut config = GeneratorConfig::new(1, "t", Profile::Stress);
     config.duplicate_share = Some(0.05);
     config.failure_share = 0.1;
+    config.wrong_year_share = Some(0.1);
     config.fault_share = 0.05;
     config.faults = vec![Fault::Conflict, Fault::FailedAfterCharge, Fault::ClockYears, Fault::NoPrice];
     config
@@ -53,7 +54,8 @@ fn busy_config() -> GeneratorConfig {
 async fn nothing_is_sent_that_is_not_in_the_journal_and_all_that_is_acknowledged_comes_to_stand_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let ingest = Ingest::start().await;
-    // given an ingest that looks into the journal when a request arrives, is busy now and then, and refuses old events
+    // given an ingest that looks into the journal when a request arrives, is busy now and then, and refuses events that
+    // are more than a year off
     let journal_dir = dir.path().join("journal");
     let unplanned = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
     let seen_unplanned = std::sync::Arc::clone(&unplanned);
@@ -70,10 +72,13 @@ async fn nothing_is_sent_that_is_not_in_the_journal_and_all_that_is_acknowledged
         if requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 5 == 4 {
             return Some(Answer::Status(503, Some(0)));
         }
-        let old = |event: &serde_json::Value| event["time"].as_str().unwrap() < "2024";
-        let old: Vec<_> =
-            batch.iter().enumerate().filter(|(_, event)| old(event)).map(|(index, _)| (index, 422)).collect();
-        Some(Answer::Batch(old))
+        let is_off = |event: &serde_json::Value| {
+            let time = chrono::DateTime::parse_from_rfc3339(event["time"].as_str().unwrap()).unwrap();
+            time.to_utc().signed_duration_since(chrono::Utc::now()).num_days().abs() > 366
+        };
+        let off: Vec<_> =
+            batch.iter().enumerate().filter(|(_, event)| is_off(event)).map(|(index, _)| (index, 422)).collect();
+        Some(Answer::Batch(off))
     });
     // when a run is played
     let summary = run(dir.path(), &ingest, busy_config(), 3_000).await;
@@ -108,6 +113,16 @@ async fn nothing_is_sent_that_is_not_in_the_journal_and_all_that_is_acknowledged
     assert!(count(Expect::Failed) > 100 && count(Expect::DeadLetter) > 50 && count(Expect::Refused) > 10);
     assert_eq!(summary.planned, planned.len() as u64);
     assert_eq!(summary.pending, 0);
+}
+
+#[test]
+fn an_address_that_needs_tls_is_a_wrong_flag() {
+    use clap::Parser;
+    for flag in ["--ingest-url", "--query-url"] {
+        let line = ["tollbooth-fleet", "run", "--admin-key", "key", flag, "https://ingest.example.com"];
+        let error = tollbooth_booth::fleet::cli::Cli::try_parse_from(line).unwrap_err().to_string();
+        assert!(error.contains("TLS") && error.contains(flag), "{error}");
+    }
 }
 
 #[tokio::test]

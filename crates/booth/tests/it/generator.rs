@@ -135,6 +135,7 @@ fn repeats_ways_and_delays_come_as_asked() {
     let mut config = GeneratorConfig::new(13, "r", Profile::Reconnect);
     config.duplicate_share = Some(0.03);
     config.kafka_share = 0.25;
+    config.wrong_year_share = Some(0.0);
     let drafts = drafts(config, RECORDS);
     near("repeats", share(&drafts, |draft| draft.duplicate_after.is_some()), 0.03, 0.003);
     near("straight into Kafka", share(&drafts, |draft| draft.via != Via::Http), 0.25, 0.08);
@@ -159,10 +160,75 @@ fn the_hot_account_gets_all_of_its_profile() {
     let hot = Arc::new(Population::with_hot_account(1, "demo", 5).unwrap());
     assert_eq!(hot.accounts()[0].booths, 500);
     let mut generator = Generator::new(GeneratorConfig::new(1, "r", Profile::HotAccount), hot);
-    let drafts: Vec<Draft> = (0..2_000).map(|_| generator.next(NOW_MS).unwrap()).collect();
+    let drafts: Vec<Draft> = (0..10_000).map(|_| generator.next(NOW_MS).unwrap()).collect();
     assert!(drafts.iter().all(|draft| draft.report.account_id.as_str() == "acc_demo_001"));
     let booths: BTreeSet<u32> = drafts.iter().map(|draft| draft.booth_number).collect();
-    assert!(booths.len() > 200, "{}", booths.len());
+    assert_eq!(booths.len(), 500);
+}
+
+#[test]
+fn as_many_booths_are_at_work_as_the_profile_says() {
+    let population = population(200);
+    let profiles = [
+        (Profile::Weekday, 0.05),
+        (Profile::Saturday, 0.60),
+        (Profile::Nye, 0.95),
+        (Profile::Reconnect, 1.0),
+        (Profile::Stress, 1.0),
+    ];
+    for (profile, active) in profiles {
+        let mut generator = Generator::new(GeneratorConfig::new(31, "r", profile), Arc::clone(&population));
+        let booths: BTreeSet<u32> = (0..RECORDS).map(|_| generator.next(NOW_MS).unwrap().booth_number).collect();
+        let share = booths.len() as f64 / f64::from(population.booths());
+        near(profile.code(), share, active, 1.0 / f64::from(population.booths()));
+        // And they are not one end of the fleet.
+        let upper = booths.iter().filter(|booth| **booth >= population.booths() / 2).count();
+        near("in the upper half", upper as f64 / booths.len() as f64, 0.5, 0.05);
+    }
+}
+
+#[test]
+fn one_booth_in_a_thousand_is_years_off_and_the_plan_says_what_becomes_of_it() {
+    let years = |draft: &Draft| (draft.report.occurred_at_ms - NOW_MS) as f64 / DAY_MS as f64 / 365.0;
+    for profile in [Profile::Weekday, Profile::Saturday, Profile::Nye, Profile::Reconnect] {
+        near(profile.code(), profile.wrong_year_share(), 0.001, 0.0);
+    }
+    // given a large fleet on the profile's own share
+    let large = Arc::new(Population::new(3, "many", 20_000).unwrap());
+    let mut generator = Generator::new(GeneratorConfig::new(37, "r", Profile::Nye), large);
+    let drafts: Vec<Draft> = (0..RECORDS).map(|_| generator.next(NOW_MS).unwrap()).collect();
+    near("years off", share(&drafts, |draft| years(draft).abs() > 1.0), 0.001, 0.0004);
+    assert_eq!(share(&drafts, |draft| draft.fault.is_some()), share(&drafts, |draft| years(draft).abs() > 1.0));
+    // given a small one with more of them, on every way
+    let mut config = GeneratorConfig::new(41, "r", Profile::Saturday);
+    config.wrong_year_share = Some(0.1);
+    config.kafka_share = 0.5;
+    config.duplicate_share = Some(0.5);
+    config.failure_share = 0.5;
+    let mut generator = Generator::new(config, population(200));
+    let drafts: Vec<Draft> = (0..20_000).map(|_| generator.next(NOW_MS).unwrap()).collect();
+    let (mut wrong, mut right, mut seen) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for draft in &drafts {
+        let off = years(draft);
+        let expected = match (off.abs() > 1.0, draft.via) {
+            (false, _) => {
+                assert!(draft.fault.is_none() && off.abs() < 0.1, "{draft:?}");
+                right.insert(draft.booth_number);
+                continue;
+            }
+            (true, Via::Http) => (Expect::Refused, None),
+            (true, _) if off < 0.0 => (Expect::DeadLetter, Some(Reason::TooOld)),
+            (true, _) => (Expect::DeadLetter, Some(Reason::InFuture)),
+        };
+        assert_eq!((draft.expect, draft.reason), expected, "{draft:?}");
+        assert!((1.9..5.1).contains(&off.abs()), "{off}");
+        assert_eq!(draft.report.status, Status::Success);
+        assert!(draft.then.is_none() && draft.duplicate_after.is_none(), "{draft:?}");
+        wrong.insert(draft.booth_number);
+        seen.insert((draft.via == Via::Http, off > 0.0));
+    }
+    assert_eq!(seen.len(), 4, "behind and ahead, on both ways");
+    assert!(wrong.is_disjoint(&right), "a booth keeps its clock");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use tollbooth_booth::{Booth, BoothConfig, BoothError, EnqueueError, OutboxError};
+use tollbooth_booth::{AddressError, Booth, BoothConfig, BoothError, EnqueueError, OutboxError};
 
-use crate::fake::Ingest;
+use crate::fake::{Answer, Ingest};
 
 fn config(url: &str) -> BoothConfig {
     let mut config = BoothConfig::new(url, "tb_bk_live_test");
@@ -188,4 +188,60 @@ async fn an_event_beyond_the_limit_is_refused_at_once() {
     let large = "x".repeat(65 * 1024);
     assert!(matches!(booth.enqueue_encoded([("a", large)]).await, Err(EnqueueError::TooLarge)));
     assert_eq!(booth.stats().pending, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_json_is_refused_at_once_with_its_whole_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    let booth = Booth::open(dir.path(), config(&ingest.url)).await.unwrap();
+    for bad in [&b"no json"[..], b"", b"{\"id\": ", b"{}{}", b"{},{}", b"{\"id\":\"\xff\"}", b"{\"id\":\"a\nb\"}"] {
+        let good = event("good");
+        let refused = booth.enqueue_encoded([("good", good.1.as_bytes()), ("bad", bad)]).await.unwrap_err();
+        assert!(matches!(&refused, EnqueueError::NotJson { id, .. } if id == "bad"), "{refused}");
+        assert!(refused.to_string().contains("\"bad\" is not JSON"), "{refused}");
+    }
+    // and the queue goes on
+    assert_eq!(booth.stats().pending, 0);
+    booth.enqueue_encoded([event("next")]).await.unwrap();
+    booth.flush().await.unwrap();
+    assert_eq!(ingest.batches(), [["next"]]);
+}
+
+#[tokio::test]
+async fn an_event_over_several_lines_is_parked_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    ingest.script([Answer::Batch(vec![(0, 422)])]);
+    let booth = Booth::open(dir.path(), config(&ingest.url)).await.unwrap();
+    booth.enqueue_encoded([("a", "{\n  \"id\": \"a\"\n}\n")]).await.unwrap();
+    booth.enqueue_encoded([event("b")]).await.unwrap();
+    booth.flush().await.unwrap();
+    drop(booth);
+    let booth = Booth::open(dir.path(), config(&ingest.url)).await.unwrap();
+    let parked = booth.parked().unwrap();
+    assert_eq!((parked.len(), parked[0].id.as_str()), (1, "a"));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(parked[0].event.get()).unwrap()["id"], "a");
+}
+
+#[tokio::test]
+async fn an_address_that_needs_tls_is_refused_before_anything_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = dir.path().join("outbox");
+    let refused = Booth::open(&outbox, config("https://ingest.example.com")).await.err().unwrap();
+    assert!(matches!(refused, BoothError::Address(AddressError::Https { .. })), "{refused}");
+    assert!(refused.to_string().contains("needs TLS"), "{refused}");
+    let refused = Booth::open(&outbox, config("ingest.example.com:8080")).await.err().unwrap();
+    assert!(matches!(refused, BoothError::Address(AddressError::Invalid { .. })), "{refused}");
+    assert!(!outbox.exists());
+}
+
+#[tokio::test]
+async fn missing_folders_above_the_outbox_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = dir.path().join("a/b/outbox");
+    let booth = Booth::open(&outbox, config("http://127.0.0.1:1")).await.unwrap();
+    booth.enqueue_encoded([event("a")]).await.unwrap();
+    drop(booth);
+    assert_eq!(delivered_after(&outbox).await, ["a"]);
 }

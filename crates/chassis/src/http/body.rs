@@ -15,6 +15,8 @@ use crate::problem::Problem;
 
 /// Packed bodies above this are unpacked off the event loop: 64 KiB may unfold to megabytes.
 const INLINE_PACKED_BYTES_MAX: usize = 64 * 1024;
+/// How much is unpacked before room for it is asked for.
+const UNPACK_STEP_BYTES: u64 = 64 * 1024;
 
 /// How much body a request may have, and until when it must have arrived. The server puts one into every request; a
 /// handler may tighten it and call [`read_body`].
@@ -24,6 +26,26 @@ pub struct BodyLimit {
     pub bytes_max: usize,
     /// When the last byte must be here.
     pub deadline: Option<Instant>,
+}
+
+/// Where the bytes of a body are accounted for while they arrive and unfold. A body is refused where there is no room:
+/// nobody can say in advance how large a packed or a chunked one is.
+pub trait Room: Send + 'static {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// The answer to the request, when there is no room.
+    fn take(&mut self, bytes: usize) -> Result<(), Problem>;
+}
+
+/// Room that never ends: the body's own limit is the only one.
+#[derive(Debug, Clone, Copy)]
+pub struct Unbounded;
+
+impl Room for Unbounded {
+    fn take(&mut self, _: usize) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// The whole body, unpacked, as it was sent otherwise.
@@ -72,12 +94,26 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// `too_large`, `unsupported_media_type` for another `Content-Encoding`, `request_timeout`, `malformed` for a broken
 /// stream.
 pub async fn read_body(headers: &HeaderMap, body: Body, limit: BodyLimit) -> Result<Bytes, Problem> {
+    read_body_into(headers, body, limit, Unbounded).await.map(|(bytes, Unbounded)| bytes)
+}
+
+/// As [`read_body`], and every byte is taken from `room`, which comes back with the body. While a packed body is
+/// unpacked, both forms are in memory and both are taken.
+///
+/// # Errors
+/// Those of [`read_body`], and what `room` answers.
+pub async fn read_body_into<R: Room>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: BodyLimit,
+    mut room: R,
+) -> Result<(Bytes, R), Problem> {
     let is_gzip = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"" | b"identity") => false,
         Some(value) if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") => true,
         Some(_) => return Err(Problem::unsupported_media_type("Content-Encoding may be gzip or identity")),
     };
-    let collected = collect(body, limit.bytes_max);
+    let collected = collect(body, limit.bytes_max, &mut room);
     let bytes = match limit.deadline {
         None => collected.await?,
         Some(deadline) => tokio::time::timeout_at(deadline, collected)
@@ -85,19 +121,21 @@ pub async fn read_body(headers: &HeaderMap, body: Body, limit: BodyLimit) -> Res
             .map_err(|_| Problem::request_timeout("the body did not arrive in time"))??,
     };
     if !is_gzip {
-        return Ok(bytes);
+        return Ok((bytes, room));
     }
-    if bytes.len() <= INLINE_PACKED_BYTES_MAX {
-        return gunzip(&bytes, limit.bytes_max);
+    let is_small = bytes.len() <= INLINE_PACKED_BYTES_MAX;
+    let unpack = move || gunzip(&bytes, limit.bytes_max, &mut room).map(|unpacked| (unpacked, room));
+    if is_small {
+        return unpack();
     }
-    tokio::task::spawn_blocking(move || gunzip(&bytes, limit.bytes_max)).await.map_err(Problem::internal)?
+    tokio::task::spawn_blocking(unpack).await.map_err(Problem::internal)?
 }
 
 fn too_large(bytes_max: usize) -> Problem {
     Problem::too_large(format!("the body may have {bytes_max} bytes after unpacking"))
 }
 
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Body, bytes_max: usize, room: &mut impl Room) -> Result<Bytes, Problem> {
     // A declared length beyond the bound is refused before a byte of it is read.
     let declared = body.size_hint();
     if declared.lower() > bytes_max as u64 {
@@ -111,6 +149,7 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
         if all.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        room.take(data.len())?;
         match first.take() {
             // A small body arrives in one frame and is passed on without a copy.
             None if all.is_empty() => first = Some(data),
@@ -126,13 +165,19 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     Ok(first.unwrap_or_else(|| all.freeze()))
 }
 
-fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Bytes, Problem> {
+fn gunzip(packed: &[u8], bytes_max: usize, room: &mut impl Room) -> Result<Bytes, Problem> {
     let mut unpacked = Vec::with_capacity(packed.len().saturating_mul(4).min(bytes_max));
     // One byte more than allowed tells "exactly at the bound" from "beyond it" and ends a bomb there.
     let mut reader = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1);
-    reader.read_to_end(&mut unpacked).map_err(|_| Problem::malformed("the body is not valid gzip"))?;
-    if unpacked.len() > bytes_max {
-        return Err(too_large(bytes_max));
+    loop {
+        let step = reader.by_ref().take(UNPACK_STEP_BYTES).read_to_end(&mut unpacked);
+        let read = step.map_err(|_| Problem::malformed("the body is not valid gzip"))?;
+        if read == 0 {
+            return Ok(Bytes::from(unpacked));
+        }
+        if unpacked.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        room.take(read)?;
     }
-    Ok(Bytes::from(unpacked))
 }

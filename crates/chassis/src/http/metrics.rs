@@ -11,7 +11,12 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 use tower::{Layer, Service};
 
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "aborted"];
+const SERVER_ERROR: usize = 4;
 const ABORTED: usize = 5;
+
+/// When the server gives a request up and answers in the handler's place; it puts one into every request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AnswerBy(pub(super) tokio::time::Instant);
 
 /// `tollbooth_<service>_requests_total{route, status_class}` and `tollbooth_<service>_request_duration_seconds{route}`.
 #[derive(Debug, Clone)]
@@ -29,7 +34,7 @@ impl HttpMetrics {
         let requests = IntCounterVec::new(
             Opts::new(
                 format!("tollbooth_{service}_requests_total"),
-                "Requests by route and status class; aborted: the client left or the deadline passed.",
+                "Requests by route and status class; aborted: the client left before the answer.",
             ),
             &["route", "status_class"],
         )?;
@@ -95,13 +100,14 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let count = Count { metrics: self.metrics.clone(), started: Instant::now(), class: ABORTED };
+        let answer_by = request.extensions().get::<AnswerBy>().copied();
+        let count = Count { metrics: self.metrics.clone(), started: Instant::now(), class: None, answer_by };
         let answered = self.inner.call(request);
         Box::pin(async move {
             // Moved as a whole: a closure would capture the one field it writes and drop the rest right here.
             let mut count = count;
             let response = answered.await?;
-            count.class = usize::from(response.status().as_u16() / 100).clamp(1, ABORTED) - 1;
+            count.class = Some(usize::from(response.status().as_u16() / 100).clamp(1, ABORTED) - 1);
             Ok(response)
         })
     }
@@ -111,12 +117,24 @@ where
 struct Count {
     metrics: RouteMetrics,
     started: Instant,
-    class: usize,
+    /// Of the handler's answer; none while there is none.
+    class: Option<usize>,
+    answer_by: Option<AnswerBy>,
+}
+
+impl Count {
+    /// Where the handler gave no answer, who is to blame: a panic and a passed deadline are answered by the server with
+    /// 500 and 504; everything else that drops a request is a client that left.
+    fn class_without_answer(&self) -> usize {
+        let is_late = self.answer_by.is_some_and(|AnswerBy(end)| tokio::time::Instant::now() >= end);
+        if is_late || std::thread::panicking() { SERVER_ERROR } else { ABORTED }
+    }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.metrics.classes[self.class].inc();
+        let class = self.class.unwrap_or_else(|| self.class_without_answer());
+        self.metrics.classes[class].inc();
         self.metrics.duration.observe(self.started.elapsed().as_secs_f64());
     }
 }

@@ -8,8 +8,9 @@ mod body;
 mod metrics;
 mod request_id;
 mod server;
+mod write_deadline;
 
-pub use body::{BodyLimit, JsonBody, RawBody, read_body};
+pub use body::{BodyLimit, JsonBody, RawBody, Room, Unbounded, read_body, read_body_into};
 pub use metrics::{HttpMetrics, RouteMetrics};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use server::{HttpLimits, Server};

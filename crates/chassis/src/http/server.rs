@@ -18,7 +18,9 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::body::BodyLimit;
+use super::metrics::AnswerBy;
 use super::request_id::{REQUEST_ID, RequestId};
+use super::write_deadline::WriteDeadline;
 use crate::problem::{Carried, Problem};
 use crate::shutdown::Shutdown;
 
@@ -37,6 +39,9 @@ pub struct HttpLimits {
     pub request_timeout_ms: u64,
     /// Body size after unpacking; then 413. Default 4 MiB.
     pub body_bytes_max: usize,
+    /// How long a response may wait for its client to read on; then the connection is closed. Any progress starts it
+    /// anew. Default 30,000.
+    pub write_timeout_ms: u64,
     /// How long open connections may finish their request after a shutdown began; then they are closed. Default 10,000.
     pub drain_timeout_ms: u64,
 }
@@ -49,6 +54,7 @@ impl Default for HttpLimits {
             head_bytes_max: 16 * 1024,
             request_timeout_ms: 30_000,
             body_bytes_max: 4 * 1024 * 1024,
+            write_timeout_ms: 30_000,
             drain_timeout_ms: 10_000,
         }
     }
@@ -113,6 +119,7 @@ async fn serve_connection(stream: TcpStream, limits: HttpLimits, router: Router,
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let stream = WriteDeadline::new(stream, Duration::from_millis(limits.write_timeout_ms));
     let service = hyper::service::service_fn(move |request| answer(request, router.clone(), limits));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -141,7 +148,8 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let request_id = RequestId::of(request.headers());
     let is_head = request.method() == axum::http::Method::HEAD;
-    let span = tracing::debug_span!(
+    // Enabled wherever an error is logged: a level below would take the request's id out of the default log.
+    let span = tracing::error_span!(
         "request",
         request_id = request_id.as_str(),
         method = %request.method(),
@@ -151,10 +159,12 @@ async fn answer(
     let deadline = tokio::time::Instant::now() + Duration::from_millis(limits.request_timeout_ms);
     request.extensions_mut().insert(request_id.clone());
     request.extensions_mut().insert(BodyLimit { bytes_max: limits.body_bytes_max, deadline: Some(deadline) });
+    // A little later than the body's own deadline, so that a slow sender gets its 408 and not a 504.
+    let answer_by = deadline + Duration::from_millis(100);
+    request.extensions_mut().insert(AnswerBy(answer_by));
 
     let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
-    // A little later than the body's own deadline, so that a slow sender gets its 408 and not a 504.
-    let routed = tokio::time::timeout_at(deadline + Duration::from_millis(100), routed).instrument(span).await;
+    let routed = tokio::time::timeout_at(answer_by, routed).instrument(span).await;
     let id = request_id.as_str();
     let mut response = match routed {
         Ok(Ok(Ok(response))) => shape(response, id, is_head).await,
@@ -163,7 +173,10 @@ async fn answer(
             tracing::error!(request_id = id, "handler panicked");
             Problem::bare_internal().into_response_for(Some(id))
         }
-        Err(_elapsed) => Problem::timeout().into_response_for(Some(id)),
+        Err(_elapsed) => {
+            tracing::warn!(request_id = id, "no answer within the request's deadline");
+            Problem::timeout().into_response_for(Some(id))
+        }
     };
     response.headers_mut().insert(REQUEST_ID, request_id.header());
     Ok(response)

@@ -162,21 +162,13 @@ impl BatchReader {
         Ok(start.map(|(_, _, offset)| *offset))
     }
 
-    /// Low and high watermark, asked from the broker. Under read committed "high" is the last stable offset.
+    /// Low and high watermark, asked from the broker. Under read committed "high" is the last stable offset. Once the
+    /// reader is assigned the answer waits behind its fetches: ask [`super::Watermarks`] then.
     ///
     /// # Errors
     /// When the broker does not answer within `timeout`.
     pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), KafkaError> {
         self.inner.consumer.fetch_watermarks(topic, partition, timeout)
-    }
-
-    /// The offset after the newest record or marker, records of open transactions included: where
-    /// [`watermarks`](Self::watermarks) of a committed reader stops at the first of those.
-    ///
-    /// # Errors
-    /// When the broker does not answer within `timeout`.
-    pub fn log_end(&self, topic: &str, partition: i32, timeout: Duration) -> Result<i64, KafkaError> {
-        self.unbound()?.fetch_watermarks(topic, partition, timeout).map(|(_, end)| end)
     }
 
     /// Offsets (and their metadata) that the reader's group has committed for these partitions.

@@ -12,6 +12,8 @@ use crate::config::KafkaSection;
 /// Longest silence of a transaction before the broker ends it. An open one holds back every committed reader, so this
 /// bounds how long a killed meter can.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(12);
+/// Room of a transactional producer's queue where nobody says otherwise.
+const TRANSACTION_QUEUE_KBYTES: u32 = 128 * 1024;
 /// How long a group member may be silent before its partitions move.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -90,10 +92,17 @@ impl KafkaClients {
         config
     }
 
-    /// A transactional producer whose queue holds a transaction of 60,000 records. Use a `BaseProducer` on a thread of its
-    /// own, and [`super::txn`].
+    /// A transactional producer whose queue holds 128 MiB. Use a `BaseProducer` on a thread of its own, and
+    /// [`super::txn`].
     #[must_use]
     pub fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
+        self.transactional_producer_within(transactional_id, TRANSACTION_QUEUE_KBYTES)
+    }
+
+    /// As [`transactional_producer`](Self::transactional_producer), with `queue_kbytes_max` of memory for what is not
+    /// acknowledged; beyond it `QueueFull`: poll, then send again.
+    #[must_use]
+    pub fn transactional_producer_within(&self, transactional_id: &str, queue_kbytes_max: u32) -> ClientConfig {
         let mut config = self.producer();
         config
             .set("transactional.id", transactional_id)
@@ -103,7 +112,7 @@ impl KafkaClients {
             .set("linger.ms", "1")
             .set("batch.size", "1000000")
             .set("queue.buffering.max.messages", "500000")
-            .set("queue.buffering.max.kbytes", "1048576");
+            .set("queue.buffering.max.kbytes", queue_kbytes_max.to_string());
         config
     }
 

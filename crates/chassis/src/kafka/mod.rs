@@ -6,6 +6,7 @@
 //! - [`txn`]: transactions, with every error in one of five classes.
 //! - [`batch`]: reading many records with one call.
 //! - [`table`]: a topic with one partition, followed into memory.
+//! - [`Watermarks`]: where partitions begin and end, asked past the readers.
 
 pub mod batch;
 mod clients;
@@ -13,7 +14,9 @@ mod murmur2;
 pub mod table;
 mod topics;
 pub mod txn;
+mod watermarks;
 
 pub use clients::{KafkaClients, LogContext, ReaderTuning, log_error, log_line};
 pub use murmur2::{murmur2, partition_for};
 pub use topics::{TopicError, TopicSpec, ensure_topics};
+pub use watermarks::Watermarks;

@@ -48,6 +48,20 @@ pub enum TableError {
     Thread(#[from] std::io::Error),
 }
 
+/// Why what was read of a topic is not enough to decide by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotCurrent {
+    /// The end has not been reached yet.
+    #[error("is being read")]
+    Reading,
+    /// Following ended.
+    #[error("cannot be followed any more: {0}")]
+    Failed(String),
+    /// The end was last reached too long ago.
+    #[error("was last read to its end {} s ago", .0.as_secs())]
+    Stale(Duration),
+}
+
 #[derive(Debug)]
 struct Progress {
     /// Next offset to be handled.
@@ -132,6 +146,22 @@ impl TopicTable {
     #[must_use]
     pub fn age_since_read_to_end(&self) -> Duration {
         self.shared.progress.lock().read_to_end_at.elapsed()
+    }
+
+    /// Whether what was read is everything that was there not longer than `age_max` ago.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ensure_current(&self, age_max: Duration) -> Result<(), NotCurrent> {
+        let progress = self.shared.progress.lock();
+        if let Some(why) = &progress.failed {
+            return Err(NotCurrent::Failed(why.clone()));
+        }
+        if !progress.caught_up {
+            return Err(NotCurrent::Reading);
+        }
+        let age = progress.read_to_end_at.elapsed();
+        if age > age_max { Err(NotCurrent::Stale(age)) } else { Ok(()) }
     }
 
     /// The next offset to be handled.

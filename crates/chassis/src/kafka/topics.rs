@@ -42,7 +42,8 @@ impl TopicSpec {
     fn promised(&self) -> impl Iterator<Item = &(String, String)> {
         let is_promised = |(key, value): &&(String, String)| match key.as_str() {
             "cleanup.policy" | "message.timestamp.type" => true,
-            "retention.ms" => value == "-1",
+            // Kept for ever means both: the size limit deletes whatever the age limit says.
+            "retention.ms" | "retention.bytes" => value == "-1",
             _ => false,
         };
         self.config.iter().filter(is_promised)
@@ -96,8 +97,9 @@ pub enum TopicError {
 }
 
 /// Creates the topics that are missing and checks those that exist: the number of partitions; what is kept for ever, what
-/// is compacted and whose clock stamps records; and, for a topic with more than one replica, `min.insync.replicas` (2 or
-/// more, below the number of replicas or writing stops with the first broker) and `unclean.leader.election.enable` (off).
+/// is compacted and whose clock stamps records; that it has more than one replica where that is configured; and, wherever
+/// the cluster says that it has, `min.insync.replicas` (2 or more; as many as replicas, and writing stops with the first
+/// broker: a warning) and `unclean.leader.election.enable` (off).
 ///
 /// # Errors
 /// [`TopicError`]; topics created before the error stay.
@@ -106,32 +108,43 @@ pub async fn ensure_topics<C: ClientContext + 'static>(
     specs: &[TopicSpec],
 ) -> Result<(), TopicError> {
     for spec in specs {
-        if partition_count(admin, &spec.name)?.is_none() {
+        if found(admin, &spec.name)?.is_none() {
             create(admin, spec).await?;
         }
     }
     for spec in specs {
-        let actual = settled_partition_count(admin, &spec.name).await?;
-        if usize::try_from(spec.partitions) != Ok(actual) {
+        let found = settled(admin, &spec.name).await?;
+        if usize::try_from(spec.partitions) != Ok(found.partitions) {
             let topic = spec.name.clone();
-            return Err(TopicError::PartitionCount { topic, expected: spec.partitions, actual });
+            return Err(TopicError::PartitionCount { topic, expected: spec.partitions, actual: found.partitions });
         }
-        if spec.replication > 1 || spec.promised().next().is_some() {
-            check_properties(admin, spec).await?;
+        if spec.replication > 1 || found.replicas_min > 1 || spec.promised().next().is_some() {
+            check_properties(admin, spec, found).await?;
         }
     }
     Ok(())
+}
+
+/// What the cluster says about a topic that exists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Found {
+    partitions: usize,
+    /// Of the partition that has the fewest, whatever is configured: a topic may have been made by hand.
+    replicas_min: usize,
 }
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
-fn partition_count<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<Option<usize>, TopicError> {
+fn found<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<Option<Found>, TopicError> {
     let unreachable = |source| TopicError::Unreachable { topic: topic.to_owned(), source };
     // All topics are asked for, not this one: a request by name would create it where brokers do so on their own.
     let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(unreachable)?;
-    Ok(metadata.topics().iter().find(|found| found.name() == topic).map(|found| found.partitions().len()))
+    Ok(metadata.topics().iter().find(|found| found.name() == topic).map(|found| {
+        let replicas = found.partitions().iter().map(|partition| partition.replicas().len());
+        Found { partitions: found.partitions().len(), replicas_min: replicas.min().unwrap_or_default() }
+    }))
 }
 
 async fn create<C: ClientContext>(admin: &AdminClient<C>, spec: &TopicSpec) -> Result<(), TopicError> {
@@ -153,48 +166,130 @@ async fn create<C: ClientContext>(admin: &AdminClient<C>, spec: &TopicSpec) -> R
 }
 
 /// A topic just created is not in every broker's metadata at once.
-async fn settled_partition_count<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<usize, TopicError> {
+async fn settled<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<Found, TopicError> {
     let deadline = tokio::time::Instant::now() + REQUEST_TIMEOUT;
     loop {
-        match partition_count(admin, topic)? {
-            Some(count) if count > 0 => return Ok(count),
-            _ if tokio::time::Instant::now() >= deadline => return Ok(0),
+        match found(admin, topic)? {
+            Some(found) if found.partitions > 0 => return Ok(found),
+            _ if tokio::time::Instant::now() >= deadline => return Ok(Found::default()),
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn check_properties<C: ClientContext>(admin: &AdminClient<C>, spec: &TopicSpec) -> Result<(), TopicError> {
+async fn check_properties<C: ClientContext>(
+    admin: &AdminClient<C>,
+    spec: &TopicSpec,
+    found: Found,
+) -> Result<(), TopicError> {
     let topic = spec.name.as_str();
     let unreachable = |source| TopicError::Unreachable { topic: topic.to_owned(), source };
     let described =
         admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()).await.map_err(unreachable)?;
+    for resource in described {
+        let resource = resource.map_err(|code| unreachable(KafkaError::AdminOp(code)))?;
+        judge(spec, found, |name| resource.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Whether what a promise hangs on is as it must be; `value` is a property of the topic, empty where it has none.
+fn judge(spec: &TopicSpec, found: Found, value: impl Fn(&str) -> String) -> Result<(), TopicError> {
     let differs = |property: &str, expected: &str, actual: String| TopicError::Unsafe {
-        topic: topic.to_owned(),
+        topic: spec.name.clone(),
         property: property.to_owned(),
         expected: expected.to_owned(),
         actual,
     };
-    for resource in described {
-        let resource = resource.map_err(|code| unreachable(KafkaError::AdminOp(code)))?;
-        let value = |name: &str| resource.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default();
-        for (property, expected) in spec.promised() {
-            let actual = value(property);
-            if actual != *expected {
-                return Err(differs(property, expected, actual));
-            }
-        }
-        if spec.replication == 1 {
-            continue;
-        }
-        let insync = value("min.insync.replicas");
-        if insync.parse::<u32>().unwrap_or(0) < 2 {
-            return Err(differs("min.insync.replicas", "2 or more", insync));
-        }
-        let unclean = value("unclean.leader.election.enable");
-        if unclean != "false" {
-            return Err(differs("unclean.leader.election.enable", "false", unclean));
+    for (property, expected) in spec.promised() {
+        let actual = value(property);
+        if actual != *expected {
+            return Err(differs(property, expected, actual));
         }
     }
+    let replicas = found.replicas_min;
+    if replicas < 2 {
+        let is_trial = spec.replication == 1;
+        return if is_trial {
+            Ok(())
+        } else {
+            Err(differs("the number of replicas", "2 or more", replicas.to_string()))
+        };
+    }
+    let insync = value("min.insync.replicas");
+    let insync_min: usize = insync.parse().unwrap_or(0);
+    if insync_min < 2 {
+        return Err(differs("min.insync.replicas", "2 or more", insync));
+    }
+    if insync_min >= replicas {
+        tracing::warn!(topic = spec.name, insync_min, replicas, "writing stops with the first broker that is away");
+    }
+    let unclean = value("unclean.leader.election.enable");
+    if unclean != "false" {
+        return Err(differs("unclean.leader.election.enable", "false", unclean));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAFE: &[(&str, &str)] = &[
+        ("cleanup.policy", "delete"),
+        ("retention.ms", "-1"),
+        ("retention.bytes", "-1"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("min.insync.replicas", "2"),
+        ("unclean.leader.election.enable", "false"),
+    ];
+
+    fn spec(topic: &str, replication: i32) -> TopicSpec {
+        let set = TopicSet { prefix: String::new(), partitions: 8 };
+        TopicSpec::all(&set, replication).into_iter().find(|spec| spec.name == topic).unwrap()
+    }
+
+    /// The property that a topic is refused for, which is safe but for `change`.
+    fn refused(spec: &TopicSpec, replicas_min: usize, change: Option<(&str, &str)>) -> Option<String> {
+        let found = Found { partitions: 8, replicas_min };
+        let value = |name: &str| {
+            let changed = change.filter(|(changed, _)| *changed == name);
+            let safe = SAFE.iter().copied().find(|(known, _)| *known == name);
+            changed.or(safe).map(|(_, value)| value.to_owned()).unwrap_or_default()
+        };
+        match judge(spec, found, value) {
+            Ok(()) => None,
+            Err(TopicError::Unsafe { property, .. }) => Some(property),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_ever_has_neither_an_age_nor_a_size_limit() {
+        let ledger = spec("ledger", 3);
+        assert_eq!(refused(&ledger, 3, None), None);
+        for (property, value) in [("retention.ms", "604800000"), ("retention.bytes", "1073741824")] {
+            assert_eq!(refused(&ledger, 3, Some((property, value))).as_deref(), Some(property));
+            // An operator may choose how long usage is kept.
+            let usage = spec("usage", 3);
+            assert_eq!(refused(&usage, 3, Some((property, value))), None);
+        }
+        let deleting = Some(("cleanup.policy", "compact"));
+        assert_eq!(refused(&ledger, 3, deleting).as_deref(), Some("cleanup.policy"));
+        let foreign_clock = Some(("message.timestamp.type", "CreateTime"));
+        assert_eq!(refused(&spec("usage", 3), 3, foreign_clock).as_deref(), Some("message.timestamp.type"));
+    }
+
+    #[test]
+    fn durability_is_judged_by_the_replicas_that_exist_not_by_the_configured_ones() {
+        for configured in [1, 3] {
+            let ledger = spec("ledger", configured);
+            for (property, value) in [("min.insync.replicas", "1"), ("unclean.leader.election.enable", "true")] {
+                assert_eq!(refused(&ledger, 3, Some((property, value))).as_deref(), Some(property), "{configured}");
+            }
+        }
+        // One copy is a trial where one is configured, and a lost promise where more are.
+        assert_eq!(refused(&spec("ledger", 1), 1, Some(("min.insync.replicas", "1"))), None);
+        assert_eq!(refused(&spec("ledger", 3), 1, None).as_deref(), Some("the number of replicas"));
+    }
 }

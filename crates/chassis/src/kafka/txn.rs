@@ -105,7 +105,25 @@ pub fn classify_send<C: ProducerContext>(producer: &BaseProducer<C>, error: &Kaf
 /// # Errors
 /// [`TxnError::Retriable`] after `limit`, else as classified.
 pub fn init<C: ProducerContext>(producer: &BaseProducer<C>, limit: Duration) -> Result<(), TxnError> {
-    retrying(limit, || producer.init_transactions(Timeout::Never))
+    init_while(producer, limit, || true).map(drop)
+}
+
+/// As [`init`], as long as the caller may: `allowed` is asked before every try, and `false` comes back where it said no.
+/// A fence that comes late throws out whoever took over meanwhile.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_while<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    limit: Duration,
+    allowed: impl Fn() -> bool,
+) -> Result<bool, TxnError> {
+    let mut is_allowed = false;
+    retrying(limit, || {
+        is_allowed = allowed();
+        if is_allowed { producer.init_transactions(Timeout::Never) } else { Ok(()) }
+    })?;
+    Ok(is_allowed)
 }
 
 /// Begins a transaction. Local; no round trip.

@@ -2,9 +2,12 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
 use axum::routing::{get, post};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -12,7 +15,9 @@ use prometheus::{Registry, TextEncoder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tollbooth_chassis::http::{HttpLimits, HttpMetrics, JsonBody, RawBody, RequestId, Server};
+use tollbooth_chassis::http::{
+    BodyLimit, HttpLimits, HttpMetrics, JsonBody, RawBody, RequestId, Room, Server, read_body_into,
+};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::shutdown::Shutdown;
 
@@ -30,6 +35,8 @@ fn routes() -> Router {
         .route("/id", get(|id: RequestId| async move { id.as_str().to_owned() }))
         .route("/json", post(|JsonBody(n): JsonBody<u32>| async move { n.to_string() }))
         .route("/full", get(|| async { Problem::unavailable(3).with_detail("queue is full").into_response_tuple() }))
+        .route("/broken", get(|| async { Problem::internal("the disk is on fire") }))
+        .route("/big", get(|| async { vec![b'x'; 1024 * 1024] }))
         .route("/panic", get(|| async { panic!("secret of the house") as () }))
         .route("/forever", get(std::future::pending::<()>))
 }
@@ -198,6 +205,89 @@ async fn a_slow_body_and_a_slow_handler_get_their_own_answers() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_and_never_reads_loses_its_place() {
+    // given the only place held by a client that asks for more than all buffers hold and reads nothing
+    let limits = HttpLimits { connections_max: 1, write_timeout_ms: 100, ..limits() };
+    let (address, ..) = start(limits, routes()).await;
+    let mut deaf = TcpStream::connect(address).await.unwrap();
+    for _ in 0..64 {
+        deaf.write_all(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    }
+    // when somebody else comes, then the place is free after the time for a write
+    assert!(exchange(address, &request("GET", "/id", "", b"")).await.starts_with("HTTP/1.1 200"));
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn a_large_answer_reaches_a_client_that_reads() {
+    let (address, ..) = start(limits(), routes()).await;
+    let answer = exchange(address, &request("GET", "/big", "", b"")).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() > 1024 * 1024);
+}
+
+/// Log lines in memory.
+#[derive(Default)]
+struct Log(Mutex<Vec<u8>>);
+
+impl Write for &Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_failure_names_the_request_at_the_default_level() {
+    // given logs as a service writes them, at the level it has by default
+    let log = Arc::new(Log::default());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("info")
+        .with_writer(Arc::clone(&log))
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .finish();
+    // The server runs on this test's own thread.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // when a handler fails
+    assert_problem(&call("GET", "/broken", "x-request-id: abc-123\r\n", b"").await, 500, "internal");
+    // then the line with the cause has the id that the client was given
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = log.lines().find(|line| line.contains("the disk is on fire")).expect("the cause is logged");
+    assert!(line.contains("\"request_id\":\"abc-123\"") && line.contains("\"path\":\"/broken\""), "{line}");
+}
+
+/// Room for so many bytes.
+struct Place(usize);
+
+impl Room for Place {
+    fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| Problem::unavailable(1))?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_byte_of_a_body_is_taken_from_the_room_packed_and_unpacked() {
+    let packed = gzip(&[0; 500]);
+    let read = async |place: usize| {
+        let headers = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))].into_iter().collect();
+        let limit = BodyLimit { bytes_max: BODY_BYTES_MAX, deadline: None };
+        read_body_into(&headers, Body::from(packed.clone()), limit, Place(place)).await
+    };
+    let (body, Place(left)) = read(packed.len() + 500).await.unwrap();
+    assert_eq!((body.len(), left), (500, 0));
+    for too_little in [packed.len() + 499, packed.len() - 1] {
+        let Err(problem) = read(too_little).await else { panic!("there is no room") };
+        assert_eq!(problem.code(), "unavailable");
+    }
+}
+
+#[tokio::test]
 async fn connections_beyond_the_bound_wait_for_their_turn() {
     let (address, ..) = start(HttpLimits { connections_max: 1, ..limits() }, routes()).await;
     // given one connection that holds the only place
@@ -257,19 +347,50 @@ async fn requests_are_counted_by_route_and_class() {
     let router = Router::new()
         .route("/id", get(|| async { "x" }).layer(metrics.route("/id")))
         .route("/echo", post(|RawBody(bytes): RawBody| async move { bytes }).layer(metrics.route("/echo")))
+        .route("/panic", get(|| async { panic!("a bug") as () }).layer(metrics.route("/panic")))
         .route("/forever", get(std::future::pending::<()>).layer(metrics.route("/forever")));
     let (address, ..) = start(HttpLimits { request_timeout_ms: 20, ..limits() }, router).await;
     exchange(address, &request("GET", "/id", "", b"")).await;
     exchange(address, &request("POST", "/echo", "", &[0; BODY_BYTES_MAX + 1])).await;
-    exchange(address, &request("GET", "/forever", "", b"")).await;
+    assert_problem(&exchange(address, &request("GET", "/panic", "", b"")).await, 500, "internal");
+    assert_problem(&exchange(address, &request("GET", "/forever", "", b"")).await, 504, "timeout");
 
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     for line in [
         r#"tollbooth_demo_requests_total{route="/id",status_class="2xx"} 1"#,
         r#"tollbooth_demo_requests_total{route="/echo",status_class="4xx"} 1"#,
-        r#"tollbooth_demo_requests_total{route="/forever",status_class="aborted"} 1"#,
+        r#"tollbooth_demo_requests_total{route="/panic",status_class="5xx"} 1"#,
+        r#"tollbooth_demo_requests_total{route="/forever",status_class="5xx"} 1"#,
+        r#"tollbooth_demo_requests_total{route="/forever",status_class="aborted"} 0"#,
         r#"tollbooth_demo_request_duration_seconds_count{route="/id"} 1"#,
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_counted_as_aborted() {
+    let registry = Registry::new();
+    let metrics = HttpMetrics::register(&registry, "demo").unwrap();
+    let (entered, mut was_entered) = mpsc::channel::<()>(1);
+    let wait = move || {
+        let entered = entered.clone();
+        async move {
+            entered.send(()).await.unwrap();
+            std::future::pending::<()>().await;
+        }
+    };
+    let (address, ..) = start(limits(), Router::new().route("/wait", get(wait).layer(metrics.route("/wait")))).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    was_entered.recv().await.unwrap();
+    // when it leaves before the answer
+    drop(client);
+    let line = r#"tollbooth_demo_requests_total{route="/wait",status_class="aborted"} 1"#;
+    let counted = async {
+        while !TextEncoder::new().encode_to_string(&registry.gather()).unwrap().contains(line) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.expect("the request is counted");
 }

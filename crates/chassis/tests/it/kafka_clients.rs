@@ -8,7 +8,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use tollbooth_chassis::config::KafkaSection;
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
-use tollbooth_chassis::kafka::{KafkaClients, ReaderTuning, TopicError, TopicSpec, ensure_topics, partition_for};
+use tollbooth_chassis::kafka::{
+    KafkaClients, ReaderTuning, TopicError, TopicSpec, Watermarks, ensure_topics, partition_for,
+};
 
 use crate::kafka_batch::assign_from_start;
 use crate::support::{PATIENCE, eventually, mock_cluster, produce};
@@ -72,4 +74,27 @@ async fn a_topic_with_another_number_of_partitions_is_refused() {
     ensure_topics(&admin, &[spec(8)]).await.unwrap();
     let error = ensure_topics(&admin, &[spec(64)]).await.unwrap_err();
     assert!(matches!(error, TopicError::PartitionCount { expected: 64, actual: 8, .. }), "{error}");
+}
+
+#[test]
+fn the_end_is_told_while_a_fetch_waits_for_new_records() {
+    // given a reader whose fetch the broker may hold for longer than anybody waits here
+    let (mock, clients) = mock_cluster();
+    mock.create_topic("usage", 1, 1).unwrap();
+    produce(&clients, "usage", Some(0), [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+    let tuning = ReaderTuning { fetch_wait_ms: 300_000, ..ReaderTuning::default() };
+    let mut config = clients.reader("g", tuning);
+    config.set("socket.timeout.ms", "300000").set("fetch.min.bytes", "1000000");
+    let mut reader = BatchReader::new(&config).unwrap();
+    assign_from_start(&mut reader, "usage", 0..1);
+    let limit = BatchLimit { records: 10, bytes: 1 << 20 };
+    assert!(reader.read(limit, Duration::from_millis(200)).is_ok());
+    // when the end is asked for from several threads at once
+    let watermarks = Watermarks::new(&clients).unwrap();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(|| watermarks.ask("usage", 0, PATIENCE))).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    // then every one of them is told
+    assert!(answers.iter().all(|answer| *answer == Ok((0, 2))), "{answers:?}");
 }

@@ -1,5 +1,6 @@
 //! Every error of a transaction in its class.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfig;
@@ -148,4 +149,27 @@ fn a_coordinator_that_is_away_is_waited_for_within_the_limit() {
     assert!(matches!(error, TxnError::Retriable(_)), "{error}");
     mock.broker_up(-1).unwrap();
     txn::init(&producer, PATIENCE).unwrap();
+}
+
+#[test]
+fn whoever_lost_the_partition_while_fencing_was_tried_fences_nobody() {
+    // given a coordinator that is away, so that fencing is tried again
+    let (mock, clients) = mock_cluster();
+    let mut config = clients.transactional_producer("ledger-0");
+    config.set("transaction.timeout.ms", "1000").set("delivery.timeout.ms", "1000");
+    let producer = producer(&config);
+    mock.broker_down(-1).unwrap();
+    // when the partition is withdrawn after the first try, and the coordinator comes back
+    let tries = Cell::new(0);
+    let fenced = txn::init_while(&producer, PATIENCE, || {
+        tries.set(tries.get() + 1);
+        if tries.get() == 2 {
+            mock.broker_up(-1).unwrap();
+        }
+        tries.get() == 1
+    });
+    // then the second try does not happen
+    assert_eq!(fenced, Ok(false));
+    assert_eq!(tries.get(), 2);
+    assert!(txn::begin(&producer).is_err(), "a producer that was not initialized");
 }

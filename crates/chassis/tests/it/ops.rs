@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use tollbooth_chassis::ops::{Health, router};
+use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_chassis::telemetry;
 use tower::ServiceExt;
 
@@ -59,10 +60,30 @@ async fn liveness_fails_for_what_only_a_restart_helps() {
     assert_eq!(get(&health, "/readyz").await.0, 503);
 }
 
+#[test]
+fn a_failure_ends_the_process_where_it_was_asked_to() {
+    let (health, shutdown) = (Health::new(), Shutdown::new());
+    // given a component that was made before, and one that failed before
+    let worker = health.component("worker");
+    health.component("early").failed("too early to be heard");
+    health.end_on_failure(shutdown.clone());
+    worker.not_ready("busy");
+    assert!(!shutdown.is_triggered());
+    // when it fails, then the end is asked for and liveness says why the status must not be 0
+    worker.failed("the offsets are gone");
+    assert_eq!(shutdown.reason().as_deref(), Some("the offsets are gone"));
+    assert!(!health.liveness().is_ok());
+}
+
 #[tokio::test]
 async fn metrics_say_what_is_running() {
     let (status, body) = get(&Health::new(), "/metrics").await;
     assert_eq!(status, 200);
     assert!(body.contains(r#"tollbooth_build_info{service="demo",version="1.2.3"} 1"#), "{body}");
     assert!(body.contains("process_resident_memory_bytes"), "{body}");
+    // this test's runtime has one thread, and runs nothing beside the test itself
+    assert!(body.contains("tollbooth_tokio_workers 1\n"), "{body}");
+    for name in ["tollbooth_tokio_alive_tasks", "tollbooth_tokio_global_queue_depth"] {
+        assert!(body.lines().any(|line| line.starts_with(name)), "{name} is not in {body}");
+    }
 }

@@ -3,7 +3,7 @@
 use axum::body::to_bytes;
 use axum::http::header;
 use axum::response::IntoResponse;
-use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::problem::{Problem, Quota};
 
 #[test]
 fn a_problem_with_everything() {
@@ -34,6 +34,17 @@ fn a_problem_with_everything() {
 fn an_internal_error_says_nothing_of_its_source() {
     let problem = Problem::internal("password wrong for user svc").with_detail("connection to 10.0.0.7 refused");
     insta::assert_snapshot!(serde_json::to_string(&problem).unwrap(), @r#"{"type":"https://tollbooth.dev/problems/internal","title":"Internal error","status":500,"code":"internal"}"#);
+}
+
+#[test]
+fn a_quota_is_said_in_the_headers_of_the_draft() {
+    let quota = Quota { policy: "requests", limit: 256, unit: "concurrent-requests" };
+    let response = Problem::rate_limited(3).with_quota(quota).into_response();
+    let header = |name: &str| response.headers()[name].to_str().unwrap();
+    assert_eq!(response.status().as_u16(), 429);
+    assert_eq!(header("retry-after"), "3");
+    assert_eq!(header("ratelimit-policy"), "\"requests\";q=256;qu=\"concurrent-requests\"");
+    assert_eq!(header("ratelimit"), "\"requests\";r=0;t=3");
 }
 
 #[test]

@@ -25,6 +25,12 @@ pub(crate) struct Partition {
     pub(crate) offset: i64,
 }
 
+/// What a partition is given: a usage event's JSON, or a command.
+pub(crate) enum Input {
+    Usage(String),
+    Command(Box<Command>),
+}
+
 pub(crate) fn money(text: &str) -> Money {
     text.parse().unwrap()
 }
@@ -85,7 +91,7 @@ impl Partition {
         let mut books = PriceBooks::default();
         assert!(books.publish(book(&sample_book())));
         let limits = Limits::from_days(35, 3_600_000, 90).unwrap();
-        Self { state: State::new(), books, limits, ledger: Vec::new(), now_ms: NOW_MS, offset: 0 }
+        Self { state: State::new(&limits), books, limits, ledger: Vec::new(), now_ms: NOW_MS, offset: 0 }
     }
 
     /// With an account on the basic plan and 10.00 of credit.
@@ -117,19 +123,23 @@ impl Partition {
     }
 
     pub(crate) fn command_with_hash(&mut self, key: &str, body: Body, hash: &str) -> Outcome {
+        self.carry_out(&Command { body_hash: hash.as_bytes().to_vec(), ..command(ACCOUNT, key, body) })
+    }
+
+    /// Opens a further account on the basic plan.
+    pub(crate) fn account_in(&mut self, account_id: &str, currency: &str) {
+        let Body::OpenAccount(mut opening) = open("basic") else { unreachable!() };
+        opening.currency = currency.to_owned();
+        let outcome = self.carry_out(&command(account_id, "open", Body::OpenAccount(opening)));
+        assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
+    }
+
+    pub(crate) fn carry_out(&mut self, command: &Command) -> Outcome {
         self.offset += 1;
-        let command = Command {
-            account_id: ACCOUNT.to_owned(),
-            idempotency_key: key.to_owned(),
-            body_hash: hash.as_bytes().to_vec(),
-            actor: "key_root".to_owned(),
-            body: Some(body),
-            ..Command::default()
-        };
-        let input = CommandInput { command: &command, offset: self.offset };
+        let input = CommandInput { command, offset: self.offset };
         let reply: Reply = match apply_command(&self.state, &self.books, input, self.now_ms) {
             CommandDecision::Post(entry, reply) => {
-                self.post(ACCOUNT, &entry);
+                self.post(&command.account_id, &entry);
                 reply
             }
             CommandDecision::Answer(reply) => reply,
@@ -137,21 +147,70 @@ impl Partition {
         reply.outcome.unwrap()
     }
 
+    /// Decides all of it on one overlay and merges that; gives back each decision in words.
+    pub(crate) fn batch(&mut self, inputs: &[Input]) -> Vec<String> {
+        let mut overlay = Overlay::new(&self.state);
+        let mut decisions = Vec::new();
+        for input in inputs {
+            self.offset += 1;
+            let posted = match input {
+                Input::Usage(json) => {
+                    let event = parse_structured(json.as_bytes()).unwrap();
+                    let account_id = event.account_id.to_string();
+                    let input = UsageInput::new(event, self.offset, self.now_ms);
+                    let operation = input.operation();
+                    let decision = apply_usage(&overlay, &self.books, &self.limits, input, self.now_ms);
+                    decisions.push(format!("{decision:?}"));
+                    match decision {
+                        UsageDecision::Post(entry) => Some((account_id, *entry, Some(operation))),
+                        _ => None,
+                    }
+                }
+                Input::Command(command) => {
+                    let input = CommandInput { command, offset: self.offset };
+                    let decision = apply_command(&overlay, &self.books, input, self.now_ms);
+                    decisions.push(format!("{decision:?}"));
+                    match decision {
+                        CommandDecision::Post(entry, _) => Some((command.account_id.clone(), *entry, None)),
+                        CommandDecision::Answer(_) => None,
+                    }
+                }
+            };
+            if let Some((account_id, entry, operation)) = posted {
+                overlay.post(0, &account_id, self.now_ms, &entry, operation).unwrap();
+                self.ledger.push(record(&account_id, self.now_ms, entry));
+            }
+        }
+        let delta = overlay.into_delta();
+        self.state.merge(delta);
+        decisions
+    }
+
     fn post(&mut self, account_id: &str, entry: &Entry) {
         let mut overlay = Overlay::new(&self.state);
         overlay.post(0, account_id, self.now_ms, entry, None).unwrap();
         let delta: Delta = overlay.into_delta();
         self.state.merge(delta);
-        self.ledger.push(LedgerRecord {
-            account_id: account_id.to_owned(),
-            posted_at_ms: self.now_ms,
-            input_generation: 0,
-            entries: vec![entry.clone()],
-        });
+        self.ledger.push(record(account_id, self.now_ms, entry.clone()));
     }
 
     pub(crate) fn balance(&self) -> Money {
         self.state.account(ACCOUNT).unwrap().balance
+    }
+}
+
+fn record(account_id: &str, posted_at_ms: i64, entry: Entry) -> LedgerRecord {
+    LedgerRecord { account_id: account_id.to_owned(), posted_at_ms, input_generation: 0, entries: vec![entry] }
+}
+
+pub(crate) fn command(account_id: &str, key: &str, body: Body) -> Command {
+    Command {
+        account_id: account_id.to_owned(),
+        idempotency_key: key.to_owned(),
+        body_hash: key.as_bytes().to_vec(),
+        actor: "key_root".to_owned(),
+        body: Some(body),
+        ..Command::default()
     }
 }
 

@@ -133,7 +133,7 @@ fn a_charge_beyond_the_bound_is_a_dead_letter_and_harms_nothing() {
     let mut partition = Partition::open();
     let huge = event("op_1", |event| event["data"]["quantity"] = "999999999999".into());
     posted(partition.usage(&huge));
-    let huger = event("op_2", |event| event["data"]["quantity"] = "1000000000000".into());
+    let huger = event("op_2", |event| event["data"]["quantity"] = "999999999999.999999".into());
     for number in 0..4 {
         let again = huge.replace("op_1", &format!("op_again_{number}"));
         drop(partition.usage(&again));

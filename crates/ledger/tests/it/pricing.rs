@@ -79,6 +79,30 @@ fn a_later_book_prices_what_occurred_from_its_instant_on() {
 }
 
 #[test]
+fn a_book_of_another_currency_takes_nobodys_price_away() {
+    let mut partition = Partition::open();
+    let mut euros = sample_book();
+    euros["version"] = 2.into();
+    euros["currency"] = "EUR".into();
+    euros["effective_from"] = "2026-11-21T20:00:00Z".into();
+    euros["prices"][0]["plans"]["basic"] = "0.18".into();
+    assert!(partition.books.publish(book(&euros)));
+    let entry = posted(partition.usage(&event("op_1", |_| {})));
+    assert_eq!(entry.amount_micros, -200_000, "the account is in dollars");
+    assert_eq!(entry.usage().unwrap().price_version, 1);
+    // And an account in euros has the price of its own book, and none before it.
+    partition.account_in("acc_euro", "EUR");
+    let of_euro = |operation: &str, time: &'static str| {
+        event(operation, |event| {
+            event["subject"] = "acc_euro".into();
+            event["time"] = time.into();
+        })
+    };
+    assert_eq!(posted(partition.usage(&of_euro("op_2", "2026-11-21T20:15:00Z"))).amount_micros, -180_000);
+    assert_eq!(dead(partition.usage(&of_euro("op_3", "2026-11-21T19:59:59Z"))), Reason::NoPrice);
+}
+
+#[test]
 fn usage_before_a_plan_change_keeps_the_old_plans_price_also_when_it_arrives_late() {
     let mut partition = Partition::open();
     let effective_at_ms = tollbooth_schemas::time::parse_rfc3339_ms("2026-11-21T20:00:00Z");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::demo::{ACCOUNT_ID, ACCOUNT_PREFIX};
-use super::line::Lag;
+use super::line::{Lag, Settled};
 use super::services::FLEET;
 use super::settings::Settings;
 use super::supervisor::Supervisor;
@@ -51,6 +51,11 @@ impl Fleet {
         let price_book = settings.path("price-book.json");
         fs::write(&price_book, PRICE_BOOK).with_context(|| format!("write {}", price_book.display()))?;
         Ok(Self { dir, settings: settings.clone(), price_book, variables })
+    }
+
+    /// What the fleet writes down, for who audits.
+    pub(crate) fn journal(&self) -> String {
+        self.dir.join("journal").display().to_string()
     }
 
     fn arguments(&self, command: &str, own: &[(&str, String)]) -> Vec<String> {
@@ -118,11 +123,14 @@ impl Fleet {
         })?;
         let sent = started.elapsed();
         // Played is not yet seen: charts come from ClickHouse.
+        let (mut settled, mut seen) = (Settled::default(), sent);
         supervisor.wait("history in ClickHouse", LAG_TIMEOUT, |supervisor| {
             let lag = Lag::now(supervisor.listeners());
-            Ok(if lag.is_none() { Ok(()) } else { Err(lag.to_string()) })
+            let over = settled.see(lag, Instant::now());
+            seen = over.map_or(seen, |over| over.duration_since(started));
+            Ok(if over.is_some() { Ok(()) } else { Err(lag.to_string()) })
         })?;
-        let (sent, seen) = (sent.as_secs_f64(), started.elapsed().as_secs_f64());
+        let (sent, seen) = (sent.as_secs_f64(), seen.as_secs_f64());
         supervisor.say(format!("History played in {sent:.0} s, in ClickHouse after {seen:.0} s"));
         Ok(())
     }
@@ -145,6 +153,7 @@ impl Fleet {
         );
         arguments.push("--top-up".to_owned());
         self.start(supervisor, &arguments)?;
+        supervisor.keep(FLEET);
         supervisor.say(format!(
             "A simulated fleet of {} accounts reports {} events/s; {ACCOUNT_ID} is the one to look at",
             self.settings.accounts, self.settings.rate

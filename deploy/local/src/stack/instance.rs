@@ -33,6 +33,22 @@ pub(crate) struct RunFile {
     pub(crate) addresses: Vec<(String, String)>,
     /// What it started.
     pub(crate) processes: Vec<(String, u32)>,
+    /// What ended on its own and was started again.
+    #[serde(default)]
+    pub(crate) ended: Vec<EndedBefore>,
+}
+
+/// How often a service has ended on its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EndedBefore {
+    /// Which.
+    pub(crate) name: String,
+    /// How often so far.
+    pub(crate) times: u32,
+    /// The last time, in seconds since 1970.
+    pub(crate) at: u64,
+    /// Its exit status then.
+    pub(crate) status: String,
 }
 
 impl RunFile {
@@ -40,15 +56,27 @@ impl RunFile {
     pub(crate) fn own() -> anyhow::Result<Self> {
         let pid = std::process::id();
         let start_ticks = start_ticks(pid).context("cannot read /proc: is this Linux?")?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let (addresses, processes) = (Vec::new(), Vec::new());
-        Ok(Self { pid, start_ticks, started_at: now.as_secs(), ready: false, addresses, processes })
+        let (addresses, processes, ended) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { pid, start_ticks, started_at: now_seconds(), ready: false, addresses, processes, ended })
+    }
+
+    /// Remembers the end of a service that is started again.
+    pub(crate) fn note_end(&mut self, name: &str, status: &str) {
+        let times = self.ended.iter().find(|ended| ended.name == name).map_or(0, |ended| ended.times);
+        self.ended.retain(|ended| ended.name != name);
+        let (name, status) = (name.to_owned(), status.to_owned());
+        self.ended.push(EndedBefore { name, times: times + 1, at: now_seconds(), status });
     }
 
     /// Whether the process that wrote this still runs.
     pub(crate) fn is_alive(&self) -> bool {
         start_ticks(self.pid) == Some(self.start_ticks)
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// When a process began; `None` when there is none, or only its exit status is left.

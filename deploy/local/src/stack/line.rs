@@ -1,6 +1,6 @@
 //! The live line: how fast, how much is left to do, and a balance that moves.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::api::{self, Api};
 use super::metrics::sum;
@@ -29,6 +29,25 @@ impl Lag {
     /// Whether everything that was sent has become rows.
     pub(crate) fn is_none(self) -> bool {
         self.meter == Some(0.0) && self.sink == Some(0.0)
+    }
+}
+
+/// Waits until nothing is left to do for anybody.
+///
+/// A gauge shows what its service saw when it last looked, which each does every 5 s: none of it may be older than what
+/// was sent, and what the meter did up to its look, the sink sees in its next one.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    since: Option<Instant>,
+}
+
+impl Settled {
+    const HOLD: Duration = Duration::from_secs(11);
+
+    /// One more look; when it was over, once that is sure.
+    pub(crate) fn see(&mut self, lag: Lag, now: Instant) -> Option<Instant> {
+        self.since = lag.is_none().then(|| self.since.unwrap_or(now));
+        self.since.filter(|since| now.duration_since(*since) >= Self::HOLD)
     }
 }
 
@@ -70,5 +89,25 @@ impl StatusLine {
         let (then, before) = self.before.replace((now, accepted))?;
         let seconds = now.duration_since(then).as_secs_f64();
         (seconds > 0.0).then(|| (accepted - before).max(0.0) / seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_of_none_counts_once_it_lasts() {
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let (none, some) = (Lag { meter: Some(0.0), sink: Some(0.0) }, Lag { meter: Some(0.0), sink: Some(3.0) });
+        let mut settled = Settled::default();
+        // What was seen before the last records came is not the end.
+        for (at, lag, expected) in
+            [(0, none, None), (5, some, None), (8, none, None), (18, none, None), (19, none, Some(after(8)))]
+        {
+            assert_eq!(settled.see(lag, after(at)), expected, "{at}");
+        }
+        assert_eq!(settled.see(Lag { meter: None, ..none }, after(20)), None);
     }
 }

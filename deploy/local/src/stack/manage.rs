@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
 use super::api;
-use super::instance::{Found, Instance, RunFile, find};
+use super::instance::{EndedBefore, Found, Instance, RunFile, find, now_seconds};
 use super::settings::Settings;
 use super::size::{MIB, disk_bytes, human};
 use crate::sys;
@@ -110,12 +110,19 @@ pub fn status(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 fn describe(run: &RunFile, text: &mut String) -> anyhow::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let minutes = now.saturating_sub(run.started_at) / 60;
+    let minutes_since = |seconds: u64| now_seconds().saturating_sub(seconds) / 60;
+    let minutes = minutes_since(run.started_at);
     let state = if run.ready { "running" } else { "starting" };
     writeln!(text, "{state} for {minutes} min, supervised by process {}", run.pid)?;
     for (name, pid) in &run.processes {
         writeln!(text, "  {name:<18} process {pid}")?;
+    }
+    for EndedBefore { name, times, at, status } in &run.ended {
+        let is_up = run.processes.iter().any(|(running, _)| running == name);
+        let outcome = if is_up { "was started again" } else { "is started again in a moment" };
+        let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+        let minutes = minutes_since(*at);
+        writeln!(text, "  {name:<18} ended {times}, last {minutes} min ago ({status}), {outcome}")?;
     }
     writeln!(text)?;
     for (name, url) in &run.addresses {

@@ -12,6 +12,7 @@ mod instance;
 mod line;
 mod manage;
 mod metrics;
+mod restarts;
 mod services;
 mod settings;
 mod size;

@@ -11,7 +11,8 @@ use anyhow::Context;
 use super::api;
 use super::console::Console;
 use super::instance::{Instance, RunFile};
-use super::services::{Children, Ended, FLEET, Service};
+use super::restarts::BOUND;
+use super::services::{Children, Ended, Event, FLEET, Service};
 use super::settings::{Listeners, RETENTION_BYTES, Settings};
 use super::size::{MIB, disk_bytes, human};
 use crate::clickhouse::ClickHouseOptions;
@@ -120,7 +121,13 @@ impl Supervisor {
         for (name, url) in service.operations_urls(&self.listeners) {
             self.wait(name, READY_TIMEOUT, |_| Ok(api::readiness(&url)))?;
         }
+        self.keep(service);
         Ok(())
+    }
+
+    /// From now on a service is started again when it ends on its own, within a bound.
+    pub(crate) fn keep(&mut self, service: Service) {
+        self.children.keep(service);
     }
 
     /// Waits until `probe` says so, showing what it says meanwhile. A service that ends, or a stop, ends the wait.
@@ -165,12 +172,15 @@ impl Supervisor {
         self.children.output(FLEET)
     }
 
-    /// An error when somebody asked for the end, or something ended that should not have.
+    /// An error when somebody asked for the end, or something ended that should not have; a service that may be started
+    /// again is.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         if sys::stop_signals() > 0 {
             return Err(Interrupted.into());
         }
-        self.children.check()??;
+        for event in self.children.tend(Instant::now())?? {
+            self.tell(event)?;
+        }
         let Some(engines) = &self.engines else { return Ok(()) };
         let died = |name, log: &Path| {
             let from = fs::metadata(log).map_or(0, |meta| meta.len().saturating_sub(TAIL_BYTES));
@@ -184,6 +194,21 @@ impl Supervisor {
             return Err(died("ClickHouse", &self.settings.path("clickhouse/clickhouse.log")).into());
         }
         Ok(())
+    }
+
+    fn tell(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Down(ended, pause) => {
+                let Ended { name, status, log, .. } = ended;
+                let (log, pause) = (log.display(), pause.as_secs());
+                self.console.say(format!(
+                    "{name} ended on its own ({status}): starting it again in {pause} s, at most {BOUND}; its log is {log}"
+                ));
+                self.run.note_end(name, &status);
+            }
+            Event::Up(name) => self.console.say(format!("{name} was started again")),
+        }
+        self.note()
     }
 
     /// Everything is up: tells the other commands.

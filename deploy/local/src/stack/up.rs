@@ -72,8 +72,8 @@ fn run(settings: &Settings, supervisor: &mut Supervisor) -> anyhow::Result<()> {
 
     let api = Api::new(&addresses.ingest, &addresses.query, &addresses.admin_key);
     let keys = DemoKeys::ensure(&settings.path("demo-keys.json"), &api)?;
-    write_demo_env(settings, &addresses, &keys)?;
     let fleet = Fleet::new(settings, addresses.variables())?;
+    write_demo_env(settings, &addresses, &keys, &fleet.journal())?;
     fleet.prepare(supervisor)?;
     if !supervisor.is_full() {
         fleet.run(supervisor)?;
@@ -132,11 +132,12 @@ impl Addresses {
     }
 }
 
-fn write_demo_env(settings: &Settings, addresses: &Addresses, keys: &DemoKeys) -> anyhow::Result<()> {
+fn write_demo_env(settings: &Settings, addresses: &Addresses, keys: &DemoKeys, journal: &str) -> anyhow::Result<()> {
     let own = [
         ("TOLLBOOTH_BOOTH_KEY", keys.booth.key.as_str()),
         ("TOLLBOOTH_ACCOUNT_KEY", keys.account.key.as_str()),
         ("TOLLBOOTH_ACCOUNT_ID", ACCOUNT_ID),
+        ("TOLLBOOTH_FLEET_JOURNAL", journal),
     ];
     let text = shell_assignments(addresses.pairs().into_iter().chain(own));
     let path = settings.path("demo.env");

@@ -34,7 +34,7 @@ impl Bystander {
 
     fn run_file(&self) -> String {
         format!(
-            r#"{{"pid": {}, "start_ticks": 1, "started_at": 0, "ready": true, "addresses": [], "processes": []}}"#,
+            r#"{{"pid": {}, "start_ticks": 1, "started_at": 0, "ready": true, "addresses": [], "processes": [], "ended": []}}"#,
             self.0.id()
         )
     }

@@ -82,7 +82,26 @@ fn problem(rejected: &v1::Rejected) -> Problem {
             402 => Problem::insufficient_balance(detail),
             404 => Problem::not_found(detail),
             409 => Problem::conflict(detail),
+            503 => Problem::unavailable(1).with_detail(detail),
+            500.. => Problem::internal(detail),
             _ => Problem::invalid(detail),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_meter_could_not_decide_is_not_called_the_clients_fault() {
+        let status = |status, code: &str| {
+            problem(&v1::Rejected { status, code: code.to_owned(), detail: "why".to_owned() }).status().as_u16()
+        };
+        assert_eq!(status(500, "internal"), 500);
+        assert_eq!(status(503, "price_book_unavailable"), 503);
+        // What a newer meter says keeps its status where there is one for it.
+        assert_eq!((status(402, "new"), status(409, "new"), status(418, "new")), (402, 409, 422));
+        assert_eq!(status(422, "unknown_plan"), 422);
     }
 }

@@ -5,6 +5,7 @@ use tollbooth_chassis::problem::{FieldError, Problem};
 use tollbooth_schemas::time::serde_rfc3339_option;
 use tollbooth_schemas::usage::CODE_CHARS_MAX;
 use tollbooth_schemas::v1::{self, command::Body};
+use tollbooth_schemas::zone::parse_zone;
 use tollbooth_schemas::{AccountId, Money};
 
 const NAME_CHARS_MAX: usize = 200;
@@ -109,8 +110,9 @@ impl Document for OpenAccount {
         check.that(has_name, "/name", "must be 1 to 200 printable characters");
         check.that(is_code(&self.plan), "/plan", CODE);
         check.that(super::currency::is_iso_4217(&self.currency), "/currency", "must be an ISO 4217 code, like USD");
-        let zone = self.time_zone.parse::<chrono_tz::Tz>();
-        check.that(zone.is_ok(), "/time_zone", "must be an IANA time zone, like America/New_York");
+        if let Err(error) = parse_zone(&self.time_zone) {
+            check.that(false, "/time_zone", &error.to_string());
+        }
         check.not_ahead(self.occurred_at, latest_ms, "/occurred_at");
         check.conclude(Body::OpenAccount(v1::OpenAccount {
             name: self.name,

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use prost::Message;
 use serde::de::DeserializeOwned;
 use tollbooth_chassis::auth::Principal;
+use tollbooth_chassis::http::BodyLimit;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::AccountId;
 use tollbooth_schemas::command::body_hash;
@@ -40,10 +41,14 @@ struct Call {
     _admitted: crate::admission::Admitted,
 }
 
-async fn receive(app: &App, request: Request) -> Result<Call, Problem> {
+async fn receive(app: &App, mut request: Request) -> Result<Call, Problem> {
     let actor = app.admin(request.headers())?;
     let idempotency_key = idempotency_key(request.headers())?;
-    let (headers, body, admitted) = app.admit(request).await?;
+    // What a slow body took would be missing for acknowledgement and reply: a late command is 202, never 504.
+    if let Some(limit) = request.extensions_mut().get_mut::<BodyLimit>() {
+        limit.deadline = limit.deadline.and_then(|deadline| deadline.checked_sub(app.config.command_time_max()));
+    }
+    let (headers, body, admitted) = app.admit(&actor, request).await?;
     Ok(Call { actor, idempotency_key, headers, body, _admitted: admitted })
 }
 

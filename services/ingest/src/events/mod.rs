@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use rdkafka::message::OwnedHeaders;
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use tollbooth_chassis::auth::Principal;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::keys::KeyKind;
 
@@ -21,7 +21,7 @@ use crate::produce::{Delivered, ProduceError, Topic, structured_headers};
 use batch::SplitError;
 use binary::BinaryAttributes;
 pub(crate) use verdict::Reason;
-use verdict::{Limits, Refusal, id_of, judge_binary, judge_structured};
+use verdict::{Judge, Limits, Refusal, id_of};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -77,47 +77,41 @@ async fn take(app: &App, request: Request) -> Result<Accepted, Problem> {
         return Err(Problem::forbidden("an account key (tb_sk_...) reads and buys; usage is sent with a booth key"));
     }
     let mode = Mode::of(request.headers())?;
-    let (headers, body, _admitted) = app.admit(request).await?;
+    let (headers, body, _admitted) =
+        app.admit(&principal, request).await.inspect_err(|problem| count_whole(app, problem.into()))?;
     let limits = Limits {
         now_ms: crate::app::now_ms(),
         age_ms_max: app.config.age_ms_max(),
         future_ms_max: app.config.future_ms_max(),
     };
+    let judge = Judge { principal: &principal, limits, metrics: &app.metrics };
     match mode {
-        Mode::Batch => take_batch(app, &body, &principal, &limits).await,
-        Mode::Structured => take_structured(app, &body, &principal, &limits).await,
-        Mode::Binary => take_binary(app, &headers, &body, &principal, &limits).await,
+        Mode::Batch => take_batch(app, &body, judge).await,
+        Mode::Structured => take_structured(app, &body, judge).await,
+        Mode::Binary => take_binary(app, &headers, &body, judge).await,
     }
 }
 
-async fn take_structured(app: &App, body: &[u8], principal: &Principal, limits: &Limits) -> Result<Accepted, Problem> {
-    let event = judge_structured(body, principal, limits).map_err(|refusal| refuse_single(app, body, &refusal))?;
-    app.metrics.occurred(event.occurred_at_ms, limits.now_ms);
-    let mut sending = app.producer.begin(Topic::Usage, 1);
-    let queued = sending.send(0, event.account_id.as_bytes(), body, Some(structured_headers()));
-    let outcome = match queued {
-        Ok(()) => sending.finish().await,
-        Err(error) => Err(error),
-    };
-    finish_single(app, outcome)
+/// Counts a request that was refused before its events were told apart: as one.
+fn count_whole(app: &App, reason: Reason) {
+    app.metrics.batch_events.observe(1.0);
+    app.metrics.rejected(reason);
 }
 
-async fn take_binary(
-    app: &App,
-    headers: &HeaderMap,
-    body: &[u8],
-    principal: &Principal,
-    limits: &Limits,
-) -> Result<Accepted, Problem> {
-    let attributes = BinaryAttributes::read(headers).inspect_err(|_| {
-        app.metrics.batch_events.observe(1.0);
-        app.metrics.rejected(Reason::Malformed);
-    })?;
-    let event = judge_binary(attributes.borrow(), body, principal, limits)
-        .map_err(|refusal| refuse_single(app, body, &refusal))?;
-    app.metrics.occurred(event.occurred_at_ms, limits.now_ms);
+async fn take_structured(app: &App, body: &[u8], judge: Judge<'_>) -> Result<Accepted, Problem> {
+    let event = judge.structured(body).map_err(|refusal| refuse_single(app, body, &refusal))?;
+    send_single(app, event.account_id.as_bytes(), body, structured_headers()).await
+}
+
+async fn take_binary(app: &App, headers: &HeaderMap, body: &[u8], judge: Judge<'_>) -> Result<Accepted, Problem> {
+    let attributes = BinaryAttributes::read(headers).inspect_err(|problem| count_whole(app, problem.into()))?;
+    let event = judge.binary(attributes.borrow(), body).map_err(|refusal| refuse_single(app, body, &refusal))?;
+    send_single(app, event.account_id.as_bytes(), body, attributes.kafka_headers()).await
+}
+
+async fn send_single(app: &App, key: &[u8], body: &[u8], headers: OwnedHeaders) -> Result<Accepted, Problem> {
     let mut sending = app.producer.begin(Topic::Usage, 1);
-    let queued = sending.send(0, event.account_id.as_bytes(), body, Some(attributes.kafka_headers()));
+    let queued = sending.send(0, key, body, Some(headers));
     let outcome = match queued {
         Ok(()) => sending.finish().await,
         Err(error) => Err(error),
@@ -127,8 +121,7 @@ async fn take_binary(
 
 /// The problem of a request that carried one event.
 fn refuse_single(app: &App, body: &[u8], refusal: &Refusal) -> Problem {
-    app.metrics.batch_events.observe(1.0);
-    app.metrics.rejected(refusal.reason());
+    count_whole(app, refusal.reason());
     // What is not JSON at all is the request's fault, what is not an event is the event's.
     let is_syntax = matches!(refusal, Refusal::Shape(error) if error.pointer.is_empty() || error.pointer == "/data")
         && std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str::<IgnoredAny>(text).ok()).is_none();
@@ -153,23 +146,30 @@ fn finish_single(app: &App, outcome: Result<Delivered, ProduceError>) -> Result<
     }
 }
 
-async fn take_batch(app: &App, body: &[u8], principal: &Principal, limits: &Limits) -> Result<Accepted, Problem> {
-    let items = batch::split(body, app.config.events.batch_events_max).map_err(|error| match error {
+async fn take_batch(app: &App, body: &[u8], judge: Judge<'_>) -> Result<Accepted, Problem> {
+    let split = batch::split(body, app.config.events.batch_events_max).map_err(|error| match error {
         SplitError::TooMany(_) => Problem::too_large(error.to_string()),
         SplitError::Malformed(_) => Problem::malformed(error.to_string()),
-    })?;
+    });
+    let items = split.inspect_err(|problem| count_whole(app, problem.into()))?;
     app.metrics.batch_events.observe(items.len() as f64);
     if items.is_empty() {
         return Ok(Accepted { accepted: 0, rejected: Vec::new() });
     }
     let mut refusals: Vec<(u16, Refusal)> = Vec::new();
     let mut sending = app.producer.begin(Topic::Usage, items.len());
+    // Once one was not queued, none behind it is: it will be sent again, and a booth's events must not overtake each
+    // other. A smaller one might still have fitted.
+    let mut full: Option<ProduceError> = None;
     // `batch_events_max` is checked at start to fit the index.
     for (index, item) in (0_u16..).zip(&items) {
         let raw = item.get().as_bytes();
-        let sent = judge_structured(raw, principal, limits).and_then(|event| {
-            app.metrics.occurred(event.occurred_at_ms, limits.now_ms);
-            Ok(sending.send(index, event.account_id.as_bytes(), raw, Some(structured_headers()))?)
+        let sent = judge.structured(raw).and_then(|event| {
+            let sent = match full {
+                Some(error) => Err(error),
+                None => sending.send(index, event.account_id.as_bytes(), raw, Some(structured_headers())),
+            };
+            Ok(sent.inspect_err(|error| full = Some(*error))?)
         });
         if let Err(refusal) = sent {
             refusals.push((index, refusal));

@@ -1,9 +1,12 @@
-//! What ingest says about one usage event. Pure: bytes, who asks, the time and the limits go in, a verdict comes out.
+//! What ingest says about one usage event: bytes, who asks, the time and the limits go in, a verdict comes out.
 
+use axum::http::StatusCode;
 use tollbooth_chassis::auth::Principal;
 use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::json::Object;
 use tollbooth_schemas::usage::{Attributes, EVENT_BYTES_MAX, UsageError, UsageEvent, parse_binary, parse_structured};
 
+use crate::metrics::IngestMetrics;
 use crate::produce::ProduceError;
 
 /// Limits of an event, and the time they are judged at.
@@ -24,11 +27,12 @@ pub(crate) enum Reason {
     ForeignSubject,
     ForeignBooth,
     TooLarge,
+    RateLimited,
     Unavailable,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Malformed,
         Self::OutOfRange,
         Self::TooOld,
@@ -36,6 +40,7 @@ impl Reason {
         Self::ForeignSubject,
         Self::ForeignBooth,
         Self::TooLarge,
+        Self::RateLimited,
         Self::Unavailable,
     ];
 
@@ -48,7 +53,20 @@ impl Reason {
             Self::ForeignSubject => "foreign_subject",
             Self::ForeignBooth => "foreign_booth",
             Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl From<&Problem> for Reason {
+    /// Of a request that was refused before its events were read.
+    fn from(problem: &Problem) -> Self {
+        match problem.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited,
+            status if status.is_server_error() => Self::Unavailable,
+            _ => Self::Malformed,
         }
     }
 }
@@ -109,54 +127,57 @@ impl Refusal {
 }
 
 fn time_problem(code: &'static str, title: &'static str, detail: String) -> Problem {
-    let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
-    Problem::new(code, status, title).with_error("/time", detail.clone()).with_detail(detail)
+    Problem::new(code, StatusCode::UNPROCESSABLE_ENTITY, title).with_error("/time", detail.clone()).with_detail(detail)
 }
 
-/// Judges a structured-mode event.
-pub(crate) fn judge_structured<'a>(
-    bytes: &'a [u8],
-    principal: &Principal,
-    limits: &Limits,
-) -> Result<UsageEvent<'a>, Refusal> {
-    if bytes.len() > EVENT_BYTES_MAX {
-        return Err(Refusal::TooLarge(bytes.len()));
-    }
-    judge(parse_structured(bytes)?, principal, limits)
+/// Who judges the events of one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judge<'r> {
+    pub(crate) principal: &'r Principal,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: &'r IngestMetrics,
 }
 
-/// Judges a binary-mode event.
-pub(crate) fn judge_binary<'a>(
-    attributes: Attributes<'a>,
-    data: &'a [u8],
-    principal: &Principal,
-    limits: &Limits,
-) -> Result<UsageEvent<'a>, Refusal> {
-    if data.len() > EVENT_BYTES_MAX {
-        return Err(Refusal::TooLarge(data.len()));
+impl Judge<'_> {
+    /// Judges a structured-mode event.
+    pub(crate) fn structured<'a>(&self, bytes: &'a [u8]) -> Result<UsageEvent<'a>, Refusal> {
+        if bytes.len() > EVENT_BYTES_MAX {
+            return Err(Refusal::TooLarge(bytes.len()));
+        }
+        self.judge(parse_structured(bytes)?)
     }
-    judge(parse_binary(attributes, data)?, principal, limits)
-}
 
-fn judge<'a>(event: UsageEvent<'a>, principal: &Principal, limits: &Limits) -> Result<UsageEvent<'a>, Refusal> {
-    const MINUTE_MS: i64 = 60_000;
-    if !principal.may_access(&event.account_id) {
-        return Err(Refusal::Foreign(event.account_id.to_string()));
+    /// Judges a binary-mode event.
+    pub(crate) fn binary<'a>(&self, attributes: Attributes<'a>, data: &'a [u8]) -> Result<UsageEvent<'a>, Refusal> {
+        if data.len() > EVENT_BYTES_MAX {
+            return Err(Refusal::TooLarge(data.len()));
+        }
+        self.judge(parse_binary(attributes, data)?)
     }
-    // An event of no booth is taken: who has one key a booth need not name it.
-    if let (Some(own), Some(reported)) = (&principal.booth_id, &event.booth_id)
-        && own.as_str() != &**reported
-    {
-        return Err(Refusal::ForeignBooth(reported.to_string()));
+
+    fn judge<'a>(&self, event: UsageEvent<'a>) -> Result<UsageEvent<'a>, Refusal> {
+        const MINUTE_MS: i64 = 60_000;
+        let Self { principal, limits, metrics } = self;
+        // Before any verdict: a clock that is wrong shows most in the events that are refused for it.
+        metrics.occurred(event.occurred_at_ms, limits.now_ms);
+        if !principal.may_access(&event.account_id) {
+            return Err(Refusal::Foreign(event.account_id.to_string()));
+        }
+        // An event of no booth is taken: who has one key a booth need not name it.
+        if let (Some(own), Some(reported)) = (&principal.booth_id, &event.booth_id)
+            && own.as_str() != &**reported
+        {
+            return Err(Refusal::ForeignBooth(reported.to_string()));
+        }
+        let age_ms = limits.now_ms.saturating_sub(event.occurred_at_ms);
+        if age_ms > limits.age_ms_max {
+            return Err(Refusal::TooOld(limits.age_ms_max / tollbooth_schemas::time::DAY_MS));
+        }
+        if age_ms < -limits.future_ms_max {
+            return Err(Refusal::InFuture(limits.future_ms_max / MINUTE_MS));
+        }
+        Ok(event)
     }
-    let age_ms = limits.now_ms.saturating_sub(event.occurred_at_ms);
-    if age_ms > limits.age_ms_max {
-        return Err(Refusal::TooOld(limits.age_ms_max / tollbooth_schemas::time::DAY_MS));
-    }
-    if age_ms < -limits.future_ms_max {
-        return Err(Refusal::InFuture(limits.future_ms_max / MINUTE_MS));
-    }
-    Ok(event)
 }
 
 /// The id of an event that was refused, as far as it can be read.
@@ -165,7 +186,8 @@ pub(crate) fn id_of(bytes: &[u8]) -> Option<String> {
     struct OnlyId {
         id: serde_json::Value,
     }
-    match serde_json::from_slice::<OnlyId>(bytes).ok()?.id {
+    let Object(OnlyId { id }) = serde_json::from_slice(bytes).ok()?;
+    match id {
         serde_json::Value::String(id) if id.len() <= tollbooth_schemas::usage::ATTRIBUTE_CHARS_MAX => Some(id),
         _ => None,
     }
@@ -196,9 +218,9 @@ mod tests {
     fn judge_at(event: &Value, principal: &Principal, after_ms: i64) -> Result<(), Reason> {
         let now_ms = parse_rfc3339_ms(TIME).unwrap() + after_ms;
         let limits = Limits { now_ms, age_ms_max: 35 * DAY_MS, future_ms_max: 3_600_000 };
-        judge_structured(event.to_string().as_bytes(), principal, &limits)
-            .map(|_| ())
-            .map_err(|refusal| refusal.reason())
+        let metrics = IngestMetrics::register(&prometheus::Registry::new(), |topic| format!("{topic:?}")).unwrap();
+        let judge = Judge { principal, limits, metrics: &metrics };
+        judge.structured(event.to_string().as_bytes()).map(|_| ()).map_err(|refusal| refusal.reason())
     }
 
     #[test]
@@ -236,7 +258,7 @@ mod tests {
         assert_eq!(judge_at(&event(), &bound, 0), Ok(()));
         assert_eq!(judge_at(&of_booth(json!("bth_18")), &key(KeyKind::Booth), 0), Ok(()));
         let problem = Refusal::ForeignBooth("bth_18".to_owned()).problem();
-        assert_eq!(problem.status(), axum::http::StatusCode::FORBIDDEN);
+        assert_eq!(problem.status(), StatusCode::FORBIDDEN);
     }
 
     #[test]
@@ -261,5 +283,6 @@ mod tests {
         assert_eq!(id_of(event().to_string().as_bytes()).as_deref(), Some("b17-1"));
         assert_eq!(id_of(b"{\"id\": 7}"), None);
         assert_eq!(id_of(b"[]"), None);
+        assert_eq!(id_of(b"[\"b17-1\"]"), None);
     }
 }

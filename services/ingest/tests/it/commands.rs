@@ -1,86 +1,18 @@
 //! Commands over HTTP, answered by a meter of the test's own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prost::Message as _;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord};
-use rdkafka::{Message, Offset, TopicPartitionList};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tollbooth_schemas::command::body_hash;
 use tollbooth_schemas::ids::derived_account_id;
 use tollbooth_schemas::v1::{self, command::Body, reply::Outcome};
 
-use crate::stand::{PARTITIONS, Stand, read};
-
-/// Reads `commands` and answers on `replies` until it is dropped.
-struct FakeMeter {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl FakeMeter {
-    fn start(stand: &Stand, judge: impl Fn(&v1::Command) -> Outcome + Send + 'static) -> Self {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", stand.mock.bootstrap_servers()).set("group.id", "meter");
-        let consumer: BaseConsumer = config.create().unwrap();
-        let producer: BaseProducer = config.create().unwrap();
-        let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset(&stand.topics.commands(), partition, Offset::Offset(0)).unwrap();
-        }
-        consumer.assign(&list).unwrap();
-        let replies = stand.topics.replies();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                producer.poll(Duration::ZERO);
-                let Some(message) = consumer.poll(Duration::from_millis(10)) else { continue };
-                let Ok(message) = message else { continue };
-                let command = v1::Command::decode(message.payload().unwrap()).unwrap();
-                assert_eq!(message.key(), Some(command.account_id.as_bytes()));
-                let reply = v1::Reply {
-                    correlation_id: command.correlation_id.clone(),
-                    account_id: command.account_id.clone(),
-                    outcome: Some(judge(&command)),
-                };
-                let payload = reply.encode_to_vec();
-                producer.send(BaseRecord::to(&replies).key(&command.reply_to).payload(&payload)).unwrap();
-            }
-        });
-        Self { stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for FakeMeter {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if self.thread.take().unwrap().join().is_err() && !std::thread::panicking() {
-            panic!("the meter panicked");
-        }
-    }
-}
-
-fn accepted(command: &v1::Command) -> Outcome {
-    let amount_micros = match &command.body {
-        Some(Body::PostAdjustment(adjustment)) => adjustment.amount_micros,
-        _ => 0,
-    };
-    Outcome::Accepted(v1::Accepted {
-        replayed: false,
-        seq: 7,
-        amount_micros,
-        balance_micros: 100_000_000 + amount_micros,
-        held_micros: 1_500_000,
-        posted_at_ms: 1_763_756_103_120,
-        currency: "USD".to_owned(),
-    })
-}
+use crate::meter::{FakeMeter, accepted};
+use crate::stand::{DEADLINE, Stand, read};
 
 fn account(name: &str) -> Value {
     json!({"name": name, "plan": "pro", "currency": "USD", "time_zone": "America/New_York"})
@@ -217,6 +149,9 @@ async fn what_is_wrong_with_a_command_is_said_before_anything_is_sent() {
     let cases = [
         ("/v1/accounts", json!({"name": " ", "plan": "p q", "currency": "XYZ", "time_zone": "Mars"}), 422, 4),
         ("/v1/accounts", json!({"name": "x", "plan": "pro", "currency": "USD"}), 422, 0),
+        ("/v1/accounts", json!([null, "x", "pro", "USD", "Europe/Berlin"]), 422, 0),
+        ("/v1/accounts/acc_luna/adjustments", json!(["1", "goodwill"]), 422, 0),
+        ("/v1/accounts/acc_luna/plan", json!(["pro"]), 422, 0),
         ("/v1/accounts", json!({"account_id": "luna", "name": "x"}), 422, 0),
         ("/v1/accounts/acc_luna/adjustments", json!({"amount": "0.00", "reason": "goodwill"}), 422, 1),
         ("/v1/accounts/acc_luna/adjustments", json!({"amount": 5, "reason": "goodwill"}), 422, 0),
@@ -242,4 +177,42 @@ async fn what_is_wrong_with_a_command_is_said_before_anything_is_sent() {
     let (status, _) = send(&stand, "/v1/accounts", "\"open", &account("Luna")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(stand.records(&stand.topics.commands()).is_empty());
+}
+
+#[tokio::test]
+async fn a_zone_that_no_chart_could_be_drawn_in_is_refused_at_the_opening() {
+    let stand = Stand::start().await;
+    for zone in ["EST", "CET", "EST5EDT", "GMT0", "+02:00", "europe/berlin"] {
+        let mut body = account("Luna");
+        body["time_zone"] = json!(zone);
+        let (status, problem) = send(&stand, "/v1/accounts", "k", &body).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{zone}");
+        assert_eq!(problem["errors"][0]["pointer"], json!("/time_zone"), "{problem}");
+    }
+    assert!(stand.records(&stand.topics.commands()).is_empty());
+}
+
+#[tokio::test]
+async fn a_commands_body_leaves_time_for_acknowledgement_and_reply() {
+    // given a request's minute, of which acknowledgement and reply may take all but a tenth of a second
+    let stand = Stand::start_with(|config| {
+        config.http.request_timeout_ms = 60_000;
+        config.http.drain_timeout_ms = 60_000;
+        config.producer.delivery_timeout_ms = 30_000;
+        config.commands.reply_timeout_ms = 29_900;
+    })
+    .await;
+    // when a body does not arrive
+    let mut stream = TcpStream::connect(stand.address.strip_prefix("http://").unwrap()).await.unwrap();
+    let head = format!(
+        "POST /v1/accounts HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         idempotency-key: k\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        stand.root
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let answered = tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answer)).await;
+    // then it is given up while there is still time for the rest
+    answered.expect("long before the request's deadline").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }

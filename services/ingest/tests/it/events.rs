@@ -60,6 +60,101 @@ async fn a_binary_event_stays_binary() {
     assert_eq!(records[0].header("ce_subject"), Some("acc_luna"));
 }
 
+/// The values of an event in order, without their names.
+fn in_order(event: &Value) -> Value {
+    let names = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"];
+    json!(names.map(|name| &event[name]))
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_binary_event_is_named() {
+    let stand = Stand::start().await;
+    let key = stand.booth_key().await;
+    let event = event("b1");
+    let time = event["time"].as_str().unwrap();
+    let good = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "b1"),
+        ("ce-type", "tollbooth.usage.v1"),
+        ("ce-source", "/booths/bth_17"),
+        ("ce-subject", "acc_luna"),
+        ("ce-time", time),
+    ];
+    let send = async |headers: &[(&str, &str)], body: String| {
+        let request = stand.post("/v1/events", &key).header("content-type", "application/json").body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (status, problem) = read(request.send().await.unwrap()).await;
+        (status.as_u16(), problem["errors"][0]["pointer"].as_str().unwrap_or_default().to_owned())
+    };
+    let data = event["data"].to_string();
+    // given one header missing or wrong, the event's member is named; without three of them it is in no mode at all
+    for (name, _) in good {
+        let without: Vec<_> = good.into_iter().filter(|(other, _)| *other != name).collect();
+        let pointer = format!("/{}", name.strip_prefix("ce-").unwrap());
+        assert_eq!(send(&without, data.clone()).await, (422, pointer), "without {name}");
+    }
+    let with =
+        |name: &str, value: &'static str| good.map(|(other, old)| (other, if other == name { value } else { old }));
+    for (name, value, status, pointer) in [
+        ("ce-specversion", "0.3", 422, "/specversion"),
+        ("ce-type", "other.v1", 422, "/type"),
+        ("ce-subject", "luna", 422, "/subject"),
+        ("ce-subject", "acc_other", 403, "/subject"),
+        ("ce-time", "yesterday", 422, "/time"),
+        ("ce-time", "1970-01-01T00:00:00Z", 422, "/time"),
+        ("ce-id", "%C3", 400, ""),
+    ] {
+        assert_eq!(send(&with(name, value), data.clone()).await, (status, pointer.to_owned()), "{name}: {value}");
+    }
+    let extra = |name| [&good[..], &[(name, "x")]].concat();
+    assert_eq!(send(&extra("ce-bad-name"), data.clone()).await.0, 400);
+    assert_eq!(send(&extra("ce-id"), data.clone()).await.0, 400, "sent twice");
+    // given a body that is no JSON, no object, or no usage
+    let array = json!(["op_1", 1, "evt_gala", "bth_17", "ai_modify", "x", "", "", "image", "1", "success"]);
+    let mut wrong = event["data"].clone();
+    wrong["quantity"] = json!("-1");
+    for (body, status, pointer) in [
+        ("{\"operation_id\": ".to_owned(), 400, ""),
+        (String::new(), 400, ""),
+        ("7".to_owned(), 422, "/data"),
+        (array.to_string(), 422, "/data"),
+        ("{}".to_owned(), 422, "/data"),
+        (wrong.to_string(), 422, "/data/quantity"),
+    ] {
+        assert_eq!(send(&good, body.clone()).await, (status, pointer.to_owned()), "{body}");
+    }
+    let large = json!({"note": "x".repeat(64 * 1024)}).to_string();
+    assert_eq!(send(&good, large).await.0, 413);
+    assert!(stand.usage().is_empty());
+    // and the good one is taken
+    assert_eq!(send(&good, data).await, (202, String::new()));
+}
+
+#[tokio::test]
+async fn what_is_refused_is_counted_and_its_clock_is_seen() {
+    let stand = Stand::start().await;
+    let key = stand.booth_key().await;
+    let count = |metric: &str| stand.metric(&format!("tollbooth_ingest_{metric}"));
+    let rejected = |reason: &str| count(&format!("events_total{{reason=\"{reason}\",result=\"rejected\"}}"));
+    // given a booth whose clock is a day ahead, and one that was offline for too long
+    let ahead = event_at("ahead", now_ms() + DAY_MS);
+    let old = event_at("old", now_ms() - 36 * DAY_MS);
+    assert_eq!(stand.send_batch(&key, &[ahead, old]).await.1["accepted"], json!(0));
+    // then both are seen though they are refused
+    assert_eq!((rejected("in_future"), rejected("too_old")), (1.0, 1.0));
+    assert_eq!(count("clock_skew_seconds_count"), 1.0);
+    assert_eq!(count("event_lateness_seconds_count{source=\"offline\"}"), 1.0);
+    // given requests that are refused before their events are told apart
+    let batch = "application/cloudevents-batch+json";
+    let too_many = format!("[{}{{}}]", "{},".repeat(1_000));
+    for (body, status) in [(too_many, 413), ("[{".to_owned(), 400), ("x".repeat(5_000_000), 413)] {
+        assert_eq!(stand.send_text(&key, batch, body).await.0.as_u16(), status);
+    }
+    // then each of them is one
+    assert_eq!((rejected("too_large"), rejected("malformed")), (2.0, 1.0));
+    assert_eq!((count("batch_events_count"), count("batch_events_sum")), (4.0, 5.0));
+}
+
 #[tokio::test]
 async fn one_bad_item_never_fails_its_neighbours() {
     let stand = Stand::start().await;
@@ -81,6 +176,7 @@ async fn one_bad_item_never_fails_its_neighbours() {
         (with(event("large"), "/data/note", json!("x".repeat(64 * 1024))), 413, "too_large", "too_large"),
         (json!(7), 422, "invalid", "malformed"),
         (json!({"id": "bare"}), 422, "invalid", "malformed"),
+        (in_order(&event("array")), 422, "invalid", "malformed"),
     ];
     let mut batch = vec![event("first")];
     batch.extend(cases.iter().map(|(item, ..)| item.clone()));
@@ -124,6 +220,8 @@ async fn a_bad_single_event_is_answered_with_its_problem() {
     }
     let large = with(event("e"), "/data/note", json!("x".repeat(64 * 1024)));
     assert_eq!(stand.send_event(&key, &large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, problem) = stand.send_event(&key, &in_order(&event("f"))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid")));
     assert!(stand.usage().is_empty());
 }
 

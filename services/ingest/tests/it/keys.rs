@@ -1,9 +1,11 @@
 //! Who may do what, and how keys come and go.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, event, read};
+use crate::stand::{DEADLINE, Stand, event, read};
 
 #[tokio::test]
 async fn without_a_good_key_nothing_is_taken() {
@@ -39,6 +41,54 @@ async fn a_revoked_key_is_refused_at_once_and_for_good() {
     assert_eq!(records.len(), 2, "the second revocation changes nothing");
     assert_eq!(records[1].key, format!("key:{key_id}"));
     assert!(records[0].json()["revoked_at"].is_null() && records[1].json()["revoked_at"].is_string());
+}
+
+/// Asks until the status is the expected one, at most [`DEADLINE`]. What is asked needs a key and nothing else.
+async fn until_status(stand: &Stand, key: &str, expected: StatusCode) -> Value {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let request = stand.request(Method::GET, "/v1/keys", key);
+        let (status, body) = read(request.send().await.unwrap()).await;
+        if status == expected {
+            return body;
+        }
+        assert!(Instant::now() < end, "{status} instead of {expected}: {body}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_every_process_through_the_registry() {
+    // given two processes, and a key made at one of them that the other knows
+    let here = Stand::start().await;
+    let there = here.beside().await;
+    let (key_id, key) = here.key("booth").await;
+    until_status(&there, &key, StatusCode::FORBIDDEN).await;
+    assert_eq!(there.send_event(&key, &event("a")).await.0, StatusCode::ACCEPTED);
+    // when it is revoked at the first
+    let answer = here.request(Method::DELETE, &format!("/v1/keys/{key_id}"), &here.root).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    // then the second refuses it, too
+    let problem = until_status(&there, &key, StatusCode::UNAUTHORIZED).await;
+    assert_eq!(problem["detail"], json!("the key is revoked"));
+    assert_eq!(there.send_event(&key, &event("b")).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn keys_that_could_be_revoked_by_now_are_503_until_the_registry_is_read_again() {
+    let stand = Stand::start_with(|config| config.registry_age_max_ms = 3_000).await;
+    let booth = stand.booth_key().await;
+    until_status(&stand, &booth, StatusCode::FORBIDDEN).await;
+    // when the registry cannot be read for too long
+    stand.mock.broker_down(1).unwrap();
+    let problem = until_status(&stand, &booth, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(problem["detail"], json!("keys could not be read for too long"));
+    // then the first key, which no record can revoke, is still known
+    let (status, _) = stand.send_text(&stand.root, "text/plain", "x").await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    // and everything is as before when the broker is back
+    stand.mock.broker_up(1).unwrap();
+    until_status(&stand, &booth, StatusCode::FORBIDDEN).await;
 }
 
 #[tokio::test]
@@ -93,6 +143,7 @@ async fn odd_requests_for_keys_are_refused() {
         json!({"kind": "account", "account_id": "acc_luna", "booth_id": "bth_1"}),
         json!({"kind": "booth", "account_id": "luna"}),
         json!({"kind": "owner"}),
+        json!(["booth", "acc_luna"]),
         json!({"kind": "booth", "account_id": "acc_luna", "colour": "red"}),
     ];
     for body in bodies {

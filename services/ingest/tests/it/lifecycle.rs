@@ -4,28 +4,32 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::net::TcpStream;
 use tollbooth_chassis::config::Secret;
 use tollbooth_chassis::ops::Health;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_ingest::{Ingest, IngestConfig, StartError};
 use tollbooth_schemas::keys::{ApiKey, KeyKind};
 
-use crate::stand::{Stand, event, read};
+use crate::meter::{FakeMeter, accepted};
+use crate::stand::{DEADLINE, SLOW, Stand, event, read};
 
 #[tokio::test]
 async fn what_is_under_way_is_finished_before_the_end() {
     // given an event on its way to a slow broker
     let mut stand = Stand::start().await;
     let key = stand.booth_key().await;
-    stand.mock.broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
+    stand.round_trip(SLOW);
     let sent = event("a");
     let under_way = stand.send_event(&key, &sent);
     let ending = async {
         stand.until("under way", || stand.metric("tollbooth_ingest_inflight_requests") > 0.0).await;
         stand.shutdown.trigger("test");
         stand.until("not ready", || !stand.health.readiness().is_ok()).await;
+        stand.round_trip(Duration::ZERO);
     };
     // when the end is asked for meanwhile
     let ((status, answer), ()) = tokio::join!(under_way, ending);
@@ -33,6 +37,44 @@ async fn what_is_under_way_is_finished_before_the_end() {
     assert_eq!((status, answer), (StatusCode::ACCEPTED, json!({"accepted": 1, "rejected": []})));
     assert_eq!(stand.usage().len(), 1);
     assert!((&mut stand.served).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_command_that_waits_at_a_shutdown_still_gets_its_reply() {
+    // given a command that waits for a meter that does not run yet
+    let mut stand = Stand::start().await;
+    let body = json!({"amount": "5", "reason": "goodwill"});
+    let request = stand.post("/v1/accounts/acc_luna/adjustments", &stand.root).header("idempotency-key", "k");
+    let under_way = request.json(&body).send();
+    let ending = async {
+        let commands = stand.topics.commands();
+        while stand.records(&commands).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // when the end is asked for, and the meter answers after no connection is accepted any more
+        stand.shutdown.trigger("test");
+        let address = stand.address.strip_prefix("http://").unwrap();
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        FakeMeter::start(&stand, accepted)
+    };
+    let (answer, _meter) = tokio::join!(under_way, ending);
+    // then the answer is the meter's, and everything ends in time
+    let (status, answer) = read(answer.unwrap()).await;
+    assert_eq!((status, &answer["seq"]), (StatusCode::OK, &json!(7)), "{answer}");
+    assert!((&mut stand.served).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_followed_any_more_ends_the_process() {
+    let mut stand = Stand::start().await;
+    // when the offsets that the readers stand at are gone
+    let gone = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE; 20];
+    stand.mock.request_errors(RDKafkaApiKey::Fetch, &gone);
+    // then the process ends by itself, in order, and knows that it did not end well
+    assert!(tokio::time::timeout(DEADLINE, &mut stand.served).await.expect("it ends").unwrap());
+    assert!(!stand.health.liveness().is_ok());
 }
 
 #[tokio::test]
@@ -79,14 +121,14 @@ async fn until_keys_and_books_are_read_only_the_first_key_is_known_and_no_book_i
 async fn a_client_that_leaves_harms_nobody() {
     let stand = Stand::start().await;
     let key = stand.booth_key().await;
-    stand.mock.broker_round_trip_time(1, Duration::from_millis(200)).unwrap();
+    stand.round_trip(SLOW);
     let left = stand
         .post("/v1/events", &key)
         .header("content-type", "application/cloudevents+json")
         .body(event("left").to_string())
         .timeout(Duration::from_millis(50));
     assert!(left.send().await.is_err());
-    stand.mock.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    stand.round_trip(Duration::ZERO);
     let (status, _) = stand.send_event(&key, &event("stayed")).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     stand

@@ -11,7 +11,7 @@ use crate::stand::{Stand, event, read};
 
 const BATCH: &str = "application/cloudevents-batch+json";
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

@@ -6,5 +6,6 @@ mod events;
 mod keys;
 mod lifecycle;
 mod limits;
+mod meter;
 mod price_books;
 mod stand;

@@ -78,6 +78,11 @@ async fn everything_wrong_with_a_book_is_named() {
         problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
     assert_eq!(pointers, ["/currency", "/prices/0/engine", "/prices/0/plans/pro", "/version"]);
     assert_eq!(put(&stand, 1, &json!({"version": 1})).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    // the values of a good book in order, without their names
+    let good = book(1, -60, "0.16");
+    let names = ["version", "currency", "effective_from", "plans", "services", "engines", "prices"];
+    let values = json!(names.map(|name| &good[name]));
+    assert_eq!(put(&stand, 1, &values).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     let request = stand.request(Method::PUT, "/v1/price-books/one", &stand.root).json(&book(1, 0, "1"));
     assert_eq!(read(request.send().await.unwrap()).await.0, StatusCode::NOT_FOUND);
     assert!(stand.records(&stand.topics.price_book()).is_empty());

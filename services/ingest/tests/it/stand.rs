@@ -23,6 +23,9 @@ use tollbooth_schemas::topics::TopicSet;
 
 pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// A broker's answer that is not there yet while a test looks at what is under way. Far longer than any look takes, also
+/// on a busy machine, and shorter than the delivery timeout.
+pub(crate) const SLOW: Duration = Duration::from_secs(4);
 
 pub(crate) struct Stand {
     pub(crate) mock: &'static MockCluster<'static, DefaultProducerContext>,
@@ -72,17 +75,31 @@ impl Stand {
         adjust: impl FnOnce(&mut IngestConfig),
     ) -> Self {
         // Never ended: clients that lose their broker take seconds to end.
-        let mock: &'static _ = Box::leak(Box::new(MockCluster::new(1).unwrap()));
-        let root = ApiKey::generate(KeyKind::Admin, false, &[9; 64]).unwrap().reveal().to_owned();
-        let mut config = IngestConfig { admin_key: Secret::new(&*root), ..IngestConfig::default() };
-        config.topics.partitions = PARTITIONS;
-        config.kafka.bootstrap = mock.bootstrap_servers();
+        let mock: &'static MockCluster<'static, _> = Box::leak(Box::new(MockCluster::new(1).unwrap()));
+        let mut config = IngestConfig::default();
         adjust(&mut config);
-        let topics = config.topic_set();
-        for spec in topics.specs() {
+        config.topics.partitions = PARTITIONS;
+        for spec in config.topic_set().specs() {
             mock.create_topic(&spec.name, spec.partitions, 1).unwrap();
         }
         prepare(mock);
+        Self::launch(mock, config).await
+    }
+
+    /// Another process of the same installation.
+    pub(crate) async fn beside(&self) -> Self {
+        let mut config = IngestConfig::default();
+        config.topics.partitions = PARTITIONS;
+        let stand = Self::launch(self.mock, config).await;
+        stand.until("ready", || stand.health.readiness().is_ok()).await;
+        stand
+    }
+
+    async fn launch(mock: &'static MockCluster<'static, DefaultProducerContext>, mut config: IngestConfig) -> Self {
+        let root = ApiKey::generate(KeyKind::Admin, false, &[9; 64]).unwrap().reveal().to_owned();
+        config.admin_key = Secret::new(&*root);
+        config.kafka.bootstrap = mock.bootstrap_servers();
+        let topics = config.topic_set();
         let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -180,6 +197,11 @@ impl Stand {
             });
         }
         records
+    }
+
+    /// How long the broker takes for an answer; what it is asked already takes as long as was said before.
+    pub(crate) fn round_trip(&self, time: Duration) {
+        self.mock.broker_round_trip_time(1, time).unwrap();
     }
 
     pub(crate) fn usage(&self) -> Vec<Record> {

@@ -21,6 +21,7 @@ use super::metrics::{PartitionLag, now_seconds};
 use super::migrate::migrate;
 use super::offsets::{self, Resume, Source};
 use super::store::Store;
+use super::witness::Standing;
 
 /// How long fencing may take while the coordinator moves.
 const FENCING_LIMIT: Duration = Duration::from_secs(60);
@@ -32,6 +33,9 @@ const READ: BatchLimit = BatchLimit { records: 10_000, bytes: 8 * 1024 * 1024 };
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 const LAG_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// How often a block is repeated that stands nowhere, or not everywhere, afterwards: where several servers answer, one
+/// may be a moment behind.
+const REPEATS_MAX: u32 = 4;
 /// Longest wait for an insert under way when the process is to end; it is repeated by the next start anyway.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,7 +52,7 @@ pub(super) enum Ended {
 struct Underway {
     block: Arc<Block>,
     started: Instant,
-    report: mpsc::Receiver<()>,
+    report: mpsc::Receiver<Result<(), SinkError>>,
     is_done: bool,
     task: AbortHandle,
 }
@@ -151,7 +155,7 @@ impl<'a> Active<'a> {
                 return Err(SinkError::Contradiction(why));
             }
             self.context.metrics.repeated_blocks.inc();
-            tracing::info!(rows = block.rows, token = block.token, "repeating the block that was intended last");
+            tracing::info!(rows = block.rows, token = block.token, "settling the block that was intended last");
             self.intend(Some(block))?;
         } else {
             // Says where the sink stands before anything was read: the live view starts from these offsets.
@@ -205,7 +209,7 @@ impl<'a> Active<'a> {
     fn read(&mut self) -> Result<(), SinkError> {
         if self.queue.bytes() >= self.context.config.read_ahead_bytes_max {
             // Bounded: the rest stays with the broker until the insert is through.
-            self.wait_for_insert(TURN);
+            self.wait_for_insert(TURN)?;
             return Ok(());
         }
         let wait = if self.underway.is_some() { TURN_WHILE_INSERTING } else { self.until_due().min(TURN) };
@@ -231,7 +235,7 @@ impl<'a> Active<'a> {
 
     /// Commits what is done and begins what is due.
     fn advance(&mut self) -> Result<(), SinkError> {
-        let is_done = self.wait_for_insert(Duration::ZERO);
+        let is_done = self.wait_for_insert(Duration::ZERO)?;
         if self.underway.is_some() && !is_done {
             return Ok(());
         }
@@ -258,7 +262,7 @@ impl<'a> Active<'a> {
         let no_group = || SinkError::Contradiction("the reader has no group".to_owned());
         let group = self.reader.group_metadata().ok_or_else(no_group)?;
         offsets::commit(&self.producer, &group, &self.context.binding.ledger_topic, &ranges)?;
-        self.context.metrics.group.last_commit.set(now_seconds());
+        self.context.metrics.committed();
         if let Some(block) = next {
             crashpoint::hit("sink.before_insert");
             self.underway = Some(self.begin_insert(block));
@@ -271,31 +275,32 @@ impl<'a> Active<'a> {
         let (sender, report) = mpsc::channel();
         let (store, context, shared) = (self.context.store.clone(), self.context.clone(), Arc::clone(&block));
         let task = self.context.runtime.spawn(async move {
-            insert_until_done(&store, &shared, &context).await;
+            let outcome = insert_until_done(&store, &shared, &context).await;
             // Nobody listens any more: the lease was lost.
-            sender.send(()).ok();
+            sender.send(outcome).ok();
         });
         Underway { block, started: Instant::now(), report, is_done: false, task: task.abort_handle() }
     }
 
     /// Whether the insert under way is through, after at most `wait`.
-    fn wait_for_insert(&mut self, wait: Duration) -> bool {
-        let Some(underway) = &mut self.underway else { return false };
+    fn wait_for_insert(&mut self, wait: Duration) -> Result<bool, SinkError> {
+        let Some(underway) = &mut self.underway else { return Ok(false) };
         if underway.is_done {
-            return true;
+            return Ok(true);
         }
         match underway.report.recv_timeout(wait) {
-            Ok(()) => {
+            Ok(outcome) => {
+                outcome?;
                 underway.is_done = true;
-                true
+                Ok(true)
             }
-            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Timeout) => Ok(false),
             // The task ends by reporting; a panic in it would be a defect. Begin it anew: the token makes it one insert.
             Err(RecvTimeoutError::Disconnected) => {
                 tracing::error!("the insert ended without a word and is begun anew");
-                let block = Block::clone(&underway.block);
+                let block = Block { is_repeat: true, ..Block::clone(&underway.block) };
                 self.underway = Some(self.begin_insert(block));
-                false
+                Ok(false)
             }
         }
     }
@@ -307,7 +312,7 @@ impl<'a> Active<'a> {
         metrics.blocks.inc();
         metrics.bytes.inc_by(underway.block.body.len() as u64);
         metrics.insert_duration.observe(underway.started.elapsed().as_secs_f64());
-        metrics.watermark.set(self.watermark_seconds(None));
+        metrics.set_watermark(self.watermark_seconds(None));
         self.context.component.ready();
         tracing::debug!(
             rows = underway.block.rows,
@@ -354,12 +359,12 @@ impl<'a> Active<'a> {
             // Not read yet: the age is unknown and can only have grown.
             None => lag.seconds.set(lag.seconds.get() + LAG_INTERVAL.as_secs_f64()),
         }
-        self.context.metrics.watermark.set(self.watermark_seconds(underway.map(|block| block.oldest_posted_at_ms)));
+        self.context.metrics.set_watermark(self.watermark_seconds(underway.map(|block| block.oldest_posted_at_ms)));
     }
 
     /// Waits for the insert under way, within a bound, and commits it.
     fn finish(mut self) -> Result<Ended, SinkError> {
-        if self.underway.is_some() && self.wait_for_insert(SHUTDOWN_PATIENCE) {
+        if self.underway.is_some() && self.wait_for_insert(SHUTDOWN_PATIENCE)? {
             self.account_for_done();
             self.intend(None)?;
         }
@@ -390,19 +395,56 @@ fn find_out(context: &Context, reader: &BatchReader) -> Result<Resume, SinkError
 }
 
 /// Inserts the block, however often it takes. The bytes and the token are the same every time, so that only one of the
-/// tries counts; a block is never skipped.
-async fn insert_until_done(store: &Store, block: &Block, context: &Context) {
+/// tries counts; a block is never skipped. After the first try it may be there, so it is looked for before and behind
+/// each further one.
+///
+/// An error only where a repeated block does not stand in every table once: the server lost its memory of the token.
+async fn insert_until_done(store: &Store, block: &Block, context: &Context) -> Result<(), SinkError> {
     let mut pause = RETRY_PAUSE_MIN;
+    let (mut is_repeat, mut repeats) = (block.is_repeat, 0);
     loop {
-        let outcome = match store.record_ranges(block).await {
-            Ok(()) => store.insert_block(&block.token, block.body.clone()).await,
-            Err(error) => Err(error),
-        };
-        let Err(error) = outcome else { return };
+        match insert(store, block, is_repeat).await {
+            Ok(Standing::Whole) => return Ok(()),
+            Ok(Standing::Lacking(tables)) if repeats < REPEATS_MAX => {
+                repeats += 1;
+                tracing::warn!(?tables, token = block.token, "a repeated block is not in every table yet");
+            }
+            Ok(standing) => return Err(SinkError::Contradiction(not_whole(block, &standing))),
+            Err(error) => {
+                context.component.not_ready(format!("ClickHouse does not take a block: {error}"));
+                let pause_ms = pause.as_millis();
+                tracing::warn!(%error, rows = block.rows, token = block.token, pause_ms, "insert failed");
+            }
+        }
+        is_repeat = true;
         context.metrics.insert_retries.inc();
-        context.component.not_ready(format!("ClickHouse does not take a block: {error}"));
-        tracing::warn!(%error, rows = block.rows, token = block.token, pause_ms = pause.as_millis(), "insert failed");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(context.config.retry_pause_max_ms));
     }
+}
+
+/// One try.
+async fn insert(store: &Store, block: &Block, is_repeat: bool) -> Result<Standing, clickhouse::error::Error> {
+    if is_repeat {
+        let standing = store.standing(&block.witnesses).await?;
+        if !matches!(standing, Standing::Lacking(_)) {
+            tracing::info!(?standing, token = block.token, "the block was inserted before");
+            return Ok(standing);
+        }
+    }
+    store.record_ranges(block).await?;
+    store.insert_block(&block.token, block.body.clone()).await?;
+    if is_repeat { store.standing(&block.witnesses).await } else { Ok(Standing::Whole) }
+}
+
+fn not_whole(block: &Block, standing: &Standing) -> String {
+    let what = match standing {
+        Standing::Lacking(tables) => format!("does not stand in {} as it should", tables.join(", ")),
+        _ => "stands in ledger twice".to_owned(),
+    };
+    format!(
+        "the block {} of {} rows was repeated and {what}: ClickHouse does not remember it rightly, as after a loss of \
+         power; drop the database, and it is filled again",
+        block.token, block.rows
+    )
 }

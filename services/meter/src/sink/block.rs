@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::error::SinkError;
 use super::rows::Rows;
 use super::wire::{self, WireError};
+use super::witness::Witnesses;
 
 /// Bytes of a row beside the texts of its record: fixed-width columns and the lengths of the texts.
 const ROW_BYTES: usize = 180;
@@ -49,6 +50,10 @@ pub struct Block {
     pub oldest_posted_at_ms: i64,
     /// Per partition with records: posting time of the newest.
     pub newest_posted_at_ms: Vec<(i32, i64)>,
+    /// What tells whether it is in the tables.
+    pub witnesses: Witnesses,
+    /// It was intended before, and may have been inserted.
+    pub is_repeat: bool,
 }
 
 impl Block {
@@ -63,6 +68,9 @@ impl Block {
 #[must_use]
 pub fn token(cluster_id: &str, ledger_topic: &str, ranges: &[Range]) -> String {
     let mut hash = Sha256::new();
+    if cfg!(feature = "planted-insert-token-per-attempt") {
+        hash.update(std::process::id().to_le_bytes());
+    }
     for text in [cluster_id, ledger_topic] {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
@@ -127,13 +135,19 @@ impl Queue {
     /// Takes a record in; records of a partition come in order.
     ///
     /// # Errors
-    /// [`SinkError::Record`] for bytes that are not a ledger record.
+    /// [`SinkError::Record`] for bytes that are not a ledger record, [`SinkError::Contradiction`] for a record of no known
+    /// partition, or at or below one that was taken in: its rows would be there twice.
     pub fn push(&mut self, partition: i32, offset: i64, bytes: &[u8]) -> Result<(), SinkError> {
         let outline = wire::outline(bytes).map_err(|source| SinkError::Record { partition, offset, source })?;
         let Some(queue) = usize::try_from(partition).ok().and_then(|index| self.partitions.get_mut(index)) else {
             let why = format!("ledger partition {partition} is none of the {} known ones", self.partitions.len());
             return Err(SinkError::Contradiction(why));
         };
+        let first_free = queue.records.back().map_or(queue.begin, |last| last.offset + 1);
+        if offset < first_free {
+            let why = format!("ledger partition {partition}: offset {offset} came again, {first_free} was next");
+            return Err(SinkError::Contradiction(why));
+        }
         let weight = bytes.len() + outline.rows * (ROW_BYTES + outline.account_id_bytes);
         self.rows += outline.rows;
         self.weight += weight;
@@ -230,7 +244,7 @@ impl Queue {
                 return Err(SinkError::RangeChanged { partition, begin, end, why });
             }
         }
-        self.take(&counts)
+        Ok(Block { is_repeat: true, ..self.take(&counts)? })
     }
 
     fn oldest(&self) -> Option<(usize, &Waiting)> {
@@ -270,7 +284,8 @@ impl Queue {
         }
         let token = token(&self.cluster_id, &self.ledger_topic, &ranges);
         let (count, body) = (rows.len() as u64, Bytes::from(rows.encode()));
-        Ok(Block { ranges, token, rows: count, body, oldest_posted_at_ms, newest_posted_at_ms })
+        let (witnesses, is_repeat) = (rows.into_witnesses(), false);
+        Ok(Block { ranges, token, rows: count, body, oldest_posted_at_ms, newest_posted_at_ms, witnesses, is_repeat })
     }
 }
 

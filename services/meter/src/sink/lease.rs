@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
@@ -12,9 +13,10 @@ use tollbooth_chassis::kafka::{KafkaClients, log_error, log_line};
 
 use super::error::SinkError;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct LeaseContext {
     is_held: Arc<AtomicBool>,
+    rebalances: IntCounter,
 }
 
 impl ClientContext for LeaseContext {
@@ -38,6 +40,7 @@ impl ConsumerContext for LeaseContext {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
+            self.rebalances.inc();
             self.is_held.store(partitions.count() > 0, Ordering::Release);
         }
     }
@@ -51,13 +54,19 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Joins. `instance_id` names this process for good: after a restart it gets the lease back at once.
-    pub(super) fn join(clients: &KafkaClients, group: &str, topic: &str, instance_id: &str) -> Result<Self, SinkError> {
+    pub(super) fn join(
+        clients: &KafkaClients,
+        group: &str,
+        topic: &str,
+        instance_id: &str,
+        rebalances: IntCounter,
+    ) -> Result<Self, SinkError> {
         let failed = |source| SinkError::Kafka { doing: "join the group of the lease", source };
         let mut config = clients.member_consumer(group, instance_id);
         // The topic is empty and stays so; a missing offset means nothing here.
         config.set("auto.offset.reset", "latest");
-        let context = LeaseContext::default();
-        let is_held = Arc::clone(&context.is_held);
+        let is_held = Arc::new(AtomicBool::new(false));
+        let context = LeaseContext { is_held: Arc::clone(&is_held), rebalances };
         let consumer = BaseConsumer::from_config_and_context(&config, context).map_err(failed)?;
         consumer.subscribe(&[topic]).map_err(failed)?;
         Ok(Self { consumer, is_held })

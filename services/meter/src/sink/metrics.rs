@@ -17,8 +17,9 @@ pub struct SinkMetrics {
     pub(super) insert_retries: IntCounter,
     pub(super) insert_duration: Histogram,
     pub(super) active: IntGauge,
-    pub(super) watermark: Gauge,
-    pub(super) group: GroupMetrics,
+    /// Without labels; a vector because its one gauge comes and goes.
+    watermark: GaugeVec,
+    group: GroupMetrics,
     topic: String,
 }
 
@@ -27,8 +28,10 @@ pub struct SinkMetrics {
 /// Another group's reader in the same process has metrics of these names, too. So this is a collector that announces no
 /// descriptions: the registry then does not insist that a name has one owner, and merges the families when it gathers.
 #[derive(Debug, Clone)]
-pub(super) struct GroupMetrics {
-    pub(super) last_commit: Gauge,
+struct GroupMetrics {
+    last_commit: GaugeVec,
+    /// Of the lease's group: it is the one with members.
+    rebalances: IntCounter,
     lag_records: IntGaugeVec,
     lag_seconds: GaugeVec,
 }
@@ -40,6 +43,7 @@ impl Collector for GroupMetrics {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = self.last_commit.collect();
+        families.extend(self.rebalances.collect());
         families.extend(self.lag_records.collect());
         families.extend(self.lag_seconds.collect());
         families
@@ -59,15 +63,21 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -
 }
 
 impl GroupMetrics {
-    fn register(registry: &Registry, group: &str) -> Result<Self, prometheus::Error> {
-        let of_group = |name: &str, help: &str| {
+    fn register(registry: &Registry, group: &str, lease_group: &str) -> Result<Self, prometheus::Error> {
+        let of = |group: &str, name: &str, help: &str| {
             Opts::new(name, help).const_labels(HashMap::from([("group".to_owned(), group.to_owned())]))
         };
+        let of_group = |name: &str, help: &str| of(group, name, help);
         let of_partition = ["topic", "partition"];
         let metrics = Self {
-            last_commit: Gauge::with_opts(of_group(
-                "tollbooth_consumer_last_commit_timestamp_seconds",
-                "When the group last committed.",
+            last_commit: GaugeVec::new(
+                of_group("tollbooth_consumer_last_commit_timestamp_seconds", "When the group last committed."),
+                &[],
+            )?,
+            rebalances: IntCounter::with_opts(of(
+                lease_group,
+                "tollbooth_consumer_rebalances_total",
+                "Rebalances of the group.",
             ))?,
             lag_records: IntGaugeVec::new(
                 of_group("tollbooth_consumer_lag_records", "Offsets between the group and the partition's end."),
@@ -83,11 +93,16 @@ impl GroupMetrics {
 }
 
 impl SinkMetrics {
-    /// Registers everything; `group` and `topic` are labels.
+    /// Registers everything; the groups and `topic` are labels.
     ///
     /// # Errors
     /// When a name is taken.
-    pub fn register(registry: &Registry, group: &str, topic: &str) -> Result<Self, prometheus::Error> {
+    pub fn register(
+        registry: &Registry,
+        group: &str,
+        lease_group: &str,
+        topic: &str,
+    ) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help)?);
         let insert_duration = HistogramOpts::new(
             "tollbooth_sink_insert_duration_seconds",
@@ -95,17 +110,17 @@ impl SinkMetrics {
         )
         .buckets(prometheus::exponential_buckets(0.005, 2.0, 14)?);
         let active = IntGauge::new("tollbooth_sink_active", "1 while this process is the active sink.")?;
-        let watermark = Gauge::new(
+        let watermark = Opts::new(
             "tollbooth_rollup_watermark_timestamp_seconds",
-            "Everything posted before this instant is in the rollups.",
-        )?;
+            "Everything posted before this instant is in the rollups, as the active sink knows it.",
+        );
         Ok(Self {
             rows: counter("tollbooth_sink_rows_inserted_total", "Rows acknowledged by ClickHouse.")?,
             blocks: counter("tollbooth_sink_blocks_inserted_total", "Blocks acknowledged by ClickHouse.")?,
             bytes: counter("tollbooth_sink_bytes_inserted_total", "Bytes of those blocks before compression.")?,
             repeated_blocks: counter(
                 "tollbooth_sink_repeated_blocks_total",
-                "Blocks inserted again after a start because their end was unknown.",
+                "Blocks that a start found intended, and looked for or inserted again.",
             )?,
             insert_retries: counter(
                 "tollbooth_sink_insert_retries_total",
@@ -113,8 +128,8 @@ impl SinkMetrics {
             )?,
             insert_duration: register(registry, Histogram::with_opts(insert_duration)?)?,
             active: register(registry, active)?,
-            watermark: register(registry, watermark)?,
-            group: GroupMetrics::register(registry, group)?,
+            watermark: register(registry, GaugeVec::new(watermark, &[])?)?,
+            group: GroupMetrics::register(registry, group, lease_group)?,
             topic: topic.to_owned(),
         })
     }
@@ -127,10 +142,27 @@ impl SinkMetrics {
         }
     }
 
-    /// A standby shows no lag: the active one's numbers would be stale here.
-    pub(super) fn forget_lag(&self) {
+    /// Everything posted before `seconds` is in the rollups.
+    pub(super) fn set_watermark(&self, seconds: f64) {
+        self.watermark.with_label_values::<&str>(&[]).set(seconds);
+    }
+
+    /// The group has committed now.
+    pub(super) fn committed(&self) {
+        self.group.last_commit.with_label_values::<&str>(&[]).set(now_seconds());
+    }
+
+    pub(super) fn rebalances(&self) -> &IntCounter {
+        &self.group.rebalances
+    }
+
+    /// A standby shows neither lag nor watermark nor commits: what it knew as the active one grows stale, and the numbers
+    /// of the one that is active now stand beside it.
+    pub(super) fn stand_by(&self) {
         self.group.lag_records.reset();
         self.group.lag_seconds.reset();
+        self.group.last_commit.reset();
+        self.watermark.reset();
         self.active.set(0);
     }
 }

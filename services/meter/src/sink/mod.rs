@@ -3,8 +3,8 @@
 //! One sink is active, by Kafka's word (`lease`). It reads every partition of the ledger, committed records only, and
 //! makes blocks of them ([`block`], [`rows`]). For each block it first commits where it stands and what it is about to
 //! insert ([`offsets`]), then inserts under a token that names the ranges ([`store`]), and says with the next commit that
-//! it is done. After a crash the intended ranges are read again and inserted again under the same token: the tables that
-//! have the block refuse it, those that do not take it.
+//! it is done. After a crash the intended ranges are read again and, unless they stand in every table already
+//! ([`witness`]), inserted again under the same token: the tables that have the block refuse it, those that do not take it.
 //!
 //! Blocking, on a thread of its own; inserts run on a small runtime beside it while the next block is read.
 
@@ -20,6 +20,7 @@ pub mod offsets;
 pub mod rows;
 pub mod store;
 pub mod wire;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +92,7 @@ impl Context {
 pub fn run(options: &SinkOptions, registry: &Registry, health: &Health, shutdown: &Shutdown) -> Result<(), SinkError> {
     priority::yield_to_debits();
     let topic = options.kafka.topic("ledger");
-    let metrics = SinkMetrics::register(registry, &options.sink.offsets_group, &topic)?;
+    let metrics = SinkMetrics::register(registry, &options.sink.offsets_group, &options.sink.lease_group, &topic)?;
     let component = health.component(COMPONENT);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -99,7 +100,7 @@ pub fn run(options: &SinkOptions, registry: &Registry, health: &Health, shutdown
         .enable_all()
         .build()?;
     let outcome = supervise(options, &metrics, &component, runtime.handle(), shutdown);
-    metrics.forget_lag();
+    metrics.stand_by();
     if let Err(error) = &outcome {
         component.not_ready(error.to_string());
         tracing::error!(code = error.code(), %error, "the sink has stopped; debits go on");
@@ -126,7 +127,7 @@ fn supervise(
             Err(error) if error.remedy() == Remedy::Stop => return Err(error),
             Err(error) => error,
         };
-        metrics.forget_lag();
+        metrics.stand_by();
         component.not_ready(error.to_string());
         // A long life before says that this is no tight loop of failures.
         if started.elapsed() > RESTART_PAUSE_MAX {
@@ -182,14 +183,19 @@ pub fn binding(clients: &KafkaClients, ledger_topic: &str) -> Result<Binding, Si
 /// Waits for the lease and works while it is held, again and again.
 fn serve(context: &Context, options: &SinkOptions, shutdown: &Shutdown) -> Result<(), SinkError> {
     let lease_topic = options.kafka.topic("sink-lease");
-    let lease = Lease::join(&context.clients, &context.config.lease_group, &lease_topic, &options.instance_id)?;
+    let group = &context.config.lease_group;
+    let rebalances = context.metrics.rebalances().clone();
+    let lease = Lease::join(&context.clients, group, &lease_topic, &options.instance_id, rebalances)?;
     // A standby is as ready as it can be.
     while !shutdown.is_triggered() {
         if !lease.poll(STANDBY_POLL)? {
             context.component.ready();
             continue;
         }
-        let Some(active) = Active::start(context, &lease, shutdown)? else { continue };
+        let Some(active) = Active::start(context, &lease, shutdown)? else {
+            context.metrics.stand_by();
+            continue;
+        };
         tracing::info!(
             topic = context.binding.ledger_topic,
             database = context.store.database(),
@@ -199,7 +205,7 @@ fn serve(context: &Context, options: &SinkOptions, shutdown: &Shutdown) -> Resul
             Ended::Shutdown => return Ok(()),
             Ended::LeaseLost => tracing::info!("another sink is active"),
         }
-        context.metrics.forget_lag();
+        context.metrics.stand_by();
     }
     Ok(())
 }

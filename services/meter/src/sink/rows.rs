@@ -5,6 +5,7 @@
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
 use super::wire::{Entry, Kind, Record, Usage, WireError};
+use super::witness::Witnesses;
 
 /// `type` is a word of the language.
 const fn column_name(field: &'static str) -> &'static str {
@@ -20,6 +21,7 @@ macro_rules! rows {
         #[derive(Debug, Default)]
         pub struct Rows {
             count: usize,
+            witnesses: Witnesses,
             $($name: $kind,)*
         }
 
@@ -130,6 +132,12 @@ impl Rows {
         self.count
     }
 
+    /// What tells whether they are in the tables.
+    #[must_use]
+    pub fn into_witnesses(self) -> Witnesses {
+        self.witnesses
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -149,6 +157,7 @@ impl Rows {
         let facts = Facts::of(entry.kind);
         let usage = &facts.usage;
         self.count += 1;
+        self.witnesses.look_at(record.account_id, entry);
         self.account_id.push(record.account_id);
         self.seq.push(entry.seq);
         self.entry_type.push(facts.entry_type);

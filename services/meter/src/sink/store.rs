@@ -121,7 +121,15 @@ impl Store {
             insert.end().await
         };
         // The deadline spans both: a server that stops reading is as bad as one that stops answering.
-        tokio::time::timeout(self.insert_timeout, whole).await.unwrap_or(Err(clickhouse::error::Error::TimedOut))
+        self.within_insert_timeout(whole).await
+    }
+
+    /// Ends what takes longer than an insert may.
+    pub(super) async fn within_insert_timeout<T>(
+        &self,
+        statement: impl Future<Output = Result<T, clickhouse::error::Error>>,
+    ) -> Result<T, clickhouse::error::Error> {
+        tokio::time::timeout(self.insert_timeout, statement).await.unwrap_or(Err(clickhouse::error::Error::TimedOut))
     }
 
     /// Writes the block's ranges down.

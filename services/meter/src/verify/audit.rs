@@ -10,12 +10,13 @@ use hashbrown::HashMap;
 use tollbooth_schemas::v1::SourceTopic;
 
 use super::{
+    dead::DeadLetter,
     digest::{Key, Parts},
     journal::Journal,
     price::Books,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
     rows::Sums,
-    source::{DeadLetter, Input, SourceIndex},
+    source::{Input, SourceIndex},
 };
 
 /// End of a list of indexes.
@@ -34,6 +35,8 @@ pub struct AuditOptions {
     pub future_max_ms: i64,
     /// How long an operation is charged once.
     pub retention_ms: i64,
+    /// How long after its publication a price book may be unknown to a meter that posts.
+    pub price_book_stale_ms: i64,
     /// Examples kept of each defect.
     pub examples_max: usize,
 }
@@ -238,7 +241,7 @@ impl Audit {
     pub fn new(options: AuditOptions) -> Self {
         Self {
             options,
-            books: Books::default(),
+            books: Books::new(options.price_book_stale_ms),
             accounts: Vec::new(),
             by_id: HashMap::new(),
             reports: Vec::new(),
@@ -273,13 +276,6 @@ impl Audit {
     #[must_use]
     pub fn ledger_ends(&self) -> &BTreeMap<i32, i64> {
         &self.ledger_ends
-    }
-
-    /// One past the highest source offset that an entry of the current generation names: how far to read an input.
-    #[must_use]
-    pub fn source_end(&self, source: Source, partition: i32) -> i64 {
-        let index = self.sources.get(&(self.options.input_generation, source, partition));
-        index.map_or(0, SourceIndex::end)
     }
 
     /// A table's definition as the server shows it; `None`: there is no such table.

@@ -21,7 +21,7 @@ impl Audit {
         let (partition, offset) = (record.partition, record.offset);
         let posted = self.take_source(Source::Commands, record);
         let dead = self.take_dead((Source::Commands, partition, offset), record);
-        if posted.is_none() && dead.is_none() && !self.is_consumed(Source::Commands, record) {
+        if posted.is_none() && !self.is_consumed(Source::Commands, record) {
             self.count_unchecked(Unchecked::NotConsumed, 1);
             return;
         }

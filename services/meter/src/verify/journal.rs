@@ -7,11 +7,9 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
-use serde::Deserialize;
 use tollbooth_schemas::{
-    Money, Quantity,
     dead_letter::Reason,
-    time::{parse_rfc3339_ms, serde_rfc3339},
+    time::parse_rfc3339_ms,
     usage::{Status, Text},
 };
 
@@ -20,27 +18,36 @@ use super::{
     digest::{self, Key},
     facts::Facts,
     fold::expected_charge,
+    journal_lines::{
+        AccountLine, AckedLine, CommandLine, Expect, GapLine, IdLine, Kind, OpenedLine, PlannedLine, TopUpLine,
+    },
     price::Work,
     report::{Checked, Defect, Unchecked},
+    waiting::Waiting,
 };
+
+/// When a line of a journal was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Before the ends of the topics were taken: what it acknowledges lies below them.
+    Before,
+    /// While the audit ran. What was planned then may be in what was read; what was acknowledged then need not be.
+    Meanwhile,
+}
 
 /// What journals have told so far.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     is_given: bool,
-    /// Older lines were removed: what stands in the ledger may have been planned there.
-    has_gap: bool,
+    /// Files that were removed, where any were: what stands in the ledger may have been planned there.
+    gap: Option<u64>,
+    /// Others write to its accounts.
+    is_shared: bool,
     planned: HashMap<Box<str>, Planned>,
     commands: HashMap<Key, PlannedCommand>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Expect {
-    Charge,
-    Failed,
-    DeadLetter,
-    Refused,
+    /// Acknowledged, and not planned before.
+    unplanned: BTreeSet<Box<str>>,
+    pub(super) waiting: Waiting,
 }
 
 /// A planned record: what must become of it, and whether it has.
@@ -61,122 +68,31 @@ struct PlannedCommand {
     name: Box<str>,
     is_posted: bool,
     is_done: bool,
+    /// Done before the ends were taken.
+    is_promised: bool,
     is_refused: bool,
 }
 
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(borrow)]
-    record: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct PlannedLine<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    operation_id: Text<'a>,
-    attempt: u32,
-    #[serde(borrow)]
-    account_id: Text<'a>,
-    #[serde(borrow)]
-    plan: Text<'a>,
-    #[serde(borrow)]
-    service: Text<'a>,
-    #[serde(borrow)]
-    engine: Text<'a>,
-    #[serde(borrow, default)]
-    variant: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    country: Option<Text<'a>>,
-    #[serde(borrow)]
-    unit: Text<'a>,
-    quantity: Quantity,
-    #[serde(with = "serde_rfc3339")]
-    occurred_at: i64,
-    #[serde(borrow, default)]
-    event_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    booth_id: Text<'a>,
-    status: Status,
-    expect: Expect,
-    #[serde(default)]
-    reason: Option<Reason>,
-}
-
-#[derive(Deserialize)]
-struct AckedLine<'a> {
-    #[serde(borrow)]
-    ids: Vec<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct IdLine<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct AccountLine<'a> {
-    #[serde(borrow)]
-    account_id: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    plan: Text<'a>,
-    #[serde(borrow)]
-    currency: Text<'a>,
-    #[serde(borrow)]
-    time_zone: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct OpenedLine<'a> {
-    #[serde(borrow)]
-    account_id: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct TopUpLine<'a> {
-    #[serde(borrow)]
-    account_id: Text<'a>,
-    #[serde(borrow)]
-    idempotency_key: Text<'a>,
-    amount: Money,
-    #[serde(borrow)]
-    reason: Text<'a>,
-    #[serde(borrow, default)]
-    occurred_at: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct CommandLine<'a> {
-    #[serde(borrow)]
-    account_id: Text<'a>,
-    #[serde(borrow)]
-    idempotency_key: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct GapLine {
-    files_removed: u64,
-}
-
 impl Audit {
-    /// A line of a journal, in order. After ledger and dead letters.
+    /// A line of a journal, in order. After ledger, dead letters and inputs.
     ///
     /// # Errors
     /// Where the line is none of a journal's.
-    pub fn journal_line(&mut self, line: &[u8]) -> Result<(), serde_json::Error> {
+    pub fn journal_line(&mut self, line: &[u8], told: Told) -> Result<(), serde_json::Error> {
         self.journal.is_given = true;
         self.report.checked(Checked::JournalLines, 1);
         let kind: Kind<'_> = serde_json::from_slice(line)?;
+        let is_promise = told == Told::Before;
         match &*kind.record {
             "planned" => self.planned(&serde_json::from_slice(line)?),
             "acked" => {
                 let acked: AckedLine<'_> = serde_json::from_slice(line)?;
-                for id in &acked.ids {
-                    self.acked(id);
+                if is_promise {
+                    for id in &acked.ids {
+                        self.acked(id);
+                    }
+                } else {
+                    self.count_unchecked(Unchecked::AckedMeanwhile, acked.ids.len() as u64);
                 }
             }
             "parked" => {
@@ -186,6 +102,7 @@ impl Audit {
                 }
             }
             "account_planned" => self.account_planned(&serde_json::from_slice(line)?),
+            "account_opened" if !is_promise => self.count_unchecked(Unchecked::AckedMeanwhile, 1),
             "account_opened" => {
                 let opened: OpenedLine<'_> = serde_json::from_slice(line)?;
                 let is_open = self.by_id.get(&*opened.account_id).is_some_and(|index| {
@@ -197,17 +114,29 @@ impl Audit {
                 }
             }
             "top_up_planned" => self.top_up_planned(&serde_json::from_slice(line)?),
-            "top_up_done" => self.top_up_ended(&serde_json::from_slice(line)?, true),
-            "top_up_refused" => self.top_up_ended(&serde_json::from_slice(line)?, false),
+            "top_up_done" => {
+                self.top_up_done(&serde_json::from_slice(line)?, is_promise);
+                self.count_unchecked(Unchecked::AckedMeanwhile, u64::from(!is_promise));
+            }
+            "top_up_refused" => self.top_up_refused(&serde_json::from_slice(line)?),
             "gap" => {
                 let gap: GapLine = serde_json::from_slice(line)?;
-                self.journal.has_gap = true;
-                self.count_unchecked(Unchecked::JournalFilesRemoved, gap.files_removed);
+                self.journal_files_removed(gap.files_removed);
             }
             // Runs, books, and a repeat of bytes, which changes nothing of what is expected.
             _ => {}
         }
         Ok(())
+    }
+
+    /// Others than the journals' fleets write to their accounts: what nobody planned is counted, and no defect.
+    pub fn journals_are_shared(&mut self) {
+        self.journal.is_shared = true;
+    }
+
+    /// Older files of a journal are gone: what they planned is unknown.
+    pub fn journal_files_removed(&mut self, files_so_far: u64) {
+        self.journal.gap = self.journal.gap.max(Some(files_so_far));
     }
 
     /// A last line that the end of a process cut off.
@@ -216,9 +145,11 @@ impl Audit {
     }
 
     fn acked(&mut self, id: &str) {
-        if let Some(planned) = self.journal.planned.get_mut(id)
-            && !planned.is_acked
-        {
+        let Some(planned) = self.journal.planned.get_mut(id) else {
+            self.journal.unplanned.insert(id.into());
+            return;
+        };
+        if !planned.is_acked {
             planned.is_acked = true;
             self.report.checked(Checked::Acknowledged, 1);
         }
@@ -337,15 +268,25 @@ impl Audit {
                 self.report.defect(Defect::WrongContent, || format!("{name}: another amount, reason or time"));
             }
         }
-        let planned = PlannedCommand { name: name.into(), is_posted, is_done: false, is_refused: false };
+        let (is_done, is_promised, is_refused) = (false, false, false);
+        let planned = PlannedCommand { name: name.into(), is_posted, is_done, is_promised, is_refused };
         self.journal.commands.entry(key).or_insert(planned);
     }
 
-    fn top_up_ended(&mut self, line: &CommandLine<'_>, is_done: bool) {
-        let key = digest::of_pair(&line.account_id, &line.idempotency_key);
-        if let Some(planned) = self.journal.commands.get_mut(&key) {
-            planned.is_done |= is_done;
-            planned.is_refused |= !is_done;
+    fn planned_command(&mut self, line: &CommandLine<'_>) -> Option<&mut PlannedCommand> {
+        self.journal.commands.get_mut(&digest::of_pair(&line.account_id, &line.idempotency_key))
+    }
+
+    fn top_up_done(&mut self, line: &CommandLine<'_>, is_promise: bool) {
+        if let Some(planned) = self.planned_command(line) {
+            planned.is_done = true;
+            planned.is_promised |= is_promise;
+        }
+    }
+
+    fn top_up_refused(&mut self, line: &CommandLine<'_>) {
+        if let Some(planned) = self.planned_command(line) {
+            planned.is_refused = true;
         }
     }
 
@@ -354,6 +295,8 @@ impl Audit {
             return;
         }
         self.match_dead_letters();
+        self.journal.waiting.resolve(|raw| id_in(raw, &self.journal.planned));
+        self.count_unchecked(Unchecked::JournalFilesRemoved, self.journal.gap.unwrap_or_default());
         for (id, planned) in &self.journal.planned {
             let name = || format!("{id} ({})", planned.name);
             let is_there = planned.is_posted || planned.is_dead;
@@ -366,7 +309,10 @@ impl Audit {
             if !planned.is_acked {
                 continue;
             }
+            // Counted where the inputs are read.
+            let waits = !is_there && self.journal.waiting.holds(id);
             match planned.expect {
+                Expect::Charge | Expect::Failed | Expect::DeadLetter if waits => {}
                 Expect::Charge | Expect::Failed if !planned.is_posted => {
                     self.report.defect(Defect::Lost, || format!("{} was acknowledged, and is not there", name()));
                 }
@@ -380,14 +326,14 @@ impl Audit {
             }
         }
         for planned in self.journal.commands.values() {
-            if planned.is_done && !planned.is_posted {
+            if planned.is_promised && !planned.is_posted {
                 self.report.defect(Defect::Lost, || format!("{} was acknowledged, and is not there", planned.name));
             }
             if planned.is_refused && !planned.is_done && planned.is_posted {
                 self.report.defect(Defect::VerdictOff, || format!("{} was refused, and is there", planned.name));
             }
         }
-        if !self.journal.has_gap {
+        if self.journal.gap.is_none() {
             self.find_unplanned();
         }
     }
@@ -410,7 +356,11 @@ impl Audit {
             }
         }
         for (offset, id, reason) in unexpected {
-            if self.journal.has_gap && id.as_deref().is_none_or(|id| !self.journal.planned.contains_key(id)) {
+            if self.journal.gap.is_some() && id.as_deref().is_none_or(|id| !self.journal.planned.contains_key(id)) {
+                continue;
+            }
+            if self.journal.is_shared && id.as_deref().is_none_or(|id| !self.journal.planned.contains_key(id)) {
+                self.count_unchecked(Unchecked::OfOthers, 1);
                 continue;
             }
             let (id, reason) = (id.unwrap_or_default(), reason.unwrap_or_default());
@@ -418,14 +368,22 @@ impl Audit {
         }
     }
 
-    /// Entries of journaled accounts that nobody planned.
+    /// Acknowledged ids, and entries of journaled accounts, that nobody planned.
     fn find_unplanned(&mut self) {
+        for id in std::mem::take(&mut self.journal.unplanned) {
+            self.report.defect(Defect::Unplanned, || format!("{id} was acknowledged, and was not planned"));
+        }
         let is_journaled = |account: u32| self.accounts.get(account as usize).is_some_and(|account| account.journaled);
         let reports =
             self.reports.iter().filter(|report| !report.is_planned).map(|report| (report.account, report.entry));
         let commands = self.commands.values().filter(|command: &&CommandPosted| !command.is_planned);
         let commands = commands.map(|command| (command.account, command.entry));
         let mut unplanned: Vec<_> = reports.chain(commands).filter(|(account, _)| is_journaled(*account)).collect();
+        if self.journal.is_shared {
+            let count = unplanned.len() as u64;
+            self.count_unchecked(Unchecked::OfOthers, count);
+            return;
+        }
         unplanned.sort_unstable();
         for (account, entry) in unplanned {
             let name = self.name(account, entry);

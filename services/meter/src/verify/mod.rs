@@ -6,10 +6,13 @@
 
 mod audit;
 mod commands;
+mod dead;
 mod digest;
 mod facts;
 mod fold;
 mod journal;
+mod journal_files;
+mod journal_lines;
 mod log;
 mod price;
 mod report;
@@ -18,26 +21,23 @@ mod source;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wait;
+mod waiting;
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
 use tollbooth_chassis::kafka::KafkaClients;
 use tollbooth_schemas::{dead_letter::header, time::DAY_MS, topics::TopicSet};
 
 pub use audit::{Audit, AuditOptions, LogRecord, Source};
+pub use journal::Told;
 pub use report::{Checked, CurrencyTotals, Defect, Example, Report, Unchecked};
 pub use rows::{BalanceRow, LedgerRow, Rollup, RollupRow};
 
 use crate::config::MeterConfig;
+use journal_files::JournalFiles;
 use log::{Log, Span};
-
-const WAIT_POLL: Duration = Duration::from_millis(100);
+use wait::wait;
 
 /// What `tollbooth-meter verify` is asked.
 #[derive(Debug, Clone, clap::Args)]
@@ -45,10 +45,13 @@ pub struct VerifyArgs {
     /// A fleet's journal: a file, or a directory with `journal-*.jsonl`. May be given more than once.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub journal: Vec<PathBuf>,
+    /// Others than the journals' fleets write to their accounts: what nobody planned is counted, and no defect.
+    #[arg(long, requires = "journal")]
+    pub journal_shared: bool,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
-    /// How many seconds the meter and the sink may take to reach the ends of what is there.
+    /// How many seconds the meter may take to reach the ends of what is there, and then the sink.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub wait: u64,
     /// Leave ClickHouse out.
@@ -61,7 +64,7 @@ pub struct VerifyArgs {
 
 impl Default for VerifyArgs {
     fn default() -> Self {
-        Self { journal: Vec::new(), json: false, wait: 30, no_clickhouse: false, examples: 5 }
+        Self { journal: Vec::new(), journal_shared: false, json: false, wait: 30, no_clickhouse: false, examples: 5 }
     }
 }
 
@@ -78,13 +81,14 @@ impl Report {
 /// # Errors
 /// When something cannot be read. Defects are no error: they are in the report.
 pub fn run(config: &MeterConfig, args: VerifyArgs) -> anyhow::Result<Report> {
-    let deadline = Instant::now() + Duration::from_secs(args.wait);
+    // Before any end is taken: what is acknowledged up to here lies below the ends of the inputs.
+    let journals = JournalFiles::find(args.journal)?;
     let mut run = Run {
         config,
         log: Log::new(KafkaClients::new(config.kafka.clone()))?,
         topics: config.topic_set(),
         audit: Audit::new(options(config, args.examples)),
-        deadline,
+        patience: Duration::from_secs(args.wait),
     };
     run.price_books()?;
     // Before the ledger's end is taken: what was consumed by then is decided below that end.
@@ -98,9 +102,10 @@ pub fn run(config: &MeterConfig, args: VerifyArgs) -> anyhow::Result<Report> {
         run.wait_for_sink()?;
         run.clickhouse()?;
     }
-    for path in args.journal {
-        run.journal(&path)?;
+    if args.journal_shared {
+        run.audit.journals_are_shared();
     }
+    journals.read(&mut run.audit)?;
     run.tail(&ledger)?;
     Ok(run.audit.finish())
 }
@@ -112,6 +117,7 @@ fn options(config: &MeterConfig, examples_max: usize) -> AuditOptions {
         age_max_ms: i64::from(config.age_limit_days) * DAY_MS,
         future_max_ms: i64::from(config.future_limit_minutes) * 60_000,
         retention_ms: i64::from(config.operation_retention_days) * DAY_MS,
+        price_book_stale_ms: i64::try_from(config.price_book_stale_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
         examples_max,
     }
 }
@@ -121,7 +127,7 @@ struct Run<'a> {
     log: Log,
     topics: TopicSet,
     audit: Audit,
-    deadline: Instant,
+    patience: Duration,
 }
 
 /// Next offsets of an input, by partition.
@@ -142,27 +148,27 @@ impl Run<'_> {
         self.log.read(&topic, &spans, |record| audit.price_book(record))
     }
 
-    /// How far the meter is, once it has reached the ends of its inputs or the time is up.
+    /// How far the meter is, once it has reached the ends that its inputs have now, or the time is up.
     fn consumed(&self) -> anyhow::Result<[(Source, Committed); 2]> {
         let partitions = self.topics.partitions;
-        loop {
+        // Once: beside a fleet that goes on, ends that move with it would never be reached.
+        let ends = |source| self.log.spans(&self.name(source), partitions);
+        let ends = [ends(Source::Usage)?, ends(Source::Commands)?];
+        let (consumed, is_there) = wait(self.patience, || {
             let mut behind = 0;
             let mut consumed = [(Source::Usage, Vec::new()), (Source::Commands, Vec::new())];
-            for (source, committed) in &mut consumed {
-                let topic = self.name(*source);
-                *committed = self.log.committed(&self.config.group, &topic, partitions)?;
-                for (span, next) in self.log.spans(&topic, partitions)?.iter().zip(committed.iter()) {
+            for ((source, committed), ends) in consumed.iter_mut().zip(&ends) {
+                *committed = self.log.committed(&self.config.group, &self.name(*source), partitions)?;
+                for (span, next) in ends.iter().zip(committed.iter()) {
                     behind += (span.to - next.unwrap_or(span.from)).max(0);
                 }
             }
-            if behind == 0 || Instant::now() >= self.deadline {
-                if behind > 0 {
-                    tracing::warn!(behind, "the meter has not consumed all of its input");
-                }
-                return Ok(consumed);
-            }
-            std::thread::sleep(WAIT_POLL);
+            Ok((consumed, behind == 0))
+        })?;
+        if !is_there {
+            tracing::warn!("the meter has not consumed all of its input");
         }
+        Ok(consumed)
     }
 
     fn ledger(&mut self) -> anyhow::Result<Vec<Span>> {
@@ -189,15 +195,13 @@ impl Run<'_> {
         })
     }
 
-    /// Reads an input from its beginning up to where it was consumed, or as far as an entry names it.
+    /// Reads an input from its beginning to its end. What lies behind the consumed part is counted as not consumed, and
+    /// is where an acknowledged record may still be.
     fn input(&mut self, source: Source, committed: &[Option<i64>]) -> anyhow::Result<()> {
         let topic = self.name(source);
-        let mut spans = self.log.spans(&topic, self.topics.partitions)?;
-        for (span, next) in spans.iter_mut().zip(committed) {
-            let next = next.unwrap_or(span.from);
-            self.audit.input(source, span.partition, span.from, next);
-            // One more than was consumed may be of use, fewer not: the rest is counted as not consumed.
-            span.to = span.to.min(next.max(self.audit.source_end(source, span.partition)));
+        let spans = self.log.spans(&topic, self.topics.partitions)?;
+        for (span, next) in spans.iter().zip(committed) {
+            self.audit.input(source, span.partition, span.from, next.unwrap_or(span.from));
         }
         let audit = &mut self.audit;
         self.log.read(&topic, &spans, |record| match source {
@@ -206,24 +210,22 @@ impl Run<'_> {
         })
     }
 
-    /// Waits until the sink has committed past the last ledger record that was read.
+    /// Waits until the sink has committed past the last ledger record that was read. As long as the meter had: the sink
+    /// has what is left when the reading is over, however long that took.
     fn wait_for_sink(&self) -> anyhow::Result<()> {
         let topic = self.topics.ledger();
-        loop {
+        let ((), is_there) = wait(self.patience, || {
             let committed = self.log.committed(&self.config.sink.offsets_group, &topic, self.topics.partitions)?;
             let is_behind = self.audit.ledger_ends().iter().any(|(partition, end)| {
                 let index = usize::try_from(*partition).unwrap_or(usize::MAX);
                 committed.get(index).copied().flatten().unwrap_or_default() < *end
             });
-            if !is_behind {
-                return Ok(());
-            }
-            if Instant::now() >= self.deadline {
-                tracing::warn!("the sink has not reached the end of the ledger");
-                return Ok(());
-            }
-            std::thread::sleep(WAIT_POLL);
+            Ok(((), !is_behind))
+        })?;
+        if !is_there {
+            tracing::warn!("the sink has not reached the end of the ledger");
         }
+        Ok(())
     }
 
     fn clickhouse(&mut self) -> anyhow::Result<()> {
@@ -239,25 +241,6 @@ impl Run<'_> {
         })
     }
 
-    fn journal(&mut self, path: &Path) -> anyhow::Result<()> {
-        for file in journal_files(path)? {
-            let context = || format!("cannot read the journal {}", file.display());
-            let mut lines = BufReader::with_capacity(1 << 20, File::open(&file).with_context(context)?);
-            let (mut line, mut number) = (Vec::new(), 0_u64);
-            while lines.read_until(b'\n', &mut line).with_context(context)? > 0 {
-                number += 1;
-                if line.last() == Some(&b'\n') {
-                    let told = self.audit.journal_line(&line);
-                    told.with_context(|| format!("{}:{number} is no line of a journal", file.display()))?;
-                } else {
-                    self.audit.journal_line_torn();
-                }
-                line.clear();
-            }
-        }
-        Ok(())
-    }
-
     /// What was posted since the ledger's end was taken.
     fn tail(&mut self, read: &[Span]) -> anyhow::Result<()> {
         let topic = self.topics.ledger();
@@ -267,23 +250,4 @@ impl Run<'_> {
         let audit = &mut self.audit;
         self.log.read(&topic, &tail, |record| audit.tail_record(record))
     }
-}
-
-/// A journal's files, in order.
-fn journal_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let context = || format!("cannot read the journal {}", path.display());
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(context)? {
-        let file = entry.with_context(context)?.path();
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("journal-") && name.ends_with(".jsonl") {
-            files.push(file);
-        }
-    }
-    files.sort();
-    anyhow::ensure!(!files.is_empty(), "{} holds no journal-*.jsonl", path.display());
-    Ok(files)
 }

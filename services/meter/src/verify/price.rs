@@ -11,8 +11,6 @@ use tollbooth_schemas::{
 
 use super::digest::Parts;
 
-/// The meter may post with a book that old: beyond it, it pauses usage.
-const KNOWN_WITHIN_MS: i64 = 300_000;
 /// How far the clocks of ingest, broker and meter may be apart.
 const CLOCK_SLACK_MS: i64 = 60_000;
 
@@ -48,39 +46,51 @@ struct Published {
 
 /// Every price book, in the order of publication.
 #[derive(Default)]
-pub(super) struct Books(Vec<Published>);
+pub(super) struct Books {
+    published: Vec<Published>,
+    known_within_ms: i64,
+}
 
 impl Books {
+    /// None yet. `known_within_ms`: how long a book may be out before a meter that still posts must know it.
+    pub(super) fn new(known_within_ms: i64) -> Self {
+        Self { published: Vec::new(), known_within_ms }
+    }
+
     /// Takes the next record of the topic. Neither a document that is not valid nor a version published before counts;
     /// `false` then.
     pub(super) fn publish(&mut self, at_ms: i64, bytes: &[u8]) -> bool {
         let Ok(book) = serde_json::from_slice::<PriceBook>(bytes) else { return false };
-        if !book.check().is_empty() || self.0.iter().any(|known| known.book.version == book.version) {
+        if !book.check().is_empty() || self.published.iter().any(|known| known.book.version == book.version) {
             return false;
         }
         let mut rows: HashMap<u64, Vec<usize>> = HashMap::new();
         for (index, price) in book.prices.iter().enumerate() {
             rows.entry(row_key(&price.service, &price.engine)).or_default().push(index);
         }
-        self.0.push(Published { at_ms, book, rows });
+        self.published.push(Published { at_ms, book, rows });
         true
     }
 
     /// Whether any book published up to then names the plan.
     pub(super) fn names_plan(&self, plan: &str, at_ms: i64) -> bool {
-        self.0.iter().any(|known| known.at_ms <= at_ms && known.book.plans.iter().any(|named| named.code == plan))
+        self.published
+            .iter()
+            .any(|known| known.at_ms <= at_ms && known.book.plans.iter().any(|named| named.code == plan))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.published.is_empty()
     }
 
     /// How many books the meter may have known when it posted at that time: most first. More than one answer only where
     /// a book was published in the minutes before.
     fn known_at(&self, posted_at_ms: i64) -> impl Iterator<Item = usize> {
-        let within = |limit: i64| self.0.iter().rposition(|known| known.at_ms <= limit).map_or(0, |index| index + 1);
+        let within =
+            |limit: i64| self.published.iter().rposition(|known| known.at_ms <= limit).map_or(0, |index| index + 1);
         let most = within(posted_at_ms.saturating_add(CLOCK_SLACK_MS));
-        let least = within(posted_at_ms.saturating_sub(KNOWN_WITHIN_MS)).min(most);
+        let known_by = posted_at_ms.saturating_sub(self.known_within_ms).saturating_sub(CLOCK_SLACK_MS);
+        let least = within(known_by).min(most);
         (least..=most).rev()
     }
 
@@ -94,14 +104,12 @@ impl Books {
     }
 
     fn charge(&self, work: &Work<'_>, known: usize) -> Result<Charge, Reason> {
-        let in_force =
-            self.0.iter().take(known).filter(|published| published.book.effective_from <= work.occurred_at_ms);
+        let in_force = self.published.iter().take(known).filter(|published| {
+            published.book.currency == work.currency && published.book.effective_from <= work.occurred_at_ms
+        });
         let published = in_force
             .max_by_key(|published| (published.book.effective_from, published.book.version))
             .ok_or(Reason::NoPrice)?;
-        if published.book.currency != work.currency {
-            return Err(Reason::NoPrice);
-        }
         let price = published.row(work)?;
         if price.unit != work.unit {
             return Err(Reason::UnitMismatch);
@@ -176,5 +184,63 @@ mod tests {
             assert_eq!(amount(Model::PerUnit, price, quantity), expected, "{price} x {quantity}");
         }
         assert_eq!(amount(Model::Flat, 240_000, 5_000_000), Some(240_000));
+    }
+    #[test]
+    fn a_book_of_another_currency_takes_nobodys_price_away() {
+        let book = |version: u32, currency: &str, effective_from: &str, price: &str| {
+            serde_json::json!({
+                "version": version, "currency": currency, "effective_from": effective_from,
+                "plans": [{"code": "basic", "name": "Basic", "monthly_fee": "0"}],
+                "services": [{"code": "ai_modify", "name": "AI Modify"}], "engines": [{"code": "nano", "name": "Nano"}],
+                "prices": [{"service": "ai_modify", "engine": "nano", "unit": "image", "model": "per_unit",
+                            "plans": {"basic": price}}]
+            })
+        };
+        let mut books = Books::default();
+        for document in [book(1, "USD", "2026-01-01T00:00:00Z", "0.20"), book(2, "EUR", "2026-02-01T00:00:00Z", "0.18")]
+        {
+            assert!(books.publish(0, document.to_string().as_bytes()));
+        }
+        // 2026-11-21T20:15:00Z: both are in force, the one in euros since later.
+        let charged = |currency| {
+            let work = Work {
+                service: "ai_modify",
+                engine: "nano",
+                variant: "",
+                country: "",
+                unit: "image",
+                plan: "basic",
+                currency,
+                quantity_micros: 1_000_000,
+                occurred_at_ms: 1_795_292_100_000,
+            };
+            books.charge(&work, 2).map(|charge| (charge.version, charge.micros))
+        };
+        assert_eq!(charged("USD"), Ok((1, 200_000)));
+        assert_eq!(charged("EUR"), Ok((2, 180_000)));
+        assert_eq!(charged("GBP"), Err(Reason::NoPrice));
+    }
+
+    #[test]
+    fn a_book_must_be_known_after_the_time_that_is_set_and_not_before() {
+        // given a book that was published at minute 100
+        let minute = 60_000;
+        let document = serde_json::json!({
+            "version": 1, "currency": "USD", "effective_from": "2026-01-01T00:00:00Z",
+            "plans": [{"code": "basic", "name": "Basic", "monthly_fee": "0"}],
+            "services": [{"code": "ai_modify", "name": "AI Modify"}], "engines": [{"code": "nano", "name": "Nano"}],
+            "prices": []
+        });
+        for stale_minutes in [0, 5, 20] {
+            let mut books = Books::new(stale_minutes * minute);
+            assert!(books.publish(100 * minute, document.to_string().as_bytes()));
+            let known = |posted_minute: i64| books.known_at(posted_minute * minute).collect::<Vec<_>>();
+
+            // then a posting may or may not have known it until it must have, clocks being a minute apart
+            assert_eq!(known(98), [0]);
+            assert_eq!(known(99), [1, 0]);
+            assert_eq!(known(100 + stale_minutes), [1, 0]);
+            assert_eq!(known(101 + stale_minutes), [1]);
+        }
     }
 }

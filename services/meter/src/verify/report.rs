@@ -86,11 +86,11 @@ kinds! {
         DeadUnexpected = "dead_unexpected",
         /// A dead letter whose reason does not hold.
         DeadUnfounded = "dead_unfounded",
-        /// Two dead letters of one source record.
+        /// A second dead letter of a source record, of another reason or other bytes, or after the ledger had gone on.
         DeadDoubled = "dead_doubled",
         /// A dead letter whose bytes are not the original's.
         DeadAltered = "dead_altered",
-        /// An entry of a journaled account that the journal did not plan.
+        /// An entry of a journaled account, or an acknowledged id, that the journal did not plan.
         Unplanned = "unplanned",
         /// Accepted where a refusal was expected, or refused and nevertheless there.
         VerdictOff = "verdict_off",
@@ -120,6 +120,8 @@ kinds! {
         CommandRecords = "command_records",
         /// Dead letters.
         DeadLetters = "dead_letters",
+        /// Further copies of these, which a meter may write that was set back.
+        DeadRepeats = "dead_repeats",
         /// Price books.
         PriceBooks = "price_books",
         /// Rows of `ledger`.
@@ -154,6 +156,10 @@ kinds! {
         BalancesMoving = "balances_moving",
         /// Rows of entries posted while the audit ran.
         RowsMoving = "rows_moving",
+        /// What journals saw acknowledged while the audit ran.
+        AckedMeanwhile = "acked_meanwhile",
+        /// Entries and dead letters that no journal planned, where others than its fleet may write.
+        OfOthers = "of_others",
         /// Journal files that were removed: what they planned is unknown.
         JournalFilesRemoved = "journal_files_removed",
         /// Journal lines that were cut off by the end of the process.

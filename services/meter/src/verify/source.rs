@@ -6,7 +6,6 @@ use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
-    time::parse_rfc3339_ms,
     usage::{self, Attributes, Status, UsageEvent},
 };
 
@@ -18,9 +17,6 @@ use super::{
     price::Work,
     report::{Checked, Defect, Unchecked},
 };
-
-/// Most bytes of a dead letter that are kept to find a journal's id in them.
-const RAW_BYTES_MAX: usize = 4 * 1024;
 
 /// Entries by the offset of their source record.
 #[derive(Debug, Default)]
@@ -43,15 +39,18 @@ impl SourceIndex {
         self.is_sorted = false;
     }
 
-    pub(super) fn end(&self) -> i64 {
-        self.entries.iter().map(|entry| entry.offset + 1).max().unwrap_or_default()
-    }
-
     fn sort(&mut self) {
         if !self.is_sorted {
             self.entries.sort_unstable_by_key(|entry| entry.offset);
             self.is_sorted = true;
         }
+    }
+
+    /// The first entry of a later record.
+    pub(super) fn behind(&mut self, offset: i64) -> Option<(u32, u32)> {
+        self.sort();
+        let from = self.entries.partition_point(|entry| entry.offset <= offset);
+        self.entries.get(from).map(|entry| (entry.account, entry.entry))
     }
 
     /// Marks the entries of a record as seen; the first one.
@@ -73,21 +72,6 @@ pub(super) struct Input {
     low: i64,
     /// Everything below was consumed.
     next: i64,
-}
-
-/// A dead letter.
-#[derive(Debug)]
-pub(super) struct DeadLetter {
-    pub(super) offset: i64,
-    pub(super) source: Option<(Source, i32, i64)>,
-    pub(super) reason: Option<Reason>,
-    dead_at_ms: Option<i64>,
-    bytes: u64,
-    /// CloudEvents id, where one can be read.
-    pub(super) id: Option<Box<str>>,
-    /// Otherwise the beginning of its bytes.
-    pub(super) raw: Box<[u8]>,
-    is_seen: bool,
 }
 
 /// A usage record, read again; or what it must be a dead letter for.
@@ -155,46 +139,16 @@ impl Audit {
         self.inputs.insert((source, partition), Input { low, next });
     }
 
-    /// A record of `dead-letter`; `source` is the topic it names, if it is one of the two.
-    pub fn dead_letter(&mut self, record: &LogRecord<'_>, source: Option<Source>) {
-        use tollbooth_schemas::dead_letter::header;
-        let number = |name| record.header_text(name).and_then(|text| text.parse::<i64>().ok());
-        let partition = number(header::SOURCE_PARTITION).and_then(|partition| i32::try_from(partition).ok());
-        let source = source.zip(partition).zip(number(header::SOURCE_OFFSET)).map(|((a, b), c)| (a, b, c));
-        let payload = record.payload.unwrap_or_default();
-        let id = event_id(record, payload);
-        let raw = if id.is_some() { &[] } else { payload.get(..payload.len().min(RAW_BYTES_MAX)).unwrap_or_default() };
-        let letter = DeadLetter {
-            offset: record.offset,
-            source,
-            reason: record.header_text(header::REASON).and_then(Reason::from_code),
-            dead_at_ms: record.header_text(header::DEAD_AT).and_then(parse_rfc3339_ms),
-            bytes: digest::of_bytes(payload),
-            id,
-            raw: raw.into(),
-            is_seen: false,
-        };
-        let at = record.offset;
-        if source.is_none() || letter.reason.is_none() {
-            self.report.defect(Defect::DeadUnfounded, || format!("dead letter {at} names no reason or no source"));
-        }
-        if let Some(source) = source
-            && let Some(before) = self.dead_by_source.insert(source, self.dead.len())
-        {
-            let before = self.dead.get(before).map_or(0, |before| before.offset);
-            self.report.defect(Defect::DeadDoubled, || format!("dead letters {before} and {at} are of {source:?}"));
-        }
-        self.dead.push(letter);
-    }
-
     /// A record of `usage`, of the current input generation.
     pub fn usage_record(&mut self, record: &LogRecord<'_>) {
         self.report.checked(Checked::UsageRecords, 1);
         let at = (Source::Usage, record.partition, record.offset);
         let posted = self.take_source(Source::Usage, record);
         let dead = self.take_dead(at, record);
-        if posted.is_none() && dead.is_none() && !self.is_consumed(Source::Usage, record) {
+        // Also where it is a dead letter by now: what it was judged by may lie behind the ledger's end.
+        if posted.is_none() && !self.is_consumed(Source::Usage, record) {
             self.count_unchecked(Unchecked::NotConsumed, 1);
+            self.journal.waiting.push(record);
             return;
         }
         let read = read(record, self.options.partitions);
@@ -214,18 +168,6 @@ impl Audit {
     pub(super) fn take_source(&mut self, source: Source, record: &LogRecord<'_>) -> Option<(u32, u32)> {
         let key = (self.options.input_generation, source, record.partition);
         self.sources.get_mut(&key)?.take(record.offset)
-    }
-
-    /// The dead letter of a record, its bytes compared.
-    pub(super) fn take_dead(&mut self, at: (Source, i32, i64), record: &LogRecord<'_>) -> Option<usize> {
-        let index = *self.dead_by_source.get(&at)?;
-        let letter = self.dead.get_mut(index)?;
-        letter.is_seen = true;
-        if letter.bytes != digest::of_bytes(kept(record.payload.unwrap_or_default())) {
-            let offset = letter.offset;
-            self.report.defect(Defect::DeadAltered, || format!("dead letter {offset} is not the record {at:?}"));
-        }
-        Some(index)
     }
 
     pub(super) fn is_consumed(&self, source: Source, record: &LogRecord<'_>) -> bool {
@@ -451,19 +393,4 @@ fn untimely(event: &UsageEvent<'_>, received_at_ms: Option<i64>, age_ms: i64, fu
         return Some(Reason::TooOld);
     }
     (event.occurred_at_ms > received_at_ms.saturating_add(future_ms)).then_some(Reason::InFuture)
-}
-
-/// The CloudEvents id of a dead letter, wherever it can be read.
-fn event_id(record: &LogRecord<'_>, payload: &[u8]) -> Option<Box<str>> {
-    #[derive(serde::Deserialize)]
-    struct Id {
-        id: String,
-    }
-    let header = record.header_text("ce_id").map(Box::from);
-    header.or_else(|| serde_json::from_slice::<Id>(payload).ok().map(|found| found.id.into()))
-}
-
-/// What a dead letter keeps of a record's bytes.
-fn kept(payload: &[u8]) -> &[u8] {
-    payload.get(..tollbooth_schemas::dead_letter::BYTES_MAX).unwrap_or(payload)
 }

@@ -9,11 +9,14 @@ use tollbooth_ledger::{
 };
 use tollbooth_schemas::{
     dead_letter::Reason,
-    v1::{Entry, Reply, SourceTopic},
+    v1::{Command, Entry, Rejected, Reply, SourceTopic, reply},
 };
 
 use super::{decode, records::Records};
-use crate::metrics::{BatchCounts, Outcome};
+use crate::metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome};
+
+/// The core's refusal that a price book published just now would turn round.
+const UNKNOWN_PLAN: &str = "unknown_plan";
 
 /// What holds for every record of a batch.
 pub(super) struct Rules<'a> {
@@ -43,12 +46,14 @@ pub(super) struct Output<'b> {
     pub(super) counts: BatchCounts,
     /// When each posted usage record was received.
     pub(super) received_at_ms: Vec<i64>,
+    /// A command was refused for a plan that no price book names.
+    has_unknown_plan: bool,
 }
 
 impl Output<'_> {
     /// What was refused that a look-up could turn round.
     pub(super) fn refusals(&self) -> Refusals {
-        let mut refusals = Refusals::default();
+        let mut refusals = Refusals { unknown_account: false, no_price: self.has_unknown_plan };
         for letter in &self.dead {
             match letter.dead.reason {
                 Reason::UnknownAccount => refusals.unknown_account = true,
@@ -57,6 +62,19 @@ impl Output<'_> {
             }
         }
         refusals
+    }
+
+    /// Where the price book could not be looked up: nobody is told that a plan does not exist which may have been
+    /// published. A command that was refused is judged anew when it is sent again.
+    pub(super) fn refuse_for_now(&mut self) {
+        for (_, reply) in &mut self.replies {
+            if let Some(reply::Outcome::Rejected(why)) = &mut reply.outcome
+                && why.code == UNKNOWN_PLAN
+            {
+                let detail = "whether the plan exists is not known at the moment; send the command again";
+                *why = rejected(503, "price_book_unavailable", detail);
+            }
+        }
     }
 
     fn push(&mut self, account_id: &str, entry: Entry) {
@@ -68,11 +86,11 @@ impl Output<'_> {
 }
 
 /// What could turn a refusal round: a record that was appended before it and not taken yet.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusals {
     /// A command may open the account.
     pub(super) unknown_account: bool,
-    /// A price book may name the price.
+    /// A price book may name the price, or the plan.
     pub(super) no_price: bool,
 }
 
@@ -97,7 +115,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     /// Commands, in order.
     pub(super) fn commands(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), FoldError> {
         for record in records {
-            if !self.skip(record, SourceTopic::Commands) {
+            if !self.skip(record, Input::Commands, SourceTopic::Commands) {
                 self.command(record)?;
             }
         }
@@ -107,7 +125,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     /// Usage, in order.
     pub(super) fn usage(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), FoldError> {
         for record in records {
-            if !self.skip(record, SourceTopic::Usage) {
+            if !self.skip(record, Input::Usage, SourceTopic::Usage) {
                 self.usage_record(record)?;
             }
         }
@@ -115,10 +133,12 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// At or below what the ledger says was posted: after a reset of the group's offsets nobody is charged twice.
-    fn skip(&mut self, record: Record<'b>, topic: SourceTopic) -> bool {
+    fn skip(&mut self, record: Record<'b>, input: Input, topic: SourceTopic) -> bool {
         let folded = self.state.folded_offset(self.rules.input_generation, topic);
         let skip = folded.is_some_and(|folded| record.offset() <= folded);
-        self.output.counts.skipped += u64::from(skip);
+        if skip {
+            self.output.counts.skipped(input);
+        }
         skip
     }
 
@@ -126,7 +146,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         let command = match decode::command(record, self.rules.partitions) {
             Ok(command) => command,
             Err(dead) => {
-                self.dead(record, dead, "decode");
+                self.dead(record, Input::Commands, dead, "decode");
                 return Ok(());
             }
         };
@@ -134,17 +154,14 @@ impl<'a, 'b> Decider<'a, 'b> {
         let rules = &self.rules;
         let decided =
             catch_unwind(AssertUnwindSafe(|| apply_command(&self.overlay, &rules.books, input, rules.now_ms)));
-        let reply = match decided {
-            Ok(CommandDecision::Post(entry, reply)) => {
-                self.post(&command.account_id, *entry, None)?;
-                reply
-            }
-            Ok(CommandDecision::Answer(reply)) => reply,
-            Err(_) => {
-                self.dead(record, internal(), "apply");
-                return Ok(());
-            }
-        };
+        let Concluded { entry, reply, dead } = Concluded::of(decided, &command);
+        if let Some(entry) = entry {
+            self.post(&command.account_id, *entry, None)?;
+        }
+        if let Some(dead) = dead {
+            self.dead(record, Input::Commands, dead, "apply");
+        }
+        self.output.has_unknown_plan |= is_rejected_with(&reply, UNKNOWN_PLAN);
         if !command.reply_to.is_empty() {
             self.output.replies.push((command.reply_to, reply));
         }
@@ -155,7 +172,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         let event = match decode::usage(record, self.rules.partitions) {
             Ok(event) => event,
             Err(dead) => {
-                self.dead(record, dead, "decode");
+                self.dead(record, Input::Usage, dead, "decode");
                 return Ok(());
             }
         };
@@ -172,9 +189,22 @@ impl<'a, 'b> Decider<'a, 'b> {
             }
             UsageDecision::Duplicate => self.output.counts.outcome(Outcome::Duplicate),
             UsageDecision::Stale => self.output.counts.outcome(Outcome::Stale),
-            UsageDecision::Dead(dead) => self.dead(record, dead, "apply"),
+            UsageDecision::Dead(dead) => {
+                if matches!(dead.reason, Reason::NoPrice | Reason::EngineRetired | Reason::UnitMismatch) {
+                    self.unpriced(record, dead.reason);
+                }
+                self.dead(record, Input::Usage, dead, "apply");
+            }
         }
         Ok(())
+    }
+
+    /// Counts it by its engine, for which it is read once more: the others are not to pay for it.
+    fn unpriced(&mut self, record: Record<'b>, reason: Reason) {
+        let event = decode::usage(record, self.rules.partitions).ok();
+        let engine = event.as_ref().map(|event| &*event.engine.0);
+        let known = engine.filter(|engine| self.rules.books.has_engine(engine));
+        self.output.counts.unpriced(known.unwrap_or(OTHER_ENGINE), reason);
     }
 
     fn decide(&self, input: UsageInput<'_>) -> UsageDecision {
@@ -189,12 +219,230 @@ impl<'a, 'b> Decider<'a, 'b> {
         Ok(())
     }
 
-    fn dead(&mut self, record: Record<'b>, dead: Dead, step: &'static str) {
-        self.output.counts.dead(dead.reason);
+    fn dead(&mut self, record: Record<'b>, input: Input, dead: Dead, step: &'static str) {
+        self.output.counts.dead(input, dead.reason);
         self.output.dead.push(DeadLetter { record, dead, step });
     }
 }
 
 fn internal() -> Dead {
     Dead { reason: Reason::Internal, detail: "the core failed on this record; it is kept".to_owned() }
+}
+
+fn rejected(status: u32, code: &str, detail: &str) -> Rejected {
+    Rejected { status, code: code.to_owned(), detail: detail.to_owned() }
+}
+
+fn is_rejected_with(reply: &Reply, code: &str) -> bool {
+    matches!(&reply.outcome, Some(reply::Outcome::Rejected(why)) if why.code == code)
+}
+
+/// What a command comes to.
+struct Concluded {
+    entry: Option<Box<Entry>>,
+    reply: Reply,
+    dead: Option<Dead>,
+}
+
+impl Concluded {
+    /// Where the core failed, the record is kept, and whoever waits for the answer is told.
+    fn of(decided: std::thread::Result<CommandDecision>, command: &Command) -> Self {
+        match decided {
+            Ok(CommandDecision::Post(entry, reply)) => Self { entry: Some(entry), reply, dead: None },
+            Ok(CommandDecision::Answer(reply)) => Self { entry: None, reply, dead: None },
+            Err(_) => {
+                let why = rejected(500, "internal", "the command could not be decided; it is kept as a dead letter");
+                let reply = Reply {
+                    correlation_id: command.correlation_id.clone(),
+                    account_id: command.account_id.clone(),
+                    outcome: Some(reply::Outcome::Rejected(why)),
+                };
+                Self { entry: None, reply, dead: Some(internal()) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use prometheus::{Registry, TextEncoder};
+    use prost::Message as _;
+    use rdkafka::{
+        Offset, TopicPartitionList,
+        config::FromClientConfig,
+        mocking::MockCluster,
+        producer::{BaseProducer, BaseRecord, Producer as _},
+    };
+    use tollbooth_chassis::{
+        config::KafkaSection,
+        kafka::{
+            KafkaClients, ReaderTuning,
+            batch::{Batch, BatchLimit, BatchReader},
+        },
+    };
+    use tollbooth_schemas::{
+        price_book::PriceBook,
+        time::rfc3339,
+        topics::TopicSet,
+        v1::{LedgerRecord, OpenAccount, command::Body},
+    };
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn now_ms() -> i64 {
+        chrono::Utc::now().timestamp_millis()
+    }
+
+    fn open(plan: &str) -> Command {
+        let opening = OpenAccount {
+            plan: plan.to_owned(),
+            currency: "USD".to_owned(),
+            time_zone: "UTC".to_owned(),
+            ..OpenAccount::default()
+        };
+        Command {
+            account_id: "acc_a".to_owned(),
+            idempotency_key: format!("open on {plan}"),
+            reply_to: "ingest".to_owned(),
+            correlation_id: "c1".to_owned(),
+            body: Some(Body::OpenAccount(opening)),
+            ..Command::default()
+        }
+    }
+
+    fn usage(engine: &str) -> Vec<u8> {
+        let event = serde_json::json!({
+            "specversion": "1.0", "id": engine, "source": "/booths/b", "type": "tollbooth.usage.v1",
+            "subject": "acc_a", "time": rfc3339(now_ms()),
+            "data": {"operation_id": engine, "attempt": 1, "service": "ai_modify", "engine": engine, "unit": "image",
+                     "quantity": "1", "status": "success"}
+        });
+        event.to_string().into_bytes()
+    }
+
+    /// Records as a worker gets them.
+    fn read(payloads: &[Vec<u8>]) -> Vec<Batch> {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic("t", 1, 1).unwrap();
+        let clients =
+            KafkaClients::new(KafkaSection { bootstrap: mock.bootstrap_servers(), ..KafkaSection::default() });
+        let wait = Duration::from_secs(30);
+        let producer = BaseProducer::from_config(&clients.edge_producer(1024, wait)).unwrap();
+        for payload in payloads {
+            let mut record = BaseRecord::to("t").partition(0).key("acc_a").payload(payload.as_slice());
+            if payload.starts_with(b"{") {
+                let content_type =
+                    rdkafka::message::Header { key: "content-type", value: Some("application/cloudevents+json") };
+                record = record.headers(rdkafka::message::OwnedHeaders::new().insert(content_type));
+            }
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(wait).unwrap();
+        let mut reader = BatchReader::new(&clients.reader("g", ReaderTuning::default())).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("t", 0, Offset::Offset(0)).unwrap();
+        reader.assign(&list).unwrap();
+        let (mut batches, deadline) = (Vec::<Batch>::new(), Instant::now() + wait);
+        while batches.iter().map(Batch::len).sum::<usize>() < payloads.len() {
+            assert!(Instant::now() < deadline, "the records arrive");
+            batches.push(reader.read(BatchLimit { records: 100, bytes: 1 << 20 }, Duration::from_millis(50)).unwrap());
+        }
+        batches
+    }
+
+    /// `nano` has a price, `vintage` is named and has none.
+    fn books() -> PriceBooks {
+        let book: PriceBook = serde_json::from_value(serde_json::json!({
+            "version": 1, "currency": "USD", "effective_from": "2020-01-01T00:00:00Z",
+            "plans": [{"code": "basic", "name": "Basic", "monthly_fee": "0"}],
+            "services": [{"code": "ai_modify", "name": "AI Modify"}],
+            "engines": [{"code": "nano", "name": "Nano"}, {"code": "vintage", "name": "Vintage"}],
+            "prices": [{"service": "ai_modify", "engine": "nano", "unit": "image", "model": "per_unit",
+                        "plans": {"basic": "0.20"}}]
+        }))
+        .unwrap();
+        let mut books = PriceBooks::default();
+        assert!(books.publish(book));
+        books
+    }
+
+    fn limits() -> Limits {
+        Limits::from_days(35, 3_600_000, 90).unwrap()
+    }
+
+    fn rules(limits: &Limits) -> Rules<'_> {
+        Rules { books: books(), limits, partitions: 1, input_generation: 0, now_ms: now_ms() }
+    }
+
+    /// With `acc_a` open on the basic plan, by the command at offset 0.
+    fn state(limits: &Limits) -> State {
+        let mut state = State::new(limits);
+        let batches = read(&[open("basic").encode_to_vec()]);
+        let mut decider = Decider::new(&state, rules(limits));
+        decider.commands(batches.iter().flat_map(Batch::iter)).unwrap();
+        let (_, output) = decider.finish();
+        let fold = |_: &str, bytes: &[u8]| state.fold(&LedgerRecord::decode(bytes).unwrap());
+        output.records.each(0, now_ms(), fold).unwrap();
+        state
+    }
+
+    #[test]
+    fn a_command_that_the_core_fails_on_is_answered_and_kept() {
+        let decided = catch_unwind(|| -> CommandDecision { panic!("a defect") });
+        let Concluded { entry, reply, dead } = Concluded::of(decided, &open("basic"));
+        assert!(entry.is_none());
+        assert_eq!(dead.unwrap().reason, Reason::Internal);
+        assert_eq!((reply.correlation_id.as_str(), reply.account_id.as_str()), ("c1", "acc_a"));
+        let Some(reply::Outcome::Rejected(why)) = reply.outcome else { panic!("accepted") };
+        assert_eq!((why.status, why.code.as_str()), (500, "internal"));
+    }
+
+    #[test]
+    fn a_plan_that_no_book_names_is_looked_up_and_not_denied_where_that_fails() {
+        let limits = limits();
+        let (state, batches) = (State::new(&limits), read(&[open("pro").encode_to_vec()]));
+        let mut decider = Decider::new(&state, rules(&limits));
+        decider.commands(batches.iter().flat_map(Batch::iter)).unwrap();
+        let (_, mut output) = decider.finish();
+        assert_eq!(output.refusals(), Refusals { unknown_account: false, no_price: true });
+        assert!(is_rejected_with(&output.replies[0].1, UNKNOWN_PLAN));
+        output.refuse_for_now();
+        assert!(is_rejected_with(&output.replies[0].1, "price_book_unavailable"));
+    }
+
+    #[test]
+    fn what_is_counted_stands_under_its_topic_and_under_engines_that_a_price_book_names() {
+        let limits = limits();
+        let state = state(&limits);
+        // given a command that was folded, one that is none, and usage without a price
+        let commands = read(&[open("basic").encode_to_vec(), b"{".to_vec()]);
+        let events = read(&[usage("vintage"), usage("nano"), usage("made_up"), usage("made_up_too")]);
+        let mut decider = Decider::new(&state, rules(&limits));
+        decider.commands(commands.iter().flat_map(Batch::iter)).unwrap();
+        decider.usage(events.iter().flat_map(Batch::iter)).unwrap();
+        let (_, output) = decider.finish();
+        // when the batch is committed
+        let registry = Registry::new();
+        let topics = TopicSet { prefix: String::new(), partitions: 1 };
+        Metrics::new(&registry, "g", &topics).unwrap().committed(&output.counts, "0");
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        // then
+        for line in [
+            r#"tollbooth_meter_skipped_total{topic="commands"} 1"#,
+            r#"tollbooth_meter_skipped_total{topic="usage"} 0"#,
+            r#"tollbooth_dlq_records_total{reason="malformed",topic="commands"} 1"#,
+            r#"tollbooth_dlq_records_total{reason="malformed",topic="usage"} 0"#,
+            r#"tollbooth_dlq_records_total{reason="no_price",topic="usage"} 3"#,
+            r#"tollbooth_rating_failures_total{engine="vintage",reason="no_price"} 1"#,
+            r#"tollbooth_rating_failures_total{engine="other",reason="no_price"} 2"#,
+            r#"tollbooth_rating_failures_total{engine="other",reason="engine_retired"} 0"#,
+            "tollbooth_ledger_conflicts_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("made_up"));
+    }
 }

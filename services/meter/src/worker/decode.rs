@@ -78,3 +78,56 @@ fn check_key(record: Record<'_>, account_id: &str, partitions: i32) -> Result<()
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use rdkafka::message::{Header, OwnedHeaders};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use rdkafka::{Offset, TopicPartitionList};
+    use tollbooth_chassis::config::KafkaSection;
+    use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
+    use tollbooth_chassis::kafka::{KafkaClients, ReaderTuning};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn what_is_no_event_at_all_is_malformed() {
+        // given a record without a value, and the values of an event without their names
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic("usage", 1, 1).unwrap();
+        let section = KafkaSection { bootstrap: mock.bootstrap_servers(), ..KafkaSection::default() };
+        let clients = KafkaClients::new(section);
+        let producer: BaseProducer = clients.edge_producer(1024, DEADLINE).create().unwrap();
+        let array = r#"["1.0", "b17-1", "/booths/bth_17", "tollbooth.usage.v1", "acc_luna", "2026-11-21T20:15:03Z", null,
+            {"service": "sms", "engine": "sms_us_ca", "unit": "segment", "quantity": "1", "status": "success"}]"#;
+        let structured =
+            OwnedHeaders::new().insert(Header { key: "content-type", value: Some(usage::STRUCTURED_CONTENT_TYPE) });
+        let tombstone = BaseRecord::<str, str>::to("usage").key("acc_luna");
+        let array = BaseRecord::to("usage").key("acc_luna").payload(array).headers(structured);
+        for record in [tombstone, array] {
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(DEADLINE).unwrap();
+        let mut reader = BatchReader::new(&clients.reader("test", ReaderTuning::default())).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("usage", 0, Offset::Offset(0)).unwrap();
+        reader.assign(&list).unwrap();
+        // when they are read
+        let mut verdicts = Vec::new();
+        let end = Instant::now() + DEADLINE;
+        while verdicts.len() < 2 {
+            assert!(Instant::now() < end, "{verdicts:?}");
+            let limit = BatchLimit { records: 10, bytes: 1 << 20 };
+            let batch = reader.read(limit, Duration::from_millis(50)).unwrap();
+            verdicts.extend(batch.iter().map(|record| usage(record, 1).map(|event| event.id.to_string())));
+        }
+        // then both are dead letters
+        let found: Vec<_> = verdicts.into_iter().map(|verdict| verdict.map_err(|dead| dead.reason)).collect();
+        assert_eq!(found, [Err(Reason::Malformed), Err(Reason::Malformed)]);
+    }
+}

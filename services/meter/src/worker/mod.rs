@@ -3,37 +3,45 @@
 //! Assignment: check ownership, fence (`init_transactions`), restore the state from the ledger, read the committed
 //! offsets, and only then consume. Loop: take what is there, commands first, decide on an overlay, write everything
 //! with the offsets in one transaction, commit, and only then merge the overlay.
+//!
+//! A partition that cannot be served is refused: it stays assigned and stands still, `/readyz` and a gauge say so, and
+//! the others go on.
 
+mod dead_letter;
 mod decide;
 mod decode;
+mod lag;
+mod look_up;
+mod position;
 mod producer;
 mod records;
 mod restore;
 mod serve;
+mod warm;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tollbooth_chassis::{
-    kafka::{KafkaClients, txn::TxnError},
+    kafka::{KafkaClients, Watermarks, txn::TxnError},
     ops::{Component, Health},
 };
 use tollbooth_ledger::{FoldError, Limits, State};
 use tollbooth_schemas::topics::TopicSet;
 
 use crate::{
-    config::BatchConfig,
+    config::{BatchConfig, QueueShares},
     member::{Epoch, Member},
     metrics::Metrics,
     price_books::PriceBookView,
 };
+pub use warm::StateMemory;
+use warm::{OverLimit, Warm};
 
 /// Pause after a partition could not be taken, before the group is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -53,10 +61,12 @@ pub struct Context {
     pub batch: BatchConfig,
     /// Stands in every ledger record.
     pub input_generation: u32,
-    /// Memory for operation ids, whole process, in bytes.
-    pub operation_bytes_max: usize,
-    /// What each partition's operation ids take, in bytes.
-    pub operation_bytes: Vec<AtomicUsize>,
+    /// What a partition may hold in queues.
+    pub queues: QueueShares,
+    /// States of partitions that are not served here at the moment, and the memory that all may take.
+    pub memory: StateMemory,
+    /// Where partitions begin and end; shared, because the workers' readers answer late.
+    pub watermarks: Watermarks,
     /// Prices.
     pub books: PriceBookView,
     /// Who owns what.
@@ -67,16 +77,6 @@ pub struct Context {
     pub health: Health,
 }
 
-impl Context {
-    /// Notes what a partition's operation ids take; gives back the sum over all of the process.
-    fn note_operation_bytes(&self, partition: i32, bytes: usize) -> usize {
-        if let Some(noted) = usize::try_from(partition).ok().and_then(|index| self.operation_bytes.get(index)) {
-            noted.store(bytes, Ordering::Relaxed);
-        }
-        self.operation_bytes.iter().map(|noted| noted.load(Ordering::Relaxed)).sum()
-    }
-}
-
 /// Why a worker stopped serving before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkerError {
@@ -85,13 +85,16 @@ pub(crate) enum WorkerError {
     Transaction(#[from] TxnError),
     /// Reading, or asking the broker, failed.
     #[error("{what}: {source}")]
-    Kafka { what: &'static str, source: rdkafka::error::KafkaError },
+    Kafka { what: &'static str, source: KafkaError },
     /// The ledger contradicts itself.
     #[error("the ledger of this partition cannot be folded: {0}")]
     Fold(#[from] FoldError),
     /// A ledger record is not one.
     #[error("ledger offset {offset} is not a ledger record: {source}")]
     Decode { offset: i64, source: prost::DecodeError },
+    /// The ledger is not what was folded before.
+    #[error("the ledger ends at offset {end}, but it was folded up to {folded}: its newest records are gone")]
+    Shortened { end: i64, folded: i64 },
     /// More operation ids than memory is set aside for.
     #[error("operation ids take {used} MiB, more than operations_mib_max ({limit}): raise it, or run more meters")]
     Memory { used: usize, limit: usize },
@@ -101,16 +104,41 @@ pub(crate) enum WorkerError {
     /// Another writer holds a transaction open on the ledger.
     #[error("a transaction of another writer is open on the ledger: stable up to {stable}, written up to {end}")]
     OpenTransaction { stable: i64, end: i64 },
-    /// Input was deleted before it was consumed.
+    /// Records were deleted before they were read.
+    #[error("{topic} begins at offset {low}, but {next} is the next one to be read: records were deleted unread")]
+    Lost { topic: String, low: i64, next: i64 },
+    /// A topic without its beginning, and nothing that says how far it was consumed.
     #[error(
-        "{topic} begins at offset {low}, but {committed} is the next one to be consumed: records were deleted unread"
+        "{topic} begins at offset {low}, the group has committed no offset, and the ledger has no entry of it: records \
+         may have been deleted unread; commit the offset to begin at by hand"
     )]
-    Lost { topic: String, low: i64, committed: i64 },
+    Unclaimed { topic: String, low: i64 },
+    /// A topic that is shorter than what was consumed of it.
+    #[error(
+        "{topic} ends at offset {end}, but {next} is the next one to be read: the topic was replaced, or lost its \
+         newest records; a ledger that goes on over new topics needs input_generation raised by one"
+    )]
+    Beyond { topic: String, end: i64, next: i64 },
+}
+
+impl From<OverLimit> for WorkerError {
+    fn from(OverLimit { used, limit }: OverLimit) -> Self {
+        Self::Memory { used: used >> 20, limit: limit >> 20 }
+    }
 }
 
 impl WorkerError {
-    fn kafka(what: &'static str) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+    fn kafka(what: &'static str) -> impl FnOnce(KafkaError) -> Self {
         move |source| Self::Kafka { what, source }
+    }
+
+    /// Whether a reader stands where its topic has no record.
+    fn is_out_of_range(&self) -> bool {
+        let Self::Kafka { source, .. } = self else { return false };
+        matches!(
+            source.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        )
     }
 
     const fn remedy(&self) -> Remedy {
@@ -119,7 +147,14 @@ impl WorkerError {
             Self::Transaction(TxnError::Fenced(_) | TxnError::GroupLost(_) | TxnError::Retriable(_)) => {
                 Remedy::AskGroup
             }
-            _ => Remedy::Leave,
+            Self::Fold(_)
+            | Self::Decode { .. }
+            | Self::Shortened { .. }
+            | Self::Memory { .. }
+            | Self::Lost { .. }
+            | Self::Unclaimed { .. }
+            | Self::Beyond { .. } => Remedy::Refuse,
+            Self::Transaction(TxnError::Abortable(_) | TxnError::Fatal(_)) | Self::Panicked => Remedy::Leave,
         }
     }
 }
@@ -131,11 +166,14 @@ enum Remedy {
     Again,
     /// Somebody else may own it.
     AskGroup,
+    /// Serving it would make things worse, here and elsewhere: it stays assigned and stands still until a person has
+    /// looked, and the others go on.
+    Refuse,
     /// Nobody understands it: leave with a non-zero status.
     Leave,
 }
 
-/// A partition's worker with what it keeps between assignments.
+/// A partition's worker.
 pub(crate) struct Worker {
     context: Arc<Context>,
     partition: i32,
@@ -145,8 +183,8 @@ pub(crate) struct Worker {
     /// The ledger is folded up to here, exclusive.
     ledger_position: Option<i64>,
     component: Option<Component>,
-    /// Usage waits for the price book.
-    is_paused: bool,
+    /// Why usage waits, as it was told.
+    paused: Option<String>,
 }
 
 /// Starts the worker of a partition; it ends when the member closes its slot.
@@ -156,8 +194,8 @@ pub(crate) struct Worker {
 pub fn spawn(context: Arc<Context>, partition: i32) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(format!("worker-{partition}")).spawn(move || {
         let label = partition.to_string();
-        let state = State::new();
-        Worker { context, partition, label, state, ledger_position: None, component: None, is_paused: false }.run();
+        let Warm { state, ledger_position } = Warm::cold(&context.limits);
+        Worker { context, partition, label, state, ledger_position, component: None, paused: None }.run();
     })
 }
 
@@ -166,41 +204,76 @@ impl Worker {
         let context = Arc::clone(&self.context);
         let Some(slot) = context.member.slot(self.partition) else { return };
         while let Some(epoch) = slot.next() {
-            while self.serve_once(epoch) == Remedy::Again && self.owned(epoch) {
+            self.replace(context.memory.take(self.partition));
+            let mut was_out_of_range = false;
+            while self.serve_once(epoch, &mut was_out_of_range) == Remedy::Again && self.owned(epoch) {
                 // What the broker refuses now it may refuse for a while.
                 std::thread::park_timeout(RETRY_PAUSE);
             }
+            context.memory.park(self.partition, self.replace(None));
             slot.done(epoch);
         }
     }
 
+    /// Exchanges the state; `None`: nothing folded yet.
+    fn replace(&mut self, warm: Option<Warm>) -> Warm {
+        let Warm { state, ledger_position } = warm.unwrap_or_else(|| Warm::cold(&self.context.limits));
+        let state = std::mem::replace(&mut self.state, state);
+        Warm { state, ledger_position: std::mem::replace(&mut self.ledger_position, ledger_position) }
+    }
+
     /// Serves until the partition is withdrawn, which asks for nothing, or until something goes wrong.
-    fn serve_once(&mut self, epoch: Epoch) -> Remedy {
+    fn serve_once(&mut self, epoch: Epoch, was_out_of_range: &mut bool) -> Remedy {
         let context = Arc::clone(&self.context);
         let (partition, name) = (self.partition, format!("partition-{}", self.partition));
         let component = context.health.component(name.as_str());
         component.not_ready("restoring");
         self.component = Some(component);
-        self.is_paused = false;
+        self.paused = None;
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(epoch))).unwrap_or(Err(WorkerError::Panicked));
         context.metrics.given_up(&self.label);
-        context.health.remove(&name);
-        let Err(error) = outcome else { return Remedy::AskGroup };
-        let remedy = error.remedy();
-        match remedy {
-            Remedy::Again => tracing::warn!(partition, %error, "partition is taken again"),
-            Remedy::AskGroup => {
-                tracing::warn!(partition, %error, "partition given up");
-                if self.owned(epoch) {
-                    context.member.request_rejoin();
+        let remedy = match &outcome {
+            Ok(()) => Remedy::AskGroup,
+            // Once, the next restore looks where the topics begin and end, and refuses with the reason. Where it finds
+            // none, trying for ever does not help.
+            Err(error) if error.is_out_of_range() && std::mem::replace(was_out_of_range, true) => Remedy::Refuse,
+            Err(error) => error.remedy(),
+        };
+        if let Err(error) = outcome {
+            match remedy {
+                Remedy::Again => tracing::warn!(partition, %error, "partition is taken again"),
+                Remedy::AskGroup => {
+                    tracing::warn!(partition, %error, "partition given up");
+                    if self.owned(epoch) {
+                        context.member.request_rejoin();
+                    }
+                }
+                Remedy::Refuse => self.refuse(epoch, &error),
+                Remedy::Leave => {
+                    tracing::error!(partition, %error, "partition cannot be served");
+                    context.member.request_end(format!("partition {partition}: {error}"));
                 }
             }
-            Remedy::Leave => {
-                tracing::error!(partition, %error, "partition cannot be served");
-                context.member.request_end(format!("partition {partition}: {error}"));
-            }
         }
+        context.health.remove(&name);
         remedy
+    }
+
+    /// Stands still, and says why, until the partition is withdrawn; the next assignment tries again from nothing.
+    fn refuse(&mut self, epoch: Epoch, error: &WorkerError) {
+        let (context, partition) = (Arc::clone(&self.context), self.partition);
+        tracing::error!(partition, %error, "partition refused: it is not served, the others go on");
+        // It may be half folded, and nobody is served from it.
+        drop(self.replace(None));
+        context.memory.forget(partition);
+        if let Some(component) = &self.component {
+            component.not_ready(format!("refused: {error}"));
+        }
+        context.metrics.refused(&self.label, true);
+        if let Some(slot) = context.member.slot(partition) {
+            slot.wait_withdrawn(epoch);
+        }
+        context.metrics.refused(&self.label, false);
     }
 
     pub(crate) fn owned(&self, epoch: Epoch) -> bool {

@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
+use prometheus::IntCounter;
 use rdkafka::{
     ClientContext,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode},
     message::{Message, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 use tollbooth_chassis::kafka::{
     KafkaClients, log_error, log_line,
@@ -20,10 +21,12 @@ use tollbooth_chassis::kafka::{
 /// Polls between two tries while the local queue is full.
 const QUEUE_POLL: std::time::Duration = std::time::Duration::from_millis(1);
 
-/// Notes where in the ledger this producer's records landed.
+/// Notes where in the ledger this producer's records landed, and counts what was not acknowledged.
 pub(super) struct Context {
     ledger: String,
     highest: Arc<AtomicI64>,
+    /// By topic.
+    errors: Vec<(String, IntCounter)>,
 }
 
 impl ClientContext for Context {
@@ -40,11 +43,21 @@ impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
-        // A record that was not delivered fails the commit; nothing to do about it here.
-        if let Ok(message) = result
-            && message.topic() == self.ledger
-        {
-            self.highest.fetch_max(message.offset(), Ordering::Relaxed);
+        match result {
+            Ok(message) if message.topic() == self.ledger => {
+                self.highest.fetch_max(message.offset(), Ordering::Relaxed);
+            }
+            Ok(_) => {}
+            // What an abort takes back was not refused by anybody.
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight), _)) => {
+            }
+            // It fails the commit; nothing to do about it here.
+            Err((_, message)) => {
+                let counter = self.errors.iter().find(|(topic, _)| topic == message.topic());
+                if let Some((_, counter)) = counter {
+                    counter.inc();
+                }
+            }
         }
     }
 }
@@ -56,14 +69,21 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(clients: &KafkaClients, ledger: &str, partition: i32) -> Result<Self, KafkaError> {
+    /// For a partition of `ledger`; holds `queue_kbytes_max` of what is not acknowledged.
+    pub(super) fn new(
+        clients: &KafkaClients,
+        ledger: &str,
+        partition: i32,
+        queue_kbytes_max: u32,
+        errors: Vec<(String, IntCounter)>,
+    ) -> Result<Self, KafkaError> {
         let mut transactional_id = format!("{ledger}-{partition}");
         if cfg!(feature = "planted-no-fencing") {
             transactional_id = format!("{transactional_id}-{}", std::process::id());
         }
         let highest = Arc::new(AtomicI64::new(-1));
-        let context = Context { ledger: ledger.to_owned(), highest: Arc::clone(&highest) };
-        let config = clients.transactional_producer(&transactional_id);
+        let context = Context { ledger: ledger.to_owned(), highest: Arc::clone(&highest), errors };
+        let config = clients.transactional_producer_within(&transactional_id, queue_kbytes_max);
         let inner = BaseProducer::from_config_and_context(&config, context)?;
         Ok(Self { inner, highest })
     }
@@ -72,6 +92,11 @@ impl Producer {
     pub(super) fn ledger_end(&self) -> Option<i64> {
         let highest = self.highest.load(Ordering::Relaxed);
         (highest >= 0).then(|| highest + 1)
+    }
+
+    /// Whether there are records whose outcome was not looked at.
+    pub(super) fn has_unreported(&self) -> bool {
+        self.inner.in_flight_count() > 0
     }
 
     /// Queues a record of the open transaction.

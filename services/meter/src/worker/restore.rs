@@ -11,16 +11,27 @@ use tollbooth_chassis::kafka::{
 };
 use tollbooth_schemas::v1::{LedgerRecord, SourceTopic};
 
-use super::{Worker, WorkerError, producer::Producer};
+use super::{
+    Worker, WorkerError,
+    lag::Lag,
+    position::{Known, Misplaced, next_offset},
+    producer::Producer,
+    serve::{Held, Hold},
+};
 use crate::member::Epoch;
 
 /// How long a broker may take to answer; a restart of it fits in.
-pub(super) const BROKER_WAIT: Duration = Duration::from_secs(30);
+const BROKER_WAIT: Duration = Duration::from_secs(30);
 /// How long fencing is tried.
 const FENCE_WAIT: Duration = Duration::from_secs(60);
 const FOLD_LIMIT: BatchLimit = BatchLimit { records: 10_000, bytes: 32 * 1024 * 1024 };
 const FOLD_WAIT: Duration = Duration::from_millis(100);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// How long a broker may hold a fetch while there is nothing new. Nobody asks anything else over a reader's connections,
+/// and a record that comes ends the wait.
+const FETCH_WAIT_MS: u32 = 500;
+/// Most bytes of one fetch.
+const FETCH_KBYTES_MAX: u32 = 4 * 1024;
 
 /// A partition that is fenced, restored and positioned.
 pub(super) struct Ready {
@@ -29,21 +40,28 @@ pub(super) struct Ready {
     pub(super) commands: BatchReader,
     /// Next offsets of usage and commands.
     pub(super) next: [i64; 2],
+    /// Usage that was read and comes next.
+    pub(super) held: Option<Held>,
+    /// Why it waits; until the next usage is committed.
+    pub(super) hold: Option<Hold>,
+    pub(super) lag: Lag,
 }
 
 impl Worker {
     /// `None`: the partition was withdrawn meanwhile.
     pub(super) fn prepare(&mut self, epoch: Epoch) -> Result<Option<Ready>, WorkerError> {
         let started = Instant::now();
+        let lag = Lag::new(chrono::Utc::now().timestamp_millis());
         let warm = self.ledger_position.is_some();
         let ledger = self.context.topics.ledger();
-        let producer = Producer::new(&self.context.clients, &ledger, self.partition)
+        let context = &self.context;
+        let errors = context.metrics.produce_errors.clone();
+        let producer = Producer::new(&context.clients, &ledger, self.partition, context.queues.produce, errors)
             .map_err(WorkerError::kafka("cannot make the producer"))?;
-        // A zombie that fences late would throw out the rightful owner.
-        if !self.owned(epoch) {
+        // Asked before every try: a zombie that fences late would throw out the rightful owner.
+        if !txn::init_while(&producer.inner, FENCE_WAIT, || self.owned(epoch))? {
             return Ok(None);
         }
-        txn::init(&producer.inner, FENCE_WAIT)?;
         if !self.fold_ledger(epoch, &ledger)? {
             return Ok(None);
         }
@@ -64,26 +82,41 @@ impl Worker {
             commands_next,
             "partition restored"
         );
-        Ok(Some(Ready { producer, usage, commands, next: [usage_next, commands_next] }))
+        let next = [usage_next, commands_next];
+        Ok(Some(Ready { producer, usage, commands, next, held: None, hold: None, lag }))
     }
 
-    fn reader(&self) -> Result<BatchReader, WorkerError> {
-        let config = self
-            .context
-            .clients
-            .reader(&self.context.group, ReaderTuning { fetch_wait_ms: 500, ..ReaderTuning::default() });
+    fn reader(&self, queued_kbytes_max: u32) -> Result<BatchReader, WorkerError> {
+        let tuning = ReaderTuning {
+            partition_fetch_bytes_max: queued_kbytes_max.min(FETCH_KBYTES_MAX) * 1024,
+            queued_kbytes_max,
+            fetch_wait_ms: FETCH_WAIT_MS,
+            ..ReaderTuning::default()
+        };
+        let config = self.context.clients.reader(&self.context.group, tuning);
         BatchReader::new(&config).map_err(WorkerError::kafka("cannot make a reader"))
     }
 
     /// Folds the ledger to its end; `false`: withdrawn meanwhile.
     fn fold_ledger(&mut self, epoch: Epoch, ledger: &str) -> Result<bool, WorkerError> {
-        let mut reader = self.reader()?;
+        // The inputs' readers do not exist yet: their share is free.
+        let mut reader = self.reader(self.context.queues.usage)?;
         // The end is read after fencing: the old owner can no longer commit, so nothing below it can still appear.
-        let high = reader
-            .log_end(ledger, self.partition, BROKER_WAIT)
+        let (low, high) = self
+            .context
+            .watermarks
+            .ask(ledger, self.partition, BROKER_WAIT)
             .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
-        let Some(low) = self.wait_until_stable(epoch, &reader, ledger, high)? else { return Ok(false) };
-        let mut position = self.ledger_position.unwrap_or(low);
+        let mut position = self.ledger_position.unwrap_or(0);
+        if position < low {
+            return Err(WorkerError::Lost { topic: ledger.to_owned(), low, next: position });
+        }
+        if position > high {
+            return Err(WorkerError::Shortened { end: high, folded: position });
+        }
+        if !self.wait_until_stable(epoch, &reader, ledger, high)? {
+            return Ok(false);
+        }
         reader.assign(&at(ledger, self.partition, position)).map_err(WorkerError::kafka("cannot read the ledger"))?;
         let mut told = Instant::now();
         while position < high {
@@ -111,75 +144,77 @@ impl Worker {
             }
         }
         self.ledger_position = Some(position.max(high));
-        self.state.drop_expired(&self.context.limits);
+        self.state.drop_expired();
         Ok(true)
     }
 
-    /// Waits until no transaction is open below the ledger's end, and gives back its begin; `None`: withdrawn meanwhile.
-    /// The fence has ended every transaction of a meter; folding up to somebody else's would miss what lies behind it.
+    /// Waits until no transaction is open below the ledger's end; `false`: withdrawn meanwhile. The fence has ended every
+    /// transaction of a meter; folding up to somebody else's would miss what lies behind it.
     fn wait_until_stable(
         &self,
         epoch: Epoch,
         reader: &BatchReader,
         ledger: &str,
         end: i64,
-    ) -> Result<Option<i64>, WorkerError> {
+    ) -> Result<bool, WorkerError> {
         let deadline = Instant::now() + BROKER_WAIT;
         while self.owned(epoch) {
-            let (low, stable) = reader
+            // The reader's own word, which ends at the first open transaction. It is not assigned yet.
+            let (_, stable) = reader
                 .watermarks(ledger, self.partition, BROKER_WAIT)
                 .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
             if stable >= end {
-                return Ok(Some(low));
+                return Ok(true);
             }
             if Instant::now() > deadline {
                 return Err(WorkerError::OpenTransaction { stable, end });
             }
             std::thread::park_timeout(FOLD_WAIT);
         }
-        Ok(None)
+        Ok(false)
     }
 
+    /// The limit is the process's: states of partitions that were given back stay warm and count.
     pub(super) fn check_memory(&self) -> Result<(), WorkerError> {
-        let own = self.state.operation_bytes();
-        let limit = self.context.operation_bytes_max;
-        // The limit is the process's: states of partitions that were given back stay warm and count.
-        let used = self.context.note_operation_bytes(self.partition, own);
-        if used > limit {
-            return Err(WorkerError::Memory { used: used >> 20, limit: limit >> 20 });
-        }
-        Ok(())
+        Ok(self.context.memory.note(self.partition, self.state.operation_bytes())?)
     }
 
-    /// A reader of an input topic, and the next offset: the group's, else the one after what was folded.
+    /// A reader of an input topic, and the offset it begins at.
     fn input(&self, source: SourceTopic) -> Result<(BatchReader, i64), WorkerError> {
-        let topic = match source {
-            SourceTopic::Commands => self.context.topics.commands(),
-            _ => self.context.topics.usage(),
+        let (topics, queues) = (&self.context.topics, &self.context.queues);
+        let (topic, queued_kbytes_max) = match source {
+            SourceTopic::Commands => (topics.commands(), queues.commands),
+            _ => (topics.usage(), queues.usage),
         };
-        let mut reader = self.reader()?;
-        let (low, _) = reader
-            .watermarks(&topic, self.partition, BROKER_WAIT)
-            .map_err(WorkerError::kafka("cannot ask for an input's begin"))?;
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition(&topic, self.partition);
-        let committed =
-            reader.committed(asked, BROKER_WAIT).map_err(WorkerError::kafka("cannot ask for the committed offset"))?;
+        let mut reader = self.reader(queued_kbytes_max)?;
+        let (low, end) = self
+            .context
+            .watermarks
+            .ask(&topic, self.partition, BROKER_WAIT)
+            .map_err(WorkerError::kafka("cannot ask for an input's begin and end"))?;
+        let committed = self.committed_offset(&reader, &topic)?;
         let folded = self.state.folded_offset(self.context.input_generation, source);
-        let element = committed.find_partition(&topic, self.partition);
-        if let Some(Err(source)) = element.as_ref().map(|element| element.error()) {
-            return Err(WorkerError::Kafka { what: "cannot ask for the committed offset", source });
-        }
-        let next = match element.map(|element| element.offset()) {
-            Some(Offset::Offset(next)) if next < low => {
-                return Err(WorkerError::Lost { topic, low, committed: next });
-            }
-            // What made an entry was consumed, whatever an older answer of the group says.
-            Some(Offset::Offset(next)) => folded.map_or(next, |folded| next.max(folded + 1)),
-            _ => folded.map_or(low, |folded| low.max(folded + 1)),
+        let next = match next_offset(Known { committed, folded, low, end }) {
+            Ok(next) => next,
+            Err(Misplaced::Lost { next }) => return Err(WorkerError::Lost { topic, low, next }),
+            Err(Misplaced::Unclaimed) => return Err(WorkerError::Unclaimed { topic, low }),
+            Err(Misplaced::Beyond { next }) => return Err(WorkerError::Beyond { topic, end, next }),
         };
         reader.assign(&at(&topic, self.partition, next)).map_err(WorkerError::kafka("cannot read an input"))?;
         Ok((reader, next))
+    }
+
+    fn committed_offset(&self, reader: &BatchReader, topic: &str) -> Result<Option<i64>, WorkerError> {
+        const WHAT: &str = "cannot ask for the committed offset";
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(topic, self.partition);
+        let committed = reader.committed(asked, BROKER_WAIT).map_err(WorkerError::kafka(WHAT))?;
+        let Some(element) = committed.find_partition(topic, self.partition) else { return Ok(None) };
+        element.error().map_err(WorkerError::kafka(WHAT))?;
+        Ok(match element.offset() {
+            Offset::Offset(next) => Some(next),
+            _ => None,
+        })
     }
 }
 

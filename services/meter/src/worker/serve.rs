@@ -3,47 +3,43 @@
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use rdkafka::{
-    Offset, TopicPartitionList,
-    message::{Header, OwnedHeaders},
-};
+use rdkafka::{Offset, TopicPartitionList};
 use tollbooth_chassis::{
     crashpoint,
     kafka::{
-        batch::{Batch, BatchLimit, BatchReader, Record},
+        batch::{Batch, BatchLimit, Record},
         txn::{self, TxnError},
     },
 };
 use tollbooth_ledger::{Delta, PriceBooks};
-use tollbooth_schemas::{
-    Money,
-    dead_letter::{self, header},
-    time::rfc3339,
-};
+use tollbooth_schemas::{Money, dead_letter as letters};
 
 use super::{
-    Worker, WorkerError,
-    decide::{DeadLetter, Decider, Output, Refusals, Rules},
+    Worker, WorkerError, dead_letter,
+    decide::{Decider, Output, Refusals, Rules},
+    look_up::Reach,
     producer::Producer,
-    restore::{BROKER_WAIT, Ready},
+    restore::Ready,
 };
 use crate::{
     member::Epoch,
     metrics::{Input, StateSizes},
 };
 
-/// How often lag and sizes are looked at.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
-/// How long a look-up before a refusal may take; beyond it the batch is read and decided again.
-const LOOK_UP_WAIT: Duration = Duration::from_secs(5);
+/// How long the question for an input's end may hold up the inputs.
+const LAG_WAIT: Duration = Duration::from_millis(500);
+/// How long usage waits after a look-up that came to nothing. Commands go on.
+const HOLD_PAUSE: Duration = Duration::from_secs(2);
 /// Pauses between two tries of a transaction that was aborted; the first try again comes at once.
 const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ABORT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The fault point inside an open transaction.
+const IN_TRANSACTION: &str = "meter.in_transaction";
 /// Balance below which an account counts as low in the gauge.
 const LOW_BALANCE: Option<Money> = Money::from_micros(10_000_000);
 
 /// Everything taken for one transaction; kept until it is committed, so that an abort loses nothing.
-struct Taken {
+pub(super) struct Taken {
     commands: Vec<Batch>,
     usage: Option<Batch>,
     since: Instant,
@@ -58,22 +54,54 @@ impl Taken {
         self.commands.iter().map(Batch::len).sum::<usize>() + self.usage.as_ref().map_or(0, Batch::len)
     }
 
-    fn last(batch: &Batch) -> Option<Record<'_>> {
-        batch.len().checked_sub(1).and_then(|index| batch.get(index))
+    /// The next offsets of usage and commands once it is committed.
+    pub(super) fn next_offsets(&self, before: [i64; 2]) -> [i64; 2] {
+        let after = |batch: &Batch| last_of(batch).map(|record| record.offset() + 1);
+        let usage = self.usage.as_ref().and_then(after).unwrap_or(before[0]);
+        let commands = self.commands.iter().filter_map(after).max().unwrap_or(before[1]);
+        [usage, commands]
     }
+
+    /// Append times of the oldest records, of usage and commands.
+    fn first_appended(&self) -> [Option<i64>; 2] {
+        let first = |batch: &Batch| batch.get(0).and_then(appended_ms);
+        [self.usage.as_ref().and_then(first), self.commands.iter().find_map(first)]
+    }
+
+    /// Append times of the newest records, of usage and commands.
+    fn last_appended(&self) -> [Option<i64>; 2] {
+        let last = |batch: &Batch| last_of(batch).and_then(appended_ms);
+        [self.usage.as_ref().and_then(last), self.commands.iter().rev().find_map(last)]
+    }
+}
+
+pub(super) fn last_of(batch: &Batch) -> Option<Record<'_>> {
+    batch.len().checked_sub(1).and_then(|index| batch.get(index))
+}
+
+fn appended_ms(record: Record<'_>) -> Option<i64> {
+    record.timestamp().map(|timestamp| timestamp.millis)
+}
+
+/// Usage that has left the reader and is not decided yet: commands go first, or a look-up came to nothing.
+pub(super) struct Held {
+    usage: Batch,
+    since: Instant,
+}
+
+/// Why usage waits that could be read.
+pub(super) struct Hold {
+    until: Instant,
+    why: String,
 }
 
 /// What came of deciding a batch and writing it.
 enum Attempt {
     /// It stands in the ledger.
     Committed(Delta, [i64; 2]),
-    /// A backlog of commands, from which these were taken, goes first: usage may be about accounts it opens.
-    CommandsFirst(Vec<Batch>),
-}
-
-fn look_up_late(what: &'static str) -> WorkerError {
-    let source = rdkafka::error::KafkaError::Global(rdkafka::error::RDKafkaErrorCode::OperationTimedOut);
-    WorkerError::Kafka { what, source }
+    /// Its commands go first, these that were read for it included; usage may be about accounts they open. `why`: what
+    /// could have turned a refusal round is not known, so that nothing is refused.
+    UsageLater { late: Vec<Batch>, why: Option<String> },
 }
 
 /// The wall clock, as milliseconds since the epoch.
@@ -88,87 +116,110 @@ impl Worker {
         if let Some(component) = &self.component {
             component.ready();
         }
-        let mut last_seen = [None; 2];
-        let mut looked = Instant::now();
         while self.owned(epoch) {
             let taken = self.take(&mut ready)?;
             if !taken.is_empty() {
-                note_last(&taken, &mut last_seen);
+                reached(&mut ready, taken.first_appended());
                 self.carry_out(&mut ready, taken, epoch)?;
             }
-            if looked.elapsed() > HOUSEKEEPING_EVERY {
-                looked = Instant::now();
-                self.housekeeping(&ready, &last_seen)?;
-            }
+            self.housekeeping(&mut ready, InHand::Nothing)?;
         }
         Ok(())
     }
 
     /// Commands first, up to a bound; with one in hand, usage waits for no company.
     fn take(&mut self, ready: &mut Ready) -> Result<Taken, WorkerError> {
-        let is_fresh = self.context.books.is_fresh();
-        self.tell_pause(!is_fresh);
+        let usage_waits = self.usage_waits(ready);
         let config = &self.context.batch;
         let since = Instant::now();
         let command_limit = BatchLimit { records: config.command_records_max, bytes: config.usage_bytes_max };
         let commands =
             ready.commands.read(command_limit, Duration::ZERO).map_err(WorkerError::kafka("cannot read commands"))?;
+        let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
         let linger = Duration::from_millis(if commands.is_empty() { config.linger_ms } else { 0 });
-        let usage = if is_fresh {
-            let limit = BatchLimit { records: config.usage_records_max, bytes: config.usage_bytes_max };
-            Some(ready.usage.fill(limit, linger).map_err(WorkerError::kafka("cannot read usage"))?)
-        } else {
+        if usage_waits {
             std::thread::park_timeout(linger);
-            None
-        };
-        Ok(Taken { commands: vec![commands], usage, since })
+            return Ok(commands_only(commands));
+        }
+        if let Some(Held { usage, since }) = ready.held.take() {
+            return Ok(Taken { usage: Some(usage), since, ..commands_only(commands) });
+        }
+        let limit = BatchLimit { records: config.usage_records_max, bytes: config.usage_bytes_max };
+        let usage = ready.usage.fill(limit, linger).map_err(WorkerError::kafka("cannot read usage"))?;
+        Ok(Taken { usage: Some(usage), ..commands_only(commands) })
     }
 
-    /// Readiness follows the pause, at its begin and at its end.
-    fn tell_pause(&mut self, is_paused: bool) {
-        if is_paused != self.is_paused
+    /// Whether usage stays where it is for now. Readiness follows, at the begin and at the end of it.
+    fn usage_waits(&mut self, ready: &mut Ready) -> bool {
+        let now = Instant::now();
+        if ready.held.is_none() && ready.hold.as_ref().is_some_and(|hold| hold.until <= now) {
+            // It was a command that could not be looked up: no usage has to be decided for this to be over.
+            ready.hold = None;
+        }
+        let trouble = self.context.books.ensure_usable().err().map(|why| why.to_string());
+        let waits = trouble.is_some() || ready.hold.as_ref().is_some_and(|hold| now < hold.until);
+        let why = trouble.or_else(|| ready.hold.as_ref().map(|hold| hold.why.clone()));
+        if why != self.paused
             && let Some(component) = &self.component
         {
-            self.is_paused = is_paused;
-            if is_paused {
-                component.not_ready("the price book was not read to its end: usage is paused");
-            } else {
-                component.ready();
+            match &why {
+                Some(why) => component.not_ready(format!("usage is paused: {why}")),
+                None => component.ready(),
             }
+            self.paused = why;
         }
+        waits
     }
 
     /// One transaction, tried again from the same records while the broker asks for an abort.
     fn carry_out(&mut self, ready: &mut Ready, mut taken: Taken, epoch: Epoch) -> Result<(), WorkerError> {
         let mut pause = Duration::ZERO;
+        let mut looks_up = true;
         loop {
-            match self.attempt(ready, &mut taken) {
+            match self.attempt(ready, &mut taken, looks_up) {
                 Ok(Attempt::Committed(delta, next)) => {
                     self.state.merge(delta);
-                    self.state.drop_expired(&self.context.limits);
+                    self.state.drop_expired();
                     ready.next = next;
+                    reached(ready, taken.last_appended());
+                    if taken.usage.as_ref().is_some_and(|usage| !usage.is_empty()) {
+                        ready.hold = None;
+                    }
                     if let Some(end) = ready.producer.ledger_end() {
                         self.ledger_position = self.ledger_position.max(Some(end));
                     }
                     return Ok(());
                 }
-                Ok(Attempt::CommandsFirst(late)) => {
+                Ok(Attempt::UsageLater { late, why }) => {
                     taken.commands.extend(late);
-                    let commands = std::mem::take(&mut taken.commands);
-                    self.carry_out(ready, Taken { commands, usage: None, since: taken.since }, epoch)?;
+                    // A batch without usage leaves alone what waits from the one before.
+                    if let Some(usage) = taken.usage.take().filter(|usage| !usage.is_empty()) {
+                        ready.held = Some(Held { usage, since: taken.since });
+                    }
+                    if let Some(why) = why {
+                        tracing::warn!(partition = self.partition, %why, "usage waits, commands go on");
+                        looks_up = false;
+                        ready.hold = Some(Hold { until: Instant::now() + HOLD_PAUSE, why });
+                    }
+                    if taken.is_empty() {
+                        return Ok(());
+                    }
                 }
                 Err(WorkerError::Transaction(TxnError::Abortable(why))) => {
                     tracing::warn!(partition = self.partition, error = %why, "transaction aborted, tried again");
                     self.context.metrics.aborted();
                     txn::abort(&ready.producer.inner)?;
+                    self.housekeeping(ready, InHand::Batch)?;
                     std::thread::park_timeout(pause);
                     pause = (pause * 2).clamp(ABORT_PAUSE_MIN, ABORT_PAUSE_MAX);
                 }
                 Err(error) => {
-                    self.context.metrics.aborted();
-                    if let WorkerError::Transaction(TxnError::GroupLost(_)) = error {
-                        // Best effort: what is left open, the next owner's fence ends.
-                        drop(txn::abort(&ready.producer.inner));
+                    if let WorkerError::Transaction(error) = &error {
+                        self.context.metrics.aborted();
+                        if let TxnError::GroupLost(_) = error {
+                            // Best effort: what is left open, the next owner's fence ends.
+                            drop(txn::abort(&ready.producer.inner));
+                        }
                     }
                     return Err(error);
                 }
@@ -179,37 +230,47 @@ impl Worker {
         }
     }
 
-    fn attempt(&self, ready: &mut Ready, taken: &mut Taken) -> Result<Attempt, WorkerError> {
+    /// `looks_up`: whether a refusal is looked up first. Without it there is no usage in the batch.
+    fn attempt(&self, ready: &mut Ready, taken: &mut Taken, looks_up: bool) -> Result<Attempt, WorkerError> {
+        debug_assert!(looks_up || taken.usage.is_none());
         let now_ms = now_ms().max(self.state.posted_at_ms());
         let mut books = self.context.books.snapshot();
-        let mut looked_up = Refusals::default();
+        let mut looked_up = Refusals { unknown_account: !looks_up, no_price: !looks_up };
         loop {
             let deciding = Instant::now();
-            let (delta, output) = self.decide(taken, books.clone(), now_ms)?;
+            let (delta, mut output) = self.decide(taken, books.clone(), now_ms)?;
             self.context.metrics.rating_duration.observe(deciding.elapsed().as_secs_f64());
             let refusals = output.refusals();
             if refusals.unknown_account && !looked_up.unknown_account {
                 looked_up.unknown_account = true;
-                let (late, is_end) = self.commands_to_end(ready, next_offsets(taken, ready.next)[1])?;
-                if !is_end {
-                    return Ok(Attempt::CommandsFirst(late));
-                }
-                if !late.is_empty() {
-                    drop(output);
-                    taken.commands.extend(late);
-                    continue;
+                match self.commands_to_end(ready, taken)? {
+                    (late, Reach::End) if late.is_empty() => {}
+                    (late, Reach::End) => {
+                        drop(output);
+                        taken.commands.extend(late);
+                        continue;
+                    }
+                    (late, Reach::Bound) => return Ok(Attempt::UsageLater { late, why: None }),
+                    (late, Reach::Short(why)) => {
+                        return Ok(Attempt::UsageLater { late, why: Some(why.to_string()) });
+                    }
                 }
             }
             if refusals.no_price && !looked_up.no_price {
                 looked_up.no_price = true;
-                self.price_books_to_end(&ready.usage)?;
+                if let Err(why) = self.price_books_to_end(ready) {
+                    return Ok(Attempt::UsageLater { late: Vec::new(), why: Some(why) });
+                }
                 let newest = self.context.books.snapshot();
                 if newest.len() != books.len() {
                     books = newest;
                     continue;
                 }
             }
-            let next = next_offsets(taken, ready.next);
+            if !looks_up {
+                output.refuse_for_now();
+            }
+            let next = taken.next_offsets(ready.next);
             self.transact(&ready.producer, &output, next, now_ms)?;
             self.committed(taken, &output);
             return Ok(Attempt::Committed(delta, next));
@@ -236,56 +297,6 @@ impl Worker {
         Ok(decider.finish())
     }
 
-    /// Commands up to the topic's end as of now: whatever could have opened an account before a record of this batch
-    /// was appended lies below it. `false`: a transaction's worth of them, and the end lies further on.
-    ///
-    /// A refusal is final, so one that was not looked up to the end is an error: the batch is read and decided again.
-    fn commands_to_end(&self, ready: &mut Ready, mut next: i64) -> Result<(Vec<Batch>, bool), WorkerError> {
-        let topic = self.context.topics.commands();
-        let (_, end) = ready
-            .commands
-            .watermarks(&topic, self.partition, BROKER_WAIT)
-            .map_err(WorkerError::kafka("cannot ask for the commands' end"))?;
-        let records_max = self.context.batch.command_records_max;
-        let deadline = Instant::now() + LOOK_UP_WAIT;
-        let (mut late, mut records) = (Vec::new(), 0);
-        while next < end {
-            if records >= records_max {
-                return Ok((late, false));
-            }
-            if Instant::now() > deadline {
-                return Err(look_up_late("the commands were not read to their end"));
-            }
-            let limit = BatchLimit { records: records_max - records, bytes: self.context.batch.usage_bytes_max };
-            let batch = ready
-                .commands
-                .read(limit, Duration::from_millis(50))
-                .map_err(WorkerError::kafka("cannot read commands"))?;
-            if let Some(record) = Taken::last(&batch) {
-                next = record.offset() + 1;
-                records += batch.len();
-                late.push(batch);
-            } else if let Ok(Some(position)) = ready.commands.position(&topic, self.partition) {
-                // The tail may be markers of a transactional writer.
-                next = next.max(position);
-            }
-        }
-        Ok((late, true))
-    }
-
-    /// The price books as published before now.
-    fn price_books_to_end(&self, reader: &BatchReader) -> Result<(), WorkerError> {
-        let topic = self.context.topics.price_book();
-        let (_, end) = reader
-            .watermarks(&topic, 0, BROKER_WAIT)
-            .map_err(WorkerError::kafka("cannot ask for the price book's end"))?;
-        if self.context.books.wait_for_end(end, LOOK_UP_WAIT) {
-            Ok(())
-        } else {
-            Err(look_up_late("the price book was not read to its end"))
-        }
-    }
-
     /// Everything of a batch, with the offsets, in one transaction.
     fn transact(
         &self,
@@ -295,13 +306,15 @@ impl Worker {
         now_ms: i64,
     ) -> Result<(), WorkerError> {
         let topics = &self.context.topics;
+        let acknowledged = producer.ledger_end();
         txn::begin(&producer.inner)?;
         if cfg!(feature = "planted-commit-before-produce") {
             self.send_offsets(producer, next)?;
             txn::commit(&producer.inner)?;
-            crashpoint::hit("meter.in_transaction");
+            crashpoint::hit(IN_TRANSACTION);
             txn::begin(&producer.inner)?;
         }
+        let producing = Instant::now();
         let ledger = topics.ledger();
         output.records.each(self.context.input_generation, now_ms, |account_id, record| {
             producer.send(&ledger, self.partition, account_id.as_bytes(), record, None)
@@ -312,13 +325,17 @@ impl Worker {
         }
         let dead_letters = topics.dead_letter();
         for letter in &output.dead {
-            let key = cut(letter.record.key().unwrap_or_default(), dead_letter::KEY_BYTES_MAX);
-            let payload = cut(letter.record.payload().unwrap_or_default(), dead_letter::BYTES_MAX);
-            producer.send(&dead_letters, 0, key, payload, Some(dead_letter_headers(letter, now_ms)))?;
+            let key = dead_letter::cut(letter.record.key().unwrap_or_default(), letters::KEY_BYTES_MAX);
+            let payload = dead_letter::cut(letter.record.payload().unwrap_or_default(), letters::BYTES_MAX);
+            producer.send(&dead_letters, 0, key, payload, Some(dead_letter::headers(letter, now_ms)))?;
         }
-        crashpoint::hit("meter.in_transaction");
+        pass_fault_point(producer, acknowledged);
         if !cfg!(feature = "planted-commit-before-produce") {
             self.send_offsets(producer, next)?;
+        }
+        if producer.has_unreported() {
+            txn::drain(&producer.inner);
+            self.context.metrics.produce_duration.observe(producing.elapsed().as_secs_f64());
         }
         txn::commit(&producer.inner)?;
         Ok(())
@@ -357,7 +374,11 @@ impl Worker {
         latency.flush();
     }
 
-    fn housekeeping(&self, ready: &Ready, last_seen: &[Option<i64>; 2]) -> Result<(), WorkerError> {
+    /// Every few seconds: memory, sizes and lag.
+    fn housekeeping(&self, ready: &mut Ready, in_hand: InHand) -> Result<(), WorkerError> {
+        if !ready.lag.is_due() {
+            return Ok(());
+        }
         self.check_memory()?;
         let (accounts, operations, _) = self.state.sizes();
         let low = LOW_BALANCE.unwrap_or_default();
@@ -369,68 +390,52 @@ impl Worker {
         }
         self.context.metrics.sizes(&self.label, &sizes);
         let topics = &self.context.topics;
-        for (input, topic, reader) in
-            [(Input::Usage, topics.usage(), &ready.usage), (Input::Commands, topics.commands(), &ready.commands)]
-        {
+        for (input, topic) in [(Input::Usage, topics.usage()), (Input::Commands, topics.commands())] {
+            let asked_ms = now_ms();
             // A broker that is away makes the lag unknown, not the worker fail.
-            let Ok((_, end)) = reader.watermarks(&topic, self.partition, Duration::from_secs(1)) else { continue };
-            let records = (end - ready.next[input as usize]).max(0);
-            let age = last_seen[input as usize].map_or(0, |seen| (now_ms() - seen).max(0) / 1000);
-            self.context.metrics.lag(input, &self.label, records, if records == 0 { 0 } else { age });
+            let Ok((_, end)) = self.context.watermarks.ask(&topic, self.partition, LAG_WAIT) else { continue };
+            let records = (end - self.consumed(ready, input, &topic, in_hand)).max(0);
+            let seconds = ready.lag.seconds(input, records, asked_ms);
+            self.context.metrics.lag(input, &self.label, records, seconds);
         }
         Ok(())
     }
+
+    /// How far an input is done. Where nothing of it is in hand, markers behind the last record count: they may be all
+    /// that lies before the end.
+    fn consumed(&self, ready: &Ready, input: Input, topic: &str, in_hand: InHand) -> i64 {
+        let next = ready.next[input as usize];
+        let (reader, is_held) = match input {
+            Input::Usage => (&ready.usage, ready.held.is_some()),
+            Input::Commands => (&ready.commands, false),
+        };
+        if in_hand == InHand::Batch || is_held {
+            return next;
+        }
+        reader.position(topic, self.partition).ok().flatten().map_or(next, |position| position.max(next))
+    }
 }
 
-/// The next offsets of usage and commands once a batch is committed.
-fn next_offsets(taken: &Taken, before: [i64; 2]) -> [i64; 2] {
-    let after = |batch: &Batch| Taken::last(batch).map(|record| record.offset() + 1);
-    let usage = taken.usage.as_ref().and_then(after).unwrap_or(before[0]);
-    let commands = taken.commands.iter().filter_map(after).max().unwrap_or(before[1]);
-    [usage, commands]
+/// Whether records have left the readers that are not committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InHand {
+    Nothing,
+    Batch,
 }
 
-/// Append times of the last records, for the lag in time.
-fn note_last(taken: &Taken, last_seen: &mut [Option<i64>; 2]) {
-    let seen =
-        |batch: &Batch| Taken::last(batch).and_then(|record| record.timestamp()).map(|timestamp| timestamp.millis);
-    last_seen[0] = taken.usage.as_ref().and_then(seen).or(last_seen[0]);
-    last_seen[1] = taken.commands.iter().filter_map(seen).next_back().or(last_seen[1]);
+/// Notes how far the inputs were read, for the lag in time.
+fn reached(ready: &mut Ready, [usage, commands]: [Option<i64>; 2]) {
+    ready.lag.reached(Input::Usage, usage);
+    ready.lag.reached(Input::Commands, commands);
 }
 
-fn dead_letter_headers(letter: &DeadLetter<'_>, now_ms: i64) -> OwnedHeaders {
-    let record = letter.record;
-    let received_at = record.timestamp().map(|timestamp| rfc3339(timestamp.millis)).unwrap_or_default();
-    let own = [
-        (header::REASON, letter.dead.reason.code().to_owned()),
-        (header::DETAIL, letter.dead.detail.clone()),
-        (header::STEP, letter.step.to_owned()),
-        (header::SOURCE_TOPIC, record.topic().to_owned()),
-        (header::SOURCE_PARTITION, record.partition().to_string()),
-        (header::SOURCE_OFFSET, record.offset().to_string()),
-        (header::RECEIVED_AT, received_at),
-        (header::DEAD_AT, rfc3339(now_ms)),
-    ];
-    // The original's headers first: binary-mode attributes live there, and a re-drive needs them.
-    let mut headers = OwnedHeaders::new();
-    let mut header_bytes = 0;
-    for (key, value) in record.headers() {
-        header_bytes += key.len() + value.map_or(0, <[u8]>::len);
-        if header_bytes <= dead_letter::HEADER_BYTES_MAX {
-            headers = headers.insert(Header { key, value });
+/// Where an accident leaves entries that the broker has acknowledged and nobody has committed. What is only queued here
+/// would die with the process, and the broker would never have seen a transaction.
+fn pass_fault_point(producer: &Producer, acknowledged: Option<i64>) {
+    if crashpoint::armed(IN_TRANSACTION) {
+        txn::drain(&producer.inner);
+        if producer.ledger_end() > acknowledged {
+            crashpoint::hit(IN_TRANSACTION);
         }
     }
-    for (key, value) in &own {
-        headers = headers.insert(Header { key, value: Some(value.as_str()) });
-    }
-    let original_bytes = record.payload().unwrap_or_default().len();
-    if original_bytes > dead_letter::BYTES_MAX {
-        let value = original_bytes.to_string();
-        headers = headers.insert(Header { key: header::ORIGINAL_BYTES, value: Some(value.as_str()) });
-    }
-    headers
-}
-
-fn cut(bytes: &[u8], bytes_max: usize) -> &[u8] {
-    bytes.get(..bytes_max).unwrap_or(bytes)
 }

@@ -1,3 +1,5 @@
 //! The meter over the real engines.
 
+mod member;
 mod sink;
+mod worker;

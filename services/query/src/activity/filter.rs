@@ -6,7 +6,7 @@ use tollbooth_schemas::ledger::EntryType;
 use tollbooth_schemas::{BoothId, EventId};
 
 use super::ActivityRow;
-use crate::calendar::{RangeError, parse_edge, parse_zone};
+use crate::calendar::{RangeError, parse_edge, resolve_zone};
 use crate::params::{Params, bad_parameter};
 
 /// Parameters that [`ActivityFilter::parse`] reads.
@@ -34,7 +34,8 @@ pub struct ActivityFilter {
     pub from_ms: Option<i64>,
     /// First instant of `occurred_at` after the range.
     pub to_ms: Option<i64>,
-    /// Lower-case words, each of which must appear in service, engine, event, booth or operation.
+    /// Words, each of which must be a part of service, engine, event, booth or operation. Lower case as far as ASCII
+    /// goes: ClickHouse's `lower`, which made the text that is searched, leaves everything else as it is.
     pub terms: Vec<String>,
     /// Also openings and plan changes.
     pub include_all: bool,
@@ -46,8 +47,8 @@ impl ActivityFilter {
     /// # Errors
     /// 400 for what is not a filter's value.
     pub fn parse(params: &Params, default_zone: &str) -> Result<Self, Problem> {
-        let zone_name = params.one("tz")?.unwrap_or(default_zone);
-        let zone = parse_zone(zone_name).map_err(|error| bad_parameter("tz", error.to_string()))?;
+        let zone = resolve_zone(params.one("tz")?, default_zone);
+        let zone = zone.map_err(|error| bad_parameter("tz", error.to_string()))?;
         let edge = |name: &str| match params.one(name)? {
             None => Ok(None),
             Some(text) => parse_edge(text, zone).map(Some).map_err(|error| bad_parameter(name, error.to_string())),
@@ -74,7 +75,7 @@ impl ActivityFilter {
         }
     }
 
-    /// Whether only ClickHouse can answer: a search looks at an index that memory has not.
+    /// Whether only ClickHouse can answer: it makes the text that is searched.
     #[must_use]
     pub fn is_search(&self) -> bool {
         !self.terms.is_empty()
@@ -147,7 +148,7 @@ fn status(params: &Params) -> Result<Option<bool>, Problem> {
 
 fn terms(params: &Params) -> Result<Vec<String>, Problem> {
     let Some(text) = params.one("q")? else { return Ok(Vec::new()) };
-    let terms: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    let terms: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
     match terms.len() {
         0 => Err(bad_parameter("q", "must hold a word")),
         1..=TERMS_MAX => Ok(terms),

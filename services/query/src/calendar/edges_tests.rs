@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use tollbooth_schemas::time::parse_rfc3339_ms;
 
 use super::*;
-use crate::calendar::{edge_text, parse_edge, parse_zone, resolve_range};
+use crate::calendar::{RangeError, edge_text, parse_edge, resolve_range, resolve_zone};
 
 const FAR_FUTURE_MS: i64 = 253_402_300_799_000;
 
 fn cut(zone: &str, bucket: Bucket, from: &str, to: &str) -> Vec<String> {
-    let zone = parse_zone(zone).unwrap();
+    let zone: Tz = zone.parse().unwrap();
     let range = TimeRange { from_ms: parse_edge(from, zone).unwrap(), to_ms: parse_edge(to, zone).unwrap() };
     let spans = spans(range, bucket, zone, FAR_FUTURE_MS, 10_000).unwrap();
     spans
@@ -58,7 +58,7 @@ fn kathmandu_is_three_quarters_of_an_hour_off() {
     assert_eq!(hours.len(), 24);
     assert_eq!(hours[0], "2026-01-01T00:00:00+05:45 60");
     assert_eq!(
-        parse_edge("2026-01-01", parse_zone("Asia/Kathmandu").unwrap()),
+        parse_edge("2026-01-01", "Asia/Kathmandu".parse().unwrap()),
         Ok(parse_rfc3339_ms("2025-12-31T18:15:00Z").unwrap())
     );
 }
@@ -119,12 +119,21 @@ fn the_bound_on_buckets_holds_before_they_are_made() {
 }
 
 #[test]
+fn an_accounts_own_zone_is_taken_as_it_was_accepted() {
+    for stored in ["CET", "EST5EDT", "America/New_York"] {
+        assert_eq!(resolve_zone(None, stored).map(Tz::name), Ok(stored));
+    }
+    assert_eq!(resolve_zone(None, "Mars/Olympus"), Err(RangeError::StoredZone));
+    assert_eq!(resolve_zone(Some("Asia/Kolkata"), "Mars/Olympus"), Ok(Tz::Asia__Kolkata));
+}
+
+#[test]
 fn zones_are_places_and_edges_are_instants_or_dates() {
     for good in ["UTC", "America/New_York", "Etc/GMT+5", "Asia/Kolkata"] {
-        assert!(parse_zone(good).is_ok(), "{good}");
+        assert!(resolve_zone(Some(good), "").is_ok(), "{good}");
     }
     for bad in ["EST", "EST5EDT", "CET", "Mars/Olympus", "", "+02:00", "america/new_york "] {
-        assert!(parse_zone(bad).is_err(), "{bad}");
+        assert!(matches!(resolve_zone(Some(bad), "UTC"), Err(RangeError::Zone(_))), "{bad}");
     }
     for bad in ["2026-1-2", "2026-02-30", "1969-12-30", "2200-01-01", "yesterday", "2026-01-01T00:00:00", "+2026-01-01"]
     {

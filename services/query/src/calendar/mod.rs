@@ -9,7 +9,7 @@ mod range;
 
 pub use bucket::Bucket;
 pub use edges::{Span, TooManyBuckets, spans};
-pub use range::{RangeError, TimeRange, edge_text, parse_edge, parse_zone, resolve_range};
+pub use range::{RangeError, TimeRange, edge_text, parse_edge, resolve_range, resolve_zone};
 
 /// Milliseconds in a quarter of an hour, the grain of the rollups.
 pub const QUARTER_MS: i64 = 900_000;

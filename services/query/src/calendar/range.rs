@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Offset, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 use tollbooth_schemas::time::parse_rfc3339_ms;
+use tollbooth_schemas::zone::{ZoneError, parse_zone};
 
 use super::Bucket;
 use super::edges::{floor_date, local, start_of_date, step};
@@ -19,9 +20,12 @@ pub struct TimeRange {
 /// Why `from`, `to` or `tz` is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
-    /// Not a zone of the IANA database. Abbreviations are refused: `EST` is no place and never has summer time.
-    #[error("must be an IANA zone like America/New_York")]
-    Zone,
+    /// The zone that was asked for is none.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// The account was opened in a zone that the database of this release does not have.
+    #[error("must be given: the account's own zone is not known here")]
+    StoredZone,
     /// Neither an instant nor a date.
     #[error("must be an RFC 3339 time like 2026-11-21T20:15:00Z, or a local date like 2026-11-21, from 1970 to 2199")]
     Edge,
@@ -32,15 +36,18 @@ pub enum RangeError {
 
 const YEARS: std::ops::Range<i32> = 1970..2200;
 
-/// Reads a zone's name.
+/// The zone of a request: the one it names, or that of its account.
+///
+/// What is asked for is read strictly. What the ledger holds was accepted once and is for ever, so that every zone of the
+/// database is taken, `CET` as well.
 ///
 /// # Errors
-/// [`RangeError::Zone`].
-pub fn parse_zone(name: &str) -> Result<Tz, RangeError> {
-    let is_abbreviation =
-        name.len() <= 7 && name != "UTC" && !name.contains('/') && name.chars().any(|c| c.is_ascii_digit())
-            || matches!(name, "EST" | "MST" | "HST" | "CET" | "EET" | "MET" | "WET");
-    name.parse().ok().filter(|_| !is_abbreviation).ok_or(RangeError::Zone)
+/// [`RangeError::Zone`] for the former, [`RangeError::StoredZone`] for the latter.
+pub fn resolve_zone(asked: Option<&str>, stored: &str) -> Result<Tz, RangeError> {
+    match asked {
+        Some(name) => Ok(parse_zone(name)?),
+        None => stored.parse().map_err(|_| RangeError::StoredZone),
+    }
 }
 
 /// Reads an instant, or a date as the moment it begins in `zone`.

@@ -2,9 +2,11 @@
 
 mod confirm;
 mod recent;
+mod sunk;
 mod tail;
 mod view;
 
 pub use recent::RecentLimits;
+pub use sunk::SunkOffsets;
 pub use tail::{Following, Tail, TailError};
-pub use view::{Balance, FoldError, Folded, KnownAccount, LiveView, Profile, Recent};
+pub use view::{Balance, FoldError, Folded, KnownAccount, LiveView, Place, Profile, Recent};

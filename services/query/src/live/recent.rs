@@ -25,12 +25,14 @@ pub struct RecentLimits {
 pub(crate) struct RecentRecord {
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
+    /// Offset after the record.
+    pub(super) end_offset: i64,
     bytes: Box<[u8]>,
 }
 
 impl RecentRecord {
-    pub(super) fn new(first_seq: u64, last_seq: u64, bytes: &[u8]) -> Self {
-        Self { first_seq, last_seq, bytes: bytes.into() }
+    pub(super) fn new(first_seq: u64, last_seq: u64, end_offset: i64, bytes: &[u8]) -> Self {
+        Self { first_seq, last_seq, end_offset, bytes: bytes.into() }
     }
 
     /// The record; it was decoded once before it was kept, so `None` does not happen.

@@ -14,15 +14,14 @@ use tollbooth_chassis::kafka::batch::{Batch, BatchLimit, BatchReader, Record};
 use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning, partition_for};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::shutdown::Shutdown;
-use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
 use tollbooth_schemas::v1::LedgerRecord;
 
 use super::confirm::{self, Ends};
-use super::{FoldError, Folded, LiveView};
+use super::{FoldError, Folded, LiveView, Place};
 use crate::clock::now_ms;
 use crate::config::LiveSection;
 use crate::metrics::{LagMetrics, LiveMetrics};
-use crate::store::{Store, StoreError};
+use crate::store::{Projection, Store, StoreError};
 
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -42,8 +41,11 @@ pub enum TailError {
     /// The topic is not there yet.
     #[error("topic {0} does not exist")]
     NoTopic(String),
-    /// Balances are in ClickHouse, which does not answer.
-    #[error("balances: {0}")]
+    /// The brokers do not say which cluster they are.
+    #[error("the id of the Kafka cluster is not known")]
+    NoClusterId,
+    /// Balances are in ClickHouse, which does not answer, or which shows something else.
+    #[error("clickhouse: {0}")]
     Store(#[from] StoreError),
     /// A record that is no ledger record.
     #[error("ledger partition {partition}, offset {offset}: {reason}")]
@@ -93,8 +95,8 @@ pub struct Following {
 }
 
 impl Tail {
-    /// Starts the thread. If the ledger cannot be followed any further, the thread says so in its component, asks the
-    /// process to end, and leaves the reason in [`Following::failure`].
+    /// Starts the thread. If the ledger cannot be followed any further, the thread leaves the reason in
+    /// [`Following::failure`] and fails its component, which ends the process.
     ///
     /// # Errors
     /// When the system has no thread to give. Must be called inside the runtime that the store's queries run on.
@@ -104,14 +106,14 @@ impl Tail {
         let thread = std::thread::Builder::new().name("live-tail".to_owned()).spawn({
             let failure = Arc::clone(&failure);
             move || {
-                let (component, shutdown) = (self.component.clone(), self.shutdown.clone());
+                let component = self.component.clone();
                 match self.run(&runtime) {
                     Ok(()) | Err(TailError::Shutdown) => {}
                     Err(error) => {
                         tracing::error!(%error, "the ledger cannot be followed any further");
-                        component.failed(error.to_string());
+                        let why = error.to_string();
                         *failure.lock() = Some(error);
-                        shutdown.trigger("the live view failed");
+                        component.failed(why);
                     }
                 }
             }
@@ -130,10 +132,11 @@ impl Tail {
         self.component.not_ready("reading the ledger");
         self.component.expect_beats(STUCK_AFTER);
         let mut incomplete = Incomplete::default();
+        let mut posted_ms = vec![now_ms(); partitions];
         while !self.shutdown.is_triggered() {
             self.component.beat();
             match reader.read(READ_LIMIT, READ_WAIT) {
-                Ok(batch) => self.fold(&batch, &mut incomplete)?,
+                Ok(batch) => self.fold(&batch, &mut incomplete, &mut posted_ms)?,
                 Err(error) if ends_following(&error) => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(%error, "reading the ledger");
@@ -142,7 +145,7 @@ impl Tail {
                     }
                 }
             }
-            self.confirm(&reader, &ends, &lag);
+            self.confirm(&reader, &ends, &lag, &posted_ms);
             incomplete.complete(&self, runtime);
         }
         self.component.end_beats();
@@ -153,19 +156,24 @@ impl Tail {
     }
 
     fn consumer(&self) -> Result<BaseConsumer<LogContext>, KafkaError> {
-        let config = self.clients.reader(SINK_OFFSETS_GROUP, ReaderTuning::default());
+        let config = self.clients.reader(&self.settings.offsets_group, ReaderTuning::default());
         BaseConsumer::from_config_and_context(&config, LogContext)
     }
 
     /// Waits for the cluster (and for ClickHouse, if it holds anything), and starts reading.
     fn start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, usize), TailError> {
+        let mut said = String::new();
         loop {
-            let error = match self.try_start(runtime) {
+            let why = match self.try_start(runtime) {
                 Ok(started) => return Ok(started),
-                Err(error) => error,
+                Err(TailError::Shutdown) => return Err(TailError::Shutdown),
+                Err(error) => error.to_string(),
             };
-            tracing::info!(%error, "the live view waits");
-            self.component.not_ready(error.to_string());
+            if why != said {
+                tracing::warn!(why, "the live view waits");
+                self.component.not_ready(why.clone());
+                said = why;
+            }
             if self.shutdown.wait_blocking(RETRY_EVERY) {
                 return Err(TailError::Shutdown);
             }
@@ -175,7 +183,7 @@ impl Tail {
     fn try_start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, usize), TailError> {
         let partitions = self.partition_count()?;
         let tuning = ReaderTuning { fetch_wait_ms: self.settings.fetch_wait_ms, ..ReaderTuning::default() };
-        let mut reader = BatchReader::new(&self.clients.reader(SINK_OFFSETS_GROUP, tuning))?;
+        let mut reader = BatchReader::new(&self.clients.reader(&self.settings.offsets_group, tuning))?;
         let mut wanted = TopicPartitionList::with_capacity(partitions);
         for (number, _) in (0_i32..).zip(0..partitions) {
             wanted.add_partition(&self.topic, number);
@@ -184,12 +192,15 @@ impl Tail {
         // Metadata `pending:e` of an offset means that more is on its way; everything below the offset is there.
         let committed = reader.committed(wanted, CLUSTER_TIMEOUT)?;
         let mut begin = TopicPartitionList::with_capacity(partitions);
-        let mut is_fresh = true;
+        let mut sunk = Vec::with_capacity(partitions);
         for (number, _) in (0_i32..).zip(0..partitions) {
-            let offset = committed.find_partition(&self.topic, number).map(|element| element.offset());
-            let offset = match offset {
+            let element = committed.find_partition(&self.topic, number);
+            if let Some(element) = &element {
+                element.error()?;
+            }
+            let offset = match element.map(|element| element.offset()) {
                 Some(Offset::Offset(offset)) => {
-                    is_fresh = false;
+                    sunk.push((number, offset));
                     offset
                 }
                 // Nothing was sunk, or Kafka forgot it: the ledger is kept for ever, and says everything from its start.
@@ -197,43 +208,57 @@ impl Tail {
             };
             begin.add_partition_offset(&self.topic, number, Offset::Offset(offset))?;
         }
-        if !is_fresh {
-            let loaded = runtime.block_on(self.load_balances(partitions))?;
+        if !sunk.is_empty() {
+            let loaded = runtime.block_on(async {
+                tokio::select! {
+                    loaded = self.load_balances(&sunk, partitions) => loaded.map_err(TailError::from),
+                    () = self.shutdown.triggered() => Err(TailError::Shutdown),
+                }
+            })?;
             tracing::info!(accounts = loaded, "balances loaded");
         }
         reader.assign(&begin)?;
         Ok((reader, partitions))
     }
 
+    /// Asks for the ledger, and tells the store what its database must show.
     fn partition_count(&self) -> Result<usize, TailError> {
-        let metadata = self.consumer()?.fetch_metadata(Some(&self.topic), CLUSTER_TIMEOUT)?;
+        let consumer = self.consumer()?;
+        let metadata = consumer.fetch_metadata(Some(&self.topic), CLUSTER_TIMEOUT)?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-        match topic.map_or(0, |topic| topic.partitions().len()) {
-            0 => Err(TailError::NoTopic(self.topic.clone())),
-            partitions => Ok(partitions),
+        let count = topic.map_or(0, |topic| topic.partitions().len());
+        let partitions = i32::try_from(count).unwrap_or(i32::MAX);
+        if partitions == 0 {
+            return Err(TailError::NoTopic(self.topic.clone()));
         }
+        let cluster_id = consumer.client().fetch_cluster_id(CLUSTER_TIMEOUT).ok_or(TailError::NoClusterId)?;
+        self.store.expect(Projection { cluster_id, ledger_topic: self.topic.clone(), partitions });
+        Ok(count)
     }
 
-    async fn load_balances(&self, partitions: usize) -> Result<usize, StoreError> {
+    /// Takes the balances over, provided that the database is the ledger's and has what was committed: what lies below
+    /// the offsets is not read again, so that nobody would notice what it lacks.
+    async fn load_balances(&self, sunk: &[(i32, i64)], partitions: usize) -> Result<usize, StoreError> {
+        self.store.check_projection().await?;
+        self.store.check_reach(sunk).await?;
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         let mut rows = self.store.accounts()?;
         let mut loaded = 0;
         loop {
-            let mut chunk = Vec::with_capacity(LOAD_CHUNK);
-            while chunk.len() < LOAD_CHUNK {
-                let Some(account) = rows.next().await? else { break };
-                let partition = partition_for(account.account_id.as_bytes(), partitions).unwrap_or_default();
-                chunk.push((u32::try_from(partition).unwrap_or_default(), account));
-            }
+            let chunk = rows.next_chunk(LOAD_CHUNK).await?;
             if chunk.is_empty() {
                 return Ok(loaded);
             }
             loaded += chunk.len();
-            self.view.load(chunk);
+            self.view.load(chunk.into_iter().map(|account| {
+                let partition = partition_for(account.account_id.as_bytes(), partitions).unwrap_or_default();
+                (u32::try_from(partition).unwrap_or_default(), account)
+            }));
         }
     }
 
-    fn fold(&self, batch: &Batch, incomplete: &mut Incomplete) -> Result<(), TailError> {
+    /// Folds what was read; `posted_ms` keeps, by partition, when the newest record read was posted.
+    fn fold(&self, batch: &Batch, incomplete: &mut Incomplete, posted_ms: &mut [i64]) -> Result<(), TailError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -244,8 +269,11 @@ impl Tail {
             let bytes = record.payload().unwrap_or_default();
             let decoded = LedgerRecord::decode(bytes).map_err(|error| wrong(error.to_string()))?;
             let partition = u32::try_from(record.partition()).unwrap_or_default();
-            let folded =
-                self.view.fold(partition, &decoded, bytes).map_err(|error: FoldError| wrong(error.to_string()))?;
+            if let Some(posted_ms) = posted_ms.get_mut(partition as usize) {
+                *posted_ms = decoded.posted_at_ms;
+            }
+            let place = Place { partition, offset: record.offset() };
+            let folded = self.view.fold(place, &decoded, bytes).map_err(|error: FoldError| wrong(error.to_string()))?;
             match folded {
                 Folded::Applied => {}
                 Folded::Known => continue,
@@ -268,9 +296,14 @@ impl Tail {
         Ok(())
     }
 
-    fn confirm(&self, reader: &BatchReader, ends: &Ends, lag: &LagMetrics) {
+    fn confirm(&self, reader: &BatchReader, ends: &Ends, lag: &LagMetrics, posted_ms: &[i64]) {
         let was_confirmed = self.view.is_confirmed();
-        for (partition, (number, end)) in (0_u32..).zip((0_i32..).zip(ends.get())) {
+        for (partition, ((number, end), posted_ms)) in (0_u32..).zip((0_i32..).zip(ends.get()).zip(posted_ms)) {
+            let seen_to_ms = match self.view.confirmed_at_ms(partition) {
+                0 => *posted_ms,
+                confirmed_ms => confirmed_ms,
+            };
+            lag.set_age_ms(partition as usize, now_ms().saturating_sub(seen_to_ms));
             let Some((high, asked_at_ms)) = end.goal else { continue };
             let Ok(Some(position)) = reader.position(&self.topic, number) else { continue };
             lag.set(partition as usize, end.high.saturating_sub(position));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::v1::LedgerRecord;
 use tollbooth_schemas::v1::entry::Kind;
 
@@ -47,7 +48,7 @@ pub struct Balance {
     pub balance_micros: i64,
     /// In micro-units.
     pub held_micros: i64,
-    /// The moment it is true for: no entry posted before is missing.
+    /// The moment it is true for: no entry committed before is missing. Later ones may be in it already.
     pub as_of_ms: i64,
     /// Currency and zone.
     pub profile: Arc<Profile>,
@@ -92,10 +93,22 @@ pub enum FoldError {
     NotConsecutive,
 }
 
+/// Where a record lies in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Partition.
+    pub partition: u32,
+    /// Offset.
+    pub offset: i64,
+}
+
 #[derive(Debug)]
 struct Account {
     partition: u32,
     seq: u64,
+    /// Offset after the record with the newest entry. 0: it was not read from the ledger, so that it lies below the
+    /// sink's offsets at the start.
+    end_offset: i64,
     balance_micros: i64,
     held_micros: i64,
     posted_at_ms: i64,
@@ -138,9 +151,13 @@ impl LiveView {
         let mut inner = self.inner.write();
         for (partition, known) in known {
             let profile = known.profile.map(|profile| inner.intern(profile));
-            let account = inner.account(&known.account_id, partition);
+            let inner = &mut *inner;
+            let index = inner.index_of(&known.account_id, partition);
+            let Some(account) = inner.accounts.get_mut(index as usize) else { continue };
             account.profile = account.profile.take().or(profile);
             if account.seq < known.seq {
+                // The entries in between are not in memory: what follows would join on to what lies before the gap.
+                inner.order.clear(&mut account.recent);
                 account.seq = known.seq;
                 account.balance_micros = known.balance_micros;
                 account.held_micros = known.held_micros;
@@ -151,11 +168,11 @@ impl LiveView {
         self.announce();
     }
 
-    /// Folds one record of `partition`; `bytes` is its encoded form.
+    /// Folds the record at `place`; `bytes` is its encoded form.
     ///
     /// # Errors
     /// [`FoldError`]; the view is as it was.
-    pub fn fold(&self, partition: u32, record: &LedgerRecord, bytes: &[u8]) -> Result<Folded, FoldError> {
+    pub fn fold(&self, place: Place, record: &LedgerRecord, bytes: &[u8]) -> Result<Folded, FoldError> {
         let (first_seq, last) = match record.entries.as_slice() {
             [] => return Err(FoldError::NotConsecutive),
             [first, .., last] => (first.seq, last),
@@ -176,10 +193,14 @@ impl LiveView {
         });
         let opened = opened.map(|profile| inner.intern(profile));
         let inner = &mut *inner;
-        let index = inner.index_of(&record.account_id, partition);
+        let index = inner.index_of(&record.account_id, place.partition);
+        let end_offset = place.offset.saturating_add(1);
         let Some(account) = inner.accounts.get_mut(index as usize) else { return Ok(Folded::Known) };
         account.profile = account.profile.take().or(opened);
         if last.seq <= account.seq {
+            if last.seq == account.seq {
+                account.end_offset = end_offset;
+            }
             return Ok(Folded::Known);
         }
         let jumped = first_seq > account.seq + 1;
@@ -187,10 +208,11 @@ impl LiveView {
             inner.order.clear(&mut account.recent);
         }
         account.seq = last.seq;
+        account.end_offset = end_offset;
         account.balance_micros = last.balance_after_micros;
         account.held_micros = last.held_after_micros;
         account.posted_at_ms = record.posted_at_ms;
-        let kept = RecentRecord::new(first_seq, last.seq, bytes);
+        let kept = RecentRecord::new(first_seq, last.seq, end_offset, bytes);
         inner.order.push(index, kept, &mut account.recent, self.limits);
         let accounts = &mut inner.accounts;
         while inner.order.is_over(self.limits) {
@@ -202,6 +224,12 @@ impl LiveView {
     /// Wakes those who wait for a `seq`; after a batch of folds.
     pub fn announce(&self) {
         self.folds.send_replace(());
+    }
+
+    /// How many partitions the ledger has; 0: not known yet.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.confirmed_ms.get().map_or(0, |confirmed| confirmed.len())
     }
 
     /// Every entry of `partition` committed before `at_ms` is folded.
@@ -221,6 +249,21 @@ impl LiveView {
         self.confirmed_ms.get().is_some_and(|all| all.iter().all(|confirmed| confirmed.load(Ordering::Relaxed) > 0))
     }
 
+    /// Whether the account's partition has been read to an end at least once. The others may take their time.
+    #[must_use]
+    pub fn is_confirmed_for(&self, account_id: &str) -> bool {
+        let partitions = i32::try_from(self.partitions()).unwrap_or(i32::MAX);
+        let partition = partition_for(account_id.as_bytes(), partitions);
+        let partition = partition.and_then(|partition| u32::try_from(partition).ok());
+        partition.is_some_and(|partition| self.confirmed_at_ms(partition) > 0)
+    }
+
+    /// Every entry of `partition` committed before this instant is folded; 0: not known yet.
+    #[must_use]
+    pub fn confirmed_at_ms(&self, partition: u32) -> i64 {
+        self.confirmed(partition).map_or(0, |confirmed| confirmed.load(Ordering::Relaxed))
+    }
+
     /// The balance of an account; `None` where there is no such account, or only the rest of one (see
     /// [`LiveView::is_incomplete`]).
     #[must_use]
@@ -230,12 +273,11 @@ impl LiveView {
     }
 
     fn balance_of(&self, account: &Account) -> Option<Balance> {
-        let confirmed = self.confirmed(account.partition).map_or(0, |confirmed| confirmed.load(Ordering::Relaxed));
         Some(Balance {
             seq: account.seq,
             balance_micros: account.balance_micros,
             held_micros: account.held_micros,
-            as_of_ms: account.posted_at_ms.max(confirmed),
+            as_of_ms: account.posted_at_ms.max(self.confirmed_at_ms(account.partition)),
             profile: Arc::clone(account.profile.as_ref()?),
         })
     }
@@ -249,6 +291,18 @@ impl LiveView {
             balance: self.balance_of(account)?,
             records: account.recent.records.iter().map(Arc::clone).collect(),
         })
+    }
+
+    /// A place in the ledger below which the account's entry `seq` lies, as close as memory knows; `None` where the
+    /// account has no such entry yet.
+    #[must_use]
+    pub fn place_after(&self, account_id: &str, seq: u64) -> Option<Place> {
+        let inner = self.inner.read();
+        let account = inner.get(account_id).filter(|account| account.seq >= seq)?;
+        let records = &account.recent.records;
+        let holding = records.get(records.partition_point(|record| record.last_seq < seq));
+        let offset = holding.map_or(account.end_offset, |record| record.end_offset);
+        Some(Place { partition: account.partition, offset })
     }
 
     /// Whether the account is known by its later entries only: its opening was jumped over.
@@ -293,6 +347,7 @@ impl Accounts {
         self.accounts.push(Account {
             partition,
             seq: 0,
+            end_offset: 0,
             balance_micros: 0,
             held_micros: 0,
             posted_at_ms: 0,
@@ -301,11 +356,6 @@ impl Accounts {
         });
         self.index.insert(account_id.into(), index);
         index
-    }
-
-    fn account(&mut self, account_id: &str, partition: u32) -> &mut Account {
-        let index = self.index_of(account_id, partition) as usize;
-        &mut self.accounts[index]
     }
 
     /// Accounts share the few combinations of currency and zone.

@@ -25,7 +25,9 @@ fn fold(view: &LiveView, account: &str, seqs: std::ops::RangeInclusive<u64>) -> 
         input_generation: 0,
         entries: seqs.map(entry).collect(),
     };
-    view.fold(0, &record, &record.encode_to_vec())
+    // Ten records lie between two of the account.
+    let offset = i64::try_from(record.entries.last().unwrap().seq).unwrap() * 10;
+    view.fold(Place { partition: 0, offset }, &record, &record.encode_to_vec())
 }
 
 fn kept(view: &LiveView, account: &str) -> Vec<(u64, u64)> {
@@ -57,7 +59,11 @@ fn what_clickhouse_had_at_the_start_is_skipped() {
         profile,
     };
     view.load([(0, known)]);
+    // Nothing has to be waited for that was there at the start.
+    assert_eq!(view.place_after("acc_a", 5), Some(Place { partition: 0, offset: 0 }));
     assert_eq!(fold(&view, "acc_a", 2..=5), Ok(Folded::Known));
+    // Unless it turns out to lie above the offsets.
+    assert_eq!(view.place_after("acc_a", 5), Some(Place { partition: 0, offset: 51 }));
     assert_eq!(view.balance("acc_a").unwrap().balance_micros, 77);
     // A record that only begins below is applied.
     assert_eq!(fold(&view, "acc_a", 5..=6), Ok(Folded::Applied));
@@ -73,6 +79,53 @@ fn a_jump_drops_what_does_not_join_on() {
     // An account whose opening was jumped over has no currency to answer with.
     assert_eq!(fold(&view, "acc_b", 5..=6), Ok(Folded::Jumped));
     assert!(view.is_incomplete("acc_b") && view.balance("acc_b").is_none());
+}
+
+#[test]
+fn a_reload_drops_what_does_not_join_on() {
+    let view = LiveView::new(ROOMY);
+    let known = |seq: u64| KnownAccount {
+        account_id: "acc_a".to_owned(),
+        seq,
+        balance_micros: 90,
+        held_micros: 0,
+        posted_at_ms: 9_000,
+        profile: None,
+    };
+    fold(&view, "acc_a", 1..=2).unwrap();
+    // What is behind memory changes nothing.
+    view.load([(0, known(2))]);
+    assert_eq!(kept(&view, "acc_a"), [(1, 2)]);
+    // What is ahead of it leaves entries out.
+    view.load([(0, known(9))]);
+    assert_eq!((view.balance("acc_a").unwrap().seq, kept(&view, "acc_a")), (9, vec![]));
+    assert_eq!(fold(&view, "acc_a", 10..=10), Ok(Folded::Applied));
+    let recent = view.recent("acc_a").unwrap();
+    assert_eq!((recent.oldest_seq(), kept(&view, "acc_a")), (10, vec![(10, 10)]));
+}
+
+#[test]
+fn an_entry_lies_below_the_end_of_the_record_that_holds_it() {
+    let view = LiveView::new(RecentLimits { bytes_max: 1 << 20, entries_per_account_max: 4 });
+    for seqs in [1..=2, 3..=4, 5..=5, 6..=8] {
+        fold(&view, "acc_a", seqs).unwrap();
+    }
+    let end = |seq| view.place_after("acc_a", seq).map(|place| place.offset);
+    assert_eq!(kept(&view, "acc_a"), [(5, 5), (6, 8)]);
+    assert_eq!([end(5), end(6), end(8), end(9)], [Some(51), Some(81), Some(81), None]);
+    // Of what memory has dropped, it is known to lie before the oldest record there.
+    assert_eq!(end(1), Some(51));
+}
+
+#[test]
+fn an_account_waits_for_its_own_partition_alone() {
+    let view = LiveView::new(ROOMY);
+    assert!(!view.is_confirmed_for("acc_a"));
+    view.set_partitions(4);
+    let of = |account: &str| u32::try_from(partition_for(account.as_bytes(), 4).unwrap()).unwrap();
+    assert_ne!(of("acc_a"), of("acc_b"));
+    view.confirm(of("acc_a"), 9_000);
+    assert!(view.is_confirmed_for("acc_a") && !view.is_confirmed_for("acc_b") && !view.is_confirmed());
 }
 
 #[test]
@@ -104,9 +157,10 @@ fn what_cannot_be_shown_is_refused() {
     let view = LiveView::new(ROOMY);
     let mut record =
         LedgerRecord { account_id: "acc_a".to_owned(), entries: vec![entry(1), entry(3)], ..LedgerRecord::default() };
-    assert_eq!(view.fold(0, &record, &[]), Err(FoldError::NotConsecutive));
+    let place = Place { partition: 0, offset: 0 };
+    assert_eq!(view.fold(place, &record, &[]), Err(FoldError::NotConsecutive));
     record.entries = vec![Entry { kind: None, ..entry(1) }];
-    assert_eq!(view.fold(0, &record, &[]), Err(FoldError::UnknownKind(1)));
+    assert_eq!(view.fold(place, &record, &[]), Err(FoldError::UnknownKind(1)));
     assert_eq!(view.size().0, 0);
 }
 

@@ -8,10 +8,11 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::{Amount, EventId};
+use tollbooth_schemas::EventId;
 
+use super::amount::AmountBody;
 use super::usage::{edge, zone};
-use super::{Api, Timer, amount, private};
+use super::{Api, Timer, private};
 use crate::calendar::{TimeRange, edge_text};
 use crate::metrics::Endpoint;
 use crate::params::{Params, bad_parameter};
@@ -35,14 +36,14 @@ struct EngineBody {
     engine: String,
     count: i64,
     failed: i64,
-    amount: Amount,
+    amount: AmountBody,
 }
 
 #[derive(Debug, Serialize)]
 struct EventTotalBody {
     count: i64,
     failed: i64,
-    amount: Amount,
+    amount: AmountBody,
 }
 
 pub(super) async fn get(
@@ -53,7 +54,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
     let params = Params::parse(&uri, &["from", "to", "tz", "min_seq"])?;
-    api.open(&headers, &account_id, &params).await?;
+    let awaited = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let currency = &profile.currency;
     if event_id.parse::<EventId>().is_err() {
@@ -74,30 +75,31 @@ pub(super) async fn get(
         filter: &filter,
         rows_max: api.config.limits.groups_max,
     };
+    api.wait_until_sunk(&account_id, awaited).await?;
     let mut rows = api.store.usage(&question).await?;
     rows.sort_unstable_by_key(|row| (Reverse(row.spent_micros), Reverse(row.succeeded), row.group_key.clone()));
     let total = EventTotalBody {
         count: rows.iter().map(|row| row.succeeded).sum(),
         failed: rows.iter().map(|row| row.failures).sum(),
-        amount: amount(rows.iter().map(|row| row.spent_micros).sum(), currency)?,
+        amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum(), currency),
     };
     let data = rows.iter().map(|row| {
         let (service, engine) = row.group_key.split_once('\0').unwrap_or((&row.group_key, ""));
-        Ok(EngineBody {
+        EngineBody {
             service: service.to_owned(),
             engine: engine.to_owned(),
             count: row.succeeded,
             failed: row.failures,
-            amount: amount(row.spent_micros, currency)?,
-        })
+            amount: AmountBody::new(row.spent_micros, currency),
+        }
     });
     let body = EventUsageBody {
         event_id,
         from: from_ms.map(|ms| edge_text(ms, zone)),
         to: to_ms.map(|ms| edge_text(ms, zone)),
-        data: data.collect::<Result<_, Problem>>()?,
+        data: data.collect(),
         total,
     };
-    timer.done(None, rows.len());
+    timer.done(rows.len());
     private(&body)
 }

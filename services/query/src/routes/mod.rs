@@ -1,5 +1,6 @@
 //! The API, one resource a file.
 
+mod amount;
 mod balance;
 mod event_usage;
 mod price_book;
@@ -10,17 +11,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prometheus::IntGauge;
 use serde::Serialize;
+use tollbooth_chassis::kafka::table::TopicTable;
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::{AccountId, Amount, Money};
+use tollbooth_schemas::AccountId;
 
 use crate::access::{Access, no_account};
 use crate::calendar::Bucket;
 use crate::config::QueryConfig;
-use crate::live::LiveView;
+use crate::live::{LiveView, SunkOffsets};
 use crate::metrics::{Endpoint, Metrics};
 use crate::params::Params;
 use crate::prices::Prices;
@@ -37,8 +40,12 @@ pub struct Api {
     pub view: Arc<LiveView>,
     /// History.
     pub store: Arc<Store>,
+    /// How far the sink is.
+    pub sunk: SunkOffsets,
     /// Price books.
     pub prices: Arc<Prices>,
+    /// Feeds `prices`.
+    pub price_table: TopicTable,
     /// Metrics.
     pub metrics: Metrics,
 }
@@ -65,25 +72,34 @@ impl Api {
     /// Checks key and account of a request, and waits for the entry that `min_seq` names.
     ///
     /// A read that names a `seq` (from the answer to a command) sees at least that entry, or is told to come back: 503
-    /// `seq_not_reached` after [`crate::config::LiveSection::min_seq_wait_ms`].
-    async fn open(&self, headers: &HeaderMap, account_id: &str, params: &Params) -> Result<(), Problem> {
+    /// `seq_not_reached` after [`crate::config::LiveSection::min_seq_wait_ms`]. Here that is true of memory; an answer
+    /// from ClickHouse waits for it once more, see [`Api::wait_until_sunk`].
+    async fn open(&self, headers: &HeaderMap, account_id: &str, params: &Params) -> Result<Option<Awaited>, Problem> {
         self.access.read_account(headers, account_id)?;
         if account_id.parse::<AccountId>().is_err() {
             return Err(no_account());
         }
-        if !self.view.is_confirmed() {
+        if !self.view.is_confirmed_for(account_id) {
             return Err(Problem::unavailable(1).with_detail("balances are being read"));
         }
-        if let Some(min_seq) = params.number("min_seq", 1..=u64::MAX)? {
-            let patience = Duration::from_millis(self.config.live.min_seq_wait_ms);
-            if !self.view.wait_for_seq(account_id, min_seq, patience).await {
-                let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
-                return Err(Problem::new("seq_not_reached", status, "The entry is not visible yet")
-                    .with_detail(format!("entry {min_seq} is not there yet"))
-                    .with_retry_after(1));
-            }
+        let Some(seq) = params.number("min_seq", 1..=u64::MAX)? else { return Ok(None) };
+        let _waiting = Waiting::begin(&self.metrics.waiting_reads);
+        let patience = Duration::from_millis(self.config.live.min_seq_wait_ms);
+        let awaited = Awaited { seq, until: Instant::now() + patience };
+        if self.view.wait_for_seq(account_id, seq, patience).await { Ok(Some(awaited)) } else { Err(awaited.missing()) }
+    }
+
+    /// Waits until ClickHouse has the entry that a request named, in every table, for what is left of the time.
+    async fn wait_until_sunk(&self, account_id: &str, awaited: Option<Awaited>) -> Result<(), Problem> {
+        let Some(awaited) = awaited else { return Ok(()) };
+        let _waiting = Waiting::begin(&self.metrics.waiting_reads);
+        let place = self.view.place_after(account_id, awaited.seq).ok_or_else(|| awaited.missing())?;
+        let patience = awaited.until.saturating_duration_since(Instant::now());
+        // The offsets say that the sink's server has it; of several the one that is asked here may be behind.
+        if self.sunk.wait_for(place, patience).await && self.store.newest_seq(account_id).await? >= awaited.seq {
+            return Ok(());
         }
-        Ok(())
+        Err(awaited.missing())
     }
 
     /// The problem of an account without a balance.
@@ -96,28 +112,63 @@ impl Api {
     }
 }
 
-/// Measures one answer.
+/// The entry that an answer must show, and until when it is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    seq: u64,
+    until: Instant,
+}
+
+impl Awaited {
+    fn missing(self) -> Problem {
+        Problem::new("seq_not_reached", StatusCode::SERVICE_UNAVAILABLE, "The entry is not visible yet")
+            .with_detail(format!("entry {} is not there yet", self.seq))
+            .with_retry_after(1)
+    }
+}
+
+/// Counts a request while it waits.
+struct Waiting<'a>(&'a IntGauge);
+
+impl<'a> Waiting<'a> {
+    fn begin(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Measures one request, whatever becomes of it.
 struct Timer<'a> {
     metrics: &'a Metrics,
     endpoint: Endpoint,
+    bucket: Option<Bucket>,
     started: Instant,
 }
 
 impl<'a> Timer<'a> {
     fn start(metrics: &'a Metrics, endpoint: Endpoint) -> Self {
-        Self { metrics, endpoint, started: Instant::now() }
+        Self { metrics, endpoint, bucket: None, started: Instant::now() }
     }
 
-    fn done(self, bucket: Option<Bucket>, rows: usize) {
-        self.metrics.answered(self.endpoint, bucket, self.started.elapsed().as_secs_f64(), rows);
+    fn bucket(&mut self, bucket: Bucket) {
+        self.bucket = Some(bucket);
+    }
+
+    fn done(self, rows: usize) {
+        self.metrics.answered(self.endpoint, self.bucket, rows);
     }
 }
 
-/// Money of an account. The ledger keeps every amount within the bound; beyond it is a defect of ours.
-fn amount(micros: i128, currency: &str) -> Result<Amount, Problem> {
-    let money = i64::try_from(micros).ok().and_then(Money::from_micros);
-    let amount = money.ok_or_else(|| Problem::internal("an amount is out of range"))?;
-    Ok(Amount { amount, currency: currency.to_owned() })
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        self.metrics.ended(self.endpoint, self.bucket, self.started.elapsed().as_secs_f64());
+    }
 }
 
 /// A JSON answer about an account: for its reader alone, and asked anew each time.

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 
-use super::{Api, Timer, private};
+use super::{Api, Awaited, Timer, private};
 use crate::activity::{
     ActivityFilter, ActivityRow, Cursor, FILTER_PARAMS, LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, Transaction, plan,
 };
@@ -35,7 +35,7 @@ pub(super) async fn list(
     let timer = Timer::start(&api.metrics, Endpoint::Transactions);
     let known = [&FILTER_PARAMS[..], &["limit", "cursor", "min_seq"]].concat();
     let params = Params::parse(&uri, &known)?;
-    api.open(&headers, &account_id, &params).await?;
+    let awaited = api.open(&headers, &account_id, &params).await?;
     let recent = api.view.recent(&account_id).ok_or_else(|| api.missing(&account_id))?;
     let filter = ActivityFilter::parse(&params, &recent.balance.profile.time_zone)?;
     let limit = params.number("limit", 1..=LIMIT_MAX as u64)?;
@@ -45,8 +45,14 @@ pub(super) async fn list(
         None => None,
         Some(text) => Some(Cursor::decode(text, fingerprint).map_err(|error| Problem::bad_cursor(error.to_string()))?),
     };
-    let Page { mut rows, as_of_seq } =
-        page(&api, &account_id, &recent, &filter, cursor.map(|cursor| cursor.before_seq), limit).await?;
+    let asked = Asked {
+        account_id: &account_id,
+        filter: &filter,
+        before_seq: cursor.map(|cursor| cursor.before_seq),
+        limit,
+        awaited,
+    };
+    let Page { mut rows, as_of_seq } = page(&api, &recent, asked).await?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor { before_seq: row.seq, fingerprint }.encode());
@@ -55,26 +61,35 @@ pub(super) async fn list(
     let data: Option<Vec<Transaction>> =
         rows.into_iter().map(|row| Transaction::of_row(&account_id, currency, row)).collect();
     let data = data.ok_or_else(|| Problem::internal("an entry's numbers are out of range"))?;
-    timer.done(None, count);
+    timer.done(count);
     private(&TransactionsBody { data, has_more, next_cursor, as_of_seq })
 }
 
-/// One page: the newest entries from memory, what is older from ClickHouse.
-async fn page(
-    api: &Api,
-    account_id: &str,
-    recent: &Recent,
-    filter: &ActivityFilter,
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    account_id: &'a str,
+    filter: &'a ActivityFilter,
     before_seq: Option<u64>,
     limit: usize,
-) -> Result<Page, Problem> {
+    awaited: Option<Awaited>,
+}
+
+/// One page: the newest entries from memory, what is older from ClickHouse.
+async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result<Page, Problem> {
+    let Asked { account_id, filter, before_seq, limit, awaited } = asked;
     let newest_seq = recent.balance.seq;
     let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };
     let (mut rows, seam) = plan(reach, newest_first(recent), filter, before_seq, limit);
     let Seam::Continue { upper_seq } = seam else { return Ok(Page { rows, as_of_seq: None }) };
     // Entries reach ClickHouse in order, so that everything up to its newest one is there. Asked first: the page is then
     // read up to a `seq` that was complete before.
-    let sunk_seq = api.store.newest_seq(account_id).await?;
+    let mut sunk_seq = api.store.newest_seq(account_id).await?;
+    if upper_seq > sunk_seq && awaited.is_some_and(|awaited| awaited.seq > sunk_seq) {
+        // The page would show the account as of an entry before the one that it must show.
+        api.wait_until_sunk(account_id, awaited).await?;
+        sunk_seq = api.store.newest_seq(account_id).await?;
+    }
     if upper_seq <= sunk_seq {
         rows.extend(api.store.activity(account_id, filter, upper_seq, limit + 1 - rows.len()).await?);
         return Ok(Page { rows, as_of_seq: None });

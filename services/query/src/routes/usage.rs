@@ -10,10 +10,11 @@ use axum::response::Response;
 use chrono_tz::Tz;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::{Amount, BoothId, EventId};
+use tollbooth_schemas::{BoothId, EventId};
 
-use super::{Api, Timer, amount, private};
-use crate::calendar::{Bucket, Span, TimeRange, edge_text, parse_edge, parse_zone, resolve_range, spans};
+use super::amount::AmountBody;
+use super::{Api, Timer, private};
+use crate::calendar::{Bucket, Span, TimeRange, edge_text, parse_edge, resolve_range, resolve_zone, spans};
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::params::{Params, bad_parameter};
@@ -48,20 +49,20 @@ struct BucketBody {
     partial: bool,
     groups: Vec<GroupBody>,
     count: i64,
-    amount: Amount,
+    amount: AmountBody,
 }
 
 #[derive(Debug, Serialize)]
 struct GroupBody {
     key: String,
     count: i64,
-    amount: Amount,
+    amount: AmountBody,
 }
 
 #[derive(Debug, Serialize)]
 struct TotalBody {
     count: i64,
-    amount: Amount,
+    amount: AmountBody,
 }
 
 pub(super) async fn get(
@@ -70,14 +71,15 @@ pub(super) async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let timer = Timer::start(&api.metrics, Endpoint::Usage);
+    let mut timer = Timer::start(&api.metrics, Endpoint::Usage);
     let params = Params::parse(&uri, &PARAMS)?;
-    api.open(&headers, &account_id, &params).await?;
+    let awaited = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let now_ms = now_ms();
     let zone = zone(&params, &profile.time_zone)?;
     let range = range(&params, zone, now_ms)?;
     let bucket = bucket(&params, range)?;
+    timer.bucket(bucket);
     let group_by = group_by(&params)?;
     let measure = measure(&params)?;
     let filter = usage_filter(&params)?;
@@ -98,6 +100,7 @@ pub(super) async fn get(
         filter: &filter,
         rows_max: groups_max + 1,
     };
+    api.wait_until_sunk(&account_id, awaited).await?;
     let rows = api.store.usage(&question).await?;
     if rows.len() > groups_max {
         return Err(Problem::new("too_many_groups", StatusCode::BAD_REQUEST, "The answer has too many groups")
@@ -114,7 +117,7 @@ pub(super) async fn get(
         buckets,
         total,
     };
-    timer.done(Some(bucket), count);
+    timer.done(count);
     private(&body)
 }
 
@@ -145,31 +148,31 @@ fn fill(
         }
         let groups = rows.into_iter().filter(|_| group_by.is_some()).map(|row| {
             let failures_only = group_by == Some(GroupBy::Status) && row.group_key == "failed";
-            Ok(GroupBody {
+            GroupBody {
                 count: if failures_only { row.failures } else { row.succeeded },
-                amount: amount(row.spent_micros, currency)?,
+                amount: AmountBody::new(row.spent_micros, currency),
                 key: row.group_key,
-            })
+            }
         });
         buckets.push(BucketBody {
             start: edge_text(span.start_ms, zone),
             end: edge_text(span.end_ms, zone),
             partial: span.partial,
-            groups: groups.collect::<Result<_, Problem>>()?,
+            groups: groups.collect(),
             count: bucket_count,
-            amount: amount(bucket_micros, currency)?,
+            amount: AmountBody::new(bucket_micros, currency),
         });
     }
     // A row that belongs to no bucket would be in the total and in no bar.
     match by_start.keys().next() {
         Some(start_ms) => Err(StoreError::Row(format!("a sum at {start_ms}, where no bucket begins")).into()),
-        None => Ok((buckets, TotalBody { count, amount: amount(spent_micros, currency)? })),
+        None => Ok((buckets, TotalBody { count, amount: AmountBody::new(spent_micros, currency) })),
     }
 }
 
+/// The zone of `tz`, or that of the account.
 pub(super) fn zone(params: &Params, default_zone: &str) -> Result<Tz, Problem> {
-    let name = params.one("tz")?.unwrap_or(default_zone);
-    parse_zone(name).map_err(|error| bad_parameter("tz", error.to_string()))
+    resolve_zone(params.one("tz")?, default_zone).map_err(|error| bad_parameter("tz", error.to_string()))
 }
 
 /// One end of a range.

@@ -120,6 +120,8 @@ fn conditions(filter: &ActivityFilter) -> String {
     if filter.to_ms.is_some() {
         sql.push_str(" AND occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')");
     }
+    // A term may be any part of the text, and the token index knows whole words only. So the account's rows are read,
+    // newest first, until the page is full.
     for index in 0..filter.terms.len() {
         sql.push_str(&format!(" AND position(search_text, {{term{index}:String}}) > 0"));
     }

@@ -1,5 +1,7 @@
 //! Balances for the start of the live view.
 
+use std::time::Duration;
+
 use clickhouse::Row;
 use clickhouse::query::RowCursor;
 use serde::Deserialize;
@@ -38,7 +40,10 @@ impl From<BalanceRow> for KnownAccount {
 }
 
 /// All accounts, streamed.
-pub struct Accounts(RowCursor<BalanceRow>);
+pub struct Accounts {
+    rows: RowCursor<BalanceRow>,
+    patience: Duration,
+}
 
 impl std::fmt::Debug for Accounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,12 +52,23 @@ impl std::fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// The next account; `None` after the last.
+    /// The next accounts, at most `count`; fewer only at the end.
     ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn next(&mut self) -> Result<Option<KnownAccount>, StoreError> {
-        Ok(self.0.next().await?.map(KnownAccount::from))
+    /// [`StoreError`]; also where they do not come within [`crate::config::StoreSection::stream_wait_ms`]. Neither the
+    /// client nor the query has a deadline of its own: without one, a server that falls silent would hold up the start
+    /// for ever.
+    pub async fn next_chunk(&mut self, count: usize) -> Result<Vec<KnownAccount>, StoreError> {
+        let rows = &mut self.rows;
+        let whole = async move {
+            let mut chunk = Vec::with_capacity(count);
+            while chunk.len() < count {
+                let Some(row) = rows.next().await? else { break };
+                chunk.push(KnownAccount::from(row));
+            }
+            Ok(chunk)
+        };
+        tokio::time::timeout(self.patience, whole).await.unwrap_or(Err(clickhouse::error::Error::TimedOut.into()))
     }
 }
 
@@ -66,7 +82,7 @@ impl Store {
             .query(&format!("{SELECT} GROUP BY account_id"))
             .with_setting("max_execution_time", "0")
             .with_setting("max_memory_usage", "0");
-        Ok(Accounts(query.fetch()?))
+        Ok(Accounts { rows: query.fetch()?, patience: Duration::from_millis(self.settings.stream_wait_ms) })
     }
 
     /// One account.
@@ -78,5 +94,44 @@ impl Store {
             .query(&format!("{SELECT} WHERE account_id = {{account:String}} GROUP BY account_id"))
             .param("account", account_id);
         Ok(self.rows::<BalanceRow>(query).await?.pop().map(KnownAccount::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::IntGauge;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tollbooth_chassis::config::ClickHouseSection;
+    use tollbooth_chassis::ops::Health;
+
+    use super::*;
+    use crate::config::StoreSection;
+
+    /// Answers the head of a response, or not even that, and falls silent.
+    async fn silent_server(head: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(head).await.unwrap();
+            // Open until the client leaves.
+            while stream.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {}
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_falls_silent_is_given_up() {
+        for head in [&b""[..], b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+            let section = ClickHouseSection { url: silent_server(head).await, ..ClickHouseSection::default() };
+            let settings = StoreSection { stream_wait_ms: 50, ..StoreSection::default() };
+            let inflight = IntGauge::new("inflight", "inflight").unwrap();
+            let store = Store::new(&section, settings, inflight, Health::new().component("clickhouse"));
+            let outcome = store.accounts().unwrap().next_chunk(10).await;
+            assert!(matches!(outcome, Err(StoreError::Unavailable(clickhouse::error::Error::TimedOut))), "{outcome:?}");
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 mod activity;
 mod balances;
+mod projection;
 mod usage;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::problem::Problem;
 
 pub use balances::Accounts;
+pub use projection::{Behind, Projection};
 pub use usage::{GroupBy, UsageFilter, UsageQuery, UsageRow};
 
 use crate::config::StoreSection;
@@ -24,6 +27,7 @@ use crate::config::StoreSection;
 const RETRY_AFTER_S: u32 = 2;
 /// What the client waits beyond the server's own time limit.
 const GRACE: Duration = Duration::from_secs(1);
+const NO_HISTORY: &str = "history is not available at the moment; balances are";
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,20 @@ pub enum StoreError {
     /// A row is not what the schema says.
     #[error("a row is not as expected: {0}")]
     Row(String),
+    /// The sink has not bound the database to a ledger yet, or it is not known yet to which one it should be.
+    #[error("the database is not known to show the ledger yet")]
+    Unbound,
+    /// The database shows another ledger.
+    #[error("the database is a projection of {found}, not of {expected}")]
+    OtherLedger {
+        /// What it shows.
+        found: Box<Projection>,
+        /// What it should show.
+        expected: Box<Projection>,
+    },
+    /// The database has less than the sink has committed.
+    #[error("the database {0}")]
+    Behind(#[from] Behind),
 }
 
 impl From<clickhouse::error::Error> for StoreError {
@@ -49,13 +67,17 @@ impl From<clickhouse::error::Error> for StoreError {
             clickhouse::error::Error::SchemaMismatch(text) => return Self::Row(text.clone()),
             _ => return Self::Unavailable(error),
         };
-        // TOO_MANY_ROWS, MEMORY_LIMIT_EXCEEDED, TOO_MANY_ROWS_OR_BYTES
-        if ["Code: 158.", "Code: 241.", "Code: 396."].iter().any(|code| text.contains(code)) {
-            Self::TooLarge(error)
-        } else {
-            Self::Unavailable(error)
-        }
+        if is_too_large(text) { Self::TooLarge(error) } else { Self::Unavailable(error) }
     }
+}
+
+/// Whether the query itself is what went beyond a limit, so that asking again would end the same way.
+fn is_too_large(text: &str) -> bool {
+    // MEMORY_LIMIT_EXCEEDED is also what the server as a whole says, of which this query is not the cause.
+    let is_servers_memory = text.contains("Code: 241.") && text.contains("(total)");
+    // TOO_MANY_ROWS, TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED, TOO_MANY_ROWS_OR_BYTES
+    let codes = ["Code: 158.", "Code: 159.", "Code: 241.", "Code: 396."];
+    !is_servers_memory && codes.iter().any(|code| text.contains(code))
 }
 
 impl From<StoreError> for Problem {
@@ -64,7 +86,7 @@ impl From<StoreError> for Problem {
             StoreError::Busy => Self::unavailable(1).with_detail("too many queries at once"),
             StoreError::Unavailable(source) => {
                 tracing::warn!(error = %source, "ClickHouse gives no answer");
-                Self::unavailable(RETRY_AFTER_S).with_detail("history is not available at the moment; balances are")
+                Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
             }
             StoreError::TooLarge(source) => {
                 tracing::warn!(error = %source, "a query exceeds its limits");
@@ -72,6 +94,10 @@ impl From<StoreError> for Problem {
                     .with_detail("narrow the range or the filters")
             }
             StoreError::Row(detail) => Self::internal(detail),
+            error @ (StoreError::Unbound | StoreError::OtherLedger { .. } | StoreError::Behind(_)) => {
+                tracing::warn!(%error, "the database cannot be asked");
+                Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
+            }
         }
     }
 }
@@ -84,6 +110,10 @@ pub struct Store {
     settings: StoreSection,
     component: Component,
     answered: AtomicBool,
+    was_ready: AtomicBool,
+    expected: OnceLock<Projection>,
+    /// Whether the database was seen to show the expected ledger.
+    is_bound: AtomicBool,
 }
 
 impl std::fmt::Debug for Store {
@@ -112,6 +142,9 @@ impl Store {
             settings,
             component,
             answered: AtomicBool::new(false),
+            was_ready: AtomicBool::new(false),
+            expected: OnceLock::new(),
+            is_bound: AtomicBool::new(false),
         }
     }
 
@@ -125,8 +158,22 @@ impl Store {
         self.query(sql).with_setting("max_rows_to_read", self.settings.rows_to_read_max.to_string())
     }
 
-    /// Runs a query when its turn comes.
+    /// Runs a query about history, once the database is known to show the ledger.
     async fn rows<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
+        if !self.is_bound.load(Ordering::Relaxed) {
+            self.bind().await?;
+        }
+        self.ask(query).await
+    }
+
+    async fn bind(&self) -> Result<(), StoreError> {
+        let outcome = self.check_projection().await;
+        self.is_bound.store(outcome.is_ok(), Ordering::Relaxed);
+        outcome
+    }
+
+    /// Runs a query when its turn comes.
+    async fn ask<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
         let turn = tokio::time::timeout(Duration::from_millis(self.settings.queue_wait_ms), self.permits.acquire());
         let Ok(Ok(_permit)) = turn.await else { return Err(StoreError::Busy) };
         let _inflight = Inflight::begin(&self.inflight);
@@ -135,25 +182,49 @@ impl Store {
         outcome.unwrap_or(Err(clickhouse::error::Error::TimedOut)).map_err(StoreError::from)
     }
 
-    /// Asks for nothing, to see whether ClickHouse answers and has the tables; the component says what was seen.
+    /// Asks for nothing, to see whether ClickHouse answers, shows the ledger and has the tables; the component says what
+    /// was seen. Returns whether it was all that.
     ///
     /// Balances are answered without ClickHouse, so its absence must not take every replica out of service: once it has
-    /// answered, the component stays ready and says in the log what is wrong.
-    pub async fn ping(&self) {
-        let query = self.query("SELECT seq FROM ledger WHERE account_id = '' LIMIT 1");
-        match self.rows::<u64>(query).await {
-            Ok(_) => {
+    /// answered, the component stays ready and says in the log what is wrong. The database of another ledger is a
+    /// mistake that nobody should be shown the answers of, at any time.
+    pub async fn ping(&self) -> bool {
+        match self.look().await {
+            Ok(()) => {
                 if !self.answered.swap(true, Ordering::Relaxed) {
                     tracing::info!("ClickHouse answers");
                 }
+                self.was_ready.store(true, Ordering::Relaxed);
                 self.component.ready();
+                true
             }
             Err(error) => {
-                if self.answered.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(%error, "ClickHouse does not answer; history is not available");
+                let had_answered = self.answered.swap(false, Ordering::Relaxed);
+                if had_answered {
+                    tracing::warn!(%error, "history is not available");
                 }
+                if matches!(error, StoreError::OtherLedger { .. }) || !self.was_ready.load(Ordering::Relaxed) {
+                    self.component.not_ready(error.to_string());
+                }
+                false
             }
         }
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
+        match self.check_projection().await {
+            Ok(()) => self.is_bound.store(true, Ordering::Relaxed),
+            Err(error) => {
+                // What cannot be seen at the moment is what it was; what was seen to be another is not asked again.
+                if matches!(error, StoreError::OtherLedger { .. }) {
+                    self.is_bound.store(false, Ordering::Relaxed);
+                }
+                return Err(error);
+            }
+        }
+        let query = self.query("SELECT seq FROM ledger WHERE account_id = '' LIMIT 1");
+        self.ask::<u64>(query).await?;
+        Ok(())
     }
 }
 
@@ -169,5 +240,36 @@ impl<'a> Inflight<'a> {
 impl Drop for Inflight<'_> {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> (u16, &'static str) {
+        let error = clickhouse::error::Error::BadResponse(text.to_owned());
+        let problem = Problem::from(StoreError::from(error));
+        (problem.status().as_u16(), problem.code())
+    }
+
+    #[test]
+    fn a_query_beyond_its_own_limits_is_the_askers_and_everything_else_passes() {
+        for text in [
+            "Code: 158. DB::Exception: Limit for rows (controlled by 'max_rows_to_read' setting) exceeded",
+            "Code: 159. DB::Exception: Timeout exceeded: elapsed 10001 ms, maximum: 10000 ms. (TIMEOUT_EXCEEDED)",
+            "Code: 241. DB::Exception: Query memory limit exceeded: would use 1.00 GiB. (MEMORY_LIMIT_EXCEEDED)",
+            "Code: 241. DB::Exception: Memory limit (for query) exceeded: would use 1.00 GiB. (MEMORY_LIMIT_EXCEEDED)",
+            "Code: 396. DB::Exception: Limit for result exceeded",
+        ] {
+            assert_eq!(problem(text), (400, "query_too_large"), "{text}");
+        }
+        for text in [
+            "Code: 241. DB::Exception: (total) memory limit exceeded: would use 9.01 GiB. (MEMORY_LIMIT_EXCEEDED)",
+            "Code: 241. DB::Exception: Memory limit (total) exceeded: would use 9.01 GiB. (MEMORY_LIMIT_EXCEEDED)",
+            "Code: 60. DB::Exception: Table ledger does not exist. (UNKNOWN_TABLE)",
+        ] {
+            assert_eq!(problem(text), (503, "unavailable"), "{text}");
+        }
     }
 }

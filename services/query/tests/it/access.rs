@@ -1,9 +1,10 @@
 //! Who may read what.
 
 use serde_json::Value;
+use tollbooth_query::service::ServiceError;
 use tollbooth_schemas::keys::KeyKind;
 
-use crate::stand::{Ledger, Stand, partition_of, until};
+use crate::stand::{Ledger, Query, Stand, partition_of, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_key_reads_its_own_account_and_sees_no_other() {
@@ -51,4 +52,75 @@ async fn what_does_not_exist_is_a_problem() {
     assert_eq!((missing.status.as_u16(), &missing.body["code"]), (404, &Value::from("not_found")));
     assert_eq!(query.get("/v1/accounts/nonsense/balance").await.status, 404);
     assert_eq!(query.get("/v1/accounts/acc_x/events/nonsense/usage").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_reads_nothing() {
+    // given a key that reads its account
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let key = stand.issue(KeyKind::Account, "acc_luna", 1);
+    let query = stand.query().await;
+    let status = async || query.get_with("/v1/accounts/acc_luna/balance", Some(key.reveal())).await.status.as_u16();
+    until("the key is known", async || status().await == 200).await;
+
+    // when it is revoked
+    stand.revoke(KeyKind::Account, "acc_luna", 1);
+
+    // then it is refused, by this process and by the next, whose first answers to it are 503
+    until("the key is refused", async || status().await == 401).await;
+    let next = stand.query().await;
+    let refused = async || {
+        let status = next.get_with("/v1/accounts/acc_luna/balance", Some(key.reveal())).await.status.as_u16();
+        assert!([401, 503].contains(&status), "{status}");
+        status == 401
+    };
+    until("the key is refused by the next process", refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_checked_any_more_are_not_taken() {
+    // given a service that knows a key
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let key = stand.issue(KeyKind::Account, "acc_luna", 1);
+    let mut config = stand.config();
+    config.registry_age_max_ms = 3_000;
+    let query = Query::start(config, &stand.admin_key).await;
+    let path = "/v1/accounts/acc_luna/balance";
+    let known = async || query.get_with(path, Some(key.reveal())).await.status == 200;
+    until("the key is known", known).await;
+
+    // when the registry cannot be read to its end for longer than allowed
+    stand.delete_topic(&stand.topics.registry()).await;
+
+    // then the key may have been revoked, and only the configured one is taken
+    let unchecked = async || query.get_with(path, Some(key.reveal())).await.status == 503;
+    until("the key is not taken any more", unchecked).await;
+    let refused = query.get_with(path, Some(key.reveal())).await;
+    assert_eq!((&refused.body["code"], refused.headers.contains_key("retry-after")), (&"unavailable".into(), true));
+    assert_eq!(query.get(path).await.status, 200);
+    assert_eq!(query.get_with(path, None).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_cannot_go_on_ends_the_process_with_an_error() {
+    // given a service that has read a registry and a price book
+    for name in ["registry", "price-book"] {
+        let stand = Stand::new().await;
+        let topic = format!("{}{name}", stand.topics.prefix);
+        for number in 0..5 {
+            stand.publish(&topic, &format!("other:{number}"), b"{}");
+        }
+        let mut query = stand.query().await;
+        until("the topic was read", async || query.component(name).await == "ok").await;
+
+        // when the topic is another one, which ends before what was read
+        stand.delete_topic(&topic).await;
+        stand.create_topics(&[topic]).await;
+
+        // then nothing that was read of it is believed
+        let ended = query.ended().await;
+        assert!(matches!(&ended, Err(ServiceError::Failed(why)) if why.starts_with(name)), "{ended:?}");
+    }
 }

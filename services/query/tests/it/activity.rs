@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tollbooth_schemas::v1::UsageStatus;
+use tollbooth_schemas::v1::entry::Kind;
 
 use crate::stand::{BASE_MS, Ledger, Query, Stand, usage};
 
@@ -83,7 +84,7 @@ async fn a_row_from_clickhouse_is_the_row_from_memory() {
     stand.post(&luna.records);
     let from_memory = stand.query().await.ok("/v1/accounts/acc_luna/transactions?include=all").await;
     stand.sink(&luna.records).await;
-    stand.commit_all();
+    stand.commit_all().await;
 
     // when a service that has nothing in memory is asked
     let from_clickhouse = stand.query().await.ok("/v1/accounts/acc_luna/transactions?include=all").await;
@@ -136,7 +137,7 @@ async fn filters_mean_the_same_in_memory_and_in_clickhouse() {
     }
     stand.post(&ledgers[1].records);
     stand.sink(&ledgers[1].records).await;
-    stand.commit_all();
+    stand.commit_all().await;
     stand.post(&ledgers[0].records);
     let query = stand.query().await;
 
@@ -172,9 +173,32 @@ async fn filters_mean_the_same_in_memory_and_in_clickhouse() {
     assert_eq!(found["data"][0]["operation_id"], "op_7");
     assert_eq!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=kling+gala+op_29").await), [32]);
     assert!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=%25").await).is_empty());
+    // A part of a word is enough: op_2, and op_20 to op_29.
+    assert_eq!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=p_2").await).len(), 11);
     // A search is as current as ClickHouse.
     let unsunk = query.ok("/v1/accounts/acc_memory/transactions?q=kling").await;
     assert_eq!((seqs(&unsunk).len(), unsunk["as_of_seq"].as_u64()), (0, Some(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_finds_letters_beyond_ascii_as_they_are_written() {
+    // given an operation whose id a booth made of such letters
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    let mut kind = usage("ai_modify", "kling", UsageStatus::Success, 1);
+    if let Kind::Usage(usage) = &mut kind {
+        usage.operation_id = "FÊTE-Ünal-7".to_owned();
+    }
+    luna.push(vec![(kind, -10_000, BASE_MS)]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    let query = stand.query().await;
+
+    // when it is searched for, then ASCII letters match in any case, others in their own
+    for (q, found) in [("FÊTE", 1), ("fÊte", 1), ("Ünal-7", 1), ("ÜNAL", 1), ("fête", 0), ("ünal", 0)] {
+        let list = query.ok(&format!("/v1/accounts/acc_luna/transactions?q={q}")).await;
+        assert_eq!(seqs(&list).len(), found, "{q}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ async fn a_restart_begins_where_the_sink_was() {
     stand.post(&sol.records);
     stand.sink(&luna.records).await;
     stand.sink(&sol.records).await;
-    stand.commit_all();
+    stand.commit_all().await;
     luna.charge(2);
     stand.post(&luna.records[4..]);
     // The sink was in the middle of it: rows are ahead of the offsets.
@@ -115,29 +115,6 @@ async fn balances_go_on_without_clickhouse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_names_an_entry_waits_for_it_within_a_bound() {
-    // given
-    let stand = Stand::new().await;
-    let mut luna = Ledger::open("acc_luna");
-    stand.post(&luna.records);
-    let mut config = stand.config();
-    config.live.min_seq_wait_ms = 300;
-    let query = Query::start(config, &stand.admin_key).await;
-
-    // when the entry does not come
-    let late = query.get("/v1/accounts/acc_luna/balance?min_seq=3").await;
-
-    // then it says so, and sees it once it is there
-    assert_eq!((late.status.as_u16(), &late.body["code"]), (503, &json!("seq_not_reached")));
-    assert!(late.headers.contains_key("retry-after"));
-    luna.charge(1);
-    stand.post(&luna.records[1..]);
-    let seen = async || query.get("/v1/accounts/acc_luna/balance?min_seq=3").await.status == 200;
-    until("the entry is seen", seen).await;
-    assert_eq!(query.get("/v1/accounts/acc_luna/balance?min_seq=0").await.status, 400);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn as_of_moves_on_while_nothing_happens_and_metrics_tell() {
     // given an account that is long quiet
     let stand = Stand::new().await;
@@ -152,13 +129,17 @@ async fn as_of_moves_on_while_nothing_happens_and_metrics_tell() {
     // then the balance is confirmed again and again
     until("the balance is confirmed again", async || as_of().await > first).await;
     let metrics = query.metrics().await;
+    let ages = metrics.lines().filter(|line| line.starts_with("tollbooth_consumer_lag_seconds{"));
+    let ages: Vec<f64> = ages.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+    assert!(ages.len() == 4 && ages.iter().all(|age| *age < 60.0), "{ages:?}");
     for name in [
         "tollbooth_query_duration_seconds_count{bucket=\"none\",endpoint=\"balance\"}",
-        "tollbooth_query_rows_count{endpoint=\"balance\"}",
+        "tollbooth_query_rows_count{bucket=\"none\",endpoint=\"balance\"}",
         "tollbooth_clickhouse_inflight_queries 0",
         "tollbooth_e2e_latency_seconds_count{stage=\"ledger_to_view\"}",
         "tollbooth_query_requests_total{route=\"/v1/accounts/{account_id}/balance\",status_class=\"2xx\"}",
         "tollbooth_consumer_lag_records{group=\"tollbooth-query\"",
+        "tollbooth_consumer_lag_seconds{group=\"tollbooth-query\"",
         "tollbooth_build_info{service=\"query\"",
     ] {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
@@ -187,4 +168,29 @@ async fn an_entry_is_visible_soon_after_it_was_posted() {
     waits.sort_unstable();
     eprintln!("post -> balance: p50 {:?}, max {:?}", waits[20], waits[39]);
     assert!(waits[39] < DEADLINE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_measured_as_an_answer_is() {
+    // given
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let query = stand.query().await;
+
+    // when requests are refused, before and after the bucket was read, and one is answered
+    let usage = "/v1/accounts/acc_luna/usage";
+    assert_eq!(query.get_with(usage, None).await.status, 401);
+    assert_eq!(query.get(&format!("{usage}?bucket=day&group_by=colour")).await.status, 400);
+    query.ok(&format!("{usage}?bucket=day")).await;
+
+    // then all have taken their time, and the answer has rows
+    let metrics = query.metrics().await;
+    for line in [
+        "tollbooth_query_duration_seconds_count{bucket=\"none\",endpoint=\"usage\"} 1",
+        "tollbooth_query_duration_seconds_count{bucket=\"day\",endpoint=\"usage\"} 2",
+        "tollbooth_query_rows_count{bucket=\"none\",endpoint=\"usage\"} 0",
+        "tollbooth_query_rows_count{bucket=\"day\",endpoint=\"usage\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing");
+    }
 }

@@ -5,7 +5,10 @@
 
 mod access;
 mod activity;
+mod awaited;
 mod live;
 mod prices;
+mod projection;
+mod query;
 mod stand;
 mod usage;

@@ -6,23 +6,22 @@ use std::time::{Duration, Instant};
 
 use clickhouse::Client;
 use prost::Message;
-use rdkafka::admin::AdminClient;
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
-use reqwest::StatusCode;
 use serde_json::Value;
 use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret};
-use tollbooth_chassis::kafka::{KafkaClients, LogContext, TopicSpec, ensure_topics, partition_for};
-use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning, TopicSpec, ensure_topics, partition_for};
 use tollbooth_local::Engines;
 use tollbooth_query::config::QueryConfig;
-use tollbooth_query::service::Service;
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{AccountOpened, Adjustment, Entry, LedgerRecord, Usage, UsageStatus};
+
+pub(crate) use crate::query::Query;
 
 pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -51,6 +50,7 @@ pub(crate) struct Stand {
     pub(crate) topics: TopicSet,
     pub(crate) database: String,
     pub(crate) admin_key: ApiKey,
+    pub(crate) cluster_id: String,
     clients: KafkaClients,
     producer: ThreadedProducer<LogContext>,
     pub(crate) clickhouse: Client,
@@ -72,29 +72,56 @@ impl Stand {
         let clients = KafkaClients::new(section);
         let topics = TopicSet { prefix, partitions: PARTITIONS };
         let admin = AdminClient::from_config_and_context(&clients.base(), LogContext).unwrap();
-        let wanted = [topics.ledger(), topics.registry(), topics.price_book()];
-        let specs: Vec<TopicSpec> = topics
-            .specs()
-            .into_iter()
-            .filter(|spec| wanted.contains(&spec.name))
-            .map(|spec| TopicSpec {
-                name: spec.name,
-                partitions: spec.partitions,
-                replication: 1,
-                config: spec.config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-            })
-            .collect();
-        ensure_topics(&admin, &specs).await.unwrap();
+        create_topics(&admin, &topics, &[topics.ledger(), topics.registry(), topics.price_book()]).await;
         engines.clickhouse.create_database(&database).unwrap();
         let clickhouse = Client::default().with_url(engines.clickhouse.url()).with_database(&database);
         for statement in statements() {
             clickhouse.query_raw(&statement).execute().await.unwrap();
         }
+        let metadata = clients.reader("metadata", ReaderTuning::default());
+        let metadata: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&metadata, LogContext).unwrap();
+        let cluster_id = metadata.client().fetch_cluster_id(DEADLINE).unwrap();
         let mut producer = clients.edge_producer(64 * 1024, DEADLINE);
         producer.set("linger.ms", "0");
         let producer = ThreadedProducer::from_config_and_context(&producer, LogContext).unwrap();
         let admin_key = ApiKey::generate(KeyKind::Admin, false, &[9; 64]).unwrap();
-        Self { topics, database, admin_key, clients, producer, clickhouse }
+        let stand = Self { topics, database, admin_key, cluster_id, clients, producer, clickhouse };
+        stand.bind(&stand.cluster_id, &stand.topics.ledger()).await;
+        stand
+    }
+
+    /// Binds the database to a ledger, as the sink does.
+    pub(crate) async fn bind(&self, cluster_id: &str, ledger_topic: &str) {
+        for sql in [
+            "TRUNCATE TABLE projection".to_owned(),
+            format!(
+                "INSERT INTO projection (kafka_cluster_id, ledger_topic, partitions) \
+                 VALUES ('{cluster_id}', '{ledger_topic}', {PARTITIONS})"
+            ),
+        ] {
+            self.clickhouse.query_raw(&sql).execute().await.unwrap();
+        }
+    }
+
+    /// For what is done to topics.
+    pub(crate) fn admin(&self) -> AdminClient<LogContext> {
+        AdminClient::from_config_and_context(&self.clients.base(), LogContext).unwrap()
+    }
+
+    /// Creates those of the usual topics that have one of these names.
+    pub(crate) async fn create_topics(&self, names: &[String]) {
+        create_topics(&self.admin(), &self.topics, names).await;
+    }
+
+    /// Deletes a topic, and waits until it is gone.
+    pub(crate) async fn delete_topic(&self, name: &str) {
+        let admin = self.admin();
+        admin.delete_topics(&[name], &AdminOptions::new()).await.unwrap();
+        let gone = async || {
+            let metadata = admin.inner().fetch_metadata(Some(name), DEADLINE).unwrap();
+            metadata.topics().iter().all(|topic| topic.partitions().is_empty())
+        };
+        until("the topic is gone", gone).await;
     }
 
     pub(crate) fn config(&self) -> QueryConfig {
@@ -145,6 +172,15 @@ impl Stand {
 
     /// A key of the registry.
     pub(crate) fn issue(&self, kind: KeyKind, account: &str, seed: u8) -> ApiKey {
+        self.publish_key(kind, account, seed, None)
+    }
+
+    /// Revokes the key that [`issue`](Self::issue) made of the same arguments.
+    pub(crate) fn revoke(&self, kind: KeyKind, account: &str, seed: u8) {
+        self.publish_key(kind, account, seed, Some(BASE_MS));
+    }
+
+    fn publish_key(&self, kind: KeyKind, account: &str, seed: u8, revoked_at: Option<i64>) -> ApiKey {
         let key = ApiKey::generate(kind, false, &[seed; 64]).unwrap();
         let (prefix, last_four) = key.hint();
         let document = KeyDocument {
@@ -157,7 +193,7 @@ impl Stand {
             booth_id: None,
             label: None,
             created_at: BASE_MS,
-            revoked_at: None,
+            revoked_at,
         };
         let payload = serde_json::to_vec(&document).unwrap();
         self.publish(&self.topics.registry(), &registry_key(&document.key_id), &payload);
@@ -176,20 +212,58 @@ impl Stand {
         }
     }
 
-    /// Commits the sink's offsets: everything on the ledger now is sunk.
-    pub(crate) fn commit_all(&self) {
-        let config = self.clients.reader(SINK_OFFSETS_GROUP, tollbooth_chassis::kafka::ReaderTuning::default());
+    /// Writes down and commits the sink's offsets: everything on the ledger now is sunk.
+    pub(crate) async fn commit_all(&self) {
+        self.write_ranges(0).await;
+        self.commit_offsets(SINK_OFFSETS_GROUP);
+    }
+
+    /// Writes a row of `sunk_ranges` that ends `short` offsets before the end of every partition that has as many.
+    pub(crate) async fn write_ranges(&self, short: i64) {
+        let ends = self.ends().into_iter().map(|end| (end - short).max(0));
+        let ranges: Vec<String> =
+            (0..PARTITIONS).zip(ends).map(|(number, end)| format!("({number}, 0, {end})")).collect();
+        let sql = format!(
+            "INSERT INTO sunk_ranges (position, token, ranges, rows) \
+             SELECT (SELECT max(position) + 1 FROM sunk_ranges), 'token', [{}], 0",
+            ranges.join(", ")
+        );
+        self.clickhouse.query_raw(&sql).execute().await.unwrap();
+    }
+
+    fn ends(&self) -> Vec<i64> {
+        let config = self.clients.reader("metadata", ReaderTuning::default());
+        let consumer: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&config, LogContext).unwrap();
+        let topic = self.topics.ledger();
+        (0..PARTITIONS).map(|number| consumer.fetch_watermarks(&topic, number, DEADLINE).unwrap().1).collect()
+    }
+
+    /// Commits the end of every partition as `group`.
+    pub(crate) fn commit_offsets(&self, group: &str) {
+        let config = self.clients.reader(group, ReaderTuning::default());
         let consumer: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&config, LogContext).unwrap();
         let mut offsets = TopicPartitionList::new();
         let topic = self.topics.ledger();
-        for partition in 0..PARTITIONS {
-            let (_, high) = consumer.fetch_watermarks(&topic, partition, DEADLINE).unwrap();
+        for (partition, high) in (0..PARTITIONS).zip(self.ends()) {
             let mut element = offsets.add_partition(&topic, partition);
             element.set_offset(Offset::Offset(high)).unwrap();
             element.set_metadata(format!("pending:{}", high + 5));
         }
         consumer.commit(&offsets, CommitMode::Sync).unwrap();
     }
+}
+
+async fn create_topics(admin: &AdminClient<LogContext>, topics: &TopicSet, names: &[String]) {
+    let wanted = topics.specs().into_iter().filter(|spec| names.contains(&spec.name));
+    let specs: Vec<TopicSpec> = wanted
+        .map(|spec| TopicSpec {
+            name: spec.name,
+            partitions: spec.partitions,
+            replication: 1,
+            config: spec.config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        })
+        .collect();
+    ensure_topics(admin, &specs).await.unwrap();
 }
 
 fn statements() -> Vec<String> {
@@ -243,12 +317,17 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opened in New York with 1,000 dollars: entries 1 and 2.
     pub(crate) fn open(account: &str) -> Self {
+        Self::open_in(account, "America/New_York")
+    }
+
+    /// The same elsewhere.
+    pub(crate) fn open_in(account: &str, time_zone: &str) -> Self {
         let mut ledger = Self { account: account.to_owned(), records: Vec::new(), balance_micros: 0, seq: 0 };
         let opened = AccountOpened {
             name: "Luna".to_owned(),
             plan: "basic".to_owned(),
             currency: "USD".to_owned(),
-            time_zone: "America/New_York".to_owned(),
+            time_zone: time_zone.to_owned(),
         };
         let credit = Adjustment { reason: "import".to_owned(), note: String::new() };
         ledger
@@ -309,85 +388,6 @@ pub(crate) fn usage(service: &str, engine: &str, status: UsageStatus, number: u6
         error_code: if status == UsageStatus::Failed { "timeout".to_owned() } else { String::new() },
         ..Usage::default()
     })
-}
-
-/// The service under test, ended when dropped.
-pub(crate) struct Query {
-    pub(crate) url: String,
-    pub(crate) ops_url: String,
-    pub(crate) key: String,
-    http: reqwest::Client,
-    shutdown: Shutdown,
-    ended: Option<tokio::task::JoinHandle<()>>,
-}
-
-/// An answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Query {
-    /// Starts and waits until it answers balances.
-    pub(crate) async fn start(config: QueryConfig, key: &ApiKey) -> Self {
-        let shutdown = Shutdown::new();
-        let service = Service::start(config, shutdown.clone()).await.unwrap();
-        let (url, ops_url) = (format!("http://{}", service.address), format!("http://{}", service.ops_address));
-        let ended = tokio::spawn(async move { service.run().await.unwrap() });
-        let query = Self {
-            url,
-            ops_url,
-            key: key.reveal().to_owned(),
-            http: reqwest::Client::new(),
-            shutdown,
-            ended: Some(ended),
-        };
-        let live = async || {
-            let report = query.http.get(format!("{}/readyz", query.ops_url)).send().await.unwrap();
-            report.json::<Value>().await.unwrap()["components"]["live-view"] == "ok"
-        };
-        until("the live view is ready", live).await;
-        query
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.get_with(path, Some(&self.key)).await
-    }
-
-    pub(crate) async fn get_with(&self, path: &str, key: Option<&str>) -> Answer {
-        let mut request = self.http.get(format!("{}{path}", self.url));
-        if let Some(key) = key {
-            request = request.bearer_auth(key);
-        }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.json().await.unwrap() }
-    }
-
-    /// As `get`, of which 200 is expected.
-    pub(crate) async fn ok(&self, path: &str) -> Value {
-        let answer = self.get(path).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        answer.body
-    }
-
-    pub(crate) async fn metrics(&self) -> String {
-        self.http.get(format!("{}/metrics", self.ops_url)).send().await.unwrap().text().await.unwrap()
-    }
-
-    /// Ends the service and waits for everything in it.
-    pub(crate) async fn stop(mut self) {
-        self.shutdown.trigger("the test is over");
-        self.ended.take().unwrap().await.unwrap();
-    }
-}
-
-impl Drop for Query {
-    fn drop(&mut self) {
-        self.shutdown.trigger("the test is over");
-    }
 }
 
 /// Waits for a condition.

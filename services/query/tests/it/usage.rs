@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tollbooth_schemas::Money;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{LedgerRecord, UsageStatus};
+use tollbooth_schemas::v1::{Adjustment, LedgerRecord, UsageStatus};
 
 use crate::stand::{BASE_MS, Ledger, Stand, usage};
 
@@ -216,6 +216,71 @@ async fn a_timeline_is_bounded_and_its_parameters_are_checked() {
     let empty = query.ok("/v1/accounts/acc_luna/usage?from=2026-02-01&to=2026-03-01&bucket=day").await;
     assert_eq!(empty["buckets"].as_array().unwrap().len(), 28);
     assert_eq!(empty["total"], json!({"count": 0, "amount": {"amount": "0.00", "currency": "USD"}}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_read_in_the_zone_that_it_was_opened_in() {
+    // given an account of a zone that nobody could ask for
+    let stand = Stand::new().await;
+    let luna = Ledger::open_in("acc_luna", "CET");
+    stand.post(&luna.records);
+    let query = stand.query().await;
+
+    // when no zone is named, dates are those of the account
+    let usage = query.ok("/v1/accounts/acc_luna/usage?from=2026-07-01&to=2026-07-02&bucket=day").await;
+    let event = query.ok("/v1/accounts/acc_luna/events/evt_gala/usage?from=2026-07-01").await;
+    let list = query.ok("/v1/accounts/acc_luna/transactions?from=2026-10-20&to=2026-10-21").await;
+
+    // then
+    assert_eq!((&usage["from"], &usage["tz"]), (&json!("2026-07-01T00:00:00+02:00"), &json!("CET")));
+    assert_eq!(event["from"], "2026-07-01T00:00:00+02:00");
+    assert_eq!(list["data"].as_array().unwrap().len(), 1);
+
+    // and naming it is refused as ever
+    for path in ["usage", "events/evt_gala/usage", "transactions"] {
+        let refused = query.get(&format!("/v1/accounts/acc_luna/{path}?tz=CET")).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["errors"][0]["pointer"]), (400, &json!("tz")), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_may_be_larger_than_any_amount() {
+    // given two charges of the most that one entry can be, and a credit in between
+    const MOST: i64 = 999_999_999_999_999_999;
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    let credit = || {
+        let reason = "correction".to_owned();
+        Kind::Adjustment(Adjustment { reason, note: String::new() })
+    };
+    let charge = |number| usage("ai_modify", "kling", UsageStatus::Success, number);
+    luna.push(vec![
+        (credit(), -1_000_000_000, BASE_MS),
+        (charge(1), -MOST, BASE_MS + HOUR_MS),
+        (credit(), MOST, BASE_MS),
+        (charge(2), -MOST, BASE_MS + 2 * HOUR_MS),
+    ]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    let query = stand.query().await;
+
+    // when they are summed
+    let path =
+        "/v1/accounts/acc_luna/usage?from=2026-10-20T00:30:00Z&to=2026-10-21T00:00:00Z&bucket=year&group_by=engine";
+    let timeline = query.ok(path).await;
+    let event = query.ok("/v1/accounts/acc_luna/events/evt_gala/usage").await;
+
+    // then every sum is exact
+    let both = json!({"amount": "1999999999999.999998", "currency": "USD"});
+    for sum in [
+        &timeline["total"],
+        &timeline["buckets"][0],
+        &timeline["buckets"][0]["groups"][0],
+        &event["total"],
+        &event["data"][0],
+    ] {
+        assert_eq!(sum["amount"], both, "{timeline} {event}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

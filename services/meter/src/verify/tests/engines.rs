@@ -1,14 +1,23 @@
 //! The whole of it over a real Kafka, a real ClickHouse and the real meter.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
+use prometheus::Registry;
 use prost::Message as _;
 use rdkafka::{
     config::FromClientConfigAndContext as _,
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
-use tollbooth_chassis::kafka::{KafkaClients, LogContext};
+use tollbooth_chassis::{
+    kafka::{KafkaClients, LogContext},
+    ops::Health,
+    shutdown::Shutdown,
+};
 use tollbooth_local::{ClickHouseOptions, Engines, KafkaOptions};
 use tollbooth_schemas::{
     time::rfc3339,
@@ -16,11 +25,15 @@ use tollbooth_schemas::{
 };
 
 use super::{
-    super::{Checked, Defect, Report, VerifyArgs},
+    super::{Checked, Defect, Report, Unchecked, VerifyArgs},
     assert_defects,
     world::{BOOK, PARTITIONS},
 };
-use crate::config::MeterConfig;
+use crate::{
+    config::MeterConfig,
+    run::{Ended, Meter},
+    sink::{self, SinkOptions},
+};
 
 const ACCOUNTS: [&str; 3] = ["acc_luna", "acc_sol", "acc_mar"];
 const CHARGES: usize = 200;
@@ -30,7 +43,34 @@ struct Stack {
     config: MeterConfig,
     producer: BaseProducer<LogContext>,
     journal: std::path::PathBuf,
+    shutdown: Shutdown,
+    meter: Option<(Meter, Ended)>,
+    sink: Option<std::thread::JoinHandle<()>>,
+    _runtime: tokio::runtime::Runtime,
     _dir: tempfile::TempDir,
+}
+
+impl Drop for Stack {
+    /// Ends meter and sink while the engines are still there.
+    fn drop(&mut self) {
+        self.shutdown.trigger("the test is over");
+        if let Some((meter, ended)) = self.meter.take() {
+            drop(ended.wait());
+            meter.close();
+        }
+        drop(self.sink.take().map(std::thread::JoinHandle::join));
+    }
+}
+
+fn start_sink(config: &MeterConfig, shutdown: &Shutdown) -> std::thread::JoinHandle<()> {
+    let options = SinkOptions {
+        sink: config.sink.clone(),
+        kafka: config.kafka.clone(),
+        clickhouse: config.clickhouse.clone(),
+        instance_id: "verify-sink".to_owned(),
+    };
+    let shutdown = shutdown.clone();
+    std::thread::spawn(move || sink::run(&options, &Registry::new(), &Health::new(), &shutdown).unwrap())
 }
 
 impl Stack {
@@ -39,11 +79,7 @@ impl Stack {
         let dir = tempfile::tempdir().unwrap();
         let kafka = KafkaOptions { heap_mb: 384, ..KafkaOptions::new(dir.path().join("kafka")) };
         let engines = Engines::start_with(kafka, ClickHouseOptions::new(dir.path().join("clickhouse"))).unwrap();
-        let mut config = MeterConfig {
-            ops_listen: "127.0.0.1:0".to_owned(),
-            sink_ops_listen: "127.0.0.1:0".to_owned(),
-            ..MeterConfig::default()
-        };
+        let mut config = MeterConfig::default();
         config.kafka.bootstrap = engines.kafka.bootstrap().to_owned();
         config.kafka.topic_prefix = format!("verify-{}.", std::process::id());
         config.group = format!("verify-{}", std::process::id());
@@ -52,17 +88,17 @@ impl Stack {
         config.clickhouse.url = engines.clickhouse.url().to_owned();
         config.clickhouse.database = format!("verify_{}", std::process::id());
         (config.topics.partitions, config.topics.replication) = (PARTITIONS, 1);
-        let running = config.clone();
-        // It ends with the process: only a signal ends a meter.
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            drop(runtime.block_on(crate::run::run(running)));
-        });
+        let (runtime, shutdown) = (tokio::runtime::Runtime::new().unwrap(), Shutdown::new());
+        // It makes the topics: whoever writes finds them.
+        let meter = runtime.block_on(Meter::prepare(&config, &Registry::new(), &Health::new())).unwrap();
+        let ended = meter.start(&shutdown).unwrap();
+        let sink = start_sink(&config, &shutdown);
         let clients = KafkaClients::new(config.kafka.clone());
         let producer = clients.edge_producer(64 * 1024, Duration::from_secs(60));
         let producer = BaseProducer::from_config_and_context(&producer, LogContext).unwrap();
         let journal = dir.path().join("journal-000001.jsonl");
-        Self { engines, config, producer, journal, _dir: dir }
+        let (meter, sink) = (Some((meter, ended)), Some(sink));
+        Self { engines, config, producer, journal, shutdown, meter, sink, _runtime: runtime, _dir: dir }
     }
 
     fn send(&self, topic: &str, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
@@ -163,13 +199,54 @@ impl Stack {
         let journal = if self.journal.exists() { vec![self.journal.clone()] } else { Vec::new() };
         super::super::run(&self.config, VerifyArgs { journal, wait: 60, ..VerifyArgs::default() }).unwrap()
     }
+
+    /// While somebody plans, sends and is acknowledged; also how many records that were.
+    fn verify_beside_a_fleet(&self) -> (Report, u64) {
+        let (journal, done) = (std::fs::File::create(&self.journal).unwrap(), AtomicBool::new(false));
+        writeln!(&journal, r#"{{"record":"run"}}"#).unwrap();
+        std::thread::scope(|scope| {
+            let fleet = scope.spawn(|| {
+                let mut sent = 0;
+                while !done.load(Ordering::SeqCst) {
+                    self.planned_usage(&journal, &format!("op_live_{sent}"));
+                    sent += 1;
+                }
+                sent
+            });
+            let report = self.verify();
+            done.store(true, Ordering::SeqCst);
+            (report, fleet.join().unwrap())
+        })
+    }
+
+    /// A charge, with what a fleet writes down before and after it is sent.
+    fn planned_usage(&self, mut journal: &std::fs::File, operation: &str) {
+        let (account, time) = (ACCOUNTS[0], rfc3339(chrono::Utc::now().timestamp_millis()));
+        let work = format!(
+            r#""operation_id":"{operation}","attempt":1,"event_id":"evt_gala","booth_id":"bth_1","service":"ai_modify",
+            "engine":"nano","unit":"image","quantity":"1.5","status":"success""#
+        )
+        .replace('\n', " ");
+        writeln!(
+            journal,
+            r#"{{"record":"planned","id":"{operation}","account_id":"{account}","plan":"payg","occurred_at":"{time}",{work},"expect":"charge"}}"#
+        )
+        .unwrap();
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"{operation}","source":"/booths/bth_1","type":"tollbooth.usage.v1",
+            "subject":"{account}","time":"{time}","data":{{{work}}}}}"#
+        );
+        let headers = [("content-type", "application/cloudevents+json")];
+        self.send(&self.config.topic_set().usage(), account, event.as_bytes(), &headers);
+        self.flush();
+        writeln!(journal, r#"{{"record":"acked","ids":["{operation}"]}}"#).unwrap();
+    }
 }
 
 #[test]
 fn the_real_path_is_clean_and_damage_behind_its_back_is_seen() {
     // given a meter and its sink, and a history with repeats, retries and faults in both modes
     let stack = Stack::start();
-    // The topics are there once the meter has made them; a producer that is too early would only try again.
     stack.write_history();
 
     // when everything has arrived
@@ -185,6 +262,16 @@ fn the_real_path_is_clean_and_damage_behind_its_back_is_seen() {
     assert_eq!(report.count_checked(Checked::Stale), failures);
     assert_eq!(report.count_checked(Checked::DeadLetters), 2);
     assert_eq!(report.totals["USD"].balance.to_string(), "228.000000");
+
+    // and it agrees beside a fleet that goes on
+    let more = [(Defect::DeadUnexpected, 2)]; // This journal planned no fault.
+    let (report, sent) = stack.verify_beside_a_fleet();
+    assert_defects(&report, &more);
+    assert!(report.count_unchecked(Unchecked::AckedMeanwhile) > 0, "{report}");
+    std::fs::remove_file(&stack.journal).unwrap();
+    let report = stack.verify();
+    assert_defects(&report, &[]);
+    assert_eq!(report.count_checked(Checked::Entries), entries + sent);
 
     // when a row is inserted once more, past the token, and a table forgets its window
     stack.clickhouse("INSERT INTO {db}.ledger SELECT * FROM {db}.ledger WHERE type = 'consume' LIMIT 1");

@@ -1,9 +1,11 @@
 //! Defects that only the fleet's journal can tell.
 
+use std::{fs, io::Write as _};
+
 use tollbooth_schemas::{dead_letter::Reason, time::rfc3339};
 
 use super::{
-    super::{Checked, Defect},
+    super::{Checked, Defect, Unchecked, journal_files::JournalFiles},
     assert_defects,
     world::{NOON, World},
 };
@@ -114,6 +116,36 @@ fn what_nobody_planned_is_counted() {
 }
 
 #[test]
+fn what_others_wrote_is_counted_apart_where_they_may() {
+    // given a charge and a dead letter of somebody else's
+    let mut world = journaled();
+    world.charge("acc_luna", "op_mine", "1", 240_000);
+    let stray = world.event("acc_luna", "stray", 1, "1", "success", "prototype");
+    world.usage.push(stray.clone());
+    world.dead_of(&stray, Reason::NoPrice);
+    assert_defects(&world.report(), &[(Defect::Unplanned, 1), (Defect::DeadUnexpected, 1)]);
+
+    // when the accounts are shared
+    let report = world.report_with_journal(|audit| audit.journals_are_shared());
+
+    // then neither is a defect, and what was promised is still asked for
+    assert_defects(&report, &[]);
+    assert_eq!(report.count_unchecked(Unchecked::OfOthers), 2);
+    world.journal.extend([planned("r-9", "acc_luna", "op_9", 1, "1", "charge"), acked("r-9")]);
+    assert_defects(&world.report_with_journal(|audit| audit.journals_are_shared()), &[(Defect::Lost, 1)]);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_planned_is_counted() {
+    let mut world = journaled();
+    world.journal.extend([acked("r-99"), acked("r-99"), acked("r-98")]);
+    assert_defects(&world.report(), &[(Defect::Unplanned, 2)]);
+    // After older files were removed nobody knows.
+    world.journal.insert(0, r#"{"record":"gap","files_removed":1}"#.into());
+    assert_defects(&world.report(), &[]);
+}
+
+#[test]
 fn dead_letters_are_the_injected_faults_no_more_no_less() {
     // given one fault of each form, and its dead letter
     let mut world = journaled();
@@ -126,6 +158,9 @@ fn dead_letters_are_the_injected_faults_no_more_no_less() {
     world.dead_of(&structured, Reason::NoPrice);
     world.dead_of(&malformed, Reason::Malformed);
     world.journal.extend([dead("f-1", "no_price"), acked("f-1"), dead("f-2", "malformed"), acked("f-2")]);
+    assert_defects(&world.report(), &[]);
+    // The same letter once more is none more.
+    world.dead_of(&malformed, Reason::Malformed);
     assert_defects(&world.report(), &[]);
 
     // when one more was injected, and acknowledged
@@ -198,4 +233,104 @@ fn an_account_opened_otherwise_than_planned_is_counted() {
     let mut world = journaled();
     world.journal[1] = world.journal[1].replace("Berlin", "Paris");
     assert_defects(&world.report(), &[(Defect::WrongContent, 1)]);
+}
+
+#[test]
+fn what_is_acknowledged_while_the_audit_runs_is_not_held_against_it() {
+    // given a record, an account and a top-up that are promised behind the ends that were taken
+    let mut world = journaled();
+    let top_up = r#""account_id":"acc_sol","idempotency_key":"t-1""#;
+    world.journal.push(planned("r-9", "acc_luna", "op_9", 1, "1", "charge"));
+    let meanwhile = [
+        acked("r-9"),
+        r#"{"record":"account_opened","account_id":"acc_new"}"#.into(),
+        format!(r#"{{"record":"top_up_planned",{top_up},"amount":"5","reason":"top_up"}}"#),
+        format!(r#"{{"record":"top_up_done",{top_up}}}"#),
+    ];
+    world.journal_meanwhile = meanwhile.to_vec();
+
+    // then they are not lost, and are counted
+    let report = world.report();
+    assert_defects(&report, &[]);
+    assert_eq!(report.count_unchecked(Unchecked::AckedMeanwhile), 3);
+
+    // and had they been promised before, they would be lost
+    world.journal_meanwhile.clear();
+    world.journal.extend(meanwhile);
+    assert_defects(&world.report(), &[(Defect::Lost, 3)]);
+}
+
+#[test]
+fn what_was_planned_and_posted_while_the_audit_ran_is_planned() {
+    // given a charge that came just before the ledger's end was taken
+    let mut world = journaled();
+    world.charge("acc_luna", "op_9", "1", 240_000);
+    assert_defects(&world.report(), &[(Defect::Unplanned, 1)]);
+    world.journal_meanwhile.push(planned("r-9", "acc_luna", "op_9", 1, "1", "charge"));
+    assert_defects(&world.report(), &[]);
+}
+
+#[test]
+fn what_is_acknowledged_and_waits_for_the_meter_is_not_lost() {
+    // given work and two faults, one without a readable id, that are acknowledged
+    let mut world = journaled();
+    let work = world.structured("acc_luna", "op_9", "1", "success");
+    let fault = world.event("acc_luna", "f-1", 1, "1", "success", "prototype");
+    let mut malformed = world.structured("acc_luna", "x", "1", "success");
+    malformed.payload = b"this is no event: f-2".to_vec();
+    let id = |record: &super::world::Stored| {
+        serde_json::from_slice::<serde_json::Value>(&record.payload).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let (work_id, fault_id) = (id(&work), id(&fault));
+    world.journal.extend([planned(&work_id, "acc_luna", "op_9", 1, "1", "charge"), acked(&work_id)]);
+    world.journal.extend([dead(&fault_id, "no_price"), acked(&fault_id), dead("f-2", "malformed"), acked("f-2")]);
+    assert_defects(&world.report(), &[(Defect::Lost, 1), (Defect::DeadMissing, 2)]);
+
+    // when they lie in the input, behind what was consumed
+    world.usage.extend([work, fault, malformed]);
+    world.behind = 3;
+
+    // then nothing is known of them
+    let report = world.report();
+    assert_defects(&report, &[]);
+    assert!(report.count_unchecked(Unchecked::NotConsumed) >= 3);
+}
+
+#[test]
+fn a_dead_letter_behind_what_was_consumed_is_not_judged() {
+    // given a conflict with a charge that was posted behind the ledger's end
+    let mut world = World::with_history();
+    world.tables = false;
+    let record = world.structured("acc_luna", "op_9", "2", "success");
+    world.usage.push(record.clone());
+    world.dead_of(&record, Reason::Conflict);
+    assert_defects(&world.report(), &[(Defect::DeadUnfounded, 1)]);
+    world.behind = 1;
+    assert_defects(&world.report(), &[]);
+}
+
+#[test]
+fn a_line_counts_by_when_it_was_written() {
+    // given a journal of two files, found at one moment
+    let mut world = journaled();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |number: u32| dir.path().join(format!("journal-{number:06}.jsonl"));
+    let line = |text: &str| format!("{}\n", text.replace('\n', " "));
+    let before: String = std::mem::take(&mut world.journal).iter().map(|text| line(text)).collect();
+    fs::write(file(1), line(r#"{"record":"gap","files_removed":0}"#)).unwrap();
+    fs::write(file(2), before + &line(&planned("r-9", "acc_luna", "op_9", 1, "1", "charge"))).unwrap();
+    let journals = JournalFiles::find(vec![dir.path().to_owned()]).unwrap();
+
+    // when it grows, goes on in a third file and loses its first
+    let mut grown = fs::OpenOptions::new().append(true).open(file(2)).unwrap();
+    grown.write_all(line(&acked("r-9")).as_bytes()).unwrap();
+    fs::write(file(3), line(&acked("r-10"))).unwrap();
+    fs::remove_file(file(1)).unwrap();
+    let report = world.report_with_journal(|audit| journals.read(audit).unwrap());
+
+    // then only what was there counts as promised
+    assert_defects(&report, &[]);
+    assert_eq!(report.count_unchecked(Unchecked::AckedMeanwhile), 2);
+    assert_eq!(report.count_unchecked(Unchecked::JournalFilesRemoved), 1);
+    assert_eq!(report.count_checked(Checked::Acknowledged), 5);
 }

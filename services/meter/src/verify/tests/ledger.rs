@@ -237,6 +237,7 @@ fn a_charge_after_the_ids_are_forgotten_is_not_a_double() {
         age_max_ms: 1 << 40,
         future_max_ms: 1 << 40,
         retention_ms: 1 << 40,
+        price_book_stale_ms: 300_000,
         examples_max: 0,
     };
     assert_defects(&world.report_with(options), &[(Defect::Doubled, 1)]);

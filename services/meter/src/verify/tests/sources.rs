@@ -137,6 +137,7 @@ fn an_entry_of_an_earlier_generation_is_unchecked() {
         age_max_ms: DAY_MS,
         future_max_ms: DAY_MS,
         retention_ms: DAY_MS,
+        price_book_stale_ms: 300_000,
         examples_max: 1,
     };
     // The topics now hold repeats of what the earlier ones held: duplicates, all but the commands' keys as well.
@@ -228,15 +229,57 @@ fn a_record_that_is_posted_and_dead_is_counted() {
 }
 
 #[test]
-fn two_dead_letters_of_one_record_are_counted() {
+fn a_dead_letter_that_was_written_once_more_is_counted_and_no_defect() {
+    // given a record that is dead, judged by a meter, and by one whose group had an older offset
     let mut world = world();
     let record = world.structured("acc_nobody", "op_a", "1", "success");
     world.usage.push(record.clone());
-    world.dead_of(&record, Reason::UnknownAccount);
-    world.dead_of(&record, Reason::UnknownAccount);
-    // The first one is then of no record that is there.
+    for _ in 0..3 {
+        world.dead_of(&record, Reason::UnknownAccount);
+    }
     let report = world.report();
-    assert_eq!(report.count(Defect::DeadDoubled), 1, "{report}");
+    assert_defects(&report, &[]);
+    assert_eq!((report.count_checked(Checked::DeadLetters), report.count_checked(Checked::DeadRepeats)), (1, 2));
+
+    // and it must be the very record all the same
+    world.dead.iter_mut().for_each(|letter| letter.payload.push(b' '));
+    assert_defects(&world.report(), &[(Defect::DeadAltered, 1)]);
+}
+
+#[test]
+fn two_dead_letters_of_one_record_that_differ_are_counted() {
+    let mut world = world();
+    let record = world.structured("acc_nobody", "op_a", "1", "success");
+    world.usage.push(record.clone());
+    world.dead_of(&record, Reason::NoPrice);
+    world.dead_of(&record, Reason::UnknownAccount);
+    assert_defects(&world.report(), &[(Defect::DeadDoubled, 1)]);
+
+    let mut world = self::world();
+    world.usage.push(record.clone());
+    world.dead_of(&record, Reason::UnknownAccount);
+    world.dead_of(&record, Reason::UnknownAccount);
+    world.dead[0].payload.push(b' ');
+    assert_defects(&world.report(), &[(Defect::DeadDoubled, 1)]);
+}
+
+#[test]
+fn a_dead_letter_once_more_after_the_ledger_has_gone_on_is_counted() {
+    // given a dead record, and a charge from behind it in the same partition
+    let mut world = world();
+    let record = world.event("acc_luna", "op_a", 1, "1", "success", "prototype");
+    world.usage.push(record.clone());
+    world.charge("acc_luna", "op_behind", "1", 240_000);
+    let charged_at_ms = world.ledger.last().unwrap().record.posted_at_ms;
+    world.dead_at(&record, Reason::NoPrice, charged_at_ms - 2);
+
+    // when it is written once more before that charge
+    world.dead_at(&record, Reason::NoPrice, charged_at_ms - 1);
+    assert_defects(&world.report(), &[]);
+
+    // then that may be, and after it may not: the meter skips what lies before the charge
+    world.dead_at(&record, Reason::NoPrice, charged_at_ms + 1);
+    assert_defects(&world.report(), &[(Defect::DeadDoubled, 1)]);
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn a_table_without_its_settings_is_counted() {
             age_max_ms: 0,
             future_max_ms: 0,
             retention_ms: 0,
+            price_book_stale_ms: 300_000,
             examples_max: 0,
         });
         audit.table_settings("t", definition);

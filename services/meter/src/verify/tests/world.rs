@@ -11,7 +11,7 @@ use tollbooth_schemas::{
     },
 };
 
-use crate::verify::{Audit, AuditOptions, BalanceRow, LedgerRow, LogRecord, Report, Rollup, RollupRow, Source};
+use crate::verify::{Audit, AuditOptions, BalanceRow, LedgerRow, LogRecord, Report, Rollup, RollupRow, Source, Told};
 
 pub(super) const PARTITIONS: i32 = 4;
 /// When everything happens: 2026-11-21T20:00Z.
@@ -28,6 +28,16 @@ pub(super) const BOOK: &str = r#"{
      "effective_to": "2026-09-24T00:00:00.000Z"}
   ]
 }"#;
+
+const OPTIONS: AuditOptions = AuditOptions {
+    partitions: PARTITIONS,
+    input_generation: 0,
+    age_max_ms: 35 * DAY_MS,
+    future_max_ms: 3_600_000,
+    retention_ms: 90 * DAY_MS,
+    price_book_stale_ms: 300_000,
+    examples_max: 5,
+};
 
 /// A record with everything owned.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +94,8 @@ pub(super) struct World {
     pub(super) ledger: Vec<LedgerStored>,
     pub(super) dead: Vec<Stored>,
     pub(super) journal: Vec<String>,
+    /// What it got while the audit ran.
+    pub(super) journal_meanwhile: Vec<String>,
     /// First offset that `usage` still has.
     pub(super) usage_low: i64,
     /// Records of `usage` at the end that are not consumed.
@@ -360,13 +372,18 @@ impl World {
 
     /// A dead letter of a usage record.
     pub(super) fn dead_of(&mut self, record: &Stored, reason: Reason) {
+        self.dead_at(record, reason, NOON + 2_000);
+    }
+
+    /// The same, written at another time.
+    pub(super) fn dead_at(&mut self, record: &Stored, reason: Reason, dead_at_ms: i64) {
         let mut letter = record.clone();
         let own = [
             (header::REASON, reason.code().to_owned()),
             (header::SOURCE_TOPIC, "usage".to_owned()),
             (header::SOURCE_PARTITION, record.partition.to_string()),
             (header::SOURCE_OFFSET, record.offset.to_string()),
-            (header::DEAD_AT, rfc3339(NOON + 2_000)),
+            (header::DEAD_AT, rfc3339(dead_at_ms)),
         ];
         letter.headers.extend(own.map(|(name, value)| (name.to_owned(), value.into_bytes())));
         (letter.partition, letter.offset) = (0, self.next_offset("dead", 0));
@@ -392,17 +409,19 @@ impl World {
     }
 
     pub(super) fn report(&self) -> Report {
-        self.report_with(AuditOptions {
-            partitions: PARTITIONS,
-            input_generation: 0,
-            age_max_ms: 35 * DAY_MS,
-            future_max_ms: 3_600_000,
-            retention_ms: 90 * DAY_MS,
-            examples_max: 5,
-        })
+        self.report_with(OPTIONS)
     }
 
     pub(super) fn report_with(&self, options: AuditOptions) -> Report {
+        self.audit(options, |_| {})
+    }
+
+    /// With one more journal.
+    pub(super) fn report_with_journal(&self, journal: impl FnOnce(&mut Audit)) -> Report {
+        self.audit(OPTIONS, journal)
+    }
+
+    fn audit(&self, options: AuditOptions, journal: impl FnOnce(&mut Audit)) -> Report {
         use prost::Message as _;
         let mut audit = Audit::new(options);
         for (at_ms, book) in &self.books {
@@ -437,8 +456,12 @@ impl World {
             self.give_tables(&mut audit);
         }
         for line in &self.journal {
-            audit.journal_line(line.as_bytes()).unwrap();
+            audit.journal_line(line.as_bytes(), Told::Before).unwrap();
         }
+        for line in &self.journal_meanwhile {
+            audit.journal_line(line.as_bytes(), Told::Meanwhile).unwrap();
+        }
+        journal(&mut audit);
         for record in &self.tail {
             stored(record).with(|record| audit.tail_record(record));
         }

@@ -29,7 +29,7 @@ pub(super) const NOON: i64 = 1_795_292_100_000;
 
 static ENGINES: OnceLock<Engines> = OnceLock::new();
 
-fn engines() -> &'static Engines {
+pub(crate) fn engines() -> &'static Engines {
     ENGINES.get_or_init(|| {
         // Shown for a failed test only; a second subscriber is refused, which is fine.
         tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_test_writer().try_init().ok();
@@ -131,6 +131,11 @@ impl World {
         self.runtime.block_on(sink::migrate::migrate(store.client(), self.database(), &self.binding)).unwrap();
     }
 
+    /// Keeps old rows of `sunk_ranges` from being replaced, for a test that looks at them.
+    pub(super) fn keep_all_ranges(&self) {
+        self.query("SYSTEM STOP MERGES {db}.sunk_ranges");
+    }
+
     /// Runs a statement against the test's database; `{db}` stands for its name.
     pub(super) fn query(&self, sql: &str) -> String {
         engines().clickhouse.query(&sql.replace("{db}", self.database())).unwrap().trim().to_owned()
@@ -189,15 +194,23 @@ impl World {
         queue.cut(BlockLimits { rows: 50_000, bytes: 32 << 20 }).unwrap().unwrap()
     }
 
-    /// Commits offsets and intents as the sink does.
+    /// Commits offsets and intents as the sink does; whoever did before is fenced.
     pub(super) fn commit(&self, ranges: &[Range]) {
+        self.commit_by(&self.fence(), ranges).unwrap();
+    }
+
+    /// The producer that a sink commits with, and which fences the one before.
+    pub(super) fn fence(&self) -> BaseProducer<LogContext> {
         let transactional_id = self.options.sink.transactional_id(&self.binding.ledger_topic);
         let config = self.clients.transactional_producer(&transactional_id);
         let producer = BaseProducer::from_config_and_context(&config, LogContext).unwrap();
         txn::init(&producer, PATIENCE).unwrap();
-        let reader = self.reader();
-        let group = reader.group_metadata().unwrap();
-        sink::offsets::commit(&producer, &group, &self.binding.ledger_topic, ranges).unwrap();
+        producer
+    }
+
+    pub(super) fn commit_by(&self, producer: &BaseProducer<LogContext>, ranges: &[Range]) -> Result<(), SinkError> {
+        let group = self.reader().group_metadata().unwrap();
+        sink::offsets::commit(producer, &group, &self.binding.ledger_topic, ranges)
     }
 
     pub(super) fn committed(&self) -> Option<Vec<Range>> {
@@ -219,8 +232,13 @@ impl World {
 
     /// Starts the sink on a thread.
     pub(super) fn start(&self) -> Running {
+        Self::start_with(self.options.clone())
+    }
+
+    /// Starts another one of this world.
+    pub(super) fn start_with(options: SinkOptions) -> Running {
         let (registry, shutdown) = (Registry::new(), Shutdown::new());
-        let (options, thread_registry, thread_shutdown) = (self.options.clone(), registry.clone(), shutdown.clone());
+        let (thread_registry, thread_shutdown) = (registry.clone(), shutdown.clone());
         let thread =
             std::thread::spawn(move || sink::run(&options, &thread_registry, &Health::new(), &thread_shutdown));
         Running { registry, shutdown, thread }
@@ -294,6 +312,16 @@ impl Running {
         let value =
             |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
         family.map_or(0.0, |family| family.get_metric().iter().map(value).sum())
+    }
+
+    /// Whether it holds itself for the active one.
+    pub(super) fn is_active(&self) -> bool {
+        self.metric("tollbooth_sink_active") > 0.0
+    }
+
+    /// Whether a metric is there at all.
+    pub(super) fn tells(&self, name: &str) -> bool {
+        self.registry.gather().iter().any(|family| family.name() == name)
     }
 
     /// Ends it in order.

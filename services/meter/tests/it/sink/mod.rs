@@ -1,7 +1,11 @@
 //! The sink over real engines: one test for each way in which rows could be lost or doubled.
 
+mod blocks;
+mod deadline;
 mod encoding;
-mod harness;
+mod forgetting;
+mod handover;
+pub(crate) mod harness;
 mod migrations;
 mod repeats;
 mod size;

@@ -11,6 +11,7 @@ fn a_crash_between_intent_and_insert_loses_nothing() {
     // given a sink that said what it is about to insert, and died
     let world = World::new("before", 3);
     world.migrate();
+    world.keep_all_ranges();
     world.write_between_aborted(&twenty(NOON, ""));
     let block = world.read_block(&[0, 0, 0], 20);
     world.commit(&block.ranges);

@@ -1,6 +1,7 @@
 //! Where the sink goes on from another source than its offsets, and where it refuses to.
 
 use prost::Message;
+use tollbooth_meter::sink::block::Range;
 use tollbooth_meter::sink::wire::WireError;
 use tollbooth_meter::sink::{Remedy, SinkError};
 
@@ -22,6 +23,53 @@ fn forgotten_offsets_are_recovered_from_the_database() {
 
     // then nothing is lost or doubled
     world.assert_exact(65);
+}
+
+#[test]
+fn offsets_that_were_set_back_double_nothing() {
+    // given rows, and a group that somebody set back to the beginning
+    let world = World::new("set_back", 3);
+    let records: Vec<_> = (0..12).map(|index| account(&format!("acc_{index}"), NOON, 4)).collect();
+    world.write_between_aborted(&records);
+    world.sink_until(60);
+    let beginning: Vec<Range> = (0..3).map(|partition| Range { partition, begin: 0, end: 0 }).collect();
+    world.commit(&beginning);
+
+    // when the sink starts again and more comes
+    world.write_between_aborted(&[account("acc_more", NOON + 5, 4)]);
+    let running = world.start();
+    world.wait_for_rows(65);
+
+    // then it went on from where the database ends
+    assert!((running.metric("tollbooth_sink_repeated_blocks_total") - 1.0).abs() < f64::EPSILON);
+    running.stop().unwrap();
+    world.assert_exact(65);
+    assert!(world.committed().unwrap().iter().any(|range| range.begin > 0));
+}
+
+#[test]
+fn the_ranges_stay_few_and_the_newest_is_among_them() {
+    // given weeks of blocks
+    let world = World::new("ranges", 1);
+    world.migrate();
+    let (blocks, batch) = (50_000, 1_000);
+    for from in (0..blocks).step_by(batch) {
+        world.query(&format!(
+            "INSERT INTO {{db}}.sunk_ranges (position, token, ranges, rows)
+             SELECT number, hex(SHA256(toString(number))), [(0, number, number)], number FROM numbers({from}, {batch})"
+        ));
+    }
+    let newest = || world.runtime.block_on(world.store().newest_ranges()).unwrap().unwrap();
+    let last = u64::try_from(blocks).unwrap() - 1;
+    assert_eq!(newest().rows, last);
+
+    // when the server has merged its parts
+    world.query("OPTIMIZE TABLE {db}.sunk_ranges FINAL");
+
+    // then few are left, and what recovery needs
+    let count = world.count("SELECT count() FROM {db}.sunk_ranges");
+    assert!((500..=1_024).contains(&count), "{count} rows");
+    assert_eq!(newest().rows, last);
 }
 
 #[test]

@@ -66,6 +66,8 @@ fn every_column_says_what_the_record_says() {
 fn a_block_never_holds_two_months() {
     // given records before and after midnight UTC of a month's end, in both partitions
     let world = World::new("months", 2);
+    world.migrate();
+    world.keep_all_ranges();
     let at = |id: &str, posted_at_ms| account(id, posted_at_ms, 3).encode_to_vec();
     world.write(
         &[
@@ -83,9 +85,15 @@ fn a_block_never_holds_two_months() {
     assert!(running.metric("tollbooth_sink_insert_retries_total") < 1.0);
     running.stop().unwrap();
 
-    // then there were two blocks, each with ranges of both partitions
+    // then a block ended where the month did: how many there are depends on what had arrived when each was cut
     world.assert_exact(16);
-    assert_eq!(world.query("SELECT rows FROM {db}.sunk_ranges ORDER BY position"), "8\n8");
+    let blocks = world.query("SELECT rows FROM {db}.sunk_ranges ORDER BY position");
+    let mut ends = blocks.lines().scan(0_u32, |sum, rows| {
+        *sum += rows.parse::<u32>().unwrap();
+        Some(*sum)
+    });
+    assert!(ends.any(|end| end == 8), "rows of the blocks: {blocks}");
+    assert_eq!(ends.last(), Some(16), "rows of the blocks: {blocks}");
     let months = "SELECT DISTINCT partition FROM system.parts WHERE database = '{db}' AND table = 'ledger' ORDER BY 1";
     assert_eq!(world.query(months), "202611\n202612");
 }

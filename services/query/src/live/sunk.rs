@@ -1,0 +1,113 @@
+//! How far the sink is: the offsets it has committed.
+//!
+//! Everything below them is complete in every table of ClickHouse. The rows of `ledger` alone would not tell: the rollups
+//! are filled by views of it, a moment later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex as Lock;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::Mutex;
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning};
+
+use super::{LiveView, Place};
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time between two questions while somebody waits; nothing is asked while nobody does.
+const ASK_EVERY: Duration = Duration::from_millis(25);
+/// Events looked at before a question: librdkafka's log lines wait in a queue that nobody else empties.
+const EVENTS_MAX: usize = 8;
+
+/// The sink's committed offsets, asked for while a request waits for them.
+#[derive(Clone)]
+pub struct SunkOffsets(Arc<Inner>);
+
+struct Inner {
+    consumer: BaseConsumer<LogContext>,
+    topic: String,
+    view: Arc<LiveView>,
+    /// By partition, as last told.
+    known: Lock<Vec<i64>>,
+    /// Held by the one request that asks; the others take its answer.
+    turn: Arc<Mutex<()>>,
+}
+
+impl std::fmt::Debug for SunkOffsets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SunkOffsets")
+            .field("topic", &self.0.topic)
+            .field("known", &self.0.known)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SunkOffsets {
+    /// The offsets of `group` on the ledger `topic` (full name). `view` knows how many partitions it has.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub fn new(clients: &KafkaClients, topic: String, group: &str, view: Arc<LiveView>) -> Result<Self, KafkaError> {
+        let mut config = clients.reader(group, ReaderTuning::default());
+        // The sink commits in transactions, one after the other: a committed reader would wait for the open one. What
+        // is told here is at worst an older offset.
+        config.set("isolation.level", "read_uncommitted");
+        let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+        Ok(Self(Arc::new(Inner { consumer, topic, view, known: Lock::default(), turn: Arc::default() })))
+    }
+
+    /// Waits until everything below `place` is in ClickHouse, at most `patience`. Returns whether it is.
+    pub async fn wait_for(&self, place: Place, patience: Duration) -> bool {
+        let waiting = async {
+            while !self.0.reaches(place) {
+                let turn = Arc::clone(&self.0.turn).lock_owned().await;
+                if self.0.reaches(place) {
+                    return;
+                }
+                let inner = Arc::clone(&self.0);
+                // The turn goes along: given up by its request, the question is still the only one under way.
+                let asked = tokio::task::spawn_blocking(move || {
+                    inner.ask();
+                    drop(turn);
+                });
+                if asked.await.is_err() {
+                    tracing::error!("asking for the sink's offsets panicked");
+                }
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        };
+        // Looked at once without any patience: what is known to be there needs no wait.
+        self.0.reaches(place) || tokio::time::timeout(patience, waiting).await.is_ok()
+    }
+}
+
+impl Inner {
+    fn reaches(&self, place: Place) -> bool {
+        place.offset == 0 || self.known.lock().get(place.partition as usize).is_some_and(|end| *end >= place.offset)
+    }
+
+    fn ask(&self) {
+        for _ in 0..EVENTS_MAX {
+            drop(self.consumer.poll(Duration::ZERO));
+        }
+        let partitions = self.view.partitions();
+        let mut wanted = TopicPartitionList::with_capacity(partitions);
+        for (number, _) in (0_i32..).zip(0..partitions) {
+            wanted.add_partition(&self.topic, number);
+        }
+        match self.consumer.committed_offsets(wanted, ANSWER_TIMEOUT) {
+            Ok(told) => {
+                let offset = |number| match told.find_partition(&self.topic, number)?.offset() {
+                    Offset::Offset(offset) => Some(offset),
+                    _ => None,
+                };
+                *self.known.lock() =
+                    (0_i32..).zip(0..partitions).map(|(number, _)| offset(number).unwrap_or(0)).collect();
+            }
+            Err(error) => tracing::debug!(%error, "the sink's offsets are not known"),
+        }
+    }
+}

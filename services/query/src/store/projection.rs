@@ -1,0 +1,126 @@
+//! Which ledger a database shows, and how far.
+//!
+//! The sink binds a database to one ledger and writes down what it inserts. A reader that does not look would show the
+//! numbers of another cluster, or those of an old copy with the newest entries missing.
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::{Store, StoreError};
+
+/// The ledger that a database is a projection of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Projection {
+    /// Id of the Kafka cluster.
+    pub cluster_id: String,
+    /// Full name of the ledger topic.
+    pub ledger_topic: String,
+    /// Its partitions.
+    pub partitions: i32,
+}
+
+impl std::fmt::Display for Projection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cluster_id, ledger_topic, partitions } = self;
+        write!(f, "topic {ledger_topic} ({partitions} partitions) of Kafka cluster {cluster_id}")
+    }
+}
+
+/// A database that ends before what the sink has committed: rows that were there are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "ends at offset {end} of ledger partition {partition}, before offset {committed} that the sink has committed: it was \
+     replaced, or restored from an older copy"
+)]
+pub struct Behind {
+    /// Partition.
+    pub partition: i32,
+    /// Where the newest row of `sunk_ranges` ends; 0 without one.
+    pub end: i64,
+    /// The sink's offset.
+    pub committed: i64,
+}
+
+/// Compares the ends of the newest row of `sunk_ranges` with the sink's committed offsets, both by partition.
+///
+/// That row is written before its block is inserted and committed after it, so that it is never behind the offsets.
+fn check_reach(ends: &[(i32, i64)], committed: &[(i32, i64)]) -> Result<(), Behind> {
+    for &(partition, committed) in committed {
+        let end = ends.iter().find(|(number, _)| *number == partition).map_or(0, |(_, end)| *end);
+        if end < committed {
+            return Err(Behind { partition, end, committed });
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct ProjectionRow {
+    kafka_cluster_id: String,
+    ledger_topic: String,
+    partitions: i32,
+}
+
+impl Store {
+    /// Says which ledger the database must show. The first word counts; until then no history is answered.
+    pub fn expect(&self, projection: Projection) {
+        self.expected.get_or_init(|| projection);
+    }
+
+    /// Whether the database shows the ledger that is expected.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherLedger`], [`StoreError::Unbound`], and whatever keeps ClickHouse from answering.
+    pub async fn check_projection(&self) -> Result<(), StoreError> {
+        let expected = self.expected.get().ok_or(StoreError::Unbound)?;
+        let query = self.query("SELECT kafka_cluster_id, ledger_topic, partitions FROM projection ORDER BY bound_at");
+        let rows: Vec<ProjectionRow> = self.ask(query).await?;
+        if rows.is_empty() {
+            return Err(StoreError::Unbound);
+        }
+        let shown = rows.into_iter().map(|row| Projection {
+            cluster_id: row.kafka_cluster_id,
+            ledger_topic: row.ledger_topic,
+            partitions: row.partitions,
+        });
+        match shown.into_iter().find(|found| found != expected) {
+            None => Ok(()),
+            Some(found) => {
+                Err(StoreError::OtherLedger { found: Box::new(found), expected: Box::new(expected.clone()) })
+            }
+        }
+    }
+
+    /// Whether the database reaches the sink's committed offsets, `(partition, offset)` each.
+    ///
+    /// # Errors
+    /// [`StoreError::Behind`], and whatever keeps ClickHouse from answering.
+    pub async fn check_reach(&self, committed: &[(i32, i64)]) -> Result<(), StoreError> {
+        // The client cannot read the names of a tuple's elements.
+        let query = self.query(
+            "SELECT arrayMap(range -> (range.1, range.3), ranges)::Array(Tuple(Int32, Int64)) FROM sunk_ranges \
+             ORDER BY position DESC LIMIT 1",
+        );
+        let ends = self.ask::<Vec<(i32, i64)>>(query).await?.pop().unwrap_or_default();
+        Ok(check_reach(&ends, committed)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_reaches_what_was_committed_or_is_behind() {
+        // The newest block may be under way, and offsets may have been set back: the database is further on.
+        for committed in [[(0, 5), (1, 2)], [(0, 9), (1, 2)], [(0, 0), (1, 0)]] {
+            assert_eq!(check_reach(&[(0, 9), (1, 2)], &committed), Ok(()));
+        }
+        assert_eq!(check_reach(&[], &[(0, 0), (1, 0)]), Ok(()));
+        assert_eq!(
+            check_reach(&[(0, 9), (1, 2)], &[(0, 9), (1, 3)]),
+            Err(Behind { partition: 1, end: 2, committed: 3 })
+        );
+        assert_eq!(check_reach(&[], &[(0, 1)]), Err(Behind { partition: 0, end: 0, committed: 1 }));
+    }
+}

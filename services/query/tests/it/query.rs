@@ -1,0 +1,99 @@
+//! The service under test.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_query::config::QueryConfig;
+use tollbooth_query::service::{Service, ServiceError};
+use tollbooth_schemas::keys::ApiKey;
+
+use crate::stand::{DEADLINE, until};
+
+/// The service under test, ended when dropped.
+pub(crate) struct Query {
+    pub(crate) url: String,
+    pub(crate) ops_url: String,
+    pub(crate) key: String,
+    http: reqwest::Client,
+    shutdown: Shutdown,
+    ended: Option<tokio::task::JoinHandle<Result<(), ServiceError>>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Query {
+    /// Starts and waits until it answers balances.
+    pub(crate) async fn start(config: QueryConfig, key: &ApiKey) -> Self {
+        let query = Self::begin(config, key).await;
+        until("the live view is ready", async || query.component("live-view").await == "ok").await;
+        query
+    }
+
+    /// Starts.
+    pub(crate) async fn begin(config: QueryConfig, key: &ApiKey) -> Self {
+        let shutdown = Shutdown::new();
+        let service = Service::start(config, shutdown.clone()).await.unwrap();
+        let (url, ops_url) = (format!("http://{}", service.address), format!("http://{}", service.ops_address));
+        let ended = tokio::spawn(service.run());
+        Self { url, ops_url, key: key.reveal().to_owned(), http: reqwest::Client::new(), shutdown, ended: Some(ended) }
+    }
+
+    /// What `/readyz` says of a component.
+    pub(crate) async fn component(&self, name: &str) -> String {
+        let report = self.http.get(format!("{}/readyz", self.ops_url)).send().await.unwrap();
+        report.json::<Value>().await.unwrap()["components"][name].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, Some(&self.key)).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, key: Option<&str>) -> Answer {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.json().await.unwrap() }
+    }
+
+    /// As `get`, of which 200 is expected.
+    pub(crate) async fn ok(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.http.get(format!("{}/metrics", self.ops_url)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Asks the service to end.
+    pub(crate) fn trigger_end(&self) {
+        self.shutdown.trigger("the test is over");
+    }
+
+    /// Waits until everything in the service has ended, and says how.
+    pub(crate) async fn ended(&mut self) -> Result<(), ServiceError> {
+        tokio::time::timeout(DEADLINE, self.ended.take().unwrap()).await.unwrap().unwrap()
+    }
+
+    /// Ends the service and waits for everything in it.
+    pub(crate) async fn stop(mut self) {
+        self.trigger_end();
+        self.ended().await.unwrap();
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        self.shutdown.trigger("the test is over");
+    }
+}
