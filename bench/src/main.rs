@@ -13,9 +13,9 @@ mod path;
 mod report;
 mod stack;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser;
 
 use report::Report;
@@ -47,7 +47,7 @@ struct Cli {
     dir: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     let wanted = |group: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == group);
     // Not the system's folder for temporary files: that may be memory.
@@ -81,10 +81,11 @@ fn main() -> anyhow::Result<()> {
     println!("written to {}", cli.out.display());
     bench.stop();
     let problems = report.problems();
-    if !problems.is_empty() {
-        bail!("not a success:\n  {}", problems.join("\n  "));
+    if problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(())
+    eprintln!("not a success:\n  {}", problems.join("\n  "));
+    Ok(ExitCode::FAILURE)
 }
 
 /// `target/bench-data`, wherever `target` is: this program is `target/<profile>/tollbooth-bench`.

@@ -62,8 +62,9 @@ impl Report {
         let mut sorted = runs.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else { return };
-        let median = sorted[sorted.len() / 2];
         let count = sorted.len();
+        // Of an even count the middle of both middle ones, or two runs would show the better of them.
+        let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
         let conditions = format!("{conditions}; {count} run{}", if count == 1 { "" } else { "s" });
         let figure = Figure { id, unit, min: *min, median, max: *max, held, conditions };
         println!("{}", line(&figure));
@@ -72,8 +73,8 @@ impl Report {
 
     /// Notes that a group could not be measured.
     pub(crate) fn failed(&mut self, group: &str, error: &anyhow::Error) {
-        println!("{group} FAILED: {error:?}");
-        self.failed.push(format!("{group}: {error}"));
+        println!("{group} FAILED: {error:#}");
+        self.failed.push(format!("{group}: {error:#}"));
     }
 
     /// What keeps this from being a success.
@@ -158,10 +159,11 @@ mod tests {
 
     #[test]
     fn a_figure_has_the_middle_of_its_runs_and_says_how_many_there_were() {
-        // given figures of three runs and of one
+        // given figures of three runs, of one and of two
         let mut report = report();
         report.add("debits_many", "debits/s", &[120.0, 100.0, 400.0], "sink on");
         report.add("rss_meter", "MiB", &[50.0], "at rest");
+        report.add("debits_hot", "debits/s", &[100.0, 90.0], "sink on");
         // when they are written
         let json = serde_json::to_value(&report).unwrap();
         // then
@@ -170,6 +172,7 @@ mod tests {
         assert_eq!(numbers, [100.0, 120.0, 400.0]);
         assert_eq!(figure["conditions"], "sink on; 3 runs");
         assert_eq!(json["figures"][1]["conditions"], "at rest; 1 run");
+        assert_eq!(json["figures"][2]["median"], 95.0);
         assert!(figure.get("held").is_none(), "{figure}");
         assert_eq!(report.problems(), Vec::<String>::new());
     }

@@ -25,6 +25,7 @@ ENGINE = AggregatingMergeTree
 ORDER BY (account_id, bucket, type, service, engine, variant, plan, status)
 SETTINGS
     non_replicated_deduplication_window = 100000,
+    min_parts_to_merge_at_once = 24,
     fsync_after_insert = 1,
     fsync_part_directory = 1;
 
@@ -68,6 +69,7 @@ ENGINE = AggregatingMergeTree
 ORDER BY (account_id, event_id, bucket, type, service, engine, variant, plan, status)
 SETTINGS
     non_replicated_deduplication_window = 100000,
+    min_parts_to_merge_at_once = 24,
     fsync_after_insert = 1,
     fsync_part_directory = 1;
 
@@ -112,6 +114,7 @@ ENGINE = AggregatingMergeTree
 ORDER BY (account_id, booth_id, bucket, type, service, engine, variant, plan, status)
 SETTINGS
     non_replicated_deduplication_window = 100000,
+    min_parts_to_merge_at_once = 24,
     fsync_after_insert = 1,
     fsync_part_directory = 1;
 

@@ -19,6 +19,7 @@ ENGINE = AggregatingMergeTree
 ORDER BY account_id
 SETTINGS
     non_replicated_deduplication_window = 100000,
+    min_parts_to_merge_at_once = 24,
     fsync_after_insert = 1,
     fsync_part_directory = 1;
 

@@ -22,5 +22,6 @@ ENGINE = ReplacingMergeTree(position)
 ORDER BY slot
 SETTINGS
     non_replicated_deduplication_window = 100000,
+    min_parts_to_merge_at_once = 24,
     fsync_after_insert = 1,
     fsync_part_directory = 1;
