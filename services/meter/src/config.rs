@@ -60,7 +60,7 @@ pub struct BatchConfig {
     pub usage_bytes_max: usize,
     /// Most commands, ahead of usage. Default 500.
     pub command_records_max: usize,
-    /// How long usage waits for company, in ms. Default 15.
+    /// How long usage waits for company, in ms; every transaction costs the broker about the same, however small. Default 30.
     pub linger_ms: u64,
 }
 
@@ -77,7 +77,7 @@ pub struct QueueShares {
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { usage_records_max: 20_000, usage_bytes_max: 16 * 1024 * 1024, command_records_max: 500, linger_ms: 15 }
+        Self { usage_records_max: 20_000, usage_bytes_max: 16 * 1024 * 1024, command_records_max: 500, linger_ms: 30 }
     }
 }
 

@@ -17,6 +17,8 @@ use rdkafka::util::Timeout;
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a call is tried again while librdkafka says that trying helps.
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
+/// Pause between two looks at the delivery reports; not felt beside a commit's round trips.
+const REPORT_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a failed transactional call means for its caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,7 +169,7 @@ pub fn abort<C: ProducerContext>(producer: &BaseProducer<C>) -> Result<(), TxnEr
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !ended.load(Ordering::Acquire) {
-                producer.poll(Duration::from_millis(1));
+                serve_reports(producer);
             }
         });
         let outcome = retrying(RETRY_LIMIT, || producer.abort_transaction(Timeout::Never));
@@ -181,8 +183,15 @@ pub fn abort<C: ProducerContext>(producer: &BaseProducer<C>) -> Result<(), TxnEr
 pub fn drain<C: ProducerContext>(producer: &BaseProducer<C>) {
     // Ends by itself: a record that is never acknowledged fails after `delivery.timeout.ms`.
     while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
+        serve_reports(producer);
     }
+}
+
+/// Gives the core away for a moment, then hands out the delivery reports that are there. The binding's `poll` with a wait
+/// of a millisecond does not sleep at all: it rounds what is left down to 0 and asks again until the time is over.
+pub fn serve_reports<C: ProducerContext>(producer: &BaseProducer<C>) {
+    std::thread::sleep(REPORT_PAUSE);
+    producer.poll(Duration::ZERO);
 }
 
 fn retrying(limit: Duration, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), TxnError> {

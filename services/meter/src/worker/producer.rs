@@ -18,9 +18,6 @@ use tollbooth_chassis::kafka::{
     txn::{self, TxnError},
 };
 
-/// Polls between two tries while the local queue is full.
-const QUEUE_POLL: std::time::Duration = std::time::Duration::from_millis(1);
-
 /// Notes where in the ledger this producer's records landed, and counts what was not acknowledged.
 pub(super) struct Context {
     ledger: String,
@@ -116,7 +113,7 @@ impl Producer {
             match self.inner.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    self.inner.poll(QUEUE_POLL);
+                    txn::serve_reports(&self.inner);
                     record = back;
                 }
                 Err((error, _)) => return Err(txn::classify_send(&self.inner, &error)),
