@@ -230,7 +230,7 @@ fn internal() -> Dead {
 }
 
 fn rejected(status: u32, code: &str, detail: &str) -> Rejected {
-    Rejected { status, code: code.to_owned(), detail: detail.to_owned() }
+    Rejected { status, code: code.to_owned(), detail: detail.to_owned(), missing_micros: 0 }
 }
 
 fn is_rejected_with(reply: &Reply, code: &str) -> bool {
