@@ -1,6 +1,6 @@
 //! Helpers over the generated ledger messages: what every reader of the ledger asks of an entry.
 
-use crate::v1::{Entry, Usage, UsageStatus, entry::Kind};
+use crate::v1::{Entry, PurchaseSource, ReversalCause, Usage, UsageStatus, entry::Kind};
 
 /// Most entries in one [`LedgerRecord`](crate::v1::LedgerRecord).
 pub const RECORD_ENTRIES_MAX: usize = 1_000;
@@ -17,9 +17,9 @@ pub enum EntryType {
     Purchase,
     /// Bought by rule.
     AutoRecharge,
-    /// Given back by the payment provider.
+    /// A charge, or a part of it, given back on request.
     Refund,
-    /// Takes back an earlier entry.
+    /// Takes back an earlier entry for any other cause.
     Reversal,
     /// By hand, with a reason.
     Adjustment,
@@ -33,6 +33,16 @@ pub enum EntryType {
     AccountOpened,
     /// No money moves.
     PlanChanged,
+    /// Money set aside; the balance stays.
+    HoldPlaced,
+    /// Money set aside is free again; the balance stays.
+    HoldReleased,
+    /// No money moves.
+    CreditLimitSet,
+    /// No money moves.
+    EventDefined,
+    /// No money moves.
+    BoothSet,
 }
 
 impl EntryType {
@@ -49,6 +59,11 @@ impl EntryType {
         Self::PlanFee,
         Self::AccountOpened,
         Self::PlanChanged,
+        Self::HoldPlaced,
+        Self::HoldReleased,
+        Self::CreditLimitSet,
+        Self::EventDefined,
+        Self::BoothSet,
     ];
 
     /// The code in rows, labels and answers.
@@ -66,6 +81,11 @@ impl EntryType {
             Self::PlanFee => "plan_fee",
             Self::AccountOpened => "account_opened",
             Self::PlanChanged => "plan_changed",
+            Self::HoldPlaced => "hold_placed",
+            Self::HoldReleased => "hold_released",
+            Self::CreditLimitSet => "credit_limit_set",
+            Self::EventDefined => "event_defined",
+            Self::BoothSet => "booth_set",
         }
     }
 
@@ -78,7 +98,24 @@ impl EntryType {
     /// Whether activity pages list it without being asked (`include=all` lists the others too).
     #[must_use]
     pub const fn is_listed(self) -> bool {
-        !matches!(self, Self::AccountOpened | Self::PlanChanged)
+        match self {
+            Self::Consume
+            | Self::Purchase
+            | Self::AutoRecharge
+            | Self::Refund
+            | Self::Reversal
+            | Self::Adjustment
+            | Self::Bonus
+            | Self::BonusExpiry
+            | Self::PlanFee => true,
+            Self::AccountOpened
+            | Self::PlanChanged
+            | Self::HoldPlaced
+            | Self::HoldReleased
+            | Self::CreditLimitSet
+            | Self::EventDefined
+            | Self::BoothSet => false,
+        }
     }
 }
 
@@ -86,12 +123,24 @@ impl Entry {
     /// Its type; `None` for a kind this release does not know: the reader must stop.
     #[must_use]
     pub fn entry_type(&self) -> Option<EntryType> {
-        match self.kind.as_ref()? {
-            Kind::AccountOpened(_) => Some(EntryType::AccountOpened),
-            Kind::Usage(_) => Some(EntryType::Consume),
-            Kind::Adjustment(_) => Some(EntryType::Adjustment),
-            Kind::PlanChanged(_) => Some(EntryType::PlanChanged),
-        }
+        Some(match self.kind.as_ref()? {
+            Kind::AccountOpened(_) => EntryType::AccountOpened,
+            Kind::Usage(_) => EntryType::Consume,
+            Kind::Adjustment(_) => EntryType::Adjustment,
+            Kind::PlanChanged(_) => EntryType::PlanChanged,
+            Kind::HoldPlaced(_) => EntryType::HoldPlaced,
+            Kind::HoldReleased(_) => EntryType::HoldReleased,
+            Kind::CreditLimitSet(_) => EntryType::CreditLimitSet,
+            Kind::Reversal(reversal) if reversal.cause() == ReversalCause::Refund => EntryType::Refund,
+            Kind::Reversal(_) => EntryType::Reversal,
+            Kind::BonusGranted(_) => EntryType::Bonus,
+            Kind::BonusExpired(_) => EntryType::BonusExpiry,
+            Kind::Purchase(purchase) if purchase.source() == PurchaseSource::AutoRecharge => EntryType::AutoRecharge,
+            Kind::Purchase(_) => EntryType::Purchase,
+            Kind::PlanFee(_) => EntryType::PlanFee,
+            Kind::EventDefined(_) => EntryType::EventDefined,
+            Kind::BoothSet(_) => EntryType::BoothSet,
+        })
     }
 
     /// The usage it charges or lists as failed.
@@ -100,6 +149,16 @@ impl Entry {
         match &self.kind {
             Some(Kind::Usage(usage)) => Some(usage),
             _ => None,
+        }
+    }
+
+    /// The event its money belongs to; empty: none.
+    #[must_use]
+    pub fn event_id(&self) -> &str {
+        match &self.kind {
+            Some(Kind::Usage(usage)) => &usage.event_id,
+            Some(Kind::Reversal(reversal)) => &reversal.event_id,
+            _ => "",
         }
     }
 

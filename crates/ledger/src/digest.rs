@@ -3,7 +3,7 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest as _, Sha256};
-use tollbooth_schemas::v1::Usage;
+use tollbooth_schemas::v1::{Charge, Usage};
 
 /// The first 128 bits of SHA-256. A booth chooses its operation ids freely; with a digest that cannot be steered
 /// it cannot choose one that collides with another account's.
@@ -58,15 +58,86 @@ pub(crate) fn of_operation(account_id: &str, operation_id: &str, attempt: u32) -
     of_pair(account_id, operation_id)
 }
 
-/// What a charge is for, apart from when: an operation that is reported again with the same content is a
-/// duplicate. A collision could only make a booth's own conflicting report look like a duplicate.
-pub(crate) fn priced_content(usage: &Usage) -> u64 {
-    let mut bytes = Vec::with_capacity(128);
-    for text in [&usage.service, &usage.engine, &usage.variant, &usage.country, &usage.unit] {
+/// What a charge is for: an operation that is reported again with the same content is a duplicate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content<'a> {
+    /// Service, engine, variant, country, unit.
+    dimensions: [&'a str; 5],
+    quantity_micros: i64,
+    test_mode: bool,
+}
+
+/// All that a refund takes over from its charge, the amount aside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    content: Content<'a>,
+    /// Event, booth, plan.
+    named: [&'a str; 3],
+    price_version: u32,
+    occurred_at_ms: i64,
+}
+
+impl<'a> From<&'a Usage> for Content<'a> {
+    fn from(usage: &'a Usage) -> Self {
+        let Usage { service, engine, variant, country, unit, quantity_micros, test_mode, .. } = usage;
+        let dimensions = [service, engine, variant, country, unit].map(String::as_str);
+        Self { dimensions, quantity_micros: *quantity_micros, test_mode: *test_mode }
+    }
+}
+
+impl<'a> From<&'a Charge> for Content<'a> {
+    fn from(charge: &'a Charge) -> Self {
+        let Charge { service, engine, variant, country, unit, quantity_micros, test_mode, .. } = charge;
+        let dimensions = [service, engine, variant, country, unit].map(String::as_str);
+        Self { dimensions, quantity_micros: *quantity_micros, test_mode: *test_mode }
+    }
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn of_usage(usage: &'a Usage, occurred_at_ms: i64) -> Self {
+        let named = [&usage.event_id, &usage.booth_id, &usage.plan].map(String::as_str);
+        Self { content: usage.into(), named, price_version: usage.price_version, occurred_at_ms }
+    }
+
+    pub(crate) fn of_charge(charge: &'a Charge) -> Self {
+        let named = [&charge.event_id, &charge.booth_id, &charge.plan].map(String::as_str);
+        let (price_version, occurred_at_ms) = (charge.price_version, charge.occurred_at_ms);
+        Self { content: charge.into(), named, price_version, occurred_at_ms }
+    }
+}
+
+/// What is kept of a charge: 32 bits of its content, and above them 32 bits of all its facts.
+///
+/// A collision of the lower half could only make a booth's own conflicting report look like a duplicate, one of the
+/// upper half only let a wrong look-up of a charge that is to be refunded pass: neither moves money of another.
+pub(crate) fn memo(facts: &Facts<'_>) -> u64 {
+    let mut bytes = bytes(&facts.content);
+    let content = low(xxhash_rust::xxh3::xxh3_64(&bytes));
+    for text in facts.named {
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(0);
     }
-    bytes.extend_from_slice(&usage.quantity_micros.to_le_bytes());
-    bytes.push(u8::from(usage.test_mode));
-    xxhash_rust::xxh3::xxh3_64(&bytes)
+    bytes.extend_from_slice(&facts.price_version.to_le_bytes());
+    bytes.extend_from_slice(&facts.occurred_at_ms.to_le_bytes());
+    content | low(xxhash_rust::xxh3::xxh3_64(&bytes)).wrapping_shl(32)
+}
+
+/// Whether a charge with that memo is for this content.
+pub(crate) fn same_content(memo: u64, content: &Content<'_>) -> bool {
+    low(memo) == low(xxhash_rust::xxh3::xxh3_64(&bytes(content)))
+}
+
+fn low(value: u64) -> u64 {
+    value & 0xFFFF_FFFF
+}
+
+fn bytes(content: &Content<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    for text in content.dimensions {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes.extend_from_slice(&content.quantity_micros.to_le_bytes());
+    bytes.push(u8::from(content.test_mode));
+    bytes
 }

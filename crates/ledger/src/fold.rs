@@ -1,4 +1,8 @@
 //! How an entry changes a state. The only way a state changes.
+//!
+//! What must hold after every entry is checked here, in production too: the balance is the one before and the amount,
+//! what is held is the sum of the open holds, bonus lots have what is drawn from them, no charge is given back beyond
+//! its amount. A ledger that breaks one of these is not served.
 
 use tollbooth_schemas::{
     Money,
@@ -6,8 +10,13 @@ use tollbooth_schemas::{
 };
 
 use crate::{
+    account::{Account, Lot},
     digest::{self, Digest},
-    state::{Account, Answer, Operation, ViewMut, week_of},
+    due::Due,
+    events,
+    holds::{self, Move},
+    refunds,
+    state::{Answer, Operation, ViewMut, week_of},
 };
 
 /// A ledger that cannot be folded: its partition must not be served.
@@ -39,6 +48,30 @@ pub enum FoldError {
         /// Where.
         seq: u64,
     },
+    /// `held_after` is not the sum of the open holds, or the entry opens or ends one that is not there.
+    #[error("{account_id} seq {seq}: what is held is not the sum of the open holds")]
+    Held {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
+    /// A bonus lot does not have what the entry takes out of it.
+    #[error("{account_id} seq {seq}: the parts do not sum to the balance")]
+    Parts {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
+    /// More is given back than was charged.
+    #[error("{account_id} seq {seq}: gives back more than was charged")]
+    Refund {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
     /// An entry of an account that was never opened, or a second opening.
     #[error("{account_id} seq {seq}: opened twice or not at all")]
     Opening {
@@ -47,6 +80,40 @@ pub enum FoldError {
         /// Where.
         seq: u64,
     },
+}
+
+/// Where in the ledger an entry stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) account_id: &'a str,
+    pub(crate) seq: u64,
+    pub(crate) posted_at_ms: i64,
+}
+
+impl At<'_> {
+    pub(crate) fn unknown(self) -> FoldError {
+        FoldError::UnknownKind { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
+    pub(crate) fn chain(self) -> FoldError {
+        FoldError::Chain { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
+    pub(crate) fn held(self) -> FoldError {
+        FoldError::Held { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
+    pub(crate) fn parts(self) -> FoldError {
+        FoldError::Parts { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
+    pub(crate) fn refund(self) -> FoldError {
+        FoldError::Refund { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
+    pub(crate) fn opening(self) -> FoldError {
+        FoldError::Opening { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
 }
 
 /// Takes over every entry of a record. Never consults dedupe: what stands in the ledger happened.
@@ -69,41 +136,27 @@ pub(crate) fn fold_entry(
     entry: &Entry,
     operation: Option<Digest>,
 ) -> Result<(), FoldError> {
-    let seq = entry.seq;
-    let owned = || account_id.to_owned();
-    let kind = entry.kind.as_ref().ok_or_else(|| FoldError::UnknownKind { account_id: owned(), seq })?;
+    let at = At { account_id, seq: entry.seq, posted_at_ms };
+    let kind = entry.kind.as_ref().ok_or_else(|| at.unknown())?;
     if let Kind::AccountOpened(opened) = kind {
         if state.account(account_id).is_some() {
-            return Err(FoldError::Opening { account_id: owned(), seq });
+            return Err(at.opening());
         }
         let account = Account::open(&opened.name, &opened.plan, &opened.currency, &opened.time_zone);
         state.insert_account(account_id, account);
     }
-    let account = state.account_mut(account_id).ok_or_else(|| FoldError::Opening { account_id: owned(), seq })?;
-    if account.seq.checked_add(1) != Some(seq) {
-        return Err(FoldError::Gap { account_id: owned(), before: account.seq, found: seq });
+    let account = state.account_mut(account_id).ok_or_else(|| at.opening())?;
+    chain(account, at, entry)?;
+    match Move::of(kind) {
+        Move::None if entry.held_after_micros != account.held.micros() => return Err(at.held()),
+        Move::None => {}
+        Move::Opens(placed) => holds::open(state, at, placed, entry.held_after_micros)?,
+        Move::Ends(hold_id) => holds::end(state, at, hold_id, entry.held_after_micros)?,
     }
-    let balance = Money::from_micros(entry.amount_micros).and_then(|amount| account.balance.checked_add(amount));
-    match (balance, Money::from_micros(entry.held_after_micros)) {
-        (Some(balance), Some(held)) if balance.micros() == entry.balance_after_micros => {
-            account.seq = seq;
-            account.balance = balance;
-            account.held = held;
-        }
-        _ => return Err(FoldError::Chain { account_id: owned(), seq }),
+    if entry.from_bonus_micros != 0 {
+        draw(state, at, entry)?;
     }
-    match kind {
-        Kind::PlanChanged(changed) => account.set_plan(changed.effective_at_ms, &changed.plan),
-        Kind::Usage(usage) => {
-            let derived = || digest::of_operation(account_id, &usage.operation_id, usage.attempt);
-            let key = operation.unwrap_or_else(derived);
-            let week = week_of(posted_at_ms);
-            // Forgotten by its week, whether it was swept out or not: a replay sweeps at other moments.
-            let before = state.operation(&key).filter(|operation| operation.week >= state.first_kept(week));
-            state.insert_operation(key, Operation::after(before, usage, seq, week));
-        }
-        Kind::AccountOpened(_) | Kind::Adjustment(_) => {}
-    }
+    fold_kind(state, at, entry, kind, operation)?;
     if let Some(command) = &entry.command {
         let key = digest::of_pair(account_id, &command.idempotency_key);
         state.insert_answer(key, Answer::of(entry, &command.body_hash, posted_at_ms));
@@ -111,4 +164,90 @@ pub(crate) fn fold_entry(
     let topic = SourceTopic::try_from(entry.source_topic).unwrap_or(SourceTopic::Unspecified);
     state.advance(input_generation, topic, entry.source_offset, posted_at_ms);
     Ok(())
+}
+
+/// The next `seq`, and the balance before plus the amount.
+fn chain(account: &mut Account, at: At<'_>, entry: &Entry) -> Result<(), FoldError> {
+    if account.seq.checked_add(1) != Some(at.seq) {
+        return Err(FoldError::Gap { account_id: at.account_id.to_owned(), before: account.seq, found: at.seq });
+    }
+    let balance = Money::from_micros(entry.amount_micros).and_then(|amount| account.balance.checked_add(amount));
+    let balance = balance.filter(|balance| balance.micros() == entry.balance_after_micros);
+    account.balance = balance.ok_or_else(|| at.chain())?;
+    account.seq = at.seq;
+    Ok(())
+}
+
+/// What only this kind of entry changes.
+fn fold_kind(
+    state: &mut impl ViewMut,
+    at: At<'_>,
+    entry: &Entry,
+    kind: &Kind,
+    operation: Option<Digest>,
+) -> Result<(), FoldError> {
+    match kind {
+        Kind::Usage(usage) => {
+            let derived = || digest::of_operation(at.account_id, &usage.operation_id, usage.attempt);
+            let key = operation.unwrap_or_else(derived);
+            let week = week_of(at.posted_at_ms);
+            // Forgotten by its week, whether it was swept out or not: a replay sweeps at other moments.
+            let before = state.operation(&key).filter(|operation| operation.week >= state.first_kept(week));
+            state.insert_operation(key, Operation::after(before, usage, entry, week));
+            events::count(state, at, entry);
+        }
+        Kind::Reversal(reversal) => {
+            refunds::fold(state, at, reversal, entry)?;
+            events::count(state, at, entry);
+        }
+        Kind::PlanChanged(changed) => account_of(state, at)?.set_plan(changed.effective_at_ms, &changed.plan),
+        Kind::CreditLimitSet(set) => {
+            let limit = Money::from_micros(set.credit_limit_micros).filter(|limit| !limit.is_negative());
+            account_of(state, at)?.credit_limit = limit.ok_or_else(|| at.held())?;
+        }
+        Kind::BonusGranted(granted) => {
+            let remaining = Money::from_micros(entry.amount_micros).ok_or_else(|| at.parts())?;
+            let lot = Lot { granted_seq: at.seq, expires_at_ms: granted.expires_at_ms, remaining };
+            account_of(state, at)?.grant(lot).ok_or_else(|| at.parts())?;
+            if let Some(expires_at_ms) = granted.expires_at_ms {
+                state.add_due(Due::bonus(at.account_id, at.seq, expires_at_ms));
+            }
+        }
+        Kind::BonusExpired(expired) => {
+            let ended = account_of(state, at)?.end_lot(expired.granted_seq);
+            let ended = ended.filter(|lot| lot.remaining.negated().micros() == entry.amount_micros);
+            forget_lot(state, at, &ended.ok_or_else(|| at.parts())?);
+        }
+        Kind::PlanFee(fee) => account_of(state, at)?.fee_period = fee.period.parse().ok(),
+        Kind::EventDefined(defined) => events::define(state, at, defined)?,
+        Kind::BoothSet(set) => account_of(state, at)?.set_booth(&set.booth_id, set.paused),
+        Kind::AccountOpened(_)
+        | Kind::Adjustment(_)
+        | Kind::HoldPlaced(_)
+        | Kind::HoldReleased(_)
+        | Kind::Purchase(_) => {}
+    }
+    Ok(())
+}
+
+fn account_of<'a>(state: &'a mut impl ViewMut, at: At<'_>) -> Result<&'a mut Account, FoldError> {
+    state.account_mut(at.account_id).ok_or_else(|| at.opening())
+}
+
+/// Takes what the entry says out of the bonus lots. The entry's word counts, not today's rule: an old ledger folds alike.
+fn draw(state: &mut impl ViewMut, at: At<'_>, entry: &Entry) -> Result<(), FoldError> {
+    let within = entry.from_bonus_micros > 0 && entry.amount_micros <= entry.from_bonus_micros.saturating_neg();
+    let amount = Money::from_micros(entry.from_bonus_micros).filter(|_| within);
+    let ended = amount.and_then(|amount| account_of(state, at).ok()?.draw(amount));
+    for lot in ended.ok_or_else(|| at.parts())? {
+        forget_lot(state, at, &lot);
+    }
+    Ok(())
+}
+
+/// A lot that ended no longer expires.
+fn forget_lot(state: &mut impl ViewMut, at: At<'_>, lot: &Lot) {
+    if let Some(expires_at_ms) = lot.expires_at_ms {
+        state.remove_due(Due::bonus(at.account_id, lot.granted_seq, expires_at_ms));
+    }
 }

@@ -1,8 +1,8 @@
-//! The pure ledger core: what a record or a command does to an account.
+//! The pure ledger core: what a record, a command or an instant does to an account.
 //!
-//! [`apply_usage`] and [`apply_command`] look at a state and an input and decide; folding entries is the only way a state changes, so live
-//! processing and replay are one code path. There is no I/O, no clock, no randomness and no environment here:
-//! the same input gives the same bytes. Time comes in as `now_ms`.
+//! [`apply_usage`], [`apply_command`] and [`tick`] look at a state and an input and decide; folding entries is the only
+//! way a state changes, so live processing and replay are one code path. There is no I/O, no clock, no randomness and
+//! no environment here: the same input gives the same bytes. Time comes in as `now_ms`.
 //!
 //! A batch is decided on an [`Overlay`] over the committed [`State`], which is merged only after the transaction
 //! that carries its entries was committed.
@@ -15,21 +15,34 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects))]
 
+mod account;
+mod audit;
 mod command;
 mod decision;
 mod digest;
+mod due;
+mod events;
 mod fold;
+mod holds;
 mod overlay;
+mod period;
+mod place;
 mod pricing;
+mod refunds;
 mod state;
 mod usage;
 
+pub use account::{Account, BONUS_LOTS_MAX, Lot, PAUSED_BOOTHS_MAX, Parts};
+pub use audit::AuditError;
 pub use decision::{CommandDecision, CommandInput, Dead, UsageDecision, UsageInput};
 pub use digest::Digest;
+pub use due::{Due, due, tick};
+pub use events::{EVENTS_MAX, Event};
 pub use fold::FoldError;
+pub use holds::{Hold, OPEN_HOLDS_MAX, OpenHold};
 pub use overlay::{Delta, Overlay};
 pub use pricing::{NoPrice, PriceBooks, Quote, Rate, charge};
-pub use state::{Account, Answer, Limits, Operation, State, View};
+pub use state::{Answer, Limits, OPERATION_ENTRY_BYTES, Operation, State, View};
 
 /// Decides a usage record: an operation is unseen, failed or charged, and charged is final.
 pub fn apply_usage(

@@ -1,11 +1,19 @@
 //! A batch that is decided and not yet committed, on top of the committed state.
 
-use tollbooth_schemas::v1::{Entry, SourceTopic};
+use tollbooth_schemas::{
+    Money,
+    v1::{Entry, SourceTopic},
+};
 
 use crate::{
+    account::Account,
     digest::{self, Digest, DigestMap},
+    due::Due,
+    events::{self, Event, EventTable},
     fold::{self, FoldError},
-    state::{Account, Answer, Operation, Positions, State, View, ViewMut},
+    holds::Hold,
+    refunds::Refunded,
+    state::{Answer, Operation, Positions, State, View, ViewMut},
 };
 
 /// What a batch changes; dropped when its transaction is aborted.
@@ -14,8 +22,19 @@ pub struct Delta {
     pub(crate) accounts: hashbrown::HashMap<Box<str>, Account>,
     pub(crate) operations: DigestMap<Operation>,
     pub(crate) answers: DigestMap<Answer>,
+    pub(crate) holds: DigestMap<Hold>,
+    pub(crate) refunds: DigestMap<Refunded>,
+    pub(crate) events: EventTable,
+    /// In order: what a batch adds it may remove again.
+    pub(crate) due: Vec<DueChange>,
     pub(crate) positions: Positions,
     pub(crate) posted_at_ms: i64,
+}
+
+#[derive(Debug)]
+pub(crate) enum DueChange {
+    Add(Due),
+    Remove(Due),
 }
 
 /// A committed state seen through a batch's changes.
@@ -71,6 +90,23 @@ impl View for Overlay<'_> {
         let key = digest::of_pair(account_id, idempotency_key);
         self.delta.answers.get(&key).or_else(|| self.base.answers.get(&key))
     }
+
+    fn hold(&self, account_id: &str, hold_id: &str) -> Option<&Hold> {
+        let key = digest::of_pair(account_id, hold_id);
+        self.delta.holds.get(&key).or_else(|| self.base.holds.get(&key))
+    }
+
+    fn event(&self, account_id: &str, event_id: &str) -> Option<&Event> {
+        events::get(&self.delta.events, account_id, event_id).or_else(|| self.base.event(account_id, event_id))
+    }
+
+    fn refunded(&self, key: &Digest, seq: u64) -> Money {
+        match self.delta.refunds.get(key) {
+            Some(refunded) if refunded.seq == seq => refunded.amount,
+            Some(_) => Money::ZERO,
+            None => self.base.refunded(key, seq),
+        }
+    }
 }
 
 impl ViewMut for Overlay<'_> {
@@ -92,6 +128,37 @@ impl ViewMut for Overlay<'_> {
 
     fn insert_answer(&mut self, key: Digest, answer: Answer) {
         self.delta.answers.insert(key, answer);
+    }
+
+    fn insert_hold(&mut self, account_id: &str, hold_id: &str, hold: Hold) {
+        self.delta.holds.insert(digest::of_pair(account_id, hold_id), hold);
+    }
+
+    fn insert_refunded(&mut self, key: Digest, refunded: Refunded) {
+        self.delta.refunds.insert(key, refunded);
+    }
+
+    fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool {
+        if let Some(event) = self.delta.events.get_mut(account_id).and_then(|events| events.get_mut(event_id)) {
+            apply(event);
+            return true;
+        }
+        let Some(mut event) = self.base.event(account_id, event_id).copied() else { return false };
+        apply(&mut event);
+        self.insert_event(account_id, event_id, event);
+        true
+    }
+
+    fn insert_event(&mut self, account_id: &str, event_id: &str, event: Event) {
+        self.delta.events.entry(account_id.into()).or_default().insert(event_id.into(), event);
+    }
+
+    fn add_due(&mut self, due: Due) {
+        self.delta.due.push(DueChange::Add(due));
+    }
+
+    fn remove_due(&mut self, due: Due) {
+        self.delta.due.push(DueChange::Remove(due));
     }
 
     fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64) {

@@ -103,16 +103,24 @@ impl PriceBooks {
         self.books.iter().any(|indexed| indexed.book.engines.iter().any(|engine| engine.code == code))
     }
 
+    /// The latest version of a currency that is in force at an instant.
+    pub(crate) fn in_force(&self, currency: &str, at_ms: i64) -> Option<&PriceBook> {
+        self.indexed_in_force(currency, at_ms).map(|indexed| &indexed.book)
+    }
+
+    fn indexed_in_force(&self, currency: &str, at_ms: i64) -> Option<&Indexed> {
+        let after = self.books.partition_point(|known| known.book.effective_from <= at_ms);
+        let in_force = self.books.get(..after).unwrap_or_default();
+        // Each currency has books of its own: one of another currency takes nobody's price away.
+        in_force.iter().rev().find(|known| known.book.currency == currency).map(|indexed| &**indexed)
+    }
+
     /// The price of a piece of work: by the latest version of the account's currency that was in force when it occurred.
     ///
     /// # Errors
     /// [`NoPrice`], with why.
     pub fn rate(&self, quote: &Quote<'_>) -> Result<Rate, NoPrice> {
-        let after = self.books.partition_point(|known| known.book.effective_from <= quote.at_ms);
-        let in_force = self.books.get(..after).unwrap_or_default();
-        // Each currency has books of its own: one of another currency takes nobody's price away.
-        let latest = in_force.iter().rev().find(|known| known.book.currency == quote.currency);
-        latest.ok_or(NoPrice::NoPrice)?.rate(quote)
+        self.indexed_in_force(quote.currency, quote.at_ms).ok_or(NoPrice::NoPrice)?.rate(quote)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a partition knows: a fold of its ledger.
 
+use std::collections::BTreeSet;
+
 use tollbooth_schemas::{
     Money,
     time::DAY_MS,
@@ -7,9 +9,14 @@ use tollbooth_schemas::{
 };
 
 use crate::{
-    digest::{self, Digest, DigestMap},
+    account::Account,
+    digest::{self, Digest, DigestMap, Facts},
+    due::Due,
+    events::{self, Event, EventTable},
     fold::{self, FoldError},
-    overlay::Delta,
+    holds::Hold,
+    overlay::{Delta, DueChange},
+    refunds::Refunded,
 };
 
 /// Bounds of what is accepted and kept.
@@ -44,65 +51,14 @@ pub(crate) fn week_of(ms: i64) -> u16 {
     u16::try_from(weeks).unwrap_or(u16::MAX)
 }
 
-/// An account as of its last folded entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Of its last entry.
-    pub seq: u64,
-    /// What is left.
-    pub balance: Money,
-    /// Authorized and not captured; part of the balance.
-    pub held: Money,
-    /// ISO 4217.
-    pub currency: String,
-    /// IANA name.
-    pub time_zone: String,
-    /// As people read it.
-    pub name: String,
-    /// Effective instants and plan codes, in order; the plan of the opening applies to everything before.
-    plans: Vec<(i64, String)>,
-}
-
-impl Account {
-    pub(crate) fn open(name: &str, plan: &str, currency: &str, time_zone: &str) -> Self {
-        Self {
-            seq: 0,
-            balance: Money::ZERO,
-            held: Money::ZERO,
-            currency: currency.to_owned(),
-            time_zone: time_zone.to_owned(),
-            name: name.to_owned(),
-            plans: vec![(i64::MIN, plan.to_owned())],
-        }
-    }
-
-    /// What can still be spent.
-    #[must_use]
-    pub fn available(&self) -> Money {
-        self.balance.checked_sub(self.held).unwrap_or(self.balance)
-    }
-
-    /// The plan whose prices apply to work of that instant.
-    #[must_use]
-    pub fn plan_at(&self, occurred_at_ms: i64) -> &str {
-        let after = self.plans.partition_point(|(from, _)| *from <= occurred_at_ms);
-        let index = after.saturating_sub(1);
-        self.plans.get(index).map_or("", |(_, plan)| plan.as_str())
-    }
-
-    /// A later word about the same instant wins.
-    pub(crate) fn set_plan(&mut self, effective_at_ms: i64, plan: &str) {
-        let at = self.plans.partition_point(|(from, _)| *from <= effective_at_ms);
-        self.plans.insert(at, (effective_at_ms, plan.to_owned()));
-    }
-}
-
 /// Where an operation stands: failed, or charged for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation {
     /// Of the entry that charged it, else of its last failure's.
     pub seq: u64,
-    /// Charged: [`digest::priced_content`]. Failed: a bit for each of the attempts 1 to 64 that is listed.
+    /// What it was charged; not less what was given back since.
+    pub amount: Money,
+    /// Charged: [`digest::memo`]. Failed: a bit for each of the attempts 1 to 64 that is listed.
     pub(crate) memo: u64,
     /// Charged: that attempt. Failed: the highest one.
     pub(crate) attempt: u32,
@@ -113,16 +69,19 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// After `usage` was posted as `seq`.
-    pub(crate) fn after(before: Option<Self>, usage: &Usage, seq: u64, week: u16) -> Self {
+    /// After `usage` was posted as `entry`.
+    pub(crate) fn after(before: Option<Self>, usage: &Usage, entry: &Entry, week: u16) -> Self {
+        let seq = entry.seq;
         if usage.status() == UsageStatus::Success {
-            return Self { seq, memo: digest::priced_content(usage), attempt: usage.attempt, week, charged: true };
+            let amount = Money::from_micros(entry.amount_micros).unwrap_or_default().negated();
+            let memo = digest::memo(&Facts::of_usage(usage, entry.occurred_at_ms));
+            return Self { seq, amount, memo, attempt: usage.attempt, week, charged: true };
         }
         // After a charge nothing is listed; where a ledger says so all the same, its memo is no list of attempts.
         let failed = before.filter(|operation| !operation.charged);
         let (listed, highest) = failed.map_or((0, 0), |operation| (operation.memo, operation.attempt));
         let memo = listed | attempt_bit(usage.attempt);
-        Self { seq, memo, attempt: highest.max(usage.attempt), week, charged: false }
+        Self { seq, amount: Money::ZERO, memo, attempt: highest.max(usage.attempt), week, charged: false }
     }
 
     /// Whether this failed attempt stands in the ledger. Beyond attempt 64 only a higher one is new.
@@ -130,6 +89,9 @@ impl Operation {
         if attempt > 64 { attempt <= self.attempt } else { self.memo & attempt_bit(attempt) != 0 }
     }
 }
+
+/// Bytes of one operation in its table, the table's spare room aside.
+pub const OPERATION_ENTRY_BYTES: usize = size_of::<(Digest, Operation)>();
 
 const fn attempt_bit(attempt: u32) -> u64 {
     match attempt {
@@ -167,7 +129,7 @@ impl Answer {
 
 /// A state that can be looked at: the committed one, or one with a batch on top.
 pub trait View {
-    /// The first posting week whose operations and answers are remembered in `week`, both counted from the epoch. What
+    /// The first posting week whose operations, answers and ended holds are remembered in `week`, both counted from the epoch. What
     /// lies before it is forgotten, whether it was swept out or not.
     fn first_kept(&self, week: u16) -> u16;
     /// The account, if it was opened.
@@ -176,6 +138,12 @@ pub trait View {
     fn operation(&self, key: &Digest) -> Option<Operation>;
     /// The answer to a command, if it was carried out.
     fn answer(&self, account_id: &str, idempotency_key: &str) -> Option<&Answer>;
+    /// The hold of an account, if it is known.
+    fn hold(&self, account_id: &str, hold_id: &str) -> Option<&Hold>;
+    /// What an account spent on an event, if it is tracked.
+    fn event(&self, account_id: &str, event_id: &str) -> Option<&Event>;
+    /// What was given back of the charge that an operation posted as `seq`.
+    fn refunded(&self, key: &Digest, seq: u64) -> Money;
 }
 
 /// A state that [`fold`](crate::fold) can change.
@@ -184,7 +152,14 @@ pub(crate) trait ViewMut: View {
     fn insert_account(&mut self, id: &str, account: Account);
     fn insert_operation(&mut self, key: Digest, operation: Operation);
     fn insert_answer(&mut self, key: Digest, answer: Answer);
-    /// Raises what is known to be folded.
+    fn insert_hold(&mut self, account_id: &str, hold_id: &str, hold: Hold);
+    fn insert_refunded(&mut self, key: Digest, refunded: Refunded);
+    /// Changes a tracked event; `false`: it is not.
+    fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool;
+    fn insert_event(&mut self, account_id: &str, event_id: &str, event: Event);
+    fn add_due(&mut self, due: Due);
+    fn remove_due(&mut self, due: Due);
+    /// Raises what is known to be folded; a tick has no offset.
     fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64);
 }
 
@@ -199,6 +174,9 @@ impl Positions {
     }
 
     pub(crate) fn raise(&mut self, input_generation: u32, topic: SourceTopic, offset: i64) {
+        if topic == SourceTopic::Tick {
+            return;
+        }
         let key = (input_generation, topic);
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, highest)) => *highest = offset.max(*highest),
@@ -214,11 +192,16 @@ impl Positions {
 }
 
 /// Everything one partition's ledger says.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct State {
     pub(crate) accounts: hashbrown::HashMap<Box<str>, Account>,
     pub(crate) operations: DigestMap<Operation>,
     pub(crate) answers: DigestMap<Answer>,
+    pub(crate) holds: DigestMap<Hold>,
+    pub(crate) refunds: DigestMap<Refunded>,
+    pub(crate) events: EventTable,
+    /// Of every open hold and every lot that expires.
+    pub(crate) due: BTreeSet<Due>,
     pub(crate) positions: Positions,
     pub(crate) posted_at_ms: i64,
     retention_weeks: u16,
@@ -226,13 +209,17 @@ pub struct State {
 }
 
 impl State {
-    /// Knows nothing, and is going to keep operations and command answers for `retention_weeks` of the limits.
+    /// Knows nothing, and is going to keep operations, command answers and ended holds for `retention_weeks` of the limits.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
             accounts: hashbrown::HashMap::default(),
             operations: DigestMap::default(),
             answers: DigestMap::default(),
+            holds: DigestMap::default(),
+            refunds: DigestMap::default(),
+            events: EventTable::default(),
+            due: BTreeSet::default(),
             positions: Positions::default(),
             posted_at_ms: 0,
             retention_weeks: limits.retention_weeks,
@@ -269,6 +256,17 @@ impl State {
         self.accounts.extend(delta.accounts);
         self.operations.extend(delta.operations);
         self.answers.extend(delta.answers);
+        self.holds.extend(delta.holds);
+        self.refunds.extend(delta.refunds);
+        for (account_id, events) in delta.events {
+            self.events.entry(account_id).or_default().extend(events);
+        }
+        for change in delta.due {
+            match change {
+                DueChange::Add(due) => self.add_due(due),
+                DueChange::Remove(due) => self.remove_due(due),
+            }
+        }
         self.positions.raise_all(&delta.positions);
         self.posted_at_ms = self.posted_at_ms.max(delta.posted_at_ms);
     }
@@ -281,7 +279,13 @@ impl State {
         fold::fold(self, record)
     }
 
-    /// Sweeps out operations and answers of posting weeks beyond the retention. Whole weeks at a time, and a function
+    /// What is due at an instant, soonest first, at most `max`: each goes through [`tick`](crate::tick).
+    #[must_use]
+    pub fn due_until(&self, now_ms: i64, max: usize) -> Vec<Due> {
+        self.due.iter().take_while(|due| due.at_ms <= now_ms).take(max).cloned().collect()
+    }
+
+    /// Sweeps out operations, answers and ended holds of posting weeks beyond the retention. Whole weeks at a time, and a function
     /// of posting time alone, so that a replay forgets the same. When it is called changes what memory holds and nothing
     /// else: what is due for the sweep is forgotten already.
     pub fn drop_expired(&mut self) {
@@ -291,6 +295,8 @@ impl State {
         }
         self.operations.retain(|_, operation| operation.week >= first_kept);
         self.answers.retain(|_, answer| answer.week >= first_kept);
+        self.refunds.retain(|_, refunded| refunded.week >= first_kept);
+        self.holds.retain(|_, hold| !matches!(hold, Hold::Ended { week } if *week < first_kept));
         self.dropped_before_week = first_kept;
     }
 
@@ -316,6 +322,18 @@ impl View for State {
     fn answer(&self, account_id: &str, idempotency_key: &str) -> Option<&Answer> {
         self.answers.get(&digest::of_pair(account_id, idempotency_key))
     }
+
+    fn hold(&self, account_id: &str, hold_id: &str) -> Option<&Hold> {
+        self.holds.get(&digest::of_pair(account_id, hold_id))
+    }
+
+    fn event(&self, account_id: &str, event_id: &str) -> Option<&Event> {
+        events::get(&self.events, account_id, event_id)
+    }
+
+    fn refunded(&self, key: &Digest, seq: u64) -> Money {
+        self.refunds.get(key).filter(|refunded| refunded.seq == seq).map_or(Money::ZERO, |refunded| refunded.amount)
+    }
 }
 
 impl ViewMut for State {
@@ -335,26 +353,33 @@ impl ViewMut for State {
         self.answers.insert(key, answer);
     }
 
+    fn insert_hold(&mut self, account_id: &str, hold_id: &str, hold: Hold) {
+        self.holds.insert(digest::of_pair(account_id, hold_id), hold);
+    }
+
+    fn insert_refunded(&mut self, key: Digest, refunded: Refunded) {
+        self.refunds.insert(key, refunded);
+    }
+
+    fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool {
+        let event = self.events.get_mut(account_id).and_then(|events| events.get_mut(event_id));
+        event.map(apply).is_some()
+    }
+
+    fn insert_event(&mut self, account_id: &str, event_id: &str, event: Event) {
+        self.events.entry(account_id.into()).or_default().insert(event_id.into(), event);
+    }
+
+    fn add_due(&mut self, due: Due) {
+        self.due.insert(due);
+    }
+
+    fn remove_due(&mut self, due: Due) {
+        self.due.remove(&due);
+    }
+
     fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64) {
         self.positions.raise(input_generation, topic, offset);
         self.posted_at_ms = self.posted_at_ms.max(posted_at_ms);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_two_words_about_the_same_instant_the_later_one_counts() {
-        let mut account = Account::open("Luna", "basic", "USD", "Europe/Berlin");
-        for (effective_at_ms, plan) in [(100, "pro"), (300, "max"), (100, "plus"), (200, "basic"), (300, "pro")] {
-            account.set_plan(effective_at_ms, plan);
-        }
-        let plans: Vec<&str> = [i64::MIN, 99, 100, 199, 200, 299, 300, i64::MAX].map(|at| account.plan_at(at)).to_vec();
-        assert_eq!(plans, ["basic", "basic", "plus", "plus", "basic", "basic", "pro", "pro"]);
-        // A change dated to the very beginning of time takes the opening's place.
-        account.set_plan(i64::MIN, "early");
-        assert_eq!((account.plan_at(i64::MIN), account.plan_at(99), account.plan_at(100)), ("early", "early", "plus"));
     }
 }

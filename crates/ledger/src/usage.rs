@@ -5,19 +5,24 @@
 //! | success | charge | charge | same content: duplicate; other content: dead letter `conflict` |
 //! | failed, attempt not listed | 0.00 entry | 0.00 entry | lower attempt: stale; else dead letter `failed_after_charge` |
 //! | failed, attempt listed | - | duplicate | as above |
+//!
+//! What posts ends the hold it names: a charge captures it, a failure releases it. What does not post leaves it.
 
 use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
     usage::{Mode, Status, UsageEvent},
-    v1::{Entry, SourceTopic, Usage, UsageStatus, entry::Kind},
+    v1::{SourceTopic, Usage, UsageStatus, entry::Kind},
 };
 
 use crate::{
+    account::Account,
     decision::{Dead, UsageDecision, UsageInput},
     digest::{self, Digest},
+    holds,
+    place::{Draft, place},
     pricing::{self, NoPrice, PriceBooks, Quote},
-    state::{Account, Limits, Operation, View},
+    state::{Limits, Operation, View, week_of},
 };
 
 pub(crate) fn apply(
@@ -45,9 +50,16 @@ pub(crate) fn apply(
     if occurred_at_ms > received_at_ms.saturating_add(limits.future_max_ms) {
         return dead(Reason::InFuture, "occurred after its receipt: the booth's clock is wrong".to_owned());
     }
-    match priced(account, books, usage, occurred_at_ms) {
-        Ok((usage, amount)) => post(account, usage, amount, occurred_at_ms, offset),
-        Err(dead) => UsageDecision::Dead(dead),
+    let (mut usage, amount) = match priced(account, books, usage, occurred_at_ms) {
+        Ok(priced) => priced,
+        Err(dead) => return UsageDecision::Dead(dead),
+    };
+    let effect = holds::effect(view, &account_id, &usage, now_ms);
+    usage.hold_outcome = effect.outcome.into();
+    let draft = Draft::of(occurred_at_ms, Kind::Usage(usage)).amount(amount.negated()).held(effect.released.negated());
+    match place(Some(account), draft, SourceTopic::Usage, offset) {
+        Some(entry) => UsageDecision::Post(Box::new(entry)),
+        None => UsageDecision::Dead(out_of_range()),
     }
 }
 
@@ -61,14 +73,13 @@ fn known(view: &impl View, operation: &Digest, now_ms: i64, occurred_at_ms: i64)
         return None;
     }
     let operation = view.operation(operation)?;
-    let first_kept = view.first_kept(crate::state::week_of(now_ms));
-    (operation.week >= first_kept).then_some(operation)
+    (operation.week >= view.first_kept(week_of(now_ms))).then_some(operation)
 }
 
 /// What a report about a known operation is; `None`: it posts.
 fn repeated(operation: &Operation, usage: &Usage) -> Option<UsageDecision> {
     match (operation.charged, usage.status()) {
-        (true, UsageStatus::Success) if operation.memo == digest::priced_content(usage) => {
+        (true, UsageStatus::Success) if digest::same_content(operation.memo, &usage.into()) => {
             Some(UsageDecision::Duplicate)
         }
         (true, UsageStatus::Success) => {
@@ -114,6 +125,7 @@ fn usage_of(event: UsageEvent<'_>, account: &Account, received_at_ms: i64) -> Us
         received_at_ms,
         captured_at_ms: event.captured_at_ms,
         test_mode: event.mode == Mode::Test,
+        hold_outcome: 0,
     }
 }
 
@@ -163,21 +175,4 @@ fn no_price(why: NoPrice, usage: &Usage) -> Dead {
 
 fn out_of_range() -> Dead {
     Dead { reason: Reason::OutOfRange, detail: "the charge or the balance after it is beyond 10^12".to_owned() }
-}
-
-fn post(account: &Account, usage: Usage, amount: Money, occurred_at_ms: i64, offset: i64) -> UsageDecision {
-    let Some((balance, seq)) = account.balance.checked_sub(amount).zip(account.seq.checked_add(1)) else {
-        return UsageDecision::Dead(out_of_range());
-    };
-    UsageDecision::Post(Box::new(Entry {
-        seq,
-        amount_micros: amount.negated().micros(),
-        balance_after_micros: balance.micros(),
-        held_after_micros: account.held.micros(),
-        occurred_at_ms,
-        source_topic: SourceTopic::Usage.into(),
-        source_offset: offset,
-        command: None,
-        kind: Some(Kind::Usage(usage)),
-    }))
 }

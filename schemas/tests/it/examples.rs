@@ -4,9 +4,12 @@ use tollbooth_schemas::{
     keys::{ApiKey, KeyDocument, KeyKind, RANDOM_BYTES},
     price_book::PriceBook,
     v1::{
-        Accepted, AccountOpened, Adjustment, ChangePlan, Command, CommandRef, Entry, LedgerRecord, OpenAccount,
-        PlanChanged, PostAdjustment, PriceModel, Rejected, Reply, SourceTopic, Usage, UsageStatus, command::Body,
-        entry::Kind, reply::Outcome,
+        Accepted, AccountOpened, Adjustment, BonusExpired, BonusGranted, BoothSet, BudgetRule, ChangePlan, Charge,
+        Command, CommandRef, CreditLimitSet, DefineEvent, Entry, EventDefined, GrantBonus, HoldOutcome, HoldPlaced,
+        HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, PlaceHold, PlanChanged, PlanFee, PostAdjustment,
+        PostPlanFee, PostPurchase, PriceModel, Purchase, PurchaseSource, Refund, Rejected, Reply, Reversal,
+        ReversalCause, SetBooth, SetCreditLimit, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
+        place_hold::Size, reply::Outcome,
     },
 };
 
@@ -108,10 +111,91 @@ pub(crate) fn commands() -> Vec<Command> {
         occurred_at_ms: None,
     };
     let change = ChangePlan { plan: "pro".into(), effective_at_ms: Some(NOON) };
+    let mut commands = vec![Body::OpenAccount(open), Body::PostAdjustment(adjust), Body::ChangePlan(change)];
+    commands.extend(hold_commands());
+    commands.extend(money_commands());
+    commands.extend(settings_commands());
+    commands.into_iter().map(command_of).collect()
+}
+
+fn place_hold(size: Size) -> PlaceHold {
+    PlaceHold {
+        hold_id: "hld_9".into(),
+        service: "ai_modify".into(),
+        engine: "nano_banana_2".into(),
+        variant: "1k".into(),
+        country: "DE".into(),
+        unit: "image".into(),
+        timeout_ms: 600_000,
+        event_id: "evt_gala".into(),
+        booth_id: "bth_17".into(),
+        size: Some(size),
+    }
+}
+
+fn hold_commands() -> Vec<Body> {
     vec![
-        command_of(Body::OpenAccount(open)),
-        command_of(Body::PostAdjustment(adjust)),
-        command_of(Body::ChangePlan(change)),
+        Body::PlaceHold(place_hold(Size::QuantityMicros(1_500_000))),
+        Body::PlaceHold(place_hold(Size::AmountMicros(360_000))),
+        Body::VoidHold(VoidHold { hold_id: "hld_9".into() }),
+        Body::SetCreditLimit(SetCreditLimit { credit_limit_micros: 5_000_000 }),
+    ]
+}
+
+fn money_commands() -> Vec<Body> {
+    let original = Charge {
+        operation_id: "op_7f3a".into(),
+        attempt: 2,
+        amount_micros: 360_000,
+        occurred_at_ms: NOON,
+        service: "ai_modify".into(),
+        engine: "nano_banana_2".into(),
+        variant: "1k".into(),
+        country: "DE".into(),
+        unit: "image".into(),
+        quantity_micros: 1_500_000,
+        event_id: "evt_gala".into(),
+        booth_id: "bth_17".into(),
+        plan: "payg".into(),
+        price_version: 7,
+        test_mode: true,
+    };
+    vec![
+        Body::Refund(Refund {
+            seq: 4,
+            amount_micros: Some(10_000),
+            reason: "blurred".into(),
+            note: "guest".into(),
+            original: Some(original),
+        }),
+        Body::GrantBonus(GrantBonus {
+            amount_micros: 2_000_000,
+            expires_at_ms: Some(NOON),
+            reason: "welcome".into(),
+            note: "spring".into(),
+        }),
+        Body::PostPurchase(PostPurchase {
+            payment_id: "pay_1".into(),
+            provider: "sandbox".into(),
+            amount_micros: 50_000_000,
+            source: PurchaseSource::AutoRecharge.into(),
+        }),
+        Body::PostPlanFee(PostPlanFee { period: "2026-11".into() }),
+    ]
+}
+
+fn settings_commands() -> Vec<Body> {
+    vec![
+        Body::DefineEvent(DefineEvent {
+            event_id: "evt_gala".into(),
+            name: "Gala".into(),
+            starts_at_ms: NOON,
+            ends_at_ms: NOON + 1,
+            time_zone: "Europe/Berlin".into(),
+            budget_micros: Some(100_000_000),
+            on_exceeded: BudgetRule::RefuseHolds.into(),
+        }),
+        Body::SetBooth(SetBooth { booth_id: "bth_17".into(), name: "Left".into(), paused: true }),
     ]
 }
 
@@ -127,7 +211,12 @@ pub(crate) fn replies() -> Vec<Reply> {
         posted_at_ms: NOON,
         currency: "USD".into(),
     };
-    let rejected = Rejected { status: 404, code: "unknown_account".into(), detail: "acc_luna was never opened".into() };
+    let rejected = Rejected {
+        status: 402,
+        code: "insufficient_balance".into(),
+        detail: "the balance does not have it".into(),
+        missing_micros: 40_000,
+    };
     vec![reply(Outcome::Accepted(accepted)), reply(Outcome::Rejected(rejected))]
 }
 
@@ -154,49 +243,135 @@ fn usage() -> Usage {
         received_at_ms: NOON + 400,
         captured_at_ms: Some(NOON - 63_120),
         test_mode: true,
+        hold_outcome: HoldOutcome::Captured.into(),
     }
+}
+
+/// Kinds with what they change the balance and what is held by.
+fn hold_kinds() -> Vec<(Kind, i64, i64)> {
+    let placed = |hold_id: &str| HoldPlaced {
+        hold_id: hold_id.into(),
+        amount_micros: 400_000,
+        expires_at_ms: NOON + 600_000,
+        service: "ai_modify".into(),
+        engine: "nano_banana_2".into(),
+        variant: "1k".into(),
+        country: "DE".into(),
+        unit: "image".into(),
+        quantity_micros: 1_500_000,
+        event_id: "evt_gala".into(),
+        booth_id: "bth_17".into(),
+        plan: "payg".into(),
+        price_version: 7,
+    };
+    let released = |hold_id: &str, cause: HoldReleaseCause| HoldReleased {
+        hold_id: hold_id.into(),
+        amount_micros: 400_000,
+        cause: cause.into(),
+    };
+    vec![
+        (Kind::HoldPlaced(placed("hld_9")), 0, 400_000),
+        (Kind::HoldPlaced(placed("hld_10")), 0, 400_000),
+        (Kind::HoldReleased(released("hld_10", HoldReleaseCause::Expired)), 0, -400_000),
+        (Kind::CreditLimitSet(CreditLimitSet { credit_limit_micros: 5_000_000 }), 0, 0),
+    ]
+}
+
+fn other_kinds() -> Vec<(Kind, i64, i64)> {
+    let reversal = Reversal {
+        original_seq: 8,
+        reason: "blurred".into(),
+        note: "guest".into(),
+        cause: ReversalCause::Refund.into(),
+        operation_id: "op_7f3a".into(),
+        service: "ai_modify".into(),
+        engine: "nano_banana_2".into(),
+        variant: "1k".into(),
+        country: "DE".into(),
+        unit: "image".into(),
+        plan: "payg".into(),
+        event_id: "evt_gala".into(),
+        booth_id: "bth_17".into(),
+        quantity_micros: 1_500_000,
+        price_version: 7,
+        test_mode: true,
+        attempt: 2,
+    };
+    let granted = BonusGranted { expires_at_ms: Some(NOON + 1), reason: "welcome".into(), note: "spring".into() };
+    let purchase = Purchase {
+        payment_id: "pay_1".into(),
+        provider: "sandbox".into(),
+        source: PurchaseSource::AutoRecharge.into(),
+    };
+    let defined = EventDefined {
+        event_id: "evt_gala".into(),
+        name: "Gala".into(),
+        starts_at_ms: NOON,
+        ends_at_ms: NOON + 1,
+        time_zone: "Europe/Berlin".into(),
+        budget_micros: Some(100_000_000),
+        on_exceeded: BudgetRule::RefuseHolds.into(),
+    };
+    vec![
+        (Kind::Reversal(reversal), 360_000, 0),
+        (Kind::BonusGranted(granted), 2_000_000, 0),
+        (Kind::PlanFee(PlanFee { plan: "payg".into(), period: "2026-11".into(), price_version: 7 }), -500_000, 0),
+        (Kind::BonusExpired(BonusExpired { granted_seq: 11 }), -1_500_000, 0),
+        (Kind::Purchase(purchase), 50_000_000, 0),
+        (Kind::EventDefined(defined), 0, 0),
+        (Kind::BoothSet(BoothSet { booth_id: "bth_17".into(), name: "Left".into(), paused: true }), 0, 0),
+    ]
 }
 
 /// A ledger record with an entry of every kind.
 pub(crate) fn ledger_record() -> LedgerRecord {
-    let kinds = [
-        Kind::AccountOpened(AccountOpened {
-            name: "Luna Booths".into(),
-            plan: "payg".into(),
-            currency: "USD".into(),
-            time_zone: "Europe/Berlin".into(),
-        }),
-        Kind::Adjustment(Adjustment { reason: "top_up".into(), note: "card".into() }),
-        Kind::PlanChanged(PlanChanged { plan: "pro".into(), effective_at_ms: NOON }),
-        Kind::Usage(usage()),
-        Kind::Usage(Usage {
-            status: UsageStatus::Failed.into(),
-            price_version: 0,
-            price_model: 0,
-            unit_price_micros: 0,
-            provider_cost_micros: None,
-            captured_at_ms: None,
-            ..usage()
-        }),
+    let opened = AccountOpened {
+        name: "Luna Booths".into(),
+        plan: "payg".into(),
+        currency: "USD".into(),
+        time_zone: "Europe/Berlin".into(),
+    };
+    let failed = Usage {
+        status: UsageStatus::Failed.into(),
+        price_version: 0,
+        price_model: 0,
+        unit_price_micros: 0,
+        provider_cost_micros: None,
+        captured_at_ms: None,
+        hold_outcome: HoldOutcome::EndedBefore.into(),
+        ..usage()
+    };
+    let mut kinds = vec![
+        (Kind::AccountOpened(opened), 0, 0),
+        (Kind::Adjustment(Adjustment { reason: "top_up".into(), note: "card".into() }), 50_000_000, 0),
+        (Kind::PlanChanged(PlanChanged { plan: "pro".into(), effective_at_ms: NOON }), 0, 0),
     ];
-    let amounts = [0, 50_000_000, 0, -360_000, 0];
-    let mut balance = 0;
-    let entry = |(seq, (kind, amount)): (u64, (Kind, i64))| {
+    kinds.extend(hold_kinds());
+    kinds.extend([(Kind::Usage(usage()), -360_000, -400_000), (Kind::Usage(failed), 0, 0)]);
+    kinds.extend(other_kinds());
+    let (mut balance, mut held) = (0, 0);
+    let entry = |(seq, (kind, amount, holds)): (u64, (Kind, i64, i64))| {
         balance += amount;
-        let is_usage = matches!(kind, Kind::Usage(_));
+        held += holds;
+        let topic = match &kind {
+            Kind::Usage(_) => SourceTopic::Usage,
+            Kind::HoldReleased(_) | Kind::BonusExpired(_) => SourceTopic::Tick,
+            _ => SourceTopic::Commands,
+        };
         let command = CommandRef { idempotency_key: "idem-1".into(), body_hash: vec![7; 16], actor: "key_1".into() };
         Entry {
             seq,
             amount_micros: amount,
             balance_after_micros: balance,
-            held_after_micros: 0,
+            held_after_micros: held,
             occurred_at_ms: NOON,
-            source_topic: if is_usage { SourceTopic::Usage } else { SourceTopic::Commands }.into(),
-            source_offset: 41,
-            command: (!is_usage).then_some(command),
+            source_topic: topic.into(),
+            source_offset: if topic == SourceTopic::Tick { 0 } else { 41 },
+            command: (topic == SourceTopic::Commands).then_some(command),
+            from_bonus_micros: if matches!(kind, Kind::PlanFee(_)) { 500_000 } else { 0 },
             kind: Some(kind),
         }
     };
-    let entries = (1..).zip(kinds.into_iter().zip(amounts)).map(entry).collect();
+    let entries = (1..).zip(kinds).map(entry).collect();
     LedgerRecord { account_id: "acc_luna".into(), posted_at_ms: NOON + 500, input_generation: 3, entries }
 }

@@ -1,22 +1,8 @@
 //! Commands: at most once per idempotency key, a rejection judged anew.
 
-use tollbooth_schemas::v1::{Accepted, Rejected, reply::Outcome};
+use tollbooth_schemas::v1::Accepted;
 
-use crate::harness::{Partition, adjustment, money, open};
-
-fn accepted(outcome: Outcome) -> Accepted {
-    match outcome {
-        Outcome::Accepted(accepted) => accepted,
-        Outcome::Rejected(rejected) => panic!("rejected: {rejected:?}"),
-    }
-}
-
-fn rejected(outcome: Outcome) -> Rejected {
-    match outcome {
-        Outcome::Rejected(rejected) => rejected,
-        Outcome::Accepted(accepted) => panic!("accepted: {accepted:?}"),
-    }
-}
+use crate::harness::{Partition, accepted, adjustment, money, open, rejected};
 
 #[test]
 fn a_repeated_command_is_answered_again_and_posts_nothing() {

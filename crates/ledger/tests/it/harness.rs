@@ -1,15 +1,18 @@
 //! A partition without a log: decide, fold, keep the records.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Delta, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput, View as _,
-    apply_command, apply_usage,
+    CommandDecision, CommandInput, Delta, Event, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput,
+    View as _, apply_command, apply_usage, due, tick,
 };
 use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
     price_book::PriceBook,
     usage::{UsageEvent, parse_structured},
-    v1::{Command, Entry, LedgerRecord, OpenAccount, PostAdjustment, Reply, command::Body, reply::Outcome},
+    v1::{
+        Accepted, Command, Entry, LedgerRecord, OpenAccount, PostAdjustment, Rejected, Reply, Usage, command::Body,
+        entry::Kind, reply::Outcome,
+    },
 };
 
 pub(crate) const ACCOUNT: &str = "acc_luna";
@@ -23,6 +26,7 @@ pub(crate) struct Partition {
     pub(crate) ledger: Vec<LedgerRecord>,
     pub(crate) now_ms: i64,
     pub(crate) offset: i64,
+    pub(crate) audits: bool,
 }
 
 /// What a partition is given: a usage event's JSON, or a command.
@@ -91,7 +95,7 @@ impl Partition {
         let mut books = PriceBooks::default();
         assert!(books.publish(book(&sample_book())));
         let limits = Limits::from_days(35, 3_600_000, 90).unwrap();
-        Self { state: State::new(&limits), books, limits, ledger: Vec::new(), now_ms: NOW_MS, offset: 0 }
+        Self { state: State::new(&limits), books, limits, ledger: Vec::new(), now_ms: NOW_MS, offset: 0, audits: true }
     }
 
     /// With an account on the basic plan and 10.00 of credit.
@@ -186,12 +190,51 @@ impl Partition {
         decisions
     }
 
+    /// As [`Self::command`], without the audit after it: for thousands.
+    pub(crate) fn command_unchecked(&mut self, key: &str, body: Body) -> Outcome {
+        self.audits = false;
+        let outcome = self.command(key, body);
+        self.audits = true;
+        outcome
+    }
+
     fn post(&mut self, account_id: &str, entry: &Entry) {
         let mut overlay = Overlay::new(&self.state);
         overlay.post(0, account_id, self.now_ms, entry, None).unwrap();
         let delta: Delta = overlay.into_delta();
         self.state.merge(delta);
+        if self.audits {
+            assert_eq!(self.state.audit(), Ok(()));
+        }
         self.ledger.push(record(account_id, self.now_ms, entry.clone()));
+    }
+
+    /// Ends everything that is due at `now_ms`, and gives back how many entries that took.
+    pub(crate) fn tick(&mut self) -> usize {
+        let entries = self.ledger.len();
+        for due in self.state.due_until(self.now_ms, 1_000) {
+            if let Some(entry) = tick(&self.state, &due, self.now_ms) {
+                self.post(due.account_id(), &entry);
+            }
+        }
+        assert!(due(&self.state).is_none_or(|next| next > self.now_ms), "something due was left");
+        self.ledger.len() - entries
+    }
+
+    pub(crate) fn last(&self) -> &Entry {
+        &self.ledger.last().unwrap().entries[0]
+    }
+
+    pub(crate) fn account(&self) -> &tollbooth_ledger::Account {
+        self.state.account(ACCOUNT).unwrap()
+    }
+
+    pub(crate) fn held(&self) -> Money {
+        self.account().held
+    }
+
+    pub(crate) fn event(&self, event_id: &str) -> Event {
+        self.state.event(ACCOUNT, event_id).copied().unwrap_or_default()
     }
 
     pub(crate) fn balance(&self) -> Money {
@@ -245,4 +288,32 @@ pub(crate) fn dead(decision: UsageDecision) -> Reason {
         UsageDecision::Dead(dead) => dead.reason,
         other => panic!("expected a dead letter, got {other:?}"),
     }
+}
+
+pub(crate) fn accepted(outcome: Outcome) -> Accepted {
+    match outcome {
+        Outcome::Accepted(accepted) => accepted,
+        Outcome::Rejected(rejected) => panic!("rejected: {rejected:?}"),
+    }
+}
+
+pub(crate) fn rejected(outcome: Outcome) -> Rejected {
+    match outcome {
+        Outcome::Rejected(rejected) => rejected,
+        Outcome::Accepted(accepted) => panic!("accepted: {accepted:?}"),
+    }
+}
+
+/// Status and code of a refusal.
+pub(crate) fn refused(outcome: Outcome) -> (u32, String) {
+    let rejected = rejected(outcome);
+    (rejected.status, rejected.code)
+}
+
+pub(crate) fn usage_of(entry: &Entry) -> &Usage {
+    entry.usage().unwrap()
+}
+
+pub(crate) fn kind_of(entry: &Entry) -> &Kind {
+    entry.kind.as_ref().unwrap()
 }

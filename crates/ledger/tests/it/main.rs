@@ -1,7 +1,15 @@
 //! What the core promises, given, when, then.
 
+mod bonus;
 mod commands;
+mod events;
+mod example;
 mod harness;
+mod holds;
+mod model;
+mod money;
 mod operations;
 mod pricing;
+mod refunds;
 mod replay;
+mod sizes;

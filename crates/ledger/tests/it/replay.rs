@@ -2,9 +2,16 @@
 
 use proptest::prelude::*;
 use tollbooth_ledger::{FoldError, State, UsageDecision, View as _};
-use tollbooth_schemas::v1::{Command, Entry, SourceTopic};
+use tollbooth_schemas::v1::{
+    Command, Entry, HoldOutcome, LedgerRecord, Refund, SourceTopic, command::Body, entry::Kind,
+};
 
-use crate::harness::{ACCOUNT, Input, Partition, adjustment, command, event, failed, success};
+use crate::{
+    bonus::grant,
+    harness::{ACCOUNT, Input, NOW_MS, Partition, accepted, adjustment, command, event, failed, posted, success},
+    holds::hold,
+    refunds::charge_of,
+};
 
 const WEEK_MS: i64 = 7 * 86_400_000;
 
@@ -217,4 +224,88 @@ fn a_second_opening_and_an_unopened_account_are_refused() {
     assert!(matches!(unopened, Err(FoldError::Opening { .. })));
     state.fold(&partition.ledger[0]).unwrap();
     assert!(matches!(state.fold(&partition.ledger[0]), Err(FoldError::Opening { .. })));
+}
+
+/// Holds, bonuses and refunds of one ledger, whose entries can be broken one by one.
+fn rich() -> Partition {
+    let mut partition = Partition::open();
+    accepted(partition.command("hold", hold("hld_1", "4")));
+    accepted(partition.command("bonus", grant("0.05", Some(NOW_MS + 5_000))));
+    let charge = posted(partition.usage(&event("op_1", |event| event["data"]["hold_id"] = "hld_1".into())));
+    let refund = Refund { seq: charge.seq, original: Some(charge_of(&charge)), ..Refund::default() };
+    accepted(partition.command("refund", Body::Refund(refund)));
+    accepted(partition.command("bonus 2", grant("0.05", Some(NOW_MS + 5_000))));
+    partition.now_ms += 5_000;
+    assert_eq!(partition.tick(), 1);
+    partition
+}
+
+/// What a ledger with one changed entry is refused for.
+fn broken(ledger: &[LedgerRecord], seq: usize, change: impl FnOnce(&mut Entry)) -> Option<FoldError> {
+    let mut ledger = ledger.to_vec();
+    change(&mut ledger[seq - 1].entries[0]);
+    let mut state = State::new(&Partition::open().limits);
+    ledger.iter().map(|record| state.fold(record)).find_map(Result::err)
+}
+
+#[test]
+fn holds_that_do_not_sum_up_are_refused() {
+    let ledger = rich().ledger;
+    let held = |seq: usize, change: fn(&mut Entry)| {
+        let error = broken(&ledger, seq, change);
+        assert!(matches!(error, Some(FoldError::Held { seq: at, .. }) if at == seq as u64), "{error:?}");
+    };
+    held(3, |entry| entry.held_after_micros += 1);
+    held(3, |entry| entry.held_after_micros = 0);
+    held(4, |entry| entry.held_after_micros = 0);
+    held(5, |entry| entry.held_after_micros = 4_000_000);
+    // A capture of a hold that is not open.
+    held(5, |entry| {
+        let Some(Kind::Usage(usage)) = &mut entry.kind else { panic!() };
+        usage.hold_id = "hld_2".to_owned();
+    });
+    held(5, |entry| {
+        let Some(Kind::Usage(usage)) = &mut entry.kind else { panic!() };
+        usage.set_hold_outcome(HoldOutcome::EndedBefore);
+    });
+    assert_eq!(broken(&ledger, 3, |_| {}), None);
+}
+
+#[test]
+fn parts_that_do_not_sum_up_are_refused() {
+    let ledger = rich().ledger;
+    let parts = |seq: usize, change: fn(&mut Entry)| {
+        let error = broken(&ledger, seq, change);
+        assert!(matches!(error, Some(FoldError::Parts { seq: at, .. }) if at == seq as u64), "{error:?}");
+    };
+    parts(5, |entry| entry.from_bonus_micros = 50_001);
+    parts(5, |entry| entry.from_bonus_micros = -1);
+    // More than the charge itself.
+    parts(5, |entry| {
+        (entry.amount_micros, entry.balance_after_micros) = (-10_000, 10_040_000);
+        entry.from_bonus_micros = 50_000;
+    });
+    // An expiry of a lot that has something else left.
+    parts(8, |entry| {
+        let Some(Kind::BonusExpired(expired)) = &mut entry.kind else { panic!() };
+        expired.granted_seq = 4;
+    });
+    parts(8, |entry| (entry.amount_micros, entry.balance_after_micros) = (-49_999, 10_050_001));
+}
+
+#[test]
+fn a_refund_beyond_its_charge_is_refused() {
+    let ledger = rich().ledger;
+    let error = broken(&ledger, 6, |entry| {
+        (entry.amount_micros, entry.balance_after_micros) = (200_001, 10_050_001);
+    });
+    assert!(matches!(error, Some(FoldError::Refund { seq: 6, .. })), "{error:?}");
+}
+
+#[test]
+fn a_tick_is_no_record_that_was_read() {
+    let partition = rich();
+    assert_eq!(partition.last().source_topic(), SourceTopic::Tick);
+    assert_eq!(partition.state.folded_offset(0, SourceTopic::Tick), None);
+    assert_eq!(partition.state.folded_offset(0, SourceTopic::Commands), Some(partition.offset));
 }

@@ -92,7 +92,12 @@ async fn the_meters_refusal_is_the_answer() {
             "poor" => (402, "something_new"),
             _ => (422, "unknown_plan"),
         };
-        Outcome::Rejected(v1::Rejected { status, code: code.to_owned(), detail: "because".to_owned() })
+        Outcome::Rejected(v1::Rejected {
+            status,
+            code: code.to_owned(),
+            detail: "because".to_owned(),
+            missing_micros: 0,
+        })
     });
     let cases = [
         ("mismatch", 422, "idempotency_mismatch"),

@@ -4,7 +4,7 @@
 //! this code.
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
-use super::wire::{Entry, Kind, Record, Usage, WireError};
+use super::wire::{Entry, HoldPlaced, Kind, Record, Reversal, Usage, WireError};
 use super::witness::Witnesses;
 
 /// `type` is a word of the language.
@@ -91,6 +91,9 @@ rows! {
     time_zone: Code,
     plan_effective_at_ms: I64,
     account_state: Text,
+    from_bonus: Micros,
+    original_seq: U64,
+    hold_amount: Micros,
 }
 
 /// What the kinds of entry differ in; empty where a kind has nothing to say.
@@ -105,6 +108,8 @@ struct Facts<'a> {
     account_name: &'a str,
     time_zone: &'a str,
     plan_effective_at_ms: i64,
+    original_seq: u64,
+    hold_amount_micros: i64,
 }
 
 impl<'a> Facts<'a> {
@@ -121,7 +126,80 @@ impl<'a> Facts<'a> {
             Kind::PlanChanged { plan, effective_at_ms } => {
                 Self { entry_type: "plan_changed", plan, plan_effective_at_ms: effective_at_ms, ..Self::default() }
             }
+            Kind::HoldPlaced(hold) => Self::of_hold(hold),
+            Kind::HoldReleased { hold_id, amount_micros, cause } => {
+                let usage = Usage { hold_id, ..Usage::default() };
+                let (entry_type, hold_amount_micros) = ("hold_released", amount_micros);
+                Self { entry_type, usage, reason: cause, hold_amount_micros, ..Self::default() }
+            }
+            Kind::CreditLimitSet => Self { entry_type: "credit_limit_set", ..Self::default() },
+            Kind::Reversal(reversal) => Self::of_reversal(reversal),
+            Kind::BonusGranted { reason, note } => Self { entry_type: "bonus", reason, note, ..Self::default() },
+            Kind::BonusExpired { granted_seq } => {
+                Self { entry_type: "bonus_expiry", original_seq: granted_seq, ..Self::default() }
+            }
+            Kind::Purchase { payment_id, provider, source } => {
+                let entry_type = if source == "auto_recharge" { "auto_recharge" } else { "purchase" };
+                Self { entry_type, reason: provider, note: payment_id, ..Self::default() }
+            }
+            Kind::PlanFee { plan, period, price_version } => {
+                let usage = Usage { price_version, ..Usage::default() };
+                Self { entry_type: "plan_fee", usage, plan, reason: period, ..Self::default() }
+            }
+            Kind::EventDefined { event_id, name } => {
+                let usage = Usage { event_id, ..Usage::default() };
+                Self { entry_type: "event_defined", usage, note: name, ..Self::default() }
+            }
+            Kind::BoothSet { booth_id, name, paused } => {
+                let usage = Usage { booth_id, ..Usage::default() };
+                let reason = if paused { "paused" } else { "" };
+                Self { entry_type: "booth_set", usage, reason, note: name, ..Self::default() }
+            }
         }
+    }
+
+    /// The work it is for stands in the columns of work.
+    fn of_hold(hold: HoldPlaced<'a>) -> Self {
+        let HoldPlaced { service, engine, variant, country, unit, quantity_micros, .. } = hold;
+        let HoldPlaced { event_id, booth_id, price_version, hold_id, plan, amount_micros, .. } = hold;
+        let usage = Usage {
+            service,
+            engine,
+            variant,
+            country,
+            unit,
+            quantity_micros,
+            event_id,
+            booth_id,
+            price_version,
+            hold_id,
+            ..Usage::default()
+        };
+        Self { entry_type: "hold_placed", usage, plan, hold_amount_micros: amount_micros, ..Self::default() }
+    }
+
+    /// It stands in the columns of the work that it gives back, without its status.
+    fn of_reversal(reversal: Reversal<'a>) -> Self {
+        let Reversal { operation_id, attempt, service, engine, variant, country, unit, quantity_micros, .. } = reversal;
+        let Reversal { event_id, booth_id, price_version, test_mode, .. } = reversal;
+        let usage = Usage {
+            operation_id,
+            attempt,
+            service,
+            engine,
+            variant,
+            country,
+            unit,
+            quantity_micros,
+            event_id,
+            booth_id,
+            price_version,
+            test_mode,
+            ..Usage::default()
+        };
+        let Reversal { plan, reason, note, original_seq, .. } = reversal;
+        let entry_type = if reversal.cause == "refund" { "refund" } else { "reversal" };
+        Self { entry_type, usage, plan, reason, note, original_seq, ..Self::default() }
     }
 }
 
@@ -183,6 +261,9 @@ impl Rows {
         self.time_zone.push(facts.time_zone);
         self.plan_effective_at_ms.push(facts.plan_effective_at_ms);
         self.account_state.push("");
+        self.from_bonus.push(entry.from_bonus_micros);
+        self.original_seq.push(facts.original_seq);
+        self.hold_amount.push(facts.hold_amount_micros);
     }
 
     /// Instants that lie close to another one are kept as their distance to it.

@@ -55,8 +55,20 @@ struct EntryRow {
 fn rolled_up(kind: &Kind<'_>) -> [bool; 3] {
     match kind {
         Kind::Usage(usage) => [true, !usage.event_id.is_empty(), !usage.booth_id.is_empty()],
-        Kind::Adjustment { .. } => [true, false, false],
-        Kind::Unknown | Kind::AccountOpened { .. } | Kind::PlanChanged { .. } => [false; 3],
+        Kind::Reversal(reversal) => [true, !reversal.event_id.is_empty(), !reversal.booth_id.is_empty()],
+        Kind::Adjustment { .. }
+        | Kind::BonusGranted { .. }
+        | Kind::BonusExpired { .. }
+        | Kind::Purchase { .. }
+        | Kind::PlanFee { .. } => [true, false, false],
+        Kind::Unknown
+        | Kind::AccountOpened { .. }
+        | Kind::PlanChanged { .. }
+        | Kind::HoldPlaced(_)
+        | Kind::HoldReleased { .. }
+        | Kind::CreditLimitSet
+        | Kind::EventDefined { .. }
+        | Kind::BoothSet { .. } => [false; 3],
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     digest::{Key, Parts},
     journal::Journal,
     price::Books,
+    purse::Purse,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
     rows::Sums,
     source::{Input, SourceIndex},
@@ -69,7 +70,7 @@ impl<'a> LogRecord<'a> {
     }
 }
 
-/// The two topics that entries come from.
+/// The two topics that entries come from; what an instant made comes from none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// `usage`.
@@ -83,7 +84,7 @@ impl Source {
         match topic {
             SourceTopic::Usage => Some(Self::Usage),
             SourceTopic::Commands => Some(Self::Commands),
-            SourceTopic::Unspecified => None,
+            SourceTopic::Unspecified | SourceTopic::Tick => None,
         }
     }
 }
@@ -102,6 +103,10 @@ pub(super) struct Posted {
     pub(super) facts: u64,
     /// Digest of what else the record said.
     pub(super) extra: u64,
+    /// Digest of what a refund of it must say; 0: no charge.
+    pub(super) charge: u64,
+    /// Of usage, in millionths.
+    pub(super) quantity: i64,
 }
 
 /// From `effective_at_ms` on this plan; the opening's has `i64::MIN`.
@@ -134,6 +139,7 @@ pub(super) struct Account {
     pub(super) seq: u64,
     pub(super) balance: i64,
     pub(super) held: i64,
+    pub(super) purse: Purse,
     /// Lowest balance ever.
     pub(super) balance_min: i64,
     /// How far its balances are off, without sign.

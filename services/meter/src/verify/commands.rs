@@ -5,14 +5,22 @@ use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
-    v1::{Command, Entry, command::Body, entry::Kind},
+    v1::{
+        BudgetRule, Command, Entry, HoldReleaseCause, PurchaseSource, ReversalCause, command::Body, entry::Kind,
+        place_hold::Size,
+    },
 };
 
 use super::{
-    audit::{Audit, LogRecord, Source},
+    audit::{Account, Audit, LogRecord, Posted, Source},
     digest::{self, Parts},
     report::{Checked, Defect, Unchecked},
 };
+
+/// Bonuses that an account may have.
+const BONUSES_MAX: u64 = 1_000;
+/// Events that an account may have.
+const EVENTS_MAX: usize = 10_000;
 
 impl Audit {
     /// A record of `commands`, of the current input generation.
@@ -59,7 +67,7 @@ impl Audit {
         let Some(at) = self.accounts.get(account as usize) else { return };
         let Some(posted) = at.entries.get(entry as usize) else { return };
         let same = command.is_some_and(|command| {
-            command.account_id == *at.id && content_of(&mut self.parts, command, posted.posted_at_ms) == posted.facts
+            command.account_id == *at.id && content_of(&mut self.parts, command, posted) == posted.facts
         });
         if !same {
             let name = self.name(account, entry);
@@ -95,8 +103,35 @@ impl Audit {
                 let received_at_ms = record.timestamp_ms.unwrap_or(i64::MIN);
                 was_open && (self.books.is_empty() || self.books.names_plan(&change.plan, received_at_ms))
             }
+            Some(body) => {
+                was_open && always_posts(body, account.filter(|account| account.balance.unsigned_abs() < 1 << 58))
+            }
             None => false,
         }
+    }
+}
+
+/// Whether a command of an open account cannot be refused: the others depend on the moment. `account`: as it stands,
+/// unless its balance is near its bound.
+fn always_posts(body: &Body, account: Option<&Account>) -> bool {
+    let small = |micros: i64| (1..Money::MAX.micros() / 2).contains(&micros);
+    match body {
+        Body::PostPurchase(purchase) => {
+            let named = !purchase.payment_id.is_empty() && purchase.source() != PurchaseSource::Unspecified;
+            account.is_some() && named && small(purchase.amount_micros)
+        }
+        Body::GrantBonus(grant) => {
+            let few = account.is_some_and(|account| account.purse.grants < BONUSES_MAX);
+            few && grant.expires_at_ms.is_none() && small(grant.amount_micros)
+        }
+        Body::SetCreditLimit(set) => (0..=Money::MAX.micros()).contains(&set.credit_limit_micros),
+        Body::DefineEvent(define) => {
+            let few = account.is_some_and(|account| account.purse.events() < EVENTS_MAX);
+            let budget = define.budget_micros.is_none_or(|micros| (0..=Money::MAX.micros()).contains(&micros));
+            few && budget && !define.event_id.is_empty() && define.starts_at_ms < define.ends_at_ms
+        }
+        Body::SetBooth(set) => !set.paused && !set.booth_id.is_empty(),
+        _ => false,
     }
 }
 
@@ -118,7 +153,8 @@ pub(super) fn command_content(parts: &mut Parts, entry: &Entry) -> u64 {
         Some(Kind::PlanChanged(changed)) => {
             parts.number(3).text(&changed.plan).number(changed.effective_at_ms);
         }
-        Some(Kind::Usage(_)) | None => {}
+        Some(kind) => rare_content(parts, kind),
+        None => {}
     }
     if !matches!(entry.kind, Some(Kind::PlanChanged(_))) {
         parts.number(entry.occurred_at_ms);
@@ -126,8 +162,58 @@ pub(super) fn command_content(parts: &mut Parts, entry: &Entry) -> u64 {
     parts.digest()
 }
 
+/// What the meter worked out (amounts by price, what was left of a charge) is checked elsewhere and left out.
+fn rare_content(parts: &mut Parts, kind: &Kind) {
+    match kind {
+        Kind::HoldPlaced(of) => {
+            let named = if of.quantity_micros == 0 { of.amount_micros } else { 0 };
+            parts.number(4).text(&of.hold_id).text(&of.service).text(&of.engine).text(&of.variant).text(&of.country);
+            parts.text(&of.unit).number(of.quantity_micros).number(named).number(of.expires_at_ms);
+            parts.text(&of.event_id).text(&of.booth_id);
+        }
+        Kind::HoldReleased(of) => {
+            parts.number(5).text(&of.hold_id).number(of.cause.into());
+        }
+        Kind::CreditLimitSet(of) => {
+            parts.number(6).number(of.credit_limit_micros);
+        }
+        Kind::Reversal(of) => {
+            parts
+                .number(7)
+                .number(of.original_seq.cast_signed())
+                .text(&of.reason)
+                .text(&of.note)
+                .number(of.cause.into());
+            parts.text(&of.operation_id).number(of.attempt.into()).text(&of.service).text(&of.engine).text(&of.variant);
+            parts.text(&of.country).text(&of.unit).text(&of.event_id).text(&of.booth_id).text(&of.plan);
+            parts.number(of.price_version.into()).number(of.test_mode.into());
+        }
+        Kind::BonusGranted(of) => {
+            parts.number(8).maybe(of.expires_at_ms).text(&of.reason).text(&of.note);
+        }
+        Kind::Purchase(of) => {
+            parts.number(9).text(&of.payment_id).text(&of.provider).number(of.source.into());
+        }
+        Kind::PlanFee(of) => {
+            parts.number(10).text(&of.period);
+        }
+        Kind::EventDefined(of) => {
+            parts.number(11).text(&of.event_id).text(&of.name).number(of.starts_at_ms).number(of.ends_at_ms);
+            parts.text(&of.time_zone).maybe(of.budget_micros).number(of.on_exceeded.into());
+        }
+        Kind::BoothSet(of) => {
+            parts.number(12).text(&of.booth_id).text(&of.name).number(of.paused.into());
+        }
+        Kind::BonusExpired(of) => {
+            parts.number(of.granted_seq.cast_signed());
+        }
+        Kind::AccountOpened(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) | Kind::Usage(_) => {}
+    }
+}
+
 /// The same of the command itself.
-fn content_of(parts: &mut Parts, command: &Command, posted_at_ms: i64) -> u64 {
+fn content_of(parts: &mut Parts, command: &Command, posted: &Posted) -> u64 {
+    let posted_at_ms = posted.posted_at_ms;
     parts.clear().text(&command.idempotency_key);
     parts.number(digest::of_bytes(&command.body_hash).cast_signed()).text(&command.actor);
     match &command.body {
@@ -143,7 +229,60 @@ fn content_of(parts: &mut Parts, command: &Command, posted_at_ms: i64) -> u64 {
             parts.number(0).number(3).text(&change.plan);
             parts.number(change.effective_at_ms.unwrap_or(posted_at_ms));
         }
+        Some(body) => rare_content_of(parts, body, posted),
         None => {}
     }
     parts.digest()
+}
+
+fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
+    let occurred_at_ms = posted.posted_at_ms;
+    match body {
+        Body::PlaceHold(of) => {
+            let (quantity, named) = match of.size {
+                Some(Size::QuantityMicros(micros)) => (micros, 0),
+                Some(Size::AmountMicros(micros)) => (0, micros),
+                None => (0, 0),
+            };
+            parts.number(0).number(4).text(&of.hold_id).text(&of.service).text(&of.engine).text(&of.variant);
+            parts.text(&of.country).text(&of.unit).number(quantity).number(named);
+            parts.number(posted.posted_at_ms.saturating_add(of.timeout_ms)).text(&of.event_id).text(&of.booth_id);
+        }
+        Body::VoidHold(of) => {
+            parts.number(0).number(5).text(&of.hold_id).number(i32::from(HoldReleaseCause::Voided).into());
+        }
+        Body::SetCreditLimit(of) => {
+            parts.number(0).number(6).number(of.credit_limit_micros);
+        }
+        Body::Refund(of) => {
+            let charge = of.original.clone().unwrap_or_default();
+            parts.number(of.amount_micros.unwrap_or(posted.amount)).number(7).number(of.seq.cast_signed());
+            parts.text(&of.reason).text(&of.note).number(i32::from(ReversalCause::Refund).into());
+            parts.text(&charge.operation_id).number(charge.attempt.into()).text(&charge.service).text(&charge.engine);
+            parts.text(&charge.variant).text(&charge.country).text(&charge.unit).text(&charge.event_id);
+            parts.text(&charge.booth_id).text(&charge.plan).number(charge.price_version.into());
+            parts.number(charge.test_mode.into()).number(charge.occurred_at_ms);
+            return;
+        }
+        Body::GrantBonus(of) => {
+            parts.number(of.amount_micros).number(8).maybe(of.expires_at_ms).text(&of.reason).text(&of.note);
+        }
+        Body::PostPurchase(of) => {
+            parts.number(of.amount_micros).number(9).text(&of.payment_id).text(&of.provider).number(of.source.into());
+        }
+        Body::PostPlanFee(of) => {
+            parts.number(posted.amount).number(10).text(&of.period);
+        }
+        Body::DefineEvent(of) => {
+            let refuses = of.on_exceeded() == BudgetRule::RefuseHolds;
+            let rule = if refuses { BudgetRule::RefuseHolds } else { BudgetRule::Warn };
+            parts.number(0).number(11).text(&of.event_id).text(&of.name).number(of.starts_at_ms).number(of.ends_at_ms);
+            parts.text(&of.time_zone).maybe(of.budget_micros).number(i32::from(rule).into());
+        }
+        Body::SetBooth(of) => {
+            parts.number(0).number(12).text(&of.booth_id).text(&of.name).number(of.paused.into());
+        }
+        Body::OpenAccount(_) | Body::PostAdjustment(_) | Body::ChangePlan(_) => {}
+    }
+    parts.number(occurred_at_ms);
 }

@@ -84,7 +84,15 @@ impl Audit {
             return;
         };
         self.check_chain(account, entry);
+        self.check_purse(account, record, entry, kind);
         self.open_or_change(account, record, entry, kind);
+        let (charge, quantity) = match kind {
+            Kind::Usage(usage) if usage.status() == UsageStatus::Success => {
+                let digest = super::kinds::charge_digest(&mut self.parts, usage, entry.occurred_at_ms);
+                (digest, usage.quantity_micros)
+            }
+            _ => (0, 0),
+        };
         let (facts, extra) = match kind {
             Kind::Usage(usage) => {
                 self.check_usage(account, record, entry, usage);
@@ -110,9 +118,12 @@ impl Audit {
             row,
             facts,
             extra,
+            charge,
+            quantity,
         });
         match kind {
             Kind::Usage(usage) => self.note_report(account, index, record, usage),
+            _ if entry.source_topic() == SourceTopic::Tick => {}
             _ => self.note_command(account, index, entry),
         }
         match Source::of(entry.source_topic()) {
@@ -120,6 +131,7 @@ impl Audit {
                 let key = (record.input_generation, source, partition);
                 self.sources.entry(key).or_default().push(entry.source_offset, account, index);
             }
+            None if entry.source_topic() == SourceTopic::Tick => self.check_tick(account, index, entry),
             None => {
                 let name = self.name(account, index);
                 self.report.defect(Defect::SourceMissing, || format!("{name} names no source record"));
@@ -127,7 +139,7 @@ impl Audit {
         }
     }
 
-    /// `seq`, `balance_after`, `held_after`. After a defect the audit goes on from what the entry says, so that one
+    /// `seq`, `balance_after`. After a defect the audit goes on from what the entry says, so that one
     /// defect is counted once.
     fn check_chain(&mut self, account: u32, entry: &Entry) {
         let Some(at) = self.accounts.get_mut(account as usize) else { return };
@@ -145,16 +157,10 @@ impl Audit {
                 format!("{id} seq {seq}: {was} + {amount} is not {after} (millionths)")
             });
         }
-        // No kind of entry of this release authorizes or captures.
-        if entry.held_after_micros != at.held {
-            let (was, is) = (at.held, entry.held_after_micros);
-            self.report.defect(Defect::HeldOff, || format!("{id} seq {seq}: {is} held, {was} before (millionths)"));
-        }
         at.drift += off;
         at.seq = seq.max(before);
         at.balance = entry.balance_after_micros;
         at.balance_min = at.balance_min.min(at.balance);
-        at.held = entry.held_after_micros;
     }
 
     fn open_or_change(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, kind: &Kind) {
@@ -171,12 +177,8 @@ impl Audit {
                 (&opened.plan, i64::MIN)
             }
             Kind::PlanChanged(changed) => (&changed.plan, changed.effective_at_ms),
-            Kind::Usage(_) | Kind::Adjustment(_) => return,
+            _ => return,
         };
-        if entry.amount_micros != 0 {
-            let name = tollbooth_schemas::ids::entry_id(&at.id, seq);
-            self.report.defect(Defect::WrongContent, || format!("{name}: moves money"));
-        }
         at.plans.push(PlanFrom { seq, effective_at_ms, plan: plan.as_str().into() });
     }
 

@@ -103,13 +103,32 @@ impl Books {
         self.known_at(posted_at_ms).map(|known| self.charge(work, known))
     }
 
+    /// Every monthly fee of a plan that was possible at that posting time: with its version, in millionths.
+    pub(super) fn fees<'a>(
+        &'a self,
+        plan: &'a str,
+        currency: &'a str,
+        posted_at_ms: i64,
+    ) -> impl Iterator<Item = (u32, i64)> + 'a {
+        self.known_at(posted_at_ms).filter_map(move |known| {
+            let book = &self.in_force(known, currency, posted_at_ms)?.book;
+            let named = book.plans.iter().find(|named| named.code == plan)?;
+            Some((book.version, named.monthly_fee.micros()))
+        })
+    }
+
+    /// Of the books known by then, the one that counts at an instant.
+    fn in_force(&self, known: usize, currency: &str, at_ms: i64) -> Option<&Published> {
+        let in_force = self
+            .published
+            .iter()
+            .take(known)
+            .filter(|published| published.book.currency == currency && published.book.effective_from <= at_ms);
+        in_force.max_by_key(|published| (published.book.effective_from, published.book.version))
+    }
+
     fn charge(&self, work: &Work<'_>, known: usize) -> Result<Charge, Reason> {
-        let in_force = self.published.iter().take(known).filter(|published| {
-            published.book.currency == work.currency && published.book.effective_from <= work.occurred_at_ms
-        });
-        let published = in_force
-            .max_by_key(|published| (published.book.effective_from, published.book.version))
-            .ok_or(Reason::NoPrice)?;
+        let published = self.in_force(known, work.currency, work.occurred_at_ms).ok_or(Reason::NoPrice)?;
         let price = published.row(work)?;
         if price.unit != work.unit {
             return Err(Reason::UnitMismatch);

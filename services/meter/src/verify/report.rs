@@ -52,8 +52,12 @@ kinds! {
         SeqDoubled = "seq_doubled",
         /// `balance_after` is not the balance before plus the amount.
         ChainBroken = "chain_broken",
-        /// `held_after` changed without a hold.
+        /// `held_after` is not the sum of the open holds, or a hold stands that should have been refused.
         HeldOff = "held_off",
+        /// More or less was drawn from bonus credit than it had, or a bonus ended with another amount.
+        BonusOff = "bonus_off",
+        /// A refund of no such charge, or of more than was charged.
+        RefundOff = "refund_off",
         /// `posted_at` went back within a partition.
         TimeBack = "time_back",
         /// A record's key is not its account, or its partition is not its key's.

@@ -2,7 +2,10 @@
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
-use tollbooth_schemas::v1::{Entry, LedgerRecord, PriceModel, SourceTopic, Usage, UsageStatus, entry::Kind};
+use tollbooth_schemas::v1::{
+    Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, Reversal, ReversalCause, SourceTopic, Usage,
+    UsageStatus, entry::Kind,
+};
 
 use super::{
     audit::Audit,
@@ -144,6 +147,9 @@ ledger_row! {
     "time_zone" time_zone: &'a str,
     "plan_effective_at_ms" plan_effective_at_ms: i64,
     "account_state" account_state: &'a str,
+    "from_bonus" from_bonus: i64,
+    "original_seq" original_seq: u64,
+    "hold_amount" hold_amount: i64,
 }
 
 impl<'a> LedgerRow<'a> {
@@ -170,6 +176,7 @@ impl<'a> LedgerRow<'a> {
                 row.plan = &changed.plan;
                 row.plan_effective_at_ms = changed.effective_at_ms;
             }
+            Some(kind) => row.set_rare(kind),
             None => {}
         }
         row
@@ -216,6 +223,7 @@ impl<'a> LedgerRow<'a> {
             source_topic: match entry.source_topic() {
                 SourceTopic::Usage => "usage",
                 SourceTopic::Commands => "commands",
+                SourceTopic::Tick => "tick",
                 SourceTopic::Unspecified => "",
             },
             source_partition: u16::try_from(partition).unwrap_or(u16::MAX),
@@ -225,6 +233,9 @@ impl<'a> LedgerRow<'a> {
             time_zone: "",
             plan_effective_at_ms: 0,
             account_state: "",
+            from_bonus: entry.from_bonus_micros,
+            original_seq: 0,
+            hold_amount: 0,
         }
     }
 
@@ -255,6 +266,70 @@ impl<'a> LedgerRow<'a> {
         }
     }
 
+    /// The kinds that are rarer than usage.
+    fn set_rare(&mut self, kind: &'a Kind) {
+        self.entry_type = match kind {
+            Kind::HoldPlaced(hold) => {
+                (self.service, self.engine, self.variant) = (&hold.service, &hold.engine, &hold.variant);
+                (self.country, self.unit, self.plan) = (&hold.country, &hold.unit, &hold.plan);
+                (self.event_id, self.booth_id, self.hold_id) = (&hold.event_id, &hold.booth_id, &hold.hold_id);
+                (self.quantity, self.price_version) = (hold.quantity_micros, hold.price_version);
+                self.hold_amount = hold.amount_micros;
+                "hold_placed"
+            }
+            Kind::HoldReleased(released) => {
+                (self.hold_id, self.hold_amount) = (&released.hold_id, released.amount_micros);
+                self.reason = match released.cause() {
+                    HoldReleaseCause::Voided => "voided",
+                    HoldReleaseCause::Expired => "expired",
+                    HoldReleaseCause::Unspecified => "",
+                };
+                "hold_released"
+            }
+            Kind::Reversal(reversal) => {
+                self.set_reversal(reversal);
+                if reversal.cause() == ReversalCause::Refund { "refund" } else { "reversal" }
+            }
+            Kind::BonusGranted(granted) => {
+                (self.reason, self.note) = (&granted.reason, &granted.note);
+                "bonus"
+            }
+            Kind::BonusExpired(expired) => {
+                self.original_seq = expired.granted_seq;
+                "bonus_expiry"
+            }
+            Kind::Purchase(purchase) => {
+                (self.reason, self.note) = (&purchase.provider, &purchase.payment_id);
+                if purchase.source() == PurchaseSource::AutoRecharge { "auto_recharge" } else { "purchase" }
+            }
+            Kind::PlanFee(fee) => {
+                (self.plan, self.reason, self.price_version) = (&fee.plan, &fee.period, fee.price_version);
+                "plan_fee"
+            }
+            Kind::EventDefined(defined) => {
+                (self.event_id, self.note) = (&defined.event_id, &defined.name);
+                "event_defined"
+            }
+            Kind::BoothSet(set) => {
+                (self.booth_id, self.note) = (&set.booth_id, &set.name);
+                self.reason = if set.paused { "paused" } else { "" };
+                "booth_set"
+            }
+            Kind::CreditLimitSet(_) => "credit_limit_set",
+            Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
+        };
+    }
+
+    fn set_reversal(&mut self, reversal: &'a Reversal) {
+        (self.service, self.engine, self.variant) = (&reversal.service, &reversal.engine, &reversal.variant);
+        (self.country, self.unit, self.plan) = (&reversal.country, &reversal.unit, &reversal.plan);
+        (self.event_id, self.booth_id) = (&reversal.event_id, &reversal.booth_id);
+        (self.operation_id, self.attempt) = (&reversal.operation_id, reversal.attempt);
+        (self.quantity, self.price_version) = (reversal.quantity_micros, reversal.price_version);
+        (self.reason, self.note, self.test_mode) = (&reversal.reason, &reversal.note, reversal.test_mode);
+        self.original_seq = reversal.original_seq;
+    }
+
     fn party(&self, rollup: Rollup) -> Option<&'a str> {
         match rollup {
             Rollup::Account => Some(""),
@@ -265,10 +340,22 @@ impl<'a> LedgerRow<'a> {
 
     /// What it adds to a rollup, if anything.
     pub(super) fn rolled_up(&self, rollup: Rollup) -> Option<RollupRow<'a>> {
-        if matches!(self.entry_type, "account_opened" | "plan_changed" | "") {
+        let moves_no_money = matches!(
+            self.entry_type,
+            "" | "account_opened"
+                | "plan_changed"
+                | "hold_placed"
+                | "hold_released"
+                | "credit_limit_set"
+                | "event_defined"
+                | "booth_set"
+        );
+        if moves_no_money {
             return None;
         }
         let failed = self.status == "failed";
+        let gives_back = matches!(self.entry_type, "refund" | "reversal");
+        let sign = if gives_back { -1 } else { 1 };
         let bucket = self.occurred_at.div_euclid(BUCKET_SECONDS * 1_000) * BUCKET_SECONDS;
         Some(RollupRow {
             account_id: self.account_id,
@@ -280,11 +367,12 @@ impl<'a> LedgerRow<'a> {
             variant: self.variant,
             plan: self.plan,
             status: self.status,
-            count: i64::from(!failed),
+            // Of what is given back, only what completes a charge carries its quantity and takes the operation back.
+            count: if gives_back { -i64::from(self.quantity != 0) } else { i64::from(!failed) },
             failed: i64::from(failed),
-            quantity: self.quantity.into(),
+            quantity: sign * i128::from(self.quantity),
             amount: self.amount.into(),
-            provider_cost: self.provider_cost.into(),
+            provider_cost: sign * i128::from(self.provider_cost),
         })
     }
 }

@@ -4,19 +4,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tollbooth_chassis::kafka::batch::Record;
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Dead, Delta, Digest, FoldError, Limits, Overlay, PriceBooks, State, UsageDecision,
-    UsageInput, apply_command, apply_usage,
+    CommandDecision, CommandInput, Dead, Delta, Digest, Due, FoldError, Limits, Overlay, PriceBooks, State,
+    UsageDecision, UsageInput, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     dead_letter::Reason,
-    v1::{Command, Entry, Rejected, Reply, SourceTopic, reply},
+    v1::{Command, Entry, HoldOutcome, Rejected, Reply, SourceTopic, reply},
 };
 
 use super::{decode, records::Records};
 use crate::metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome};
 
-/// The core's refusal that a price book published just now would turn round.
-const UNKNOWN_PLAN: &str = "unknown_plan";
+/// The core's refusals of commands that a price book published just now would turn round.
+const LACKS_PRICE: [&str; 4] = ["unknown_plan", "no_price", "engine_retired", "unit_mismatch"];
 
 /// What holds for every record of a batch.
 pub(super) struct Rules<'a> {
@@ -46,17 +46,19 @@ pub(super) struct Output<'b> {
     pub(super) counts: BatchCounts,
     /// When each posted usage record was received.
     pub(super) received_at_ms: Vec<i64>,
-    /// A command was refused for a plan that no price book names.
-    has_unknown_plan: bool,
+    /// A command was refused for a plan or a price that no price book names.
+    command_lacks_price: bool,
+    /// Usage names a hold that was never placed.
+    has_unknown_hold: bool,
 }
 
 impl Output<'_> {
     /// What was refused that a look-up could turn round.
     pub(super) fn refusals(&self) -> Refusals {
-        let mut refusals = Refusals { unknown_account: false, no_price: self.has_unknown_plan };
+        let mut refusals = Refusals { lacks_command: self.has_unknown_hold, no_price: self.command_lacks_price };
         for letter in &self.dead {
             match letter.dead.reason {
-                Reason::UnknownAccount => refusals.unknown_account = true,
+                Reason::UnknownAccount => refusals.lacks_command = true,
                 Reason::NoPrice | Reason::EngineRetired | Reason::UnitMismatch => refusals.no_price = true,
                 _ => {}
             }
@@ -64,14 +66,14 @@ impl Output<'_> {
         refusals
     }
 
-    /// Where the price book could not be looked up: nobody is told that a plan does not exist which may have been
-    /// published. A command that was refused is judged anew when it is sent again.
+    /// Where the price book could not be looked up: nobody is told that a plan or a price does not exist which may have
+    /// been published. A command that was refused is judged anew when it is sent again.
     pub(super) fn refuse_for_now(&mut self) {
         for (_, reply) in &mut self.replies {
             if let Some(reply::Outcome::Rejected(why)) = &mut reply.outcome
-                && why.code == UNKNOWN_PLAN
+                && LACKS_PRICE.contains(&why.code.as_str())
             {
-                let detail = "whether the plan exists is not known at the moment; send the command again";
+                let detail = "what the price books say is not known at the moment; send the command again";
                 *why = rejected(503, "price_book_unavailable", detail);
             }
         }
@@ -88,8 +90,8 @@ impl Output<'_> {
 /// What could turn a refusal round: a record that was appended before it and not taken yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusals {
-    /// A command may open the account.
-    pub(super) unknown_account: bool,
+    /// A command may open the account, or place the hold.
+    pub(super) lacks_command: bool,
     /// A price book may name the price, or the plan.
     pub(super) no_price: bool,
 }
@@ -110,6 +112,16 @@ impl<'a, 'b> Decider<'a, 'b> {
 
     pub(super) fn finish(self) -> (Delta, Output<'b>) {
         (self.overlay.into_delta(), self.output)
+    }
+
+    /// Ends what was due in the committed state. Before the records: what ends in this batch is gone for all of them.
+    pub(super) fn ticks(&mut self, due: &[Due]) -> Result<(), FoldError> {
+        for due in due {
+            if let Some(entry) = tick(&self.overlay, due, self.rules.now_ms) {
+                self.post(due.account_id(), entry, None)?;
+            }
+        }
+        Ok(())
     }
 
     /// Commands, in order.
@@ -161,7 +173,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         if let Some(dead) = dead {
             self.dead(record, Input::Commands, dead, "apply");
         }
-        self.output.has_unknown_plan |= is_rejected_with(&reply, UNKNOWN_PLAN);
+        self.output.command_lacks_price |= LACKS_PRICE.iter().any(|code| is_rejected_with(&reply, code));
         if !command.reply_to.is_empty() {
             self.output.replies.push((command.reply_to, reply));
         }
@@ -185,6 +197,7 @@ impl<'a, 'b> Decider<'a, 'b> {
                 let outcome = if entry.is_failed() { Outcome::Failed } else { Outcome::Charged };
                 self.output.counts.outcome(outcome);
                 self.output.received_at_ms.push(received_at_ms);
+                self.output.has_unknown_hold |= names_unknown_hold(&entry);
                 self.post(&account_id, *entry, Some(operation))?;
             }
             UsageDecision::Duplicate => self.output.counts.outcome(Outcome::Duplicate),
@@ -230,7 +243,11 @@ fn internal() -> Dead {
 }
 
 fn rejected(status: u32, code: &str, detail: &str) -> Rejected {
-    Rejected { status, code: code.to_owned(), detail: detail.to_owned() }
+    Rejected { status, code: code.to_owned(), detail: detail.to_owned(), missing_micros: 0 }
+}
+
+fn names_unknown_hold(entry: &Entry) -> bool {
+    entry.usage().is_some_and(|usage| usage.hold_outcome() == HoldOutcome::Unknown)
 }
 
 fn is_rejected_with(reply: &Reply, code: &str) -> bool {
@@ -407,8 +424,8 @@ mod tests {
         let mut decider = Decider::new(&state, rules(&limits));
         decider.commands(batches.iter().flat_map(Batch::iter)).unwrap();
         let (_, mut output) = decider.finish();
-        assert_eq!(output.refusals(), Refusals { unknown_account: false, no_price: true });
-        assert!(is_rejected_with(&output.replies[0].1, UNKNOWN_PLAN));
+        assert_eq!(output.refusals(), Refusals { lacks_command: false, no_price: true });
+        assert!(is_rejected_with(&output.replies[0].1, "unknown_plan"));
         output.refuse_for_now();
         assert!(is_rejected_with(&output.replies[0].1, "price_book_unavailable"));
     }

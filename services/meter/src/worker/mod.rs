@@ -31,7 +31,7 @@ use tollbooth_chassis::{
     kafka::{KafkaClients, Watermarks, txn::TxnError},
     ops::{Component, Health},
 };
-use tollbooth_ledger::{FoldError, Limits, State};
+use tollbooth_ledger::{AuditError, FoldError, Limits, State};
 use tollbooth_schemas::topics::TopicSet;
 
 use crate::{
@@ -89,6 +89,9 @@ pub(crate) enum WorkerError {
     /// The ledger contradicts itself.
     #[error("the ledger of this partition cannot be folded: {0}")]
     Fold(#[from] FoldError),
+    /// What was folded does not sum up: a defect of ours.
+    #[error("the state folded from the ledger contradicts itself: {0}")]
+    Audit(#[from] AuditError),
     /// A ledger record is not one.
     #[error("ledger offset {offset} is not a ledger record: {source}")]
     Decode { offset: i64, source: prost::DecodeError },
@@ -148,6 +151,7 @@ impl WorkerError {
                 Remedy::AskGroup
             }
             Self::Fold(_)
+            | Self::Audit(_)
             | Self::Decode { .. }
             | Self::Shortened { .. }
             | Self::Memory { .. }

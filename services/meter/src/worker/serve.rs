@@ -11,7 +11,7 @@ use tollbooth_chassis::{
         txn::{self, TxnError},
     },
 };
-use tollbooth_ledger::{Delta, PriceBooks};
+use tollbooth_ledger::{Delta, PriceBooks, due};
 use tollbooth_schemas::{Money, dead_letter as letters};
 
 use super::{
@@ -30,6 +30,8 @@ use crate::{
 const LAG_WAIT: Duration = Duration::from_millis(500);
 /// How long usage waits after a look-up that came to nothing. Commands go on.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
+/// Most holds and bonuses that one transaction ends because their time has come; the rest comes with the next one.
+const TICKS_MAX: usize = 1_000;
 /// Pauses between two tries of a transaction that was aborted; the first try again comes at once.
 const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ABORT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -98,7 +100,7 @@ pub(super) struct Hold {
 /// What came of deciding a batch and writing it.
 enum Attempt {
     /// It stands in the ledger.
-    Committed(Delta, [i64; 2]),
+    Committed(Box<Delta>, [i64; 2]),
     /// Its commands go first, these that were read for it included; usage may be about accounts they open. `why`: what
     /// could have turned a refusal round is not known, so that nothing is refused.
     UsageLater { late: Vec<Batch>, why: Option<String> },
@@ -118,7 +120,7 @@ impl Worker {
         }
         while self.owned(epoch) {
             let taken = self.take(&mut ready)?;
-            if !taken.is_empty() {
+            if !taken.is_empty() || self.until_due().is_some_and(|wait| wait.is_zero()) {
                 reached(&mut ready, taken.first_appended());
                 self.carry_out(&mut ready, taken, epoch)?;
             }
@@ -137,6 +139,7 @@ impl Worker {
             ready.commands.read(command_limit, Duration::ZERO).map_err(WorkerError::kafka("cannot read commands"))?;
         let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
         let linger = Duration::from_millis(if commands.is_empty() { config.linger_ms } else { 0 });
+        let linger = self.until_due().map_or(linger, |wait| wait.min(linger));
         if usage_waits {
             std::thread::park_timeout(linger);
             return Ok(commands_only(commands));
@@ -147,6 +150,17 @@ impl Worker {
         let limit = BatchLimit { records: config.usage_records_max, bytes: config.usage_bytes_max };
         let usage = ready.usage.fill(limit, linger).map_err(WorkerError::kafka("cannot read usage"))?;
         Ok(Taken { usage: Some(usage), ..commands_only(commands) })
+    }
+
+    /// How long nothing ends by its time; `None`: nothing ever does.
+    fn until_due(&self) -> Option<Duration> {
+        let wait_ms = due(&self.state)?.saturating_sub(self.posting_ms());
+        Some(Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default()))
+    }
+
+    /// The posting time of what is posted now: never before what was posted.
+    fn posting_ms(&self) -> i64 {
+        now_ms().max(self.state.posted_at_ms())
     }
 
     /// Whether usage stays where it is for now. Readiness follows, at the begin and at the end of it.
@@ -178,7 +192,7 @@ impl Worker {
         loop {
             match self.attempt(ready, &mut taken, looks_up) {
                 Ok(Attempt::Committed(delta, next)) => {
-                    self.state.merge(delta);
+                    self.state.merge(*delta);
                     self.state.drop_expired();
                     ready.next = next;
                     reached(ready, taken.last_appended());
@@ -233,16 +247,16 @@ impl Worker {
     /// `looks_up`: whether a refusal is looked up first. Without it there is no usage in the batch.
     fn attempt(&self, ready: &mut Ready, taken: &mut Taken, looks_up: bool) -> Result<Attempt, WorkerError> {
         debug_assert!(looks_up || taken.usage.is_none());
-        let now_ms = now_ms().max(self.state.posted_at_ms());
+        let now_ms = self.posting_ms();
         let mut books = self.context.books.snapshot();
-        let mut looked_up = Refusals { unknown_account: !looks_up, no_price: !looks_up };
+        let mut looked_up = Refusals { lacks_command: !looks_up, no_price: !looks_up };
         loop {
             let deciding = Instant::now();
             let (delta, mut output) = self.decide(taken, books.clone(), now_ms)?;
             self.context.metrics.rating_duration.observe(deciding.elapsed().as_secs_f64());
             let refusals = output.refusals();
-            if refusals.unknown_account && !looked_up.unknown_account {
-                looked_up.unknown_account = true;
+            if refusals.lacks_command && !looked_up.lacks_command {
+                looked_up.lacks_command = true;
                 match self.commands_to_end(ready, taken)? {
                     (late, Reach::End) if late.is_empty() => {}
                     (late, Reach::End) => {
@@ -273,11 +287,11 @@ impl Worker {
             let next = taken.next_offsets(ready.next);
             self.transact(&ready.producer, &output, next, now_ms)?;
             self.committed(taken, &output);
-            return Ok(Attempt::Committed(delta, next));
+            return Ok(Attempt::Committed(Box::new(delta), next));
         }
     }
 
-    /// Pure: the same records on the same state give the same output.
+    /// Pure: the same records on the same state at the same time give the same output.
     fn decide<'t>(&self, taken: &'t Taken, books: PriceBooks, now_ms: i64) -> Result<(Delta, Output<'t>), WorkerError> {
         let context = &self.context;
         let rules = Rules {
@@ -288,6 +302,7 @@ impl Worker {
             now_ms,
         };
         let mut decider = Decider::new(&self.state, rules);
+        decider.ticks(&self.state.due_until(now_ms, TICKS_MAX))?;
         for batch in &taken.commands {
             decider.commands(batch.iter())?;
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Entry, LedgerRecord};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Reversal};
 use tollbooth_schemas::{Amount, Money, Quantity};
 
 /// An entry as the activity page shows it. Empty texts stand for "none", as in the ledger's rows.
@@ -71,9 +71,55 @@ impl ActivityRow {
                 row.reason.clone_from(&usage.error_code);
             }
             Kind::Adjustment(adjustment) => row.reason.clone_from(&adjustment.reason),
-            _ => {}
+            Kind::HoldPlaced(hold) => row.set_hold(hold),
+            Kind::HoldReleased(released) => row.reason = release_cause(released.cause()).to_owned(),
+            Kind::Reversal(reversal) => row.set_reversal(reversal),
+            Kind::BonusGranted(granted) => row.reason.clone_from(&granted.reason),
+            Kind::Purchase(purchase) => row.reason.clone_from(&purchase.provider),
+            Kind::PlanFee(fee) => {
+                row.reason.clone_from(&fee.period);
+                row.price_version = fee.price_version;
+            }
+            Kind::EventDefined(defined) => row.event_id.clone_from(&defined.event_id),
+            Kind::BoothSet(set) => {
+                row.booth_id.clone_from(&set.booth_id);
+                row.reason = if set.paused { "paused".to_owned() } else { String::new() };
+            }
+            Kind::AccountOpened(_) | Kind::PlanChanged(_) | Kind::CreditLimitSet(_) | Kind::BonusExpired(_) => {}
         }
         Some(row)
+    }
+}
+
+impl ActivityRow {
+    fn set_hold(&mut self, hold: &HoldPlaced) {
+        self.service.clone_from(&hold.service);
+        self.engine.clone_from(&hold.engine);
+        self.quantity_micros = hold.quantity_micros;
+        self.unit.clone_from(&hold.unit);
+        self.event_id.clone_from(&hold.event_id);
+        self.booth_id.clone_from(&hold.booth_id);
+        self.price_version = hold.price_version;
+    }
+
+    fn set_reversal(&mut self, reversal: &Reversal) {
+        self.service.clone_from(&reversal.service);
+        self.engine.clone_from(&reversal.engine);
+        self.quantity_micros = reversal.quantity_micros;
+        self.unit.clone_from(&reversal.unit);
+        self.event_id.clone_from(&reversal.event_id);
+        self.booth_id.clone_from(&reversal.booth_id);
+        self.operation_id.clone_from(&reversal.operation_id);
+        self.price_version = reversal.price_version;
+        self.reason.clone_from(&reversal.reason);
+    }
+}
+
+const fn release_cause(cause: HoldReleaseCause) -> &'static str {
+    match cause {
+        HoldReleaseCause::Voided => "voided",
+        HoldReleaseCause::Expired => "expired",
+        HoldReleaseCause::Unspecified => "",
     }
 }
 

@@ -191,7 +191,7 @@ impl UsageQuery<'_> {
                     "SELECT toUnixTimestamp64Milli(toDateTime64(bucket, 3, 'UTC')) AS at, {key} AS k, {sign}count AS n, \
                      {sign}failed AS f, {sign}amount AS a FROM {table} WHERE account_id = {{account:String}} \
                      AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC') \
-                     AND type IN ('consume', 'reversal'){filter}"
+                     AND type IN ('consume', 'refund', 'reversal'){filter}"
                 )
             };
             pieces.push(rollup(self.source().table(), key, ""));
@@ -204,12 +204,12 @@ impl UsageQuery<'_> {
         for index in 0..parts.entries.len() {
             pieces.push(format!(
                 "SELECT toUnixTimestamp64Milli(occurred_at) AS at, {key} AS k, \
-                 toInt64(multiIf(type = 'reversal', -1, status = 'failed', 0, 1)) AS n, toInt64(status = 'failed') AS f, \
+                 toInt64(multiIf(type IN ('refund', 'reversal'), if(quantity = 0, 0, -1), status = 'failed', 0, 1)) AS n, toInt64(status = 'failed') AS f, \
                  toDecimal128(amount, 6) AS a FROM ledger WHERE account_id = {{account:String}} \
                  AND posted_at >= fromUnixTimestamp64Milli({{posted_from{index}:Int64}}, 'UTC') \
                  AND occurred_at >= fromUnixTimestamp64Milli({{from{index}:Int64}}, 'UTC') \
                  AND occurred_at < fromUnixTimestamp64Milli({{to{index}:Int64}}, 'UTC') \
-                 AND type IN ('consume', 'reversal'){filter}"
+                 AND type IN ('consume', 'refund', 'reversal'){filter}"
             ));
         }
         let bucket = if self.starts_ms.is_empty() { "toInt64(0)" } else { "roundDown(at, {starts:Array(Int64)})" };

@@ -27,12 +27,13 @@ pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// 2026-10-20T00:00:00Z
 pub(crate) const BASE_MS: i64 = 1_792_454_400_000;
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../../schemas/clickhouse/000_bookkeeping.sql"),
     include_str!("../../../../schemas/clickhouse/001_ledger.sql"),
     include_str!("../../../../schemas/clickhouse/002_rollups.sql"),
     include_str!("../../../../schemas/clickhouse/003_account_balances.sql"),
     include_str!("../../../../schemas/clickhouse/004_sunk_ranges.sql"),
+    include_str!("../../../../schemas/clickhouse/005_money_and_holds.sql"),
 ];
 
 fn engines() -> &'static Engines {

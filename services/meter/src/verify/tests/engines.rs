@@ -21,7 +21,10 @@ use tollbooth_chassis::{
 use tollbooth_local::{ClickHouseOptions, Engines, KafkaOptions};
 use tollbooth_schemas::{
     time::rfc3339,
-    v1::{Command, OpenAccount, PostAdjustment, command::Body},
+    v1::{
+        Charge, Command, GrantBonus, OpenAccount, PlaceHold, PostAdjustment, PostPurchase, PurchaseSource, Refund,
+        command::Body, place_hold::Size,
+    },
 };
 
 use super::{
@@ -187,6 +190,76 @@ impl Stack {
         self.flush();
     }
 
+    /// An account that buys, holds, and uses what it holds; the charge is its entry 5.
+    fn write_money(&self) {
+        let account = "acc_vega";
+        let open = OpenAccount {
+            plan: "pro".into(),
+            currency: "USD".into(),
+            time_zone: "UTC".into(),
+            ..OpenAccount::default()
+        };
+        self.command(account, "open", Body::OpenAccount(open));
+        let purchase = PostPurchase {
+            payment_id: "pay_1".into(),
+            provider: "sandbox".into(),
+            amount_micros: 50_000_000,
+            source: PurchaseSource::Manual.into(),
+        };
+        self.command(account, "payment:pay_1", Body::PostPurchase(purchase));
+        let bonus = GrantBonus { amount_micros: 100_000, reason: "welcome".into(), ..GrantBonus::default() };
+        self.command(account, "bonus", Body::GrantBonus(bonus));
+        let hold = PlaceHold {
+            hold_id: "hld_1".into(),
+            service: "ai_modify".into(),
+            engine: "nano".into(),
+            unit: "image".into(),
+            size: Some(Size::QuantityMicros(2_000_000)),
+            timeout_ms: 3_600_000,
+            event_id: "evt_gala".into(),
+            ..PlaceHold::default()
+        };
+        self.command(account, "hold", Body::PlaceHold(hold));
+        self.flush();
+        let time = rfc3339(chrono::Utc::now().timestamp_millis());
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"op_held","source":"/booths/bth_1","type":"tollbooth.usage.v1",
+            "subject":"{account}","time":"{time}","data":{{"operation_id":"op_held","attempt":1,"event_id":"evt_gala",
+            "booth_id":"bth_1","service":"ai_modify","engine":"nano","unit":"image","quantity":"1.5",
+            "status":"success","hold_id":"hld_1"}}}}"#
+        );
+        let headers = [("content-type", "application/cloudevents+json")];
+        self.send(&self.config.topic_set().usage(), account, event.as_bytes(), &headers);
+        self.flush();
+    }
+
+    /// Gives the charge back, all of it.
+    fn refund_money(&self, occurred_at_ms: i64) {
+        let original = Charge {
+            operation_id: "op_held".into(),
+            attempt: 1,
+            amount_micros: 240_000,
+            occurred_at_ms,
+            service: "ai_modify".into(),
+            engine: "nano".into(),
+            unit: "image".into(),
+            quantity_micros: 1_500_000,
+            event_id: "evt_gala".into(),
+            booth_id: "bth_1".into(),
+            plan: "pro".into(),
+            price_version: 1,
+            ..Charge::default()
+        };
+        let refund = Refund { seq: 5, reason: "blurred".into(), original: Some(original), ..Refund::default() };
+        self.command("acc_vega", "refund", Body::Refund(refund));
+        self.flush();
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        let answer = self.engines.clickhouse.query(&sql.replace("{db}", &self.config.clickhouse.database)).unwrap();
+        answer.trim().parse().unwrap()
+    }
+
     fn flush(&self) {
         self.producer.flush(Duration::from_secs(30)).unwrap();
     }
@@ -262,6 +335,20 @@ fn the_real_path_is_clean_and_damage_behind_its_back_is_seen() {
     assert_eq!(report.count_checked(Checked::Stale), failures);
     assert_eq!(report.count_checked(Checked::DeadLetters), 2);
     assert_eq!(report.totals["USD"].balance.to_string(), "228.000000");
+
+    // and so it is with holds, bonuses and refunds, whose charge the rollups count no more
+    stack.write_money();
+    assert_defects(&stack.verify(), &[]);
+    let sums = "SELECT sum(count) * 1000 + sum(quantity) FROM {db}.usage_15m_by_event WHERE account_id = 'acc_vega'";
+    assert_eq!(stack.number(&format!("SELECT toInt64(({sums}) * 10)")), 10_015);
+    let occurred = "SELECT toUnixTimestamp64Milli(occurred_at) FROM {db}.ledger WHERE operation_id = 'op_held'";
+    stack.refund_money(stack.number(occurred));
+    let report = stack.verify();
+    assert_defects(&report, &[]);
+    let entries = entries + 6;
+    assert_eq!(report.count_checked(Checked::Rows), entries);
+    assert_eq!(report.totals["USD"].balance.to_string(), "278.100000");
+    assert_eq!(stack.number(&format!("SELECT toInt64(({sums}) * 10)")), 0);
 
     // and it agrees beside a fleet that goes on
     let more = [(Defect::DeadUnexpected, 2)]; // This journal planned no fault.

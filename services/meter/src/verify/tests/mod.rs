@@ -2,6 +2,7 @@
 
 mod engines;
 mod journal;
+mod kinds;
 mod ledger;
 mod sources;
 mod tables;

@@ -106,6 +106,10 @@ pub(super) struct World {
     pub(super) balances: Vec<BalanceStored>,
     pub(super) tables: bool,
     pub(super) tail: Vec<LedgerStored>,
+    /// How much later than the entries before it the next one is posted.
+    pub(super) later_ms: i64,
+    /// What is held.
+    pub(super) held: i64,
     accounts: HashMap<String, (u64, i64, String)>,
     offsets: HashMap<(&'static str, i32), i64>,
 }
@@ -333,7 +337,7 @@ impl World {
     ) {
         let partition = home(account);
         let offset = self.next_offset("ledger", partition);
-        let posted_at_ms = NOON + 1_000 + offset;
+        let posted_at_ms = NOON + 1_000 + offset + self.later_ms;
         let (seq, balance, _) = self.accounts.get_mut(account).unwrap();
         *seq += 1;
         *balance += amount;
@@ -341,11 +345,12 @@ impl World {
             seq: *seq,
             amount_micros: amount,
             balance_after_micros: *balance,
-            held_after_micros: 0,
+            held_after_micros: self.held,
             occurred_at_ms: if occurred_at_ms == i64::MIN { posted_at_ms } else { occurred_at_ms },
             source_topic: topic.into(),
             source_offset,
             command,
+            from_bonus_micros: 0,
             kind: Some(kind),
         };
         let record =

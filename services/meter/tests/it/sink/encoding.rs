@@ -39,6 +39,8 @@ fn usage() -> impl Strategy<Value = v1::Usage> {
                 received_at_ms: numbers[2],
                 captured_at_ms,
                 test_mode,
+                // No row says it.
+                hold_outcome: 0,
             }
         },
     )
@@ -54,12 +56,68 @@ fn kind() -> impl Strategy<Value = v1::entry::Kind> {
         [text(), text()].prop_map(|[reason, note]| Kind::Adjustment(v1::Adjustment { reason, note })),
         (text(), any::<i64>())
             .prop_map(|(plan, effective_at_ms)| Kind::PlanChanged(v1::PlanChanged { plan, effective_at_ms })),
+        rare(),
     ]
+}
+
+/// What no row says is left at its default.
+fn rare() -> impl Strategy<Value = v1::entry::Kind> {
+    use v1::entry::Kind;
+    let texts = proptest::collection::vec(text(), 12);
+    let numbers = (any::<i64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>());
+    (texts, numbers, 0..10_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().unwrap();
+        match kind {
+            0 => Kind::HoldPlaced(v1::HoldPlaced {
+                hold_id: next(),
+                amount_micros: number,
+                service: next(),
+                engine: next(),
+                variant: next(),
+                country: next(),
+                unit: next(),
+                quantity_micros: number.rotate_left(9),
+                event_id: next(),
+                booth_id: next(),
+                plan: next(),
+                price_version: small,
+                ..v1::HoldPlaced::default()
+            }),
+            1 => Kind::HoldReleased(v1::HoldReleased { hold_id: next(), amount_micros: number, cause: code }),
+            2 => Kind::CreditLimitSet(v1::CreditLimitSet::default()),
+            3 => Kind::Reversal(v1::Reversal {
+                original_seq: seq,
+                reason: next(),
+                note: next(),
+                cause: code.min(1),
+                operation_id: next(),
+                service: next(),
+                engine: next(),
+                variant: next(),
+                country: next(),
+                unit: next(),
+                plan: next(),
+                event_id: next(),
+                booth_id: next(),
+                quantity_micros: number,
+                price_version: small,
+                test_mode: flag,
+                attempt,
+            }),
+            4 => Kind::BonusGranted(v1::BonusGranted { expires_at_ms: None, reason: next(), note: next() }),
+            5 => Kind::BonusExpired(v1::BonusExpired { granted_seq: seq }),
+            6 => Kind::Purchase(v1::Purchase { payment_id: next(), provider: next(), source: code }),
+            7 => Kind::PlanFee(v1::PlanFee { plan: next(), period: next(), price_version: small }),
+            8 => Kind::EventDefined(v1::EventDefined { event_id: next(), name: next(), ..v1::EventDefined::default() }),
+            _ => Kind::BoothSet(v1::BoothSet { booth_id: next(), name: next(), paused: flag }),
+        }
+    })
 }
 
 prop_compose! {
     fn entry()(
-        kind in kind(), seq in any::<u64>(), numbers in any::<[i64; 5]>(), source_topic in 0..=2_i32,
+        kind in kind(), seq in any::<u64>(), numbers in any::<[i64; 6]>(), source_topic in 0..=3_i32,
         command in proptest::option::of([text(), text()]),
     ) -> v1::Entry {
         v1::Entry {
@@ -70,16 +128,93 @@ prop_compose! {
             occurred_at_ms: numbers[3],
             source_topic,
             source_offset: numbers[4],
+            from_bonus_micros: numbers[5],
             command: command.map(|[idempotency_key, actor]| v1::CommandRef { idempotency_key, body_hash: vec![7; 16], actor }),
             kind: Some(kind),
         }
     }
 }
 
+fn code(codes: &[&str], code: &str) -> i32 {
+    i32::try_from(codes.iter().position(|known| *known == code).unwrap()).unwrap()
+}
+
+fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
+    use v1::entry::Kind as Owned;
+    match kind {
+        Kind::HoldPlaced(hold) => Owned::HoldPlaced(v1::HoldPlaced {
+            hold_id: hold.hold_id.to_owned(),
+            amount_micros: hold.amount_micros,
+            service: hold.service.to_owned(),
+            engine: hold.engine.to_owned(),
+            variant: hold.variant.to_owned(),
+            country: hold.country.to_owned(),
+            unit: hold.unit.to_owned(),
+            quantity_micros: hold.quantity_micros,
+            event_id: hold.event_id.to_owned(),
+            booth_id: hold.booth_id.to_owned(),
+            plan: hold.plan.to_owned(),
+            price_version: hold.price_version,
+            ..v1::HoldPlaced::default()
+        }),
+        Kind::HoldReleased { hold_id, amount_micros, cause } => {
+            let cause = code(&["", "voided", "expired"], cause);
+            Owned::HoldReleased(v1::HoldReleased { hold_id: hold_id.to_owned(), amount_micros, cause })
+        }
+        Kind::CreditLimitSet => Owned::CreditLimitSet(v1::CreditLimitSet::default()),
+        Kind::Reversal(reversal) => Owned::Reversal(v1::Reversal {
+            original_seq: reversal.original_seq,
+            reason: reversal.reason.to_owned(),
+            note: reversal.note.to_owned(),
+            cause: code(&["", "refund"], reversal.cause),
+            operation_id: reversal.operation_id.to_owned(),
+            service: reversal.service.to_owned(),
+            engine: reversal.engine.to_owned(),
+            variant: reversal.variant.to_owned(),
+            country: reversal.country.to_owned(),
+            unit: reversal.unit.to_owned(),
+            plan: reversal.plan.to_owned(),
+            event_id: reversal.event_id.to_owned(),
+            booth_id: reversal.booth_id.to_owned(),
+            quantity_micros: reversal.quantity_micros,
+            price_version: reversal.price_version,
+            test_mode: reversal.test_mode,
+            attempt: reversal.attempt,
+        }),
+        Kind::BonusGranted { reason, note } => Owned::BonusGranted(v1::BonusGranted {
+            expires_at_ms: None,
+            reason: reason.to_owned(),
+            note: note.to_owned(),
+        }),
+        Kind::BonusExpired { granted_seq } => Owned::BonusExpired(v1::BonusExpired { granted_seq }),
+        Kind::Purchase { payment_id, provider, source } => Owned::Purchase(v1::Purchase {
+            payment_id: payment_id.to_owned(),
+            provider: provider.to_owned(),
+            source: code(&["", "manual", "auto_recharge"], source),
+        }),
+        Kind::PlanFee { plan, period, price_version } => {
+            Owned::PlanFee(v1::PlanFee { plan: plan.to_owned(), period: period.to_owned(), price_version })
+        }
+        Kind::EventDefined { event_id, name } => Owned::EventDefined(v1::EventDefined {
+            event_id: event_id.to_owned(),
+            name: name.to_owned(),
+            ..v1::EventDefined::default()
+        }),
+        Kind::BoothSet { booth_id, name, paused } => {
+            Owned::BoothSet(v1::BoothSet { booth_id: booth_id.to_owned(), name: name.to_owned(), paused })
+        }
+        Kind::Unknown
+        | Kind::AccountOpened { .. }
+        | Kind::Usage(_)
+        | Kind::Adjustment { .. }
+        | Kind::PlanChanged { .. } => {
+            unreachable!("told apart before")
+        }
+    }
+}
+
 /// What the borrowed entry says, as the generated type would. The body hash is not read.
 fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
-    let code =
-        |codes: &[&str], code: &str| i32::try_from(codes.iter().position(|known| *known == code).unwrap()).unwrap();
     let kind = match entry.kind {
         Kind::Unknown => None,
         Kind::AccountOpened { name, plan, currency, time_zone } => {
@@ -118,7 +253,9 @@ fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
             received_at_ms: usage.received_at_ms,
             captured_at_ms: usage.captured_at_ms,
             test_mode: usage.test_mode,
+            hold_outcome: 0,
         })),
+        rare => Some(owned_rare(rare)),
     };
     v1::Entry {
         seq: entry.seq,
@@ -126,8 +263,9 @@ fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
         balance_after_micros: entry.balance_after_micros,
         held_after_micros: entry.held_after_micros,
         occurred_at_ms: entry.occurred_at_ms,
-        source_topic: code(&["", "usage", "commands"], entry.source_topic),
+        source_topic: code(&["", "usage", "commands", "tick"], entry.source_topic),
         source_offset: entry.source_offset,
+        from_bonus_micros: entry.from_bonus_micros,
         command: Some(v1::CommandRef {
             idempotency_key: entry.idempotency_key.to_owned(),
             body_hash: Vec::new(),

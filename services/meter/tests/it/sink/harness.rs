@@ -372,6 +372,7 @@ pub(super) fn usage(seq: u64, balance: &mut i64, occurred_at_ms: i64) -> v1::Ent
         amount_micros,
         balance_after_micros: *balance,
         held_after_micros: 0,
+        from_bonus_micros: 0,
         occurred_at_ms,
         source_topic: v1::SourceTopic::Usage.into(),
         source_offset: i64::try_from(seq).unwrap(),

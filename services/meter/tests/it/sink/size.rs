@@ -75,6 +75,7 @@ fn entry(account: &mut Account, chance: &mut Chance, posted_at_ms: i64, source_o
         amount_micros,
         balance_after_micros: account.balance,
         held_after_micros: 0,
+        from_bonus_micros: 0,
         occurred_at_ms: received_at_ms - i64::try_from(20 + chance.below(2_000)).unwrap(),
         source_topic: v1::SourceTopic::Usage.into(),
         source_offset,

@@ -18,6 +18,7 @@ use tollbooth_chassis::ops::Health;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_meter::config::MeterConfig;
 use tollbooth_meter::run::{Ended, Meter, prepare_topics};
+use tollbooth_meter::verify::{self, VerifyArgs};
 use tollbooth_schemas::dead_letter::header;
 use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::topics::TopicSet;
@@ -112,6 +113,12 @@ impl World {
         self.append_all(&self.topics.usage(), self.partition_of(account_id), account_id, events);
     }
 
+    /// The audit of the ledger against its inputs.
+    pub(super) fn verify(&self) -> verify::Report {
+        let args = VerifyArgs { no_clickhouse: true, ..VerifyArgs::default() };
+        verify::run(&self.config, args).unwrap()
+    }
+
     /// A producer whose transactions a test leaves open for a while.
     pub(super) fn transactional(&self) -> BaseProducer<LogContext> {
         let config = self.clients.transactional_producer(&format!("{}test", self.topics.prefix));
@@ -180,6 +187,17 @@ impl World {
         replies.into_iter().map(|reply| (reply.correlation_id.clone(), code(&reply))).collect()
     }
 
+    /// What was missing where a hold was refused, in micro-units.
+    pub(super) fn missing(&self) -> Vec<i64> {
+        use tollbooth_schemas::v1::reply::Outcome;
+        let replies = self.read(&self.topics.replies(), 0, |record| Reply::decode(record.payload().unwrap()).unwrap());
+        let missing = |reply: Reply| match reply.outcome {
+            Some(Outcome::Rejected(why)) => Some(why.missing_micros).filter(|missing| *missing != 0),
+            _ => None,
+        };
+        replies.into_iter().filter_map(missing).collect()
+    }
+
     pub(super) fn start(&self) -> Running {
         let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
         let meter = self.runtime.block_on(Meter::prepare(&self.config, &registry, &health)).unwrap();
@@ -245,17 +263,29 @@ pub(super) fn price_book(version: u32, plans: &[&str], engines: &[&str]) -> Stri
 
 /// One image, successful, done now.
 pub(super) fn image(account_id: &str, operation: &str, engine: &str) -> Vec<u8> {
+    image_of(account_id, operation, engine, None, None)
+}
+
+/// The same, for an event and with a hold.
+pub(super) fn image_of(
+    account_id: &str,
+    operation: &str,
+    engine: &str,
+    event_id: Option<&str>,
+    hold_id: Option<&str>,
+) -> Vec<u8> {
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let event = serde_json::json!({
         "specversion": "1.0", "id": operation, "source": "/booths/bth_17", "type": "tollbooth.usage.v1",
         "subject": account_id, "time": rfc3339(i64::try_from(now_ms).unwrap()),
         "data": {"operation_id": operation, "attempt": 1, "booth_id": "bth_17", "service": "ai_modify",
-                 "engine": engine, "unit": "image", "quantity": "1", "status": "success"}
+                 "engine": engine, "unit": "image", "quantity": "1", "status": "success", "event_id": event_id,
+                 "hold_id": hold_id}
     });
     event.to_string().into_bytes()
 }
 
-fn command(account_id: &str, key: &str, body: Body) -> Command {
+pub(super) fn command(account_id: &str, key: &str, body: Body) -> Command {
     Command {
         account_id: account_id.to_owned(),
         idempotency_key: key.to_owned(),

@@ -1,6 +1,8 @@
 //! Partition workers over a real broker: what is served in which order, and what is refused.
 
 mod harness;
+mod holds;
 mod look_ups;
+mod money;
 mod order;
 mod refusals;

@@ -1,0 +1,144 @@
+//! Commands: carried out at most once per (account, idempotency key); a rejected one is judged anew.
+
+mod hold;
+mod money;
+mod refund;
+mod settings;
+
+use tollbooth_schemas::{
+    Money,
+    v1::{
+        Accepted, Command, CommandRef, Entry, Rejected, Reply, SourceTopic, command::Body, entry::Kind, reply::Outcome,
+    },
+};
+
+use crate::{
+    account::Account,
+    decision::{CommandDecision, CommandInput, rejected},
+    place::{Draft, place},
+    pricing::PriceBooks,
+    state::{Answer, View, week_of},
+};
+
+/// What a command of an open account is decided on.
+struct Context<'a, V> {
+    view: &'a V,
+    books: &'a PriceBooks,
+    account_id: &'a str,
+    account: &'a Account,
+    now_ms: i64,
+}
+
+pub(crate) fn apply(view: &impl View, books: &PriceBooks, input: CommandInput<'_>, now_ms: i64) -> CommandDecision {
+    let command = input.command;
+    let account = view.account(&command.account_id);
+    let first_kept = view.first_kept(week_of(now_ms));
+    let answer = view.answer(&command.account_id, &command.idempotency_key);
+    if let Some(answer) = answer.filter(|answer| answer.week >= first_kept) {
+        return CommandDecision::Answer(replay(command, account, answer));
+    }
+    let entry = decide(view, books, command, now_ms).and_then(|draft| entry_of(account, input, draft));
+    match entry {
+        Ok(entry) => {
+            let currency = match &entry.kind {
+                Some(Kind::AccountOpened(opened)) => opened.currency.clone(),
+                _ => account.map(|account| account.currency.clone()).unwrap_or_default(),
+            };
+            let accepted = Accepted {
+                replayed: false,
+                seq: entry.seq,
+                amount_micros: entry.amount_micros,
+                balance_micros: entry.balance_after_micros,
+                held_micros: entry.held_after_micros,
+                posted_at_ms: now_ms,
+                currency,
+            };
+            CommandDecision::Post(Box::new(entry), reply(command, Outcome::Accepted(accepted)))
+        }
+        Err(why) => CommandDecision::Answer(reply(command, Outcome::Rejected(why))),
+    }
+}
+
+fn reply(command: &Command, outcome: Outcome) -> Reply {
+    Reply {
+        correlation_id: command.correlation_id.clone(),
+        account_id: command.account_id.clone(),
+        outcome: Some(outcome),
+    }
+}
+
+fn replay(command: &Command, account: Option<&Account>, answer: &Answer) -> Reply {
+    if *answer.body_hash != *command.body_hash {
+        let why = rejected(422, "idempotency_mismatch", "this Idempotency-Key was used with another body");
+        return reply(command, Outcome::Rejected(why));
+    }
+    let accepted = Accepted {
+        replayed: true,
+        seq: answer.seq,
+        amount_micros: answer.amount.micros(),
+        balance_micros: answer.balance.micros(),
+        held_micros: answer.held.micros(),
+        posted_at_ms: answer.posted_at_ms,
+        currency: account.map(|account| account.currency.clone()).unwrap_or_default(),
+    };
+    reply(command, Outcome::Accepted(accepted))
+}
+
+fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) -> Result<Draft, Rejected> {
+    let account_id = command.account_id.as_str();
+    let body = command.body.as_ref();
+    let body = body.ok_or_else(|| rejected(422, "unknown_command", "this release does not know the command"))?;
+    let account = view.account(account_id);
+    if let Body::OpenAccount(open) = body {
+        return match account {
+            Some(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
+            None => settings::open_account(books, open, now_ms),
+        };
+    }
+    let account = account.ok_or_else(|| rejected(404, "unknown_account", format!("{account_id} was never opened")))?;
+    let context = Context { view, books, account_id, account, now_ms };
+    match body {
+        Body::OpenAccount(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
+        Body::ChangePlan(change) => settings::change_plan(&context, change),
+        Body::SetCreditLimit(set) => settings::set_credit_limit(set, now_ms),
+        Body::DefineEvent(define) => settings::define_event(&context, define),
+        Body::SetBooth(set) => settings::set_booth(&context, set),
+        Body::PostAdjustment(adjustment) => money::adjust(adjustment, now_ms),
+        Body::PostPurchase(purchase) => money::purchase(purchase, now_ms),
+        Body::GrantBonus(grant) => money::grant_bonus(&context, grant),
+        Body::PostPlanFee(fee) => money::plan_fee(&context, fee),
+        Body::Refund(refund) => refund::refund(&context, refund),
+        Body::PlaceHold(place) => hold::place(&context, place),
+        Body::VoidHold(void) => hold::void(&context, void),
+    }
+}
+
+fn entry_of(account: Option<&Account>, input: CommandInput<'_>, draft: Draft) -> Result<Entry, Rejected> {
+    let command = input.command;
+    let mut entry = place(account, draft, SourceTopic::Commands, input.offset).ok_or_else(out_of_range)?;
+    entry.command = Some(CommandRef {
+        idempotency_key: command.idempotency_key.clone(),
+        body_hash: command.body_hash.clone(),
+        actor: command.actor.clone(),
+    });
+    Ok(entry)
+}
+
+fn out_of_range() -> Rejected {
+    rejected(422, "out_of_range", "the amount, the balance or what is held after it is beyond 10^12")
+}
+
+/// An amount above zero.
+fn positive(micros: i64) -> Result<Money, Rejected> {
+    let amount = Money::from_micros(micros).ok_or_else(out_of_range)?;
+    if amount > Money::ZERO { Ok(amount) } else { Err(rejected(422, "out_of_range", "the amount must be above 0")) }
+}
+
+/// An amount of zero or more.
+fn not_negative(micros: i64) -> Result<Money, Rejected> {
+    let amount = Money::from_micros(micros).ok_or_else(out_of_range)?;
+    if amount.is_negative() {
+        return Err(rejected(422, "out_of_range", "the amount must not be below 0"));
+    }
+    Ok(amount)
+}

@@ -1,0 +1,290 @@
+//! The production core, driven by the same steps.
+
+use tollbooth_ledger::{
+    CommandDecision, CommandInput, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput, View as _,
+    apply_command, apply_usage, tick,
+};
+use tollbooth_schemas::{
+    Quantity,
+    usage::{Mode, Status, Text, UsageEvent},
+    v1::{self, Command, Entry, LedgerRecord, command, entry::Kind, place_hold, reply},
+};
+
+use super::{
+    slow::{Outcome, Posted},
+    steps::{ACCOUNTS, Body, Report, Size, Step},
+};
+use crate::{
+    harness::{NOW_MS, book, sample_book},
+    refunds::charge_of,
+};
+
+/// 120 days.
+pub(crate) const JUMP_MS: i64 = 120 * 86_400_000;
+
+/// Prices of the sequences: 0.20 and 1.60 a piece, fees of 0.39 and 0.79.
+pub(crate) fn books() -> PriceBooks {
+    let mut sample = sample_book();
+    sample["plans"][0]["monthly_fee"] = "0.39".into();
+    sample["plans"][1]["monthly_fee"] = "0.79".into();
+    sample["prices"][0]["plans"]["pro"] = "1.60".into();
+    let mut books = PriceBooks::default();
+    assert!(books.publish(book(&sample)));
+    books
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits::from_days(35, 3_600_000, 90).unwrap()
+}
+
+/// What an account's last command was.
+#[derive(Debug, Clone)]
+struct Last {
+    key: String,
+    body: Body,
+    is_posted: bool,
+}
+
+/// Everything but the state.
+pub(crate) struct Driver<'a> {
+    books: &'a PriceBooks,
+    limits: Limits,
+    pub(crate) now_ms: i64,
+    keys: usize,
+    charges: [Vec<Entry>; 2],
+    last: [Option<Last>; 2],
+    pub(crate) ledger: Vec<LedgerRecord>,
+}
+
+pub(crate) fn event_id(event: u64) -> String {
+    if event == 0 { String::new() } else { format!("evt_{event}") }
+}
+
+fn hold_id(hold: u64) -> String {
+    if hold == 0 { String::new() } else { format!("hld_{hold}") }
+}
+
+fn booth_id(booth: u64) -> String {
+    if booth == 0 { String::new() } else { format!("bth_{booth}") }
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(books: &'a PriceBooks) -> Self {
+        let (charges, last) = ([Vec::new(), Vec::new()], [None, None]);
+        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, last, ledger: Vec::new() }
+    }
+
+    /// Whether a batch must not hold this step together with those before it: a tick ends what the committed state
+    /// knows, and a sweep is of the committed state.
+    pub(crate) fn starts_a_batch(step: &Step) -> bool {
+        matches!(step, Step::Tick | Step::Jump)
+    }
+
+    pub(crate) fn step(&mut self, base: &State, overlay: &mut Overlay<'_>, step: Step) -> Vec<(usize, Outcome)> {
+        match step {
+            Step::Wait { ms } => {
+                self.now_ms += ms;
+                Vec::new()
+            }
+            Step::Jump => {
+                self.now_ms += JUMP_MS;
+                self.last = [None, None];
+                let open = (0..2).filter(|account| overlay.account(ACCOUNTS[*account]).is_some()).collect::<Vec<_>>();
+                let change = |account: usize, driver: &mut Self, overlay: &mut Overlay<'_>| {
+                    let balance = overlay.account(ACCOUNTS[account]).unwrap().balance.micros();
+                    let body = Body::Adjust { micros: if balance > 0 { -10_000 } else { 10_000 } };
+                    (account, driver.fresh_command(overlay, account, body))
+                };
+                open.into_iter().map(|account| change(account, self, overlay)).collect()
+            }
+            Step::Tick => self.tick(base, overlay),
+            Step::Usage { account, report } => vec![(account, self.usage(overlay, account, report))],
+            Step::Command { account, body } => vec![(account, self.fresh_command(overlay, account, body))],
+            Step::Again { account, other_body } => {
+                let Some(last) = self.last[account].clone() else { return Vec::new() };
+                let hash = if other_body && last.is_posted { "other" } else { "same" };
+                vec![(account, self.command(overlay, account, last.key, last.body, hash))]
+            }
+        }
+    }
+
+    fn post(&mut self, overlay: &mut Overlay<'_>, account_id: &str, entry: Entry) -> Outcome {
+        overlay.post(0, account_id, self.now_ms, &entry, None).unwrap();
+        let posted = Posted {
+            seq: entry.seq,
+            kind: entry.entry_type().unwrap().code(),
+            amount: entry.amount_micros,
+            from_bonus: entry.from_bonus_micros,
+            balance: entry.balance_after_micros,
+            held: entry.held_after_micros,
+            occurred_at_ms: entry.occurred_at_ms,
+            note: match entry.kind.as_ref().unwrap() {
+                Kind::Usage(usage) => i64::from(usage.hold_outcome),
+                Kind::Reversal(reversal) => reversal.quantity_micros,
+                _ => 0,
+            },
+        };
+        let (account_id, posted_at_ms) = (account_id.to_owned(), self.now_ms);
+        self.ledger.push(LedgerRecord { account_id, posted_at_ms, input_generation: 0, entries: vec![entry] });
+        Outcome::Posted(posted)
+    }
+
+    fn tick(&mut self, base: &State, overlay: &mut Overlay<'_>) -> Vec<(usize, Outcome)> {
+        let mut outcomes = Vec::new();
+        for due in base.due_until(self.now_ms, usize::MAX) {
+            if let Some(entry) = tick(overlay, &due, self.now_ms) {
+                let account = ACCOUNTS.iter().position(|id| *id == due.account_id()).unwrap();
+                outcomes.push((account, self.post(overlay, due.account_id(), entry)));
+            }
+        }
+        outcomes
+    }
+
+    fn usage(&mut self, overlay: &mut Overlay<'_>, account: usize, report: Report) -> Outcome {
+        let named = |text: String| (!text.is_empty()).then(|| Text::from(text));
+        let event = UsageEvent {
+            id: "id".into(),
+            source: "/booths".into(),
+            account_id: ACCOUNTS[account].into(),
+            occurred_at_ms: self.now_ms - report.late_ms,
+            operation_id: format!("op_{}", report.operation).into(),
+            attempt: report.attempt,
+            event_id: named(event_id(report.event)),
+            booth_id: None,
+            service: "ai_modify".into(),
+            engine: "nano".into(),
+            variant: "".into(),
+            country: "".into(),
+            unit: "image".into(),
+            quantity: Quantity::from_micros(report.quantity).unwrap(),
+            status: if report.success { Status::Success } else { Status::Failed },
+            mode: Mode::Live,
+            hold_id: named(hold_id(report.hold)),
+            provider_cost: None,
+            error_code: "".into(),
+            captured_at_ms: None,
+        };
+        let input = UsageInput::new(event, 1, self.now_ms);
+        match apply_usage(overlay, self.books, &self.limits, input, self.now_ms) {
+            UsageDecision::Post(entry) => {
+                if !entry.is_failed() {
+                    self.charges[account].push((*entry).clone());
+                }
+                self.post(overlay, ACCOUNTS[account], *entry)
+            }
+            UsageDecision::Duplicate => Outcome::Duplicate,
+            UsageDecision::Stale => Outcome::Stale,
+            UsageDecision::Dead(dead) => Outcome::Dead(dead.reason.code()),
+        }
+    }
+
+    fn fresh_command(&mut self, overlay: &mut Overlay<'_>, account: usize, body: Body) -> Outcome {
+        self.keys += 1;
+        self.command(overlay, account, format!("k{}", self.keys), body, "same")
+    }
+
+    fn command(&mut self, overlay: &mut Overlay<'_>, account: usize, key: String, body: Body, hash: &str) -> Outcome {
+        let command = Command {
+            account_id: ACCOUNTS[account].to_owned(),
+            idempotency_key: key.clone(),
+            body_hash: hash.as_bytes().to_vec(),
+            body: Some(self.body(account, body)),
+            ..Command::default()
+        };
+        let input = CommandInput { command: &command, offset: 1 };
+        let was_posted = self.last[account].as_ref().is_some_and(|last| last.key == key && last.is_posted);
+        let decision = apply_command(overlay, self.books, input, self.now_ms);
+        let is_posted = was_posted || matches!(decision, CommandDecision::Post(..));
+        self.last[account] = Some(Last { key, body, is_posted });
+        match decision {
+            CommandDecision::Post(entry, answer) => {
+                let Some(reply::Outcome::Accepted(accepted)) = answer.outcome else { panic!("posted, not accepted") };
+                assert_eq!(
+                    (accepted.seq, accepted.amount_micros, accepted.balance_micros, accepted.held_micros),
+                    (entry.seq, entry.amount_micros, entry.balance_after_micros, entry.held_after_micros)
+                );
+                self.post(overlay, ACCOUNTS[account], *entry)
+            }
+            CommandDecision::Answer(answer) => match answer.outcome.unwrap() {
+                reply::Outcome::Accepted(accepted) => {
+                    assert!(accepted.replayed);
+                    Outcome::Replayed { seq: accepted.seq }
+                }
+                reply::Outcome::Rejected(why) => {
+                    Outcome::Refused(why.status, known_code(&why.code), why.missing_micros)
+                }
+            },
+        }
+    }
+
+    fn body(&self, account: usize, body: Body) -> command::Body {
+        let empty = String::new;
+        match body {
+            Body::Open => crate::harness::open("basic"),
+            Body::Adjust { micros } => command::Body::PostAdjustment(v1::PostAdjustment {
+                amount_micros: micros,
+                ..v1::PostAdjustment::default()
+            }),
+            Body::ChangePlan { pro } => command::Body::ChangePlan(v1::ChangePlan {
+                plan: if pro { "pro" } else { "basic" }.to_owned(),
+                effective_at_ms: None,
+            }),
+            Body::Hold { hold, size, timeout_ms, event, booth } => command::Body::PlaceHold(v1::PlaceHold {
+                hold_id: hold_id(hold),
+                service: "ai_modify".to_owned(),
+                engine: "nano".to_owned(),
+                variant: empty(),
+                country: empty(),
+                unit: "image".to_owned(),
+                size: Some(match size {
+                    Size::Quantity(quantity) => place_hold::Size::QuantityMicros(quantity),
+                    Size::Amount(micros) => place_hold::Size::AmountMicros(micros),
+                }),
+                timeout_ms,
+                event_id: event_id(event),
+                booth_id: booth_id(booth),
+            }),
+            Body::Void { hold } => command::Body::VoidHold(v1::VoidHold { hold_id: hold_id(hold) }),
+            Body::Limit { micros } => command::Body::SetCreditLimit(v1::SetCreditLimit { credit_limit_micros: micros }),
+            Body::Refund { pick, micros, wrong } => command::Body::Refund(self.refund(account, pick, micros, wrong)),
+            Body::Bonus { micros, expires_in_ms } => command::Body::GrantBonus(v1::GrantBonus {
+                amount_micros: micros,
+                expires_at_ms: expires_in_ms.map(|ms| self.now_ms + ms),
+                ..v1::GrantBonus::default()
+            }),
+            Body::Purchase { micros } => command::Body::PostPurchase(v1::PostPurchase {
+                payment_id: "pay_1".to_owned(),
+                provider: "sandbox".to_owned(),
+                amount_micros: micros,
+                source: v1::PurchaseSource::Manual.into(),
+            }),
+            Body::Fee { month } => command::Body::PostPlanFee(v1::PostPlanFee { period: format!("2026-{month:02}") }),
+            Body::Event { event, budget, refuses } => command::Body::DefineEvent(v1::DefineEvent {
+                event_id: event_id(event),
+                ends_at_ms: 1,
+                budget_micros: budget,
+                on_exceeded: if refuses { v1::BudgetRule::RefuseHolds } else { v1::BudgetRule::Warn }.into(),
+                ..v1::DefineEvent::default()
+            }),
+            Body::Booth { booth, paused } => {
+                command::Body::SetBooth(v1::SetBooth { booth_id: booth_id(booth), name: empty(), paused })
+            }
+        }
+    }
+
+    fn refund(&self, account: usize, pick: usize, micros: Option<i64>, wrong: bool) -> v1::Refund {
+        let charge = self.charges[account].get(pick);
+        let original = charge.map(|entry| {
+            let mut original = charge_of(entry);
+            original.quantity_micros += i64::from(wrong);
+            original
+        });
+        let seq = charge.map_or(1, |entry| entry.seq);
+        v1::Refund { seq, amount_micros: micros, original, ..v1::Refund::default() }
+    }
+}
+
+/// The code as a constant, so that outcomes compare and are counted; an unexpected one is none of them.
+fn known_code(code: &str) -> &'static str {
+    super::CODES.iter().find(|known| **known == code).copied().unwrap_or("unexpected")
+}

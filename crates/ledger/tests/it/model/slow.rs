@@ -1,0 +1,454 @@
+//! An independent, slow, obvious ledger: lists that are searched from the start, and no code of the crate.
+//!
+//! It is written from the semantics of `docs/ledger.md`. Every sum is taken anew from what was posted.
+
+use super::steps::{BOUND, Body, Report, Size};
+
+/// What a step did, as both ledgers tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    Posted(Posted),
+    /// Answered as before.
+    Replayed {
+        seq: u64,
+    },
+    /// Status, code, what was missing.
+    Refused(u32, &'static str, i64),
+    Duplicate,
+    Stale,
+    Dead(&'static str),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Posted {
+    pub(crate) seq: u64,
+    pub(crate) kind: &'static str,
+    pub(crate) amount: i64,
+    pub(crate) from_bonus: i64,
+    pub(crate) balance: i64,
+    pub(crate) held: i64,
+    pub(crate) occurred_at_ms: i64,
+    /// Usage: what became of the hold. Refund: the quantity given back.
+    pub(crate) note: i64,
+}
+
+pub(crate) const NO_HOLD: i64 = 0;
+pub(crate) const CAPTURED: i64 = 1;
+pub(crate) const RELEASED: i64 = 2;
+pub(crate) const ENDED: i64 = 3;
+pub(crate) const UNKNOWN: i64 = 4;
+
+#[derive(Debug, Clone)]
+struct HoldLine {
+    hold: u64,
+    amount: i64,
+    expires_at_ms: i64,
+    event: u64,
+    open: bool,
+}
+
+#[derive(Debug, Clone)]
+struct LotLine {
+    seq: u64,
+    expires_at_ms: Option<i64>,
+    left: i64,
+}
+
+#[derive(Debug, Clone)]
+struct ReportLine {
+    operation: u64,
+    attempt: u32,
+    success: bool,
+    quantity: i64,
+}
+
+/// A charge that was posted, with what was given back of it.
+#[derive(Debug, Clone)]
+struct ChargeLine {
+    report: Report,
+    amount: i64,
+    occurred_at_ms: i64,
+    refunded: i64,
+    forgotten: bool,
+}
+
+#[derive(Debug, Clone)]
+struct EventLine {
+    event: u64,
+    budget: Option<i64>,
+    refuses: bool,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Account {
+    open: bool,
+    /// Amount and event of everything posted.
+    posted: Vec<(i64, u64)>,
+    plans: Vec<(i64, &'static str)>,
+    holds: Vec<HoldLine>,
+    lots: Vec<LotLine>,
+    reports: Vec<ReportLine>,
+    charges: Vec<ChargeLine>,
+    events: Vec<EventLine>,
+    paused: Vec<u64>,
+    limit: i64,
+    fee_month: Option<u64>,
+    last_command: Option<(Body, Option<u64>)>,
+}
+
+type Decision = Result<Draft, Outcome>;
+
+struct Draft {
+    kind: &'static str,
+    amount: i128,
+    occurred_at_ms: i64,
+    note: i64,
+}
+
+fn refuse(status: u32, code: &'static str) -> Outcome {
+    Outcome::Refused(status, code, 0)
+}
+
+fn draft(kind: &'static str, amount: i64, occurred_at_ms: i64) -> Draft {
+    Draft { kind, amount: i128::from(amount), occurred_at_ms, note: 0 }
+}
+
+/// 0.20 a piece on the basic plan, 1.60 on pro; half to even. `None` beyond the bound.
+fn price(plan: &str, quantity: i64) -> Option<i64> {
+    let unit: i128 = if plan == "pro" { 1_600_000 } else { 200_000 };
+    let product = unit * i128::from(quantity);
+    let (whole, rest) = (product / 1_000_000, product % 1_000_000);
+    let up = rest > 500_000 || (rest == 500_000 && whole % 2 == 1);
+    let rounded = whole + i128::from(up);
+    if rounded > i128::from(BOUND) { None } else { Some(i64::try_from(rounded).unwrap()) }
+}
+
+fn in_bound(micros: i128) -> bool {
+    micros.abs() <= i128::from(BOUND)
+}
+
+impl Account {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) fn seq(&self) -> u64 {
+        self.posted.len() as u64
+    }
+
+    pub(crate) fn balance(&self) -> i64 {
+        self.posted.iter().map(|(amount, _)| amount).sum()
+    }
+
+    pub(crate) fn held(&self) -> i64 {
+        self.holds.iter().filter(|line| line.open).map(|line| line.amount).sum()
+    }
+
+    pub(crate) fn bonus(&self) -> i64 {
+        self.lots.iter().map(|lot| lot.left).sum()
+    }
+
+    /// Seq and rest of each lot, in the order they are drawn.
+    pub(crate) fn lots(&self) -> Vec<(u64, i64)> {
+        let mut lots: Vec<&LotLine> = self.lots.iter().filter(|lot| lot.left > 0).collect();
+        lots.sort_by_key(|lot| (lot.expires_at_ms.is_none(), lot.expires_at_ms, lot.seq));
+        lots.iter().map(|lot| (lot.seq, lot.left)).collect()
+    }
+
+    pub(crate) fn spent(&self, event: u64) -> i128 {
+        -self.posted.iter().filter(|(_, of)| *of == event).map(|(amount, _)| i128::from(*amount)).sum::<i128>()
+    }
+
+    pub(crate) fn event_held(&self, event: u64) -> i64 {
+        self.holds.iter().filter(|line| line.open && line.event == event).map(|line| line.amount).sum()
+    }
+
+    fn plan_at(&self, at_ms: i64) -> &'static str {
+        // The latest word about the latest instant not after it.
+        let mut found = self.plans[0];
+        for (from, plan) in &self.plans {
+            if *from <= at_ms && *from >= found.0 {
+                found = (*from, plan);
+            }
+        }
+        found.1
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.reports.clear();
+        self.holds.retain(|line| line.open);
+        self.charges.iter_mut().for_each(|charge| charge.forgotten = true);
+        self.last_command = None;
+    }
+
+    /// The instants at which something ends, soonest first.
+    pub(crate) fn due(&self) -> Vec<i64> {
+        let holds = self.holds.iter().filter(|line| line.open).map(|line| line.expires_at_ms);
+        let lots = self.lots.iter().filter(|lot| lot.left > 0).filter_map(|lot| lot.expires_at_ms);
+        let mut due: Vec<i64> = holds.chain(lots).collect();
+        due.sort_unstable();
+        due
+    }
+
+    /// Ends what is due, by instant; of one instant holds by id, then lots by age.
+    pub(crate) fn tick(&mut self, now_ms: i64) -> Vec<Posted> {
+        let mut posted = Vec::new();
+        for at_ms in self.due().into_iter().filter(|at_ms| *at_ms <= now_ms) {
+            let mut holds: Vec<usize> = (0..self.holds.len()).collect();
+            holds.sort_by_key(|index| self.holds[*index].hold);
+            let hold =
+                holds.into_iter().find(|index| self.holds[*index].open && self.holds[*index].expires_at_ms == at_ms);
+            if let Some(index) = hold {
+                self.holds[index].open = false;
+                posted.push(self.post(&draft("hold_released", 0, at_ms), 0, 0));
+                continue;
+            }
+            let lot = self.lots.iter_mut().find(|lot| lot.left > 0 && lot.expires_at_ms == Some(at_ms)).unwrap();
+            let left = std::mem::take(&mut lot.left);
+            posted.push(self.post(&draft("bonus_expiry", -left, at_ms), 0, 0));
+        }
+        posted
+    }
+
+    fn post(&mut self, draft: &Draft, from_bonus: i64, event: u64) -> Posted {
+        let amount = i64::try_from(draft.amount).unwrap();
+        self.posted.push((amount, event));
+        Posted {
+            seq: self.seq(),
+            kind: draft.kind,
+            amount,
+            from_bonus,
+            balance: self.balance(),
+            held: self.held(),
+            occurred_at_ms: draft.occurred_at_ms,
+            note: draft.note,
+        }
+    }
+
+    /// Draws lots one micro-unit's owner after the other, soonest expiry first.
+    fn draw(&mut self, charge: i128) -> i64 {
+        let mut left = i64::try_from(charge.max(0)).unwrap();
+        let mut drawn = 0;
+        for (seq, _) in self.lots() {
+            let lot = self.lots.iter_mut().find(|lot| lot.seq == seq).unwrap();
+            let taken = left.min(lot.left);
+            lot.left -= taken;
+            left -= taken;
+            drawn += taken;
+        }
+        drawn
+    }
+
+    pub(crate) fn usage(&mut self, report: Report, now_ms: i64) -> Outcome {
+        if !self.open {
+            return Outcome::Dead("unknown_account");
+        }
+        let occurred_at_ms = now_ms - report.late_ms;
+        let charge = self.reports.iter().find(|line| line.operation == report.operation && line.success).cloned();
+        if let Some(charge) = charge {
+            return match report.success {
+                true if charge.quantity == report.quantity => Outcome::Duplicate,
+                true => Outcome::Dead("conflict"),
+                false if report.attempt < charge.attempt => Outcome::Stale,
+                false => Outcome::Dead("failed_after_charge"),
+            };
+        }
+        let listed = |line: &&ReportLine| line.operation == report.operation && line.attempt == report.attempt;
+        if !report.success && self.reports.iter().any(|line| listed(&line)) {
+            return Outcome::Duplicate;
+        }
+        let plan = self.plan_at(occurred_at_ms);
+        let amount = match report.success {
+            false => 0,
+            true => match price(plan, report.quantity) {
+                Some(amount) if in_bound(i128::from(self.balance()) - i128::from(amount)) => amount,
+                _ => return Outcome::Dead("out_of_range"),
+            },
+        };
+        let hold = self.holds.iter_mut().find(|line| line.hold == report.hold);
+        let note = match hold {
+            _ if report.hold == 0 => NO_HOLD,
+            None => UNKNOWN,
+            Some(line) if !line.open => ENDED,
+            Some(line) => {
+                line.open = false;
+                if report.success { CAPTURED } else { RELEASED }
+            }
+        };
+        let from_bonus = self.draw(i128::from(amount));
+        let entry = self.post(&Draft { note, ..draft("consume", -amount, occurred_at_ms) }, from_bonus, report.event);
+        let Report { operation, attempt, success, quantity, .. } = report;
+        self.reports.push(ReportLine { operation, attempt, success, quantity });
+        if success {
+            self.charges.push(ChargeLine { report, amount, occurred_at_ms, refunded: 0, forgotten: false });
+        }
+        Outcome::Posted(entry)
+    }
+
+    /// A command anew, or the last one again.
+    pub(crate) fn again(&mut self, other_body: bool, now_ms: i64) -> Option<Outcome> {
+        let (body, seq) = self.last_command?;
+        Some(match seq {
+            Some(_) if other_body => refuse(422, "idempotency_mismatch"),
+            Some(seq) => Outcome::Replayed { seq },
+            None => self.command(body, now_ms),
+        })
+    }
+
+    pub(crate) fn command(&mut self, body: Body, now_ms: i64) -> Outcome {
+        let outcome = match self.decide(body, now_ms) {
+            Err(refused) => refused,
+            Ok(draft) if !in_bound(i128::from(self.balance()) + draft.amount) => refuse(422, "out_of_range"),
+            Ok(draft) => Outcome::Posted(self.carry_out(body, &draft, now_ms)),
+        };
+        let seq = match &outcome {
+            Outcome::Posted(posted) => Some(posted.seq),
+            _ => None,
+        };
+        self.last_command = Some((body, seq));
+        outcome
+    }
+
+    fn decide(&self, body: Body, now_ms: i64) -> Decision {
+        if body == Body::Open {
+            return if self.open { Err(refuse(409, "account_exists")) } else { Ok(draft("account_opened", 0, now_ms)) };
+        }
+        if !self.open {
+            return Err(refuse(404, "unknown_account"));
+        }
+        let out_of_range = || Err(refuse(422, "out_of_range"));
+        match body {
+            Body::Open => unreachable!(),
+            Body::Adjust { micros: 0 } => out_of_range(),
+            Body::Adjust { micros } if !in_bound(i128::from(micros)) => out_of_range(),
+            Body::Adjust { micros } => Ok(draft("adjustment", micros, now_ms)),
+            Body::ChangePlan { .. } => Ok(draft("plan_changed", 0, now_ms)),
+            Body::Purchase { micros } if micros <= 0 || micros > BOUND => out_of_range(),
+            Body::Purchase { micros } => Ok(draft("purchase", micros, now_ms)),
+            Body::Limit { micros } if !(0..=BOUND).contains(&micros) => out_of_range(),
+            Body::Limit { .. } => Ok(draft("credit_limit_set", 0, now_ms)),
+            Body::Bonus { micros, expires_in_ms } => match expires_in_ms {
+                _ if micros <= 0 || micros > BOUND => out_of_range(),
+                Some(0) => Err(refuse(422, "invalid_expiry")),
+                _ if i128::from(self.bonus()) + i128::from(micros) > i128::from(BOUND) => out_of_range(),
+                _ => Ok(draft("bonus", micros, now_ms)),
+            },
+            Body::Fee { month } if month == 0 || month > 12 => Err(refuse(422, "invalid_period")),
+            Body::Fee { month } if self.fee_month.is_some_and(|posted| posted >= month) => {
+                Err(refuse(409, "fee_posted"))
+            }
+            Body::Fee { .. } => {
+                Ok(draft("plan_fee", if self.plan_at(now_ms) == "pro" { -790_000 } else { -390_000 }, now_ms))
+            }
+            Body::Event { budget: Some(budget), .. } if budget < 0 => out_of_range(),
+            Body::Event { .. } => Ok(draft("event_defined", 0, now_ms)),
+            Body::Booth { .. } => Ok(draft("booth_set", 0, now_ms)),
+            Body::Void { hold } => match self.holds.iter().find(|line| line.hold == hold) {
+                None => Err(refuse(404, "unknown_hold")),
+                Some(line) if !line.open => Err(refuse(409, "hold_ended")),
+                Some(_) => Ok(draft("hold_released", 0, now_ms)),
+            },
+            Body::Hold { .. } => self.decide_hold(body, now_ms),
+            Body::Refund { pick, micros, wrong } => self.decide_refund(pick, micros, wrong),
+        }
+    }
+
+    fn hold_amount(&self, size: Size, now_ms: i64) -> Option<i64> {
+        match size {
+            Size::Amount(micros) if micros <= 0 || micros > BOUND => None,
+            Size::Amount(micros) => Some(micros),
+            Size::Quantity(0) => None,
+            Size::Quantity(quantity) => price(self.plan_at(now_ms), quantity),
+        }
+    }
+
+    fn decide_hold(&self, body: Body, now_ms: i64) -> Decision {
+        let Body::Hold { hold, size, timeout_ms, event, booth } = body else { unreachable!() };
+        if !(1_000..=86_400_000).contains(&timeout_ms) {
+            return Err(refuse(422, "invalid_timeout"));
+        }
+        if self.holds.iter().any(|line| line.hold == hold) {
+            return Err(refuse(409, "hold_exists"));
+        }
+        if self.paused.contains(&booth) {
+            return Err(refuse(409, "booth_paused"));
+        }
+        let amount = self.hold_amount(size, now_ms).ok_or(refuse(422, "out_of_range"))?;
+        let wide = i128::from;
+        if let Some(EventLine { budget: Some(budget), refuses: true, .. }) =
+            self.events.iter().rfind(|line| line.event == event)
+        {
+            let beyond = self.spent(event) + wide(self.event_held(event)) + wide(amount) - wide(*budget);
+            if beyond > 0 {
+                return Err(Outcome::Refused(402, "event_budget_exceeded", i64::try_from(beyond).unwrap()));
+            }
+        }
+        let missing = wide(amount) - (wide(self.balance()) - wide(self.held()) + wide(self.limit));
+        if missing > 0 {
+            return Err(Outcome::Refused(402, "insufficient_balance", i64::try_from(missing).unwrap()));
+        }
+        if !in_bound(wide(self.held()) + wide(amount)) {
+            return Err(refuse(422, "out_of_range"));
+        }
+        Ok(draft("hold_placed", 0, now_ms))
+    }
+
+    fn decide_refund(&self, pick: usize, micros: Option<i64>, wrong: bool) -> Decision {
+        let Some(charge) = self.charges.get(pick).filter(|charge| !charge.forgotten) else {
+            return Err(refuse(404, "unknown_charge"));
+        };
+        if wrong {
+            return Err(refuse(409, "charge_mismatch"));
+        }
+        let left = charge.amount - charge.refunded;
+        if left == 0 {
+            return Err(refuse(409, "nothing_to_refund"));
+        }
+        let amount = micros.unwrap_or(left);
+        if amount <= 0 || amount > BOUND {
+            return Err(refuse(422, "out_of_range"));
+        }
+        if amount > left {
+            return Err(refuse(409, "refund_exceeds_charge"));
+        }
+        let note = if amount == left { charge.report.quantity } else { 0 };
+        Ok(Draft { note, ..draft("refund", amount, charge.occurred_at_ms) })
+    }
+
+    fn carry_out(&mut self, body: Body, draft: &Draft, now_ms: i64) -> Posted {
+        let mut of_event = 0;
+        match body {
+            Body::Open => {
+                self.open = true;
+                self.plans.push((i64::MIN, "basic"));
+            }
+            Body::ChangePlan { pro } => self.plans.push((now_ms, if pro { "pro" } else { "basic" })),
+            Body::Hold { hold, size, timeout_ms, event, .. } => {
+                let amount = self.hold_amount(size, now_ms).unwrap();
+                self.holds.push(HoldLine { hold, amount, expires_at_ms: now_ms + timeout_ms, event, open: true });
+            }
+            Body::Void { hold } => self.holds.iter_mut().find(|line| line.hold == hold).unwrap().open = false,
+            Body::Limit { micros } => self.limit = micros,
+            Body::Refund { pick, .. } => {
+                let charge = &mut self.charges[pick];
+                charge.refunded += i64::try_from(draft.amount).unwrap();
+                of_event = charge.report.event;
+            }
+            Body::Bonus { micros, expires_in_ms } => {
+                let expires_at_ms = expires_in_ms.map(|ms| now_ms + ms);
+                self.lots.push(LotLine { seq: self.seq() + 1, expires_at_ms, left: micros });
+            }
+            Body::Fee { month } => self.fee_month = Some(month),
+            Body::Event { event, budget, refuses } => self.events.push(EventLine { event, budget, refuses }),
+            Body::Booth { booth, paused } => {
+                self.paused.retain(|known| *known != booth);
+                if paused {
+                    self.paused.push(booth);
+                }
+            }
+            Body::Adjust { .. } | Body::Purchase { .. } => {}
+        }
+        let from_bonus = self.draw(-draft.amount);
+        self.post(draft, from_bonus, of_event)
+    }
+}

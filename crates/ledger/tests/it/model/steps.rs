@@ -1,0 +1,202 @@
+//! What can be done to a ledger, drawn from numbers so that sequences are cheap to make and shrink.
+
+/// Largest amount of money, in micro-units.
+pub(crate) const BOUND: i64 = 999_999_999_999_999_999;
+
+pub(crate) const ACCOUNTS: [&str; 2] = ["acc_one", "acc_two"];
+
+/// One step. Ids are small numbers, so that steps meet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Step {
+    /// Time goes on.
+    Wait {
+        ms: i64,
+    },
+    /// So much that all that was known of operations, ended holds and answers is forgotten.
+    Jump,
+    /// What is due ends.
+    Tick,
+    Usage {
+        account: usize,
+        report: Report,
+    },
+    Command {
+        account: usize,
+        body: Body,
+    },
+    /// The last command of the account again, with or without another body.
+    Again {
+        account: usize,
+        other_body: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) operation: u64,
+    pub(crate) attempt: u32,
+    pub(crate) success: bool,
+    pub(crate) quantity: i64,
+    /// 0: none.
+    pub(crate) hold: u64,
+    /// 0: none.
+    pub(crate) event: u64,
+    /// How long before its receipt it occurred.
+    pub(crate) late_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Body {
+    Open,
+    Adjust {
+        micros: i64,
+    },
+    ChangePlan {
+        pro: bool,
+    },
+    Hold {
+        hold: u64,
+        size: Size,
+        timeout_ms: i64,
+        event: u64,
+        booth: u64,
+    },
+    Void {
+        hold: u64,
+    },
+    Limit {
+        micros: i64,
+    },
+    /// The `pick`th charge posted so far, with its facts, one of them wrong if `wrong`.
+    Refund {
+        pick: usize,
+        micros: Option<i64>,
+        wrong: bool,
+    },
+    Bonus {
+        micros: i64,
+        expires_in_ms: Option<i64>,
+    },
+    Purchase {
+        micros: i64,
+    },
+    Fee {
+        month: u64,
+    },
+    Event {
+        event: u64,
+        budget: Option<i64>,
+        refuses: bool,
+    },
+    Booth {
+        booth: u64,
+        paused: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Size {
+    Quantity(i64),
+    Amount(i64),
+}
+
+/// Takes choices out of one number.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        let value = self.0 % bound;
+        self.0 /= bound;
+        value
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
+    }
+
+    /// Rarely.
+    fn rarely(&mut self) -> bool {
+        self.below(24) == 23
+    }
+
+    /// A few tenths, rarely something absurd.
+    fn micros(&mut self) -> i64 {
+        if self.rarely() {
+            self.of(&[0, -1, BOUND, BOUND + 1, BOUND / 2])
+        } else {
+            self.of(&[50_000, 200_000, 350_001, 1_000_000])
+        }
+    }
+}
+
+pub(crate) fn step(number: u64) -> Step {
+    let mut draw = Draw(number);
+    let account = usize::from(draw.below(8) == 7);
+    match draw.below(16) {
+        0 => Step::Wait { ms: draw.of(&[1_000, 5_000, 600_000, 86_400_000]) },
+        1 | 2 => Step::Tick,
+        3 => Step::Again { account, other_body: draw.below(4) == 3 },
+        4 if draw.rarely() => Step::Jump,
+        4..=8 => Step::Usage { account, report: report(&mut draw) },
+        _ => Step::Command { account, body: body(&mut draw) },
+    }
+}
+
+fn report(draw: &mut Draw) -> Report {
+    Report {
+        operation: draw.below(4),
+        attempt: 1 + u32::try_from(draw.below(3)).unwrap(),
+        success: draw.below(3) > 0,
+        quantity: if draw.rarely() { 999_999_999_999_999_999 } else { draw.of(&[1_000_000, 1_000_000, 2_500_001]) },
+        hold: draw.of(&[0, 0, 1, 2, 3]),
+        event: draw.below(3),
+        late_ms: draw.of(&[0, 0, 4_000, 700_000]),
+    }
+}
+
+fn body(draw: &mut Draw) -> Body {
+    match draw.below(20) {
+        0 => Body::Open,
+        1 => Body::Adjust { micros: -draw.micros() },
+        2 => Body::Adjust { micros: draw.micros() },
+        3 => Body::ChangePlan { pro: draw.below(2) == 1 },
+        4..=8 => Body::Hold {
+            hold: 1 + draw.below(3),
+            size: if draw.below(3) == 0 {
+                Size::Quantity(draw.of(&[1_000_000, 2_500_001, 0]))
+            } else {
+                Size::Amount(draw.micros())
+            },
+            timeout_ms: if draw.rarely() {
+                draw.of(&[999, 86_400_001])
+            } else {
+                draw.of(&[1_000, 5_000, 600_000, 86_400_000])
+            },
+            event: draw.below(3),
+            booth: draw.below(3),
+        },
+        9 => Body::Void { hold: 1 + draw.below(3) },
+        10 => Body::Limit { micros: draw.micros() },
+        11..=13 => Body::Refund {
+            pick: usize::try_from(draw.below(6)).unwrap(),
+            micros: if draw.below(2) == 0 { None } else { Some(draw.micros()) },
+            wrong: draw.below(8) == 7,
+        },
+        14 | 15 => Body::Bonus {
+            micros: draw.micros(),
+            expires_in_ms: if draw.rarely() {
+                Some(0)
+            } else {
+                draw.of(&[None, Some(1_000), Some(5_000), Some(600_000)])
+            },
+        },
+        16 => Body::Purchase { micros: draw.micros() },
+        17 => Body::Fee { month: draw.below(14) },
+        18 => Body::Event {
+            event: 1 + draw.below(2),
+            budget: draw.of(&[None, Some(0), Some(300_000), Some(1_000_000), Some(-1)]),
+            refuses: draw.below(3) > 0,
+        },
+        _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
+    }
+}

@@ -1,0 +1,162 @@
+//! The kinds of entry that are rarer than usage.
+
+use super::{Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
+
+pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
+    match number {
+        20 => hold_placed(bytes),
+        21 => hold_released(seq, bytes),
+        // Nothing of it stands in a row.
+        22 => each(bytes, |_, _| Ok(())).map(|()| Kind::CreditLimitSet),
+        23 => reversal(seq, bytes),
+        24 => texts(bytes, [2, 3]).map(|[reason, note]| Kind::BonusGranted { reason, note }),
+        25 => bonus_expired(bytes),
+        26 => purchase(seq, bytes),
+        27 => plan_fee(bytes),
+        28 => texts(bytes, [1, 2]).map(|[event_id, name]| Kind::EventDefined { event_id, name }),
+        29 => booth_set(bytes),
+        _ => Err(WireError::UnknownKind { seq }),
+    }
+}
+
+fn each<'a>(bytes: &'a [u8], mut field: impl FnMut(u32, Value<'a>) -> Result<()>) -> Result<()> {
+    let mut fields = Fields(bytes);
+    while let Some((number, value)) = fields.next()? {
+        field(number, value)?;
+    }
+    Ok(())
+}
+
+/// The texts of these fields.
+fn texts<const COUNT: usize>(bytes: &[u8], numbers: [u32; COUNT]) -> Result<[&str; COUNT]> {
+    let mut texts = [""; COUNT];
+    each(bytes, |number, value| {
+        for (text, _) in texts.iter_mut().zip(numbers).filter(|(_, wanted)| *wanted == number) {
+            *text = value.text(number)?;
+        }
+        Ok(())
+    })?;
+    Ok(texts)
+}
+
+fn hold_placed(bytes: &[u8]) -> Result<Kind<'_>> {
+    let mut hold = HoldPlaced::default();
+    each(bytes, |number, value| {
+        match number {
+            1 => hold.hold_id = value.text(number)?,
+            2 => hold.amount_micros = value.int64(number)?,
+            4 => hold.service = value.text(number)?,
+            5 => hold.engine = value.text(number)?,
+            6 => hold.variant = value.text(number)?,
+            7 => hold.country = value.text(number)?,
+            8 => hold.unit = value.text(number)?,
+            9 => hold.quantity_micros = value.int64(number)?,
+            10 => hold.event_id = value.text(number)?,
+            11 => hold.booth_id = value.text(number)?,
+            12 => hold.plan = value.text(number)?,
+            13 => hold.price_version = value.uint32(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::HoldPlaced(hold))
+}
+
+fn hold_released(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut hold_id, mut amount_micros, mut cause) = ("", 0, 0);
+    each(bytes, |number, value| {
+        match number {
+            1 => hold_id = value.text(number)?,
+            2 => amount_micros = value.int64(number)?,
+            3 => cause = value.number(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let cause = code(seq, "release cause", cause, &["", "voided", "expired"])?;
+    Ok(Kind::HoldReleased { hold_id, amount_micros, cause })
+}
+
+fn reversal(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
+    let mut reversal = Reversal::default();
+    let mut cause = 0;
+    each(bytes, |number, value| {
+        match number {
+            1 => reversal.original_seq = value.number(number)?,
+            2 => reversal.reason = value.text(number)?,
+            3 => reversal.note = value.text(number)?,
+            4 => cause = value.number(number)?,
+            5 => reversal.operation_id = value.text(number)?,
+            6 => reversal.service = value.text(number)?,
+            7 => reversal.engine = value.text(number)?,
+            8 => reversal.variant = value.text(number)?,
+            9 => reversal.country = value.text(number)?,
+            10 => reversal.unit = value.text(number)?,
+            11 => reversal.plan = value.text(number)?,
+            12 => reversal.event_id = value.text(number)?,
+            13 => reversal.booth_id = value.text(number)?,
+            14 => reversal.quantity_micros = value.int64(number)?,
+            15 => reversal.price_version = value.uint32(number)?,
+            16 => reversal.test_mode = value.number(number)? != 0,
+            17 => reversal.attempt = value.uint32(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    reversal.cause = code(seq, "reversal cause", cause, &["", "refund"])?;
+    Ok(Kind::Reversal(reversal))
+}
+
+fn bonus_expired(bytes: &[u8]) -> Result<Kind<'_>> {
+    let mut granted_seq = 0;
+    each(bytes, |number, value| {
+        if number == 1 {
+            granted_seq = value.number(number)?;
+        }
+        Ok(())
+    })?;
+    Ok(Kind::BonusExpired { granted_seq })
+}
+
+fn purchase(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut payment_id, mut provider, mut source) = ("", "", 0);
+    each(bytes, |number, value| {
+        match number {
+            1 => payment_id = value.text(number)?,
+            2 => provider = value.text(number)?,
+            3 => source = value.number(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let source = code(seq, "purchase source", source, &["", "manual", "auto_recharge"])?;
+    Ok(Kind::Purchase { payment_id, provider, source })
+}
+
+fn plan_fee(bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut plan, mut period, mut price_version) = ("", "", 0);
+    each(bytes, |number, value| {
+        match number {
+            1 => plan = value.text(number)?,
+            2 => period = value.text(number)?,
+            3 => price_version = value.uint32(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::PlanFee { plan, period, price_version })
+}
+
+fn booth_set(bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut booth_id, mut name, mut paused) = ("", "", false);
+    each(bytes, |number, value| {
+        match number {
+            1 => booth_id = value.text(number)?,
+            2 => name = value.text(number)?,
+            3 => paused = value.number(number)? != 0,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::BoothSet { booth_id, name, paused })
+}

@@ -1,0 +1,150 @@
+//! The kinds of entry beside usage and what opens or changes an account: against prices, charges and what was held.
+
+use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, PlanFee, Reversal, Usage, entry::Kind};
+
+use super::{
+    audit::Audit,
+    digest::Parts,
+    price::Work,
+    purse::{GivenBack, Posting},
+    report::{Checked, Defect},
+};
+
+/// What a refund says of its charge, the quantity aside; never 0, which stands for "no charge".
+pub(super) fn charge_digest(parts: &mut Parts, usage: &Usage, occurred_at_ms: i64) -> u64 {
+    parts.clear().text(&usage.operation_id).number(usage.attempt.into());
+    parts.text(&usage.service).text(&usage.engine).text(&usage.variant).text(&usage.country).text(&usage.unit);
+    parts.text(&usage.event_id).text(&usage.booth_id).text(&usage.plan).number(usage.price_version.into());
+    parts.number(usage.test_mode.into()).number(occurred_at_ms).digest().max(1)
+}
+
+fn reversal_digest(parts: &mut Parts, of: &Reversal, occurred_at_ms: i64) -> u64 {
+    parts.clear().text(&of.operation_id).number(of.attempt.into());
+    parts.text(&of.service).text(&of.engine).text(&of.variant).text(&of.country).text(&of.unit);
+    parts.text(&of.event_id).text(&of.booth_id).text(&of.plan).number(of.price_version.into());
+    parts.number(of.test_mode.into()).number(occurred_at_ms).digest().max(1)
+}
+
+impl Audit {
+    /// `held_after`, bonuses, and what else an account keeps. After a defect the audit goes on from what the entry says.
+    pub(super) fn check_purse(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, kind: &Kind) {
+        let Some(at) = self.accounts.get_mut(account as usize) else { return };
+        let held_before = at.held;
+        let posted_at_ms = record.posted_at_ms;
+        let posting = Posting { entry, posted_at_ms, held_before, retention_ms: self.options.retention_ms };
+        let mut complaints = Vec::new();
+        let moved = at.purse.take_in(posting, kind, &mut complaints);
+        at.held = entry.held_after_micros;
+        let is = i128::from(at.held);
+        if complaints.is_empty() && (i128::from(held_before) + moved != is || is < 0) {
+            complaints.push((Defect::HeldOff, format!("{is} held, {held_before} before (millionths)")));
+        }
+        let name = || tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
+        if moves_no_money(kind) && entry.amount_micros != 0 {
+            self.report.defect(Defect::WrongContent, || format!("{}: moves money", name()));
+        }
+        for (defect, why) in complaints {
+            self.report.defect(defect, || format!("{}: {why}", name()));
+        }
+        match kind {
+            Kind::HoldPlaced(placed) => self.check_hold_price(account, record, entry, placed),
+            Kind::PlanFee(fee) => self.check_fee(account, record, entry, fee),
+            Kind::Reversal(reversal) => self.check_reversal(account, record, entry, reversal),
+            _ => {}
+        }
+    }
+
+    fn check_hold_price(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, placed: &HoldPlaced) {
+        let Some(at) = self.accounts.get(account as usize) else { return };
+        let plan = at.plan_at(record.posted_at_ms, entry.seq);
+        let work = Work {
+            service: &placed.service,
+            engine: &placed.engine,
+            variant: &placed.variant,
+            country: &placed.country,
+            unit: &placed.unit,
+            plan,
+            currency: at.currency(),
+            quantity_micros: placed.quantity_micros,
+            occurred_at_ms: record.posted_at_ms,
+        };
+        let found = (placed.price_version, placed.amount_micros);
+        let is_named = placed.quantity_micros == 0 && placed.price_version == 0;
+        self.report.checked(Checked::Repriced, u64::from(!is_named));
+        let mut outcomes = self.books.outcomes(&work, record.posted_at_ms);
+        let is_priced = outcomes.any(|outcome| outcome.is_ok_and(|charge| (charge.version, charge.micros) == found));
+        if plan == placed.plan && (is_named || is_priced) {
+            return;
+        }
+        let name = tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
+        self.report.defect(Defect::WrongPrice, || {
+            format!("{name}: {found:?} held on plan {:?}, not by the price on plan {plan:?}", placed.plan)
+        });
+    }
+
+    fn check_fee(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, fee: &PlanFee) {
+        let Some(at) = self.accounts.get_mut(account as usize) else { return };
+        self.report.checked(Checked::Repriced, 1);
+        let plan = at.plan_at(record.posted_at_ms, entry.seq);
+        let found = (fee.price_version, entry.amount_micros.saturating_neg());
+        let mut fees = self.books.fees(plan, at.currency(), record.posted_at_ms);
+        if plan == fee.plan && fees.any(|known| known == found) {
+            return;
+        }
+        let name = tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
+        self.report.defect(Defect::WrongPrice, || {
+            format!("{name}: {found:?} is not the fee of the plan {plan:?} at that time")
+        });
+    }
+
+    fn check_reversal(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, reversal: &Reversal) {
+        let digest = reversal_digest(&mut self.parts, reversal, entry.occurred_at_ms);
+        let Some(at) = self.accounts.get_mut(account as usize) else { return };
+        let name = || tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
+        let original = at.index_of(reversal.original_seq).and_then(|index| at.entries.get(index)).copied();
+        let Some(original) = original.filter(|original| original.charge == digest) else {
+            self.report
+                .defect(Defect::RefundOff, || format!("{}: seq {} is no such charge", name(), reversal.original_seq));
+            return;
+        };
+        let charged = original.amount.saturating_neg();
+        let given_back = at.purse.give_back(reversal.original_seq, entry.amount_micros, charged);
+        let quantity = if given_back == GivenBack::Whole { original.quantity } else { 0 };
+        if given_back == GivenBack::TooMuch || reversal.quantity_micros != quantity {
+            at.drift += i128::from(given_back == GivenBack::TooMuch) * i128::from(entry.amount_micros.unsigned_abs());
+            self.report.defect(Defect::RefundOff, || {
+                let (seq, amount) = (reversal.original_seq, entry.amount_micros);
+                format!("{}: {amount} given back of {charged} of seq {seq}: {given_back:?}", name())
+            });
+        }
+    }
+
+    /// An entry that an instant made names no record and no command.
+    pub(super) fn check_tick(&mut self, account: u32, index: u32, entry: &Entry) {
+        let ends = matches!(entry.kind, Some(Kind::HoldReleased(_) | Kind::BonusExpired(_)));
+        if ends && entry.source_offset == 0 && entry.command.is_none() {
+            return;
+        }
+        let name = self.name(account, index);
+        self.report.defect(Defect::SourceMissing, || format!("{name} names no source record"));
+    }
+}
+
+const fn moves_no_money(kind: &Kind) -> bool {
+    match kind {
+        Kind::AccountOpened(_)
+        | Kind::PlanChanged(_)
+        | Kind::HoldPlaced(_)
+        | Kind::HoldReleased(_)
+        | Kind::CreditLimitSet(_)
+        | Kind::EventDefined(_)
+        | Kind::BoothSet(_) => true,
+        Kind::Usage(_)
+        | Kind::Adjustment(_)
+        | Kind::Reversal(_)
+        | Kind::BonusGranted(_)
+        | Kind::BonusExpired(_)
+        | Kind::Purchase(_)
+        | Kind::PlanFee(_) => false,
+    }
+}
