@@ -7,11 +7,31 @@ use tollbooth_schemas::{BoothId, EventId};
 
 use super::ActivityRow;
 use crate::calendar::{RangeError, parse_edge, resolve_zone};
-use crate::params::{Params, bad_parameter};
+use crate::params::ParameterKind::{Choice, ChoiceList, List, Text};
+use crate::params::{Parameter, Params, bad_parameter};
 
 /// Parameters that [`ActivityFilter::parse`] reads.
-pub const FILTER_PARAMS: [&str; 11] =
-    ["service", "engine", "event_id", "booth_id", "status", "type", "from", "to", "tz", "q", "include"];
+pub const FILTER_PARAMS: &[Parameter] = &[
+    Parameter { name: "service", kind: List, about: "Only these services, by code." },
+    Parameter { name: "engine", kind: List, about: "Only these engines, by code." },
+    Parameter { name: "event_id", kind: List, about: "Only these events." },
+    Parameter { name: "booth_id", kind: List, about: "Only these booths." },
+    Parameter { name: "status", kind: ChoiceList(|| vec!["success", "failed"]), about: "Only work that ended so." },
+    Parameter { name: "type", kind: ChoiceList(type_codes), about: "Only entries of these types." },
+    Parameter { name: "from", kind: Text, about: "First instant of `occurred_at`: RFC 3339, or a local date in `tz`." },
+    Parameter { name: "to", kind: Text, about: "First instant after the range, written as `from`." },
+    Parameter {
+        name: "tz",
+        kind: Text,
+        about: "IANA zone in which dates without a time are meant; by default the account's.",
+    },
+    Parameter {
+        name: "q",
+        kind: Text,
+        about: "Words, each of which must be a part of service, engine, event, booth or operation id.",
+    },
+    Parameter { name: "include", kind: Choice(|| vec!["all"]), about: "`all`: also entries that move no money." },
+];
 /// Most words of a search.
 const TERMS_MAX: usize = 8;
 
@@ -116,6 +136,10 @@ impl ActivityFilter {
     }
 }
 
+fn type_codes() -> Vec<&'static str> {
+    EntryType::ALL.iter().map(|known| known.code()).collect()
+}
+
 fn ids(params: &Params, name: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<Vec<String>, Problem> {
     let values = params.list(name)?;
     for value in &values {
@@ -128,10 +152,7 @@ fn types(params: &Params) -> Result<Vec<String>, Problem> {
     let values = params.list("type")?;
     match values.iter().find(|value| EntryType::from_code(value).is_none()) {
         None => Ok(values),
-        Some(_) => {
-            let known: Vec<&str> = EntryType::ALL.iter().map(|known| known.code()).collect();
-            Err(bad_parameter("type", format!("must be of {}", known.join(", "))))
-        }
+        Some(_) => Err(bad_parameter("type", format!("must be of {}", type_codes().join(", ")))),
     }
 }
 
@@ -162,7 +183,7 @@ mod tests {
 
     fn filter(query: &str) -> Result<ActivityFilter, Problem> {
         ActivityFilter::parse(
-            &Params::parse(&format!("/x?{query}").parse().unwrap(), &FILTER_PARAMS)?,
+            &Params::parse(&format!("/x?{query}").parse().unwrap(), &[FILTER_PARAMS])?,
             "America/New_York",
         )
     }

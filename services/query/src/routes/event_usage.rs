@@ -9,19 +9,28 @@ use axum::response::Response;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::EventId;
+use utoipa::ToSchema;
 
-use super::amount::AmountBody;
-use super::usage::{edge, zone};
-use super::{Api, Timer, private};
+use super::usage::{RANGE, edge, zone};
+use super::{AWAIT, Api, Timer, private};
+use crate::amount::AmountBody;
 use crate::calendar::{TimeRange, edge_text};
 use crate::metrics::Endpoint;
-use crate::params::{Params, bad_parameter};
+use crate::openapi::{AccountProblems, EventPath};
+use crate::params::{Params, bad_parameter, parameters};
 use crate::store::{GroupBy, UsageFilter, UsageQuery};
 
 /// No range, or one open at an end, reaches from 1970 to 2199.
 const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: 7_258_118_400_000 };
 
-#[derive(Debug, Serialize)]
+parameters! {
+    /// Of this route.
+    EventUsageParams = RANGE, AWAIT
+}
+
+/// What was spent for an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventUsage)]
 struct EventUsageBody {
     event_id: String,
     from: Option<String>,
@@ -30,7 +39,8 @@ struct EventUsageBody {
     total: EventTotalBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EngineUsage)]
 struct EngineBody {
     service: String,
     engine: String,
@@ -39,13 +49,26 @@ struct EngineBody {
     amount: AmountBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventTotal)]
 struct EventTotalBody {
     count: i64,
     failed: i64,
     amount: AmountBody,
 }
 
+/// An event's usage by engine, largest amount first
+///
+/// Over all time, or a range.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/events/{event_id}/usage",
+    operation_id = "get_event_usage",
+    tag = "Events",
+    params(EventPath, EventUsageParams),
+    responses((status = 200, description = "Sums by engine", body = EventUsageBody), AccountProblems),
+    security(("key" = []))
+)]
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     Path((account_id, event_id)): Path<(String, String)>,
@@ -53,7 +76,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
-    let params = Params::parse(&uri, &["from", "to", "tz", "min_seq"])?;
+    let params = Params::parse(&uri, EventUsageParams::GROUPS)?;
     let awaited = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let currency = &profile.currency;
@@ -81,7 +104,7 @@ pub(super) async fn get(
     let total = EventTotalBody {
         count: rows.iter().map(|row| row.succeeded).sum(),
         failed: rows.iter().map(|row| row.failures).sum(),
-        amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum(), currency),
+        amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum::<i128>(), currency),
     };
     let data = rows.iter().map(|row| {
         let (service, engine) = row.group_key.split_once('\0').unwrap_or((&row.group_key, ""));

@@ -1,7 +1,7 @@
 //! The API, one resource a file.
 
-mod amount;
 mod balance;
+mod document;
 mod event_usage;
 mod price_book;
 mod transactions;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use prometheus::IntGauge;
 use serde::Serialize;
 use tollbooth_chassis::kafka::table::TopicTable;
@@ -25,7 +25,7 @@ use crate::calendar::Bucket;
 use crate::config::QueryConfig;
 use crate::live::{LiveView, SunkOffsets};
 use crate::metrics::{Endpoint, Metrics};
-use crate::params::Params;
+use crate::params::{Parameter, ParameterKind, Params};
 use crate::prices::Prices;
 use crate::store::Store;
 
@@ -50,22 +50,37 @@ pub struct Api {
     pub metrics: Metrics,
 }
 
-/// All routes.
+pub(crate) use document::description;
+
+/// Read your own write.
+const AWAIT: &[Parameter] = &[Parameter {
+    name: "min_seq",
+    kind: ParameterKind::Number(1, u64::MAX),
+    about: "Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`.",
+}];
+
+type Route = MethodRouter<Arc<Api>>;
+
+/// What answers where. The OpenAPI document lists the same paths, and a test holds the two together.
+fn table() -> Vec<(&'static str, Route)> {
+    vec![
+        ("/v1/accounts/{account_id}/balance", get(balance::get)),
+        ("/v1/accounts/{account_id}/transactions", get(transactions::list)),
+        ("/v1/accounts/{account_id}/usage", get(usage::get)),
+        ("/v1/accounts/{account_id}/events/{event_id}/usage", get(event_usage::get)),
+        ("/v1/price-books/current", get(price_book::current)),
+        ("/openapi.json", get(document::json)),
+        ("/docs", get(document::html)),
+    ]
+}
+
+/// All routes, each with its metrics.
 pub fn router(api: Arc<Api>) -> Router {
     let http = api.metrics.http.clone();
-    macro_rules! measured {
-        ($handler:expr, $route:literal) => {
-            ($route, get($handler).layer(http.route($route)))
-        };
-    }
-    let routes = [
-        measured!(balance::get, "/v1/accounts/{account_id}/balance"),
-        measured!(transactions::list, "/v1/accounts/{account_id}/transactions"),
-        measured!(usage::get, "/v1/accounts/{account_id}/usage"),
-        measured!(event_usage::get, "/v1/accounts/{account_id}/events/{event_id}/usage"),
-        measured!(price_book::current, "/v1/price-books/current"),
-    ];
-    routes.into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route)).with_state(api)
+    let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
+        router.route(path, route.layer(http.route(path)))
+    };
+    table().into_iter().fold(Router::new(), add).with_state(api)
 }
 
 impl Api {
@@ -181,4 +196,19 @@ fn answer(body: &impl Serialize, cache_control: HeaderValue) -> Result<Response,
     let headers =
         [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::CACHE_CONTROL, cache_control)];
     Ok((headers, bytes).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::table;
+    use crate::openapi::DOCUMENT;
+
+    #[test]
+    fn what_is_served_is_documented_and_the_other_way_round() {
+        let served: BTreeSet<&str> = table().into_iter().map(|(path, _)| path).collect();
+        let documented: BTreeSet<&str> = DOCUMENT.operations().map(|(path, _)| path).collect();
+        assert_eq!(served, documented);
+    }
 }

@@ -7,25 +7,56 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
+use utoipa::ToSchema;
 
-use super::{Api, Awaited, Timer, private};
+use super::{AWAIT, Api, Awaited, Timer, private};
 use crate::activity::{
     ActivityFilter, ActivityRow, Cursor, FILTER_PARAMS, LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, Transaction, plan,
 };
 use crate::live::Recent;
 use crate::metrics::Endpoint;
-use crate::params::Params;
+use crate::openapi::{AccountPath, AccountProblems};
+use crate::params::ParameterKind::{Number, Text};
+use crate::params::{Parameter, Params, parameters};
 
-#[derive(Debug, Serialize)]
+/// Which page.
+const PAGE: &[Parameter] = &[
+    Parameter { name: "limit", kind: Number(1, LIMIT_MAX as u64), about: "Most rows of the page; by default 50." },
+    Parameter { name: "cursor", kind: Text, about: "`next_cursor` of the page before, with the same filters." },
+];
+
+parameters! {
+    /// Of this route.
+    TransactionsParams = FILTER_PARAMS, PAGE, AWAIT
+}
+
+/// A page of entries, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Transactions)]
 struct TransactionsBody {
     data: Vec<Transaction>,
+    /// Whether older entries follow.
     has_more: bool,
+    /// `cursor` of the next page.
     next_cursor: Option<String>,
-    /// Only where the page does not show the newest state.
+    /// Only where the page shows the account as of this entry and not the newest one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     as_of_seq: Option<u64>,
 }
 
+/// Transactions, newest first
+///
+/// The newest entries come from memory, older ones from ClickHouse, without a gap in between.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/transactions",
+    operation_id = "list_transactions",
+    tag = "Activity",
+    params(AccountPath, TransactionsParams),
+    responses((status = 200, description = "A page", body = TransactionsBody), AccountProblems),
+    security(("key" = []))
+)]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Path(account_id): Path<String>,
@@ -33,8 +64,7 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::Transactions);
-    let known = [&FILTER_PARAMS[..], &["limit", "cursor", "min_seq"]].concat();
-    let params = Params::parse(&uri, &known)?;
+    let params = Params::parse(&uri, TransactionsParams::GROUPS)?;
     let awaited = api.open(&headers, &account_id, &params).await?;
     let recent = api.view.recent(&account_id).ok_or_else(|| api.missing(&account_id))?;
     let filter = ActivityFilter::parse(&params, &recent.balance.profile.time_zone)?;
@@ -58,9 +88,7 @@ pub(super) async fn list(
     let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor { before_seq: row.seq, fingerprint }.encode());
     let count = rows.len();
     let currency = &recent.balance.profile.currency;
-    let data: Option<Vec<Transaction>> =
-        rows.into_iter().map(|row| Transaction::of_row(&account_id, currency, row)).collect();
-    let data = data.ok_or_else(|| Problem::internal("an entry's numbers are out of range"))?;
+    let data = rows.into_iter().map(|row| Transaction::of_row(&account_id, currency, row)).collect();
     timer.done(count);
     private(&TransactionsBody { data, has_more, next_cursor, as_of_seq })
 }

@@ -11,60 +11,121 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::{BoothId, EventId};
+use utoipa::ToSchema;
 
-use super::amount::AmountBody;
-use super::{Api, Timer, private};
+use super::{AWAIT, Api, Timer, private};
+use crate::amount::AmountBody;
 use crate::calendar::{Bucket, Span, TimeRange, edge_text, parse_edge, resolve_range, resolve_zone, spans};
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
-use crate::params::{Params, bad_parameter};
+use crate::openapi::{AccountPath, AccountProblems};
+use crate::params::ParameterKind::{Choice, List, Text};
+use crate::params::{Parameter, Params, bad_parameter, parameters};
 use crate::store::{GroupBy, StoreError, UsageFilter, UsageQuery, UsageRow};
 
-const PARAMS: [&str; 11] =
-    ["from", "to", "bucket", "tz", "group_by", "measure", "service", "engine", "event_id", "booth_id", "min_seq"];
+/// Which instants.
+pub(super) const RANGE: &[Parameter] = &[
+    Parameter { name: "from", kind: Text, about: "First instant: RFC 3339, or a local date in `tz`." },
+    Parameter { name: "to", kind: Text, about: "First instant after the range, written as `from`." },
+    Parameter { name: "tz", kind: Text, about: "IANA zone of dates and buckets; by default the account's." },
+];
+
+/// How the range is cut and split.
+const SPLIT: &[Parameter] = &[
+    Parameter {
+        name: "bucket",
+        kind: Choice(|| Bucket::ALL.map(Bucket::code).into_iter().chain(["auto"]).collect()),
+        about: "Size of a bucket by the zone's clocks and calendar; `auto` (default) follows the range.",
+    },
+    Parameter {
+        name: "group_by",
+        kind: Choice(|| GroupBy::CODES.map(|(code, _)| code).to_vec()),
+        about: "Splits every bucket; the key of what has none is empty.",
+    },
+    Parameter {
+        name: "measure",
+        kind: Choice(|| vec!["amount", "count"]),
+        about: "Orders the groups of a bucket, largest first; by default `amount`.",
+    },
+];
+
+/// What the sums are narrowed to.
+const NARROW: &[Parameter] = &[
+    Parameter { name: "service", kind: List, about: "Only these services, by code." },
+    Parameter { name: "engine", kind: List, about: "Only these engines, by code." },
+    Parameter { name: "event_id", kind: List, about: "Only these events." },
+    Parameter { name: "booth_id", kind: List, about: "Only these booths." },
+];
+
+parameters! {
+    /// Of this route.
+    UsageParams = RANGE, SPLIT, NARROW, AWAIT
+}
 
 /// What groups are ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Measure {
     Count,
     Amount,
 }
 
-#[derive(Debug, Serialize)]
+/// What was spent, over time.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
 struct UsageBody {
+    /// First instant, with the zone's offset.
     from: String,
+    /// First instant after the range.
     to: String,
     bucket: &'static str,
     tz: String,
     measure: Measure,
+    /// They cover the range exactly; empty ones are zeros.
     buckets: Vec<BucketBody>,
+    /// Of the exact range, and the sum of the buckets.
     total: TotalBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageBucket)]
 struct BucketBody {
     start: String,
     end: String,
+    /// The range cuts it, or it has not ended.
     partial: bool,
     groups: Vec<GroupBody>,
+    /// Successful operations net of reversals.
     count: i64,
+    /// Spent, positive, net of reversals.
     amount: AmountBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageGroup)]
 struct GroupBody {
     key: String,
     count: i64,
     amount: AmountBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageTotal)]
 struct TotalBody {
     count: i64,
     amount: AmountBody,
 }
 
+/// Usage over time
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/usage",
+    operation_id = "get_usage",
+    tag = "Usage",
+    params(AccountPath, UsageParams),
+    responses((status = 200, description = "Sums by bucket and group", body = UsageBody), AccountProblems),
+    security(("key" = []))
+)]
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     Path(account_id): Path<String>,
@@ -72,7 +133,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut timer = Timer::start(&api.metrics, Endpoint::Usage);
-    let params = Params::parse(&uri, &PARAMS)?;
+    let params = Params::parse(&uri, UsageParams::GROUPS)?;
     let awaited = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let now_ms = now_ms();
@@ -140,7 +201,7 @@ fn fill(
     let mut buckets = Vec::with_capacity(spans.len());
     for span in spans {
         let mut rows = by_start.remove(&span.start_ms).unwrap_or_default();
-        let bucket_micros = rows.iter().map(|row| row.spent_micros).sum();
+        let bucket_micros: i128 = rows.iter().map(|row| row.spent_micros).sum();
         let bucket_count = rows.iter().map(|row| row.succeeded).sum();
         match measure {
             Measure::Count => rows.sort_unstable_by_key(|row| (Reverse(row.succeeded), row.group_key.clone())),

@@ -6,6 +6,7 @@
 mod access;
 mod activity;
 mod awaited;
+mod documented;
 mod live;
 mod prices;
 mod projection;
