@@ -12,26 +12,42 @@ use crate::params::{Parameter, Params, bad_parameter};
 
 /// Parameters that [`ActivityFilter::parse`] reads.
 pub const FILTER_PARAMS: &[Parameter] = &[
-    Parameter { name: "service", kind: List, about: "Only these services, by code." },
-    Parameter { name: "engine", kind: List, about: "Only these engines, by code." },
+    SERVICE,
+    ENGINE,
     Parameter { name: "event_id", kind: List, about: "Only these events." },
-    Parameter { name: "booth_id", kind: List, about: "Only these booths." },
-    Parameter { name: "status", kind: ChoiceList(|| vec!["success", "failed"]), about: "Only work that ended so." },
-    Parameter { name: "type", kind: ChoiceList(type_codes), about: "Only entries of these types." },
-    Parameter { name: "from", kind: Text, about: "First instant of `occurred_at`: RFC 3339, or a local date in `tz`." },
-    Parameter { name: "to", kind: Text, about: "First instant after the range, written as `from`." },
-    Parameter {
-        name: "tz",
-        kind: Text,
-        about: "IANA zone in which dates without a time are meant; by default the account's.",
-    },
-    Parameter {
-        name: "q",
-        kind: Text,
-        about: "Words, each of which must be a part of service, engine, event, booth or operation id.",
-    },
-    Parameter { name: "include", kind: Choice(|| vec!["all"]), about: "`all`: also entries that move no money." },
+    BOOTH,
+    STATUS,
+    TYPE,
+    FROM,
+    TO,
+    ZONE,
+    WORDS,
+    INCLUDE,
 ];
+/// Those of a list whose event is fixed.
+pub const EVENT_FILTER_PARAMS: &[Parameter] = &[SERVICE, ENGINE, BOOTH, STATUS, TYPE, FROM, TO, ZONE, WORDS, INCLUDE];
+
+const SERVICE: Parameter = Parameter { name: "service", kind: List, about: "Only these services, by code." };
+const ENGINE: Parameter = Parameter { name: "engine", kind: List, about: "Only these engines, by code." };
+const BOOTH: Parameter = Parameter { name: "booth_id", kind: List, about: "Only these booths." };
+const STATUS: Parameter =
+    Parameter { name: "status", kind: ChoiceList(|| vec!["success", "failed"]), about: "Only work that ended so." };
+const TYPE: Parameter = Parameter { name: "type", kind: ChoiceList(type_codes), about: "Only entries of these types." };
+const FROM: Parameter =
+    Parameter { name: "from", kind: Text, about: "First instant of `occurred_at`: RFC 3339, or a local date in `tz`." };
+const TO: Parameter = Parameter { name: "to", kind: Text, about: "First instant after the range, written as `from`." };
+const ZONE: Parameter = Parameter {
+    name: "tz",
+    kind: Text,
+    about: "IANA zone in which dates without a time are meant; by default the account's.",
+};
+const WORDS: Parameter = Parameter {
+    name: "q",
+    kind: Text,
+    about: "Words, each of which must be a part of service, engine, event, booth or operation id.",
+};
+const INCLUDE: Parameter =
+    Parameter { name: "include", kind: Choice(|| vec!["all"]), about: "`all`: also entries that move no money." };
 /// Most words of a search.
 const TERMS_MAX: usize = 8;
 
@@ -156,7 +172,11 @@ fn types(params: &Params) -> Result<Vec<String>, Problem> {
     }
 }
 
-fn status(params: &Params) -> Result<Option<bool>, Problem> {
+/// `status`: `Some(true)` for failed only, `Some(false)` for successful only.
+///
+/// # Errors
+/// 400 for any other word.
+pub(crate) fn status(params: &Params) -> Result<Option<bool>, Problem> {
     let values = params.list("status")?;
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     match values.as_slice() {

@@ -8,6 +8,7 @@ use tollbooth_schemas::v1::{Entry, LedgerRecord};
 use utoipa::ToSchema;
 
 use crate::amount::{AmountBody, QuantityText};
+use crate::prices::Names;
 
 /// An entry as the activity page shows it. Empty texts stand for "none", as in the ledger's rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,6 +95,9 @@ pub struct Transaction {
     service: Option<String>,
     /// Engine code.
     engine: Option<String>,
+    /// Service and engine as people read them.
+    #[schema(examples("AI Modify (Nano Banana 2)"))]
+    service_name: Option<String>,
     /// What the balance changed by: charges are below zero.
     amount: AmountBody,
     /// The balance right after it.
@@ -126,7 +130,7 @@ pub struct Transaction {
 impl Transaction {
     /// The shape of a row.
     #[must_use]
-    pub fn of_row(account_id: &str, currency: &str, row: ActivityRow) -> Self {
+    pub fn of_row(account_id: &str, currency: &str, names: &Names, row: ActivityRow) -> Self {
         let text = |text: String| if text.is_empty() { None } else { Some(text) };
         let unit = text(row.unit);
         Self {
@@ -134,6 +138,7 @@ impl Transaction {
             seq: row.seq,
             r#type: row.entry_type,
             status: if row.failed { "failed" } else { "success" },
+            service_name: names.work(&row.service, &row.engine),
             service: text(row.service),
             engine: text(row.engine),
             amount: AmountBody::new(row.amount_micros, currency),
@@ -176,7 +181,7 @@ mod tests {
 
     fn shown(record: &LedgerRecord) -> serde_json::Value {
         let row = ActivityRow::of_entry(record, &record.entries[0]).unwrap();
-        serde_json::to_value(Transaction::of_row("acc_luna", "USD", row)).unwrap()
+        serde_json::to_value(Transaction::of_row("acc_luna", "USD", &Names::default(), row)).unwrap()
     }
 
     fn usage(status: UsageStatus) -> Kind {

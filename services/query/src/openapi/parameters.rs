@@ -66,6 +66,12 @@ macro_rules! paths {
 paths! {
     /// Below an account.
     AccountPath: "account_id", "The account.", "^acc_[A-Za-z0-9_-]{1,64}$".
+    /// An entry of an account.
+    EntryPath:
+        "account_id", "The account.", "^acc_[A-Za-z0-9_-]{1,64}$";
+        "entry_id", "The entry.", "^ent_acc_[A-Za-z0-9_-]{1,64}_[1-9][0-9]*$".
+    /// A price book.
+    BookPath: "version", "Its version.", "^[1-9][0-9]*$".
     /// Below an event of an account.
     EventPath:
         "account_id", "The account.", "^acc_[A-Za-z0-9_-]{1,64}$";

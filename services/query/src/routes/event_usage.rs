@@ -18,7 +18,7 @@ use crate::calendar::{TimeRange, edge_text};
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountProblems, EventPath};
 use crate::params::{Params, bad_parameter, parameters};
-use crate::store::{GroupBy, UsageFilter, UsageQuery};
+use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery};
 
 /// No range, or one open at an end, reaches from 1970 to 2199.
 const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: 7_258_118_400_000 };
@@ -44,6 +44,8 @@ struct EventUsageBody {
 struct EngineBody {
     service: String,
     engine: String,
+    /// Both as people read them.
+    service_name: String,
     count: i64,
     failed: i64,
     amount: AmountBody,
@@ -77,7 +79,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
     let params = Params::parse(&uri, EventUsageParams::GROUPS)?;
-    let awaited = api.open(&headers, &account_id, &params).await?;
+    let reader = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let currency = &profile.currency;
     if event_id.parse::<EventId>().is_err() {
@@ -91,14 +93,16 @@ pub(super) async fn get(
     }
     let filter = UsageFilter { event_ids: vec![event_id.clone()], ..UsageFilter::default() };
     let question = UsageQuery {
-        account_id: &account_id,
+        scope: Scope::Account(&account_id),
+        kinds: Kinds::Spend,
         range: (from_ms.is_some() || to_ms.is_some()).then_some(range),
         starts_ms: &[],
         group_by: Some(GroupBy::ServiceAndEngine),
+        keep: Keep::All,
         filter: &filter,
         rows_max: api.config.limits.groups_max,
     };
-    api.wait_until_sunk(&account_id, awaited).await?;
+    api.wait_until_sunk(&account_id, reader.awaited).await?;
     let mut rows = api.store.usage(&question).await?;
     rows.sort_unstable_by_key(|row| (Reverse(row.spent_micros), Reverse(row.succeeded), row.group_key.clone()));
     let total = EventTotalBody {
@@ -106,9 +110,11 @@ pub(super) async fn get(
         failed: rows.iter().map(|row| row.failures).sum(),
         amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum::<i128>(), currency),
     };
+    let names = api.prices.names();
     let data = rows.iter().map(|row| {
         let (service, engine) = row.group_key.split_once('\0').unwrap_or((&row.group_key, ""));
         EngineBody {
+            service_name: names.work(service, engine).unwrap_or_default(),
             service: service.to_owned(),
             engine: engine.to_owned(),
             count: row.succeeded,

@@ -1,9 +1,16 @@
 //! The API, one resource a file.
 
+mod account;
 mod balance;
+mod csv;
 mod document;
+mod entry;
 mod event_usage;
+mod fleet;
 mod price_book;
+mod services;
+mod summary;
+mod timeline;
 mod transactions;
 mod usage;
 
@@ -64,11 +71,20 @@ type Route = MethodRouter<Arc<Api>>;
 /// What answers where. The OpenAPI document lists the same paths, and a test holds the two together.
 fn table() -> Vec<(&'static str, Route)> {
     vec![
+        ("/v1/accounts/{account_id}", get(account::get)),
         ("/v1/accounts/{account_id}/balance", get(balance::get)),
+        ("/v1/accounts/{account_id}/summary", get(summary::get)),
         ("/v1/accounts/{account_id}/transactions", get(transactions::list)),
+        ("/v1/accounts/{account_id}/transactions.csv", get(csv::get)),
+        ("/v1/accounts/{account_id}/transactions/{entry_id}", get(entry::get)),
         ("/v1/accounts/{account_id}/usage", get(usage::get)),
+        ("/v1/accounts/{account_id}/events/{event_id}/transactions", get(transactions::list_of_event)),
         ("/v1/accounts/{account_id}/events/{event_id}/usage", get(event_usage::get)),
+        ("/v1/fleet/usage", get(fleet::usage)),
+        ("/v1/price-books", get(price_book::list)),
         ("/v1/price-books/current", get(price_book::current)),
+        ("/v1/price-books/{version}", get(price_book::version)),
+        ("/v1/services", get(services::list)),
         ("/openapi.json", get(document::json)),
         ("/docs", get(document::html)),
     ]
@@ -89,19 +105,23 @@ impl Api {
     /// A read that names a `seq` (from the answer to a command) sees at least that entry, or is told to come back: 503
     /// `seq_not_reached` after [`crate::config::LiveSection::min_seq_wait_ms`]. Here that is true of memory; an answer
     /// from ClickHouse waits for it once more, see [`Api::wait_until_sunk`].
-    async fn open(&self, headers: &HeaderMap, account_id: &str, params: &Params) -> Result<Option<Awaited>, Problem> {
-        self.access.read_account(headers, account_id)?;
+    async fn open(&self, headers: &HeaderMap, account_id: &str, params: &Params) -> Result<Reader, Problem> {
+        let is_admin = self.access.read_account(headers, account_id)?.is_admin();
         if account_id.parse::<AccountId>().is_err() {
             return Err(no_account());
         }
         if !self.view.is_confirmed_for(account_id) {
             return Err(Problem::unavailable(1).with_detail("balances are being read"));
         }
-        let Some(seq) = params.number("min_seq", 1..=u64::MAX)? else { return Ok(None) };
+        let Some(seq) = params.number("min_seq", 1..=u64::MAX)? else { return Ok(Reader { awaited: None, is_admin }) };
         let _waiting = Waiting::begin(&self.metrics.waiting_reads);
         let patience = Duration::from_millis(self.config.live.min_seq_wait_ms);
         let awaited = Awaited { seq, until: Instant::now() + patience };
-        if self.view.wait_for_seq(account_id, seq, patience).await { Ok(Some(awaited)) } else { Err(awaited.missing()) }
+        if self.view.wait_for_seq(account_id, seq, patience).await {
+            Ok(Reader { awaited: Some(awaited), is_admin })
+        } else {
+            Err(awaited.missing())
+        }
     }
 
     /// Waits until ClickHouse has the entry that a request named, in every table, for what is left of the time.
@@ -117,6 +137,15 @@ impl Api {
         Err(awaited.missing())
     }
 
+    /// Whether all price books were read once.
+    ///
+    /// Before, what is known is an old book, or none. Later on an old reading will do: a book is published well before it
+    /// begins.
+    fn ensure_prices(&self) -> Result<(), Problem> {
+        let current = self.price_table.ensure_current(Duration::MAX);
+        current.map_err(|_| Problem::unavailable(1).with_detail("prices are being read"))
+    }
+
     /// The problem of an account without a balance.
     fn missing(&self, account_id: &str) -> Problem {
         if self.view.is_incomplete(account_id) {
@@ -125,6 +154,14 @@ impl Api {
             no_account()
         }
     }
+}
+
+/// Who reads, and what the answer must show.
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    awaited: Option<Awaited>,
+    /// Whether what only an admin may know is in the answer.
+    is_admin: bool,
 }
 
 /// The entry that an answer must show, and until when it is waited for.

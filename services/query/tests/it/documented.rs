@@ -5,6 +5,19 @@ use tollbooth_query::openapi::DOCUMENT;
 
 use crate::stand::Stand;
 
+/// A path with something in the place of its parameters.
+pub(crate) fn filled(template: &str) -> String {
+    let places = [
+        ("{account_id}", "acc_luna"),
+        ("{event_id}", "evt_gala"),
+        ("{entry_id}", "ent_acc_luna_2"),
+        ("{version}", "1"),
+    ];
+    let path = places.into_iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value));
+    assert!(!path.contains('{'), "{path}: say here what stands in its place");
+    path
+}
+
 /// The documented operation that a path without its query belongs to.
 fn operation_of(path: &str) -> Option<(&'static str, &'static Value)> {
     let path = path.split('?').next().unwrap_or_default();
@@ -42,7 +55,7 @@ async fn parameters_are_those_of_the_document() {
 
     for (path, operation) in DOCUMENT.operations() {
         // when a parameter is sent that cannot be one
-        let url = path.replace("{account_id}", "acc_luna").replace("{event_id}", "evt_gala");
+        let url = filled(path);
         let answer = query.get(&format!("{url}?no_such=1")).await;
 
         // then it is refused, and the answer lists what the document lists
