@@ -1,7 +1,9 @@
 //! Who may read what.
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
-use tollbooth_chassis::auth::Gate;
+use tollbooth_chassis::auth::{Gate, Principal};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::keys::KeyKind;
 
@@ -24,12 +26,21 @@ impl Access {
     /// # Errors
     /// 401, 403 for a booth's key, 404; 503 while the registry is being read, or could not be for too long, for every key
     /// but the configured one: the making of a key or its revocation may stand further on.
-    pub fn read_account(&self, headers: &HeaderMap, account_id: &str) -> Result<(), Problem> {
+    pub fn read_account(&self, headers: &HeaderMap, account_id: &str) -> Result<Arc<Principal>, Problem> {
         let principal = self.gate.authenticate(headers)?;
         if principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("a booth's key writes usage; reading needs an account key"));
         }
-        if principal.may_access(account_id) { Ok(()) } else { Err(no_account()) }
+        if principal.may_access(account_id) { Ok(principal) } else { Err(no_account()) }
+    }
+
+    /// Lets a request read about all accounts: an admin's alone.
+    ///
+    /// # Errors
+    /// 401, 403 for every other key; 503 as of [`read_account`](Self::read_account).
+    pub fn read_all(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let principal = self.gate.authenticate(headers)?;
+        if principal.is_admin() { Ok(()) } else { Err(Problem::forbidden("needs an admin key")) }
     }
 }
 

@@ -5,15 +5,18 @@
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
 //! - [`store`]: questions to ClickHouse.
 //! - [`routes`]: the API.
+//! - [`openapi`]: its description, made of the handlers themselves, and the page that shows it.
 //! - [`service`]: everything wired together.
 
 pub mod access;
 pub mod activity;
+pub(crate) mod amount;
 pub mod calendar;
 pub mod clock;
 pub mod config;
 pub mod live;
 pub mod metrics;
+pub mod openapi;
 pub mod params;
 pub mod prices;
 pub mod routes;

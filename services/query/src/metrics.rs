@@ -10,8 +10,22 @@ use crate::calendar::Bucket;
 /// What is asked for; the label `endpoint`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
+    /// `/v1/accounts/{id}`
+    Account,
     /// `/v1/accounts/{id}/balance`
     Balance,
+    /// `/v1/accounts/{id}/summary`
+    Summary,
+    /// `/v1/accounts/{id}/transactions/{entry}`
+    Transaction,
+    /// `/v1/accounts/{id}/transactions.csv`, up to its first byte
+    Csv,
+    /// `/v1/accounts/{id}/events/{event}/transactions`
+    EventTransactions,
+    /// `/v1/fleet/usage`
+    FleetUsage,
+    /// `/v1/services`
+    Services,
     /// `/v1/accounts/{id}/transactions`
     Transactions,
     /// `/v1/accounts/{id}/usage`
@@ -24,11 +38,33 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 5] = [Self::Balance, Self::Transactions, Self::Usage, Self::EventUsage, Self::PriceBook];
+    pub const ALL: [Self; 12] = [
+        Self::Account,
+        Self::Balance,
+        Self::Summary,
+        Self::Transactions,
+        Self::Transaction,
+        Self::Csv,
+        Self::Usage,
+        Self::EventTransactions,
+        Self::EventUsage,
+        Self::FleetUsage,
+        Self::PriceBook,
+        Self::Services,
+    ];
+    /// Those with buckets.
+    const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
 
     const fn code(self) -> &'static str {
         match self {
+            Self::Account => "account",
             Self::Balance => "balance",
+            Self::Summary => "summary",
+            Self::Transaction => "transaction",
+            Self::Csv => "csv",
+            Self::EventTransactions => "event_transactions",
+            Self::FleetUsage => "fleet_usage",
+            Self::Services => "services",
             Self::Transactions => "transactions",
             Self::Usage => "usage",
             Self::EventUsage => "event_usage",
@@ -146,7 +182,10 @@ impl Metrics {
             (endpoint, bucket, AnswerMetrics { duration, rows })
         };
         let plain = Endpoint::ALL.into_iter().map(|endpoint| bind(endpoint, None));
-        let bucketed = Bucket::ALL.into_iter().map(|bucket| bind(Endpoint::Usage, Some(bucket)));
+        let bucketed = Endpoint::BUCKETED
+            .into_iter()
+            .flat_map(|endpoint| Bucket::ALL.into_iter().map(move |bucket| (endpoint, bucket)))
+            .map(|(endpoint, bucket)| bind(endpoint, Some(bucket)));
         Ok(Self {
             http: HttpMetrics::register(registry, "query")?,
             live: live(registry, &e2e)?,

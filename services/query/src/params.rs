@@ -11,6 +11,53 @@ const VALUES_MAX: usize = 50;
 /// Longest value.
 const VALUE_CHARS_MAX: usize = 256;
 
+/// A query parameter: its name is what [`Params::parse`] takes, the rest is what the OpenAPI document says of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: ParameterKind,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// What a parameter's value is.
+#[derive(Debug, Clone, Copy)]
+pub enum ParameterKind {
+    /// A text, such as an id.
+    Text,
+    /// A whole number, both ends included.
+    Number(u64, u64),
+    /// One of these.
+    Choice(fn() -> Vec<&'static str>),
+    /// Texts: the parameter repeated, or separated by commas.
+    List,
+    /// Of these, as a list.
+    ChoiceList(fn() -> Vec<&'static str>),
+}
+
+/// A type that stands for these groups of parameters: `GROUPS` is what is parsed, and the OpenAPI document lists it.
+macro_rules! parameters {
+    ($(#[$doc:meta])* $name:ident = $($group:expr),+ $(,)?) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl $name {
+            pub(crate) const GROUPS: &'static [&'static [$crate::params::Parameter]] = &[$($group),+];
+        }
+
+        impl utoipa::IntoParams for $name {
+            fn into_params(
+                _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+            ) -> Vec<utoipa::openapi::path::Parameter> {
+                $crate::openapi::query_parameters(Self::GROUPS)
+            }
+        }
+    };
+}
+pub(crate) use parameters;
+
 /// The parameters of one request.
 #[derive(Debug, Default)]
 pub struct Params(BTreeMap<String, Vec<String>>);
@@ -24,17 +71,18 @@ pub(crate) fn bad_parameter(name: &str, detail: impl Into<String>) -> Problem {
 }
 
 impl Params {
-    /// Reads the parameters of `uri`; only names in `known` may appear.
+    /// Reads the parameters of `uri`; only those of `known` may appear.
     ///
     /// # Errors
     /// 400 `unknown_parameter`, or `bad_parameter` for what is too long or not UTF-8.
-    pub fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+    pub fn parse(uri: &Uri, known: &[&[Parameter]]) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::malformed("the query string cannot be decoded"))?;
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in pairs {
-            if !known.contains(&name.as_str()) {
+            if !known.iter().copied().flatten().any(|parameter| parameter.name == name) {
                 let shown: String = name.chars().take(64).collect();
+                let known: Vec<&str> = known.iter().copied().flatten().map(|parameter| parameter.name).collect();
                 return Err(Problem::unknown_parameter(format!("known are: {}", known.join(", ")))
                     .with_error(shown, "is not known"));
             }
@@ -95,7 +143,8 @@ mod tests {
     use super::*;
 
     fn params(query: &str) -> Result<Params, Problem> {
-        Params::parse(&format!("/x?{query}").parse().unwrap(), &["a", "limit"])
+        let known = ["a", "limit"].map(|name| Parameter { name, kind: ParameterKind::Text, about: "" });
+        Params::parse(&format!("/x?{query}").parse().unwrap(), &[&known])
     }
 
     #[test]

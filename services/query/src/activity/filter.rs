@@ -7,11 +7,47 @@ use tollbooth_schemas::{BoothId, EventId};
 
 use super::ActivityRow;
 use crate::calendar::{RangeError, parse_edge, resolve_zone};
-use crate::params::{Params, bad_parameter};
+use crate::params::ParameterKind::{Choice, ChoiceList, List, Text};
+use crate::params::{Parameter, Params, bad_parameter};
 
 /// Parameters that [`ActivityFilter::parse`] reads.
-pub const FILTER_PARAMS: [&str; 11] =
-    ["service", "engine", "event_id", "booth_id", "status", "type", "from", "to", "tz", "q", "include"];
+pub const FILTER_PARAMS: &[Parameter] = &[
+    SERVICE,
+    ENGINE,
+    Parameter { name: "event_id", kind: List, about: "Only these events." },
+    BOOTH,
+    STATUS,
+    TYPE,
+    FROM,
+    TO,
+    ZONE,
+    WORDS,
+    INCLUDE,
+];
+/// Those of a list whose event is fixed.
+pub const EVENT_FILTER_PARAMS: &[Parameter] = &[SERVICE, ENGINE, BOOTH, STATUS, TYPE, FROM, TO, ZONE, WORDS, INCLUDE];
+
+const SERVICE: Parameter = Parameter { name: "service", kind: List, about: "Only these services, by code." };
+const ENGINE: Parameter = Parameter { name: "engine", kind: List, about: "Only these engines, by code." };
+const BOOTH: Parameter = Parameter { name: "booth_id", kind: List, about: "Only these booths." };
+const STATUS: Parameter =
+    Parameter { name: "status", kind: ChoiceList(|| vec!["success", "failed"]), about: "Only work that ended so." };
+const TYPE: Parameter = Parameter { name: "type", kind: ChoiceList(type_codes), about: "Only entries of these types." };
+const FROM: Parameter =
+    Parameter { name: "from", kind: Text, about: "First instant of `occurred_at`: RFC 3339, or a local date in `tz`." };
+const TO: Parameter = Parameter { name: "to", kind: Text, about: "First instant after the range, written as `from`." };
+const ZONE: Parameter = Parameter {
+    name: "tz",
+    kind: Text,
+    about: "IANA zone in which dates without a time are meant; by default the account's.",
+};
+const WORDS: Parameter = Parameter {
+    name: "q",
+    kind: Text,
+    about: "Words, each of which must be a part of service, engine, event, booth or operation id.",
+};
+const INCLUDE: Parameter =
+    Parameter { name: "include", kind: Choice(|| vec!["all"]), about: "`all`: also entries that move no money." };
 /// Most words of a search.
 const TERMS_MAX: usize = 8;
 
@@ -116,6 +152,10 @@ impl ActivityFilter {
     }
 }
 
+fn type_codes() -> Vec<&'static str> {
+    EntryType::ALL.iter().map(|known| known.code()).collect()
+}
+
 fn ids(params: &Params, name: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<Vec<String>, Problem> {
     let values = params.list(name)?;
     for value in &values {
@@ -128,14 +168,15 @@ fn types(params: &Params) -> Result<Vec<String>, Problem> {
     let values = params.list("type")?;
     match values.iter().find(|value| EntryType::from_code(value).is_none()) {
         None => Ok(values),
-        Some(_) => {
-            let known: Vec<&str> = EntryType::ALL.iter().map(|known| known.code()).collect();
-            Err(bad_parameter("type", format!("must be of {}", known.join(", "))))
-        }
+        Some(_) => Err(bad_parameter("type", format!("must be of {}", type_codes().join(", ")))),
     }
 }
 
-fn status(params: &Params) -> Result<Option<bool>, Problem> {
+/// `status`: `Some(true)` for failed only, `Some(false)` for successful only.
+///
+/// # Errors
+/// 400 for any other word.
+pub(crate) fn status(params: &Params) -> Result<Option<bool>, Problem> {
     let values = params.list("status")?;
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     match values.as_slice() {
@@ -162,7 +203,7 @@ mod tests {
 
     fn filter(query: &str) -> Result<ActivityFilter, Problem> {
         ActivityFilter::parse(
-            &Params::parse(&format!("/x?{query}").parse().unwrap(), &FILTER_PARAMS)?,
+            &Params::parse(&format!("/x?{query}").parse().unwrap(), &[FILTER_PARAMS])?,
             "America/New_York",
         )
     }

@@ -1,11 +1,16 @@
 //! The activity of an account: rows, the filters over them, and the cursor between pages.
 
+pub(crate) mod csv;
 mod cursor;
+mod detail;
 mod filter;
 mod page;
 mod row;
 
 pub use cursor::{BadCursor, Cursor};
-pub use filter::{ActivityFilter, FILTER_PARAMS};
+pub use detail::EntryDetail;
+pub(crate) use detail::TransactionDetailBody;
+pub(crate) use filter::status;
+pub use filter::{ActivityFilter, EVENT_FILTER_PARAMS, FILTER_PARAMS};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, plan};
 pub use row::{ActivityRow, Transaction};

@@ -5,7 +5,10 @@ use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Reversal};
-use tollbooth_schemas::{Amount, Money, Quantity};
+use utoipa::ToSchema;
+
+use crate::amount::{AmountBody, QuantityText};
+use crate::prices::Names;
 
 /// An entry as the activity page shows it. Empty texts stand for "none", as in the ledger's rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,50 +126,70 @@ const fn release_cause(cause: HoldReleaseCause) -> &'static str {
     }
 }
 
-/// A row in an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One entry of the account's ledger. What an entry does not have is null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Transaction {
+    /// Its id.
     entry_id: String,
+    /// Its place in the account's ledger: 1, 2, 3 ...
     seq: u64,
+    /// `consume` for charges and failed work, else what was added or taken.
     r#type: String,
+    /// `success` or `failed`; failed work costs nothing.
     status: &'static str,
+    /// Service code.
     service: Option<String>,
+    /// Engine code.
     engine: Option<String>,
-    amount: Amount,
-    balance_after: Amount,
-    quantity: Option<Quantity>,
+    /// Service and engine as people read them.
+    #[schema(examples("AI Modify (Nano Banana 2)"))]
+    service_name: Option<String>,
+    /// What the balance changed by: charges are below zero.
+    amount: AmountBody,
+    /// The balance right after it.
+    balance_after: AmountBody,
+    /// Decimal string, in units of `unit`.
+    #[schema(value_type = Option<String>, pattern = r"^-?\d+(\.\d{1,6})?$")]
+    quantity: Option<QuantityText>,
+    /// What `quantity` counts.
     unit: Option<String>,
+    /// When the work was done.
     #[serde(with = "serde_rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     occurred_at: i64,
+    /// When it was posted.
     #[serde(with = "serde_rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     posted_at: i64,
+    /// The event it was done for.
     event_id: Option<String>,
+    /// The booth that did it.
     booth_id: Option<String>,
+    /// The operation that was charged, once.
     operation_id: Option<String>,
+    /// The price book that priced it.
     price_version: Option<u32>,
+    /// Error code of failed work, reason of a correction.
     reason: Option<String>,
 }
 
 impl Transaction {
-    /// The shape of a row; `None` where a number is beyond its bound, which the ledger does not allow.
+    /// The shape of a row.
     #[must_use]
-    pub fn of_row(account_id: &str, currency: &str, row: ActivityRow) -> Option<Self> {
-        let amount = |micros| Some(Amount { amount: Money::from_micros(micros)?, currency: currency.to_owned() });
+    pub fn of_row(account_id: &str, currency: &str, names: &Names, row: ActivityRow) -> Self {
         let text = |text: String| if text.is_empty() { None } else { Some(text) };
         let unit = text(row.unit);
-        Some(Self {
+        Self {
             entry_id: entry_id(account_id, row.seq),
             seq: row.seq,
             r#type: row.entry_type,
             status: if row.failed { "failed" } else { "success" },
+            service_name: names.work(&row.service, &row.engine),
             service: text(row.service),
             engine: text(row.engine),
-            amount: amount(row.amount_micros)?,
-            balance_after: amount(row.balance_after_micros)?,
-            quantity: match unit {
-                Some(_) => Some(Quantity::from_micros(row.quantity_micros)?),
-                None => None,
-            },
+            amount: AmountBody::new(row.amount_micros, currency),
+            balance_after: AmountBody::new(row.balance_after_micros, currency),
+            quantity: unit.is_some().then(|| QuantityText(row.quantity_micros.into())),
             unit,
             occurred_at: row.occurred_at_ms,
             posted_at: row.posted_at_ms,
@@ -175,7 +198,7 @@ impl Transaction {
             operation_id: text(row.operation_id),
             price_version: Some(row.price_version).filter(|version| *version > 0),
             reason: text(row.reason),
-        })
+        }
     }
 }
 
@@ -204,7 +227,7 @@ mod tests {
 
     fn shown(record: &LedgerRecord) -> serde_json::Value {
         let row = ActivityRow::of_entry(record, &record.entries[0]).unwrap();
-        serde_json::to_value(Transaction::of_row("acc_luna", "USD", row).unwrap()).unwrap()
+        serde_json::to_value(Transaction::of_row("acc_luna", "USD", &Names::default(), row)).unwrap()
     }
 
     fn usage(status: UsageStatus) -> Kind {

@@ -5,10 +5,12 @@
 
 mod bucket;
 mod edges;
+mod previous;
 mod range;
 
 pub use bucket::Bucket;
 pub use edges::{Span, TooManyBuckets, spans};
+pub use previous::previous;
 pub use range::{RangeError, TimeRange, edge_text, parse_edge, resolve_range, resolve_zone};
 
 /// Milliseconds in a quarter of an hour, the grain of the rollups.

@@ -1,11 +1,13 @@
 //! The live view: balances and the newest entries of every account, in memory, a moment behind the ledger.
 
 mod confirm;
+mod facts;
 mod recent;
 mod sunk;
 mod tail;
 mod view;
 
+pub use facts::{Facts, PlanFact};
 pub use recent::RecentLimits;
 pub use sunk::SunkOffsets;
 pub use tail::{Following, Tail, TailError};

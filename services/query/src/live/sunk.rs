@@ -76,7 +76,9 @@ impl SunkOffsets {
                 if asked.await.is_err() {
                     tracing::error!("asking for the sink's offsets panicked");
                 }
-                tokio::time::sleep(ASK_EVERY).await;
+                if !self.0.reaches(place) {
+                    tokio::time::sleep(ASK_EVERY).await;
+                }
             }
         };
         // Looked at once without any patience: what is known to be there needs no wait.

@@ -11,6 +11,7 @@ use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::v1::LedgerRecord;
 use tollbooth_schemas::v1::entry::Kind;
 
+use super::facts::Facts;
 use super::recent::{AccountRecent, Order, RecentLimits, RecentRecord};
 
 /// What an account was opened with; it never changes.
@@ -37,6 +38,8 @@ pub struct KnownAccount {
     pub posted_at_ms: i64,
     /// `None`: the opening is not there.
     pub profile: Option<Profile>,
+    /// Name and plan.
+    pub facts: Facts,
 }
 
 /// A balance at an entry.
@@ -59,6 +62,8 @@ pub struct Balance {
 pub struct Recent {
     /// Balance at the newest of them.
     pub balance: Balance,
+    /// The account's partition of the ledger.
+    pub partition: u32,
     /// Oldest first, without a gap up to `balance.seq`.
     pub(crate) records: Vec<Arc<RecentRecord>>,
 }
@@ -68,6 +73,13 @@ impl Recent {
     #[must_use]
     pub fn oldest_seq(&self) -> u64 {
         self.records.first().map_or(self.balance.seq + 1, |record| record.first_seq)
+    }
+
+    /// The record that holds entry `seq`, if it is in memory.
+    #[must_use]
+    pub fn record_of(&self, seq: u64) -> Option<LedgerRecord> {
+        let holding = self.records.get(self.records.partition_point(|record| record.last_seq < seq))?;
+        if holding.first_seq <= seq { holding.decode() } else { None }
     }
 }
 
@@ -113,6 +125,7 @@ struct Account {
     held_micros: i64,
     posted_at_ms: i64,
     profile: Option<Arc<Profile>>,
+    facts: Box<Facts>,
     recent: AccountRecent,
 }
 
@@ -155,6 +168,7 @@ impl LiveView {
             let index = inner.index_of(&known.account_id, partition);
             let Some(account) = inner.accounts.get_mut(index as usize) else { continue };
             account.profile = account.profile.take().or(profile);
+            account.facts.merge(known.facts);
             if account.seq < known.seq {
                 // The entries in between are not in memory: what follows would join on to what lies before the gap.
                 inner.order.clear(&mut account.recent);
@@ -197,6 +211,7 @@ impl LiveView {
         let end_offset = place.offset.saturating_add(1);
         let Some(account) = inner.accounts.get_mut(index as usize) else { return Ok(Folded::Known) };
         account.profile = account.profile.take().or(opened);
+        account.facts.fold(record);
         if last.seq <= account.seq {
             if last.seq == account.seq {
                 account.end_offset = end_offset;
@@ -282,6 +297,14 @@ impl LiveView {
         })
     }
 
+    /// Name and plan of an account, as of the same entry as its balance.
+    #[must_use]
+    pub fn account(&self, account_id: &str) -> Option<(Balance, Facts)> {
+        let inner = self.inner.read();
+        let account = inner.get(account_id)?;
+        Some((self.balance_of(account)?, Facts::clone(&account.facts)))
+    }
+
     /// The newest entries of an account that are in memory.
     #[must_use]
     pub fn recent(&self, account_id: &str) -> Option<Recent> {
@@ -289,6 +312,7 @@ impl LiveView {
         let account = inner.get(account_id)?;
         Some(Recent {
             balance: self.balance_of(account)?,
+            partition: account.partition,
             records: account.recent.records.iter().map(Arc::clone).collect(),
         })
     }
@@ -352,6 +376,7 @@ impl Accounts {
             held_micros: 0,
             posted_at_ms: 0,
             profile: None,
+            facts: Box::default(),
             recent: AccountRecent::default(),
         });
         self.index.insert(account_id.into(), index);

@@ -57,6 +57,7 @@ fn what_clickhouse_had_at_the_start_is_skipped() {
         held_micros: 7,
         posted_at_ms: 1,
         profile,
+        facts: Facts::default(),
     };
     view.load([(0, known)]);
     // Nothing has to be waited for that was there at the start.
@@ -91,6 +92,7 @@ fn a_reload_drops_what_does_not_join_on() {
         held_micros: 0,
         posted_at_ms: 9_000,
         profile: None,
+        facts: Facts::default(),
     };
     fold(&view, "acc_a", 1..=2).unwrap();
     // What is behind memory changes nothing.

@@ -9,19 +9,28 @@ use axum::response::Response;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::EventId;
+use utoipa::ToSchema;
 
-use super::amount::AmountBody;
-use super::usage::{edge, zone};
-use super::{Api, Timer, private};
+use super::usage::{RANGE, edge, zone};
+use super::{AWAIT, Api, Timer, private};
+use crate::amount::AmountBody;
 use crate::calendar::{TimeRange, edge_text};
 use crate::metrics::Endpoint;
-use crate::params::{Params, bad_parameter};
-use crate::store::{GroupBy, UsageFilter, UsageQuery};
+use crate::openapi::{AccountProblems, EventPath};
+use crate::params::{Params, bad_parameter, parameters};
+use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery};
 
 /// No range, or one open at an end, reaches from 1970 to 2199.
 const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: 7_258_118_400_000 };
 
-#[derive(Debug, Serialize)]
+parameters! {
+    /// Of this route.
+    EventUsageParams = RANGE, AWAIT
+}
+
+/// What was spent for an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventUsage)]
 struct EventUsageBody {
     event_id: String,
     from: Option<String>,
@@ -30,22 +39,38 @@ struct EventUsageBody {
     total: EventTotalBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EngineUsage)]
 struct EngineBody {
     service: String,
     engine: String,
+    /// Both as people read them.
+    service_name: String,
     count: i64,
     failed: i64,
     amount: AmountBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventTotal)]
 struct EventTotalBody {
     count: i64,
     failed: i64,
     amount: AmountBody,
 }
 
+/// An event's usage by engine, largest amount first
+///
+/// Over all time, or a range.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/events/{event_id}/usage",
+    operation_id = "get_event_usage",
+    tag = "Events",
+    params(EventPath, EventUsageParams),
+    responses((status = 200, description = "Sums by engine", body = EventUsageBody), AccountProblems),
+    security(("key" = []))
+)]
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     Path((account_id, event_id)): Path<(String, String)>,
@@ -53,8 +78,8 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
-    let params = Params::parse(&uri, &["from", "to", "tz", "min_seq"])?;
-    let awaited = api.open(&headers, &account_id, &params).await?;
+    let params = Params::parse(&uri, EventUsageParams::GROUPS)?;
+    let reader = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let currency = &profile.currency;
     if event_id.parse::<EventId>().is_err() {
@@ -68,24 +93,28 @@ pub(super) async fn get(
     }
     let filter = UsageFilter { event_ids: vec![event_id.clone()], ..UsageFilter::default() };
     let question = UsageQuery {
-        account_id: &account_id,
+        scope: Scope::Account(&account_id),
+        kinds: Kinds::Spend,
         range: (from_ms.is_some() || to_ms.is_some()).then_some(range),
         starts_ms: &[],
         group_by: Some(GroupBy::ServiceAndEngine),
+        keep: Keep::All,
         filter: &filter,
         rows_max: api.config.limits.groups_max,
     };
-    api.wait_until_sunk(&account_id, awaited).await?;
+    api.wait_until_sunk(&account_id, reader.awaited).await?;
     let mut rows = api.store.usage(&question).await?;
     rows.sort_unstable_by_key(|row| (Reverse(row.spent_micros), Reverse(row.succeeded), row.group_key.clone()));
     let total = EventTotalBody {
         count: rows.iter().map(|row| row.succeeded).sum(),
         failed: rows.iter().map(|row| row.failures).sum(),
-        amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum(), currency),
+        amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum::<i128>(), currency),
     };
+    let names = api.prices.names();
     let data = rows.iter().map(|row| {
         let (service, engine) = row.group_key.split_once('\0').unwrap_or((&row.group_key, ""));
         EngineBody {
+            service_name: names.work(service, engine).unwrap_or_default(),
             service: service.to_owned(),
             engine: engine.to_owned(),
             count: row.succeeded,

@@ -7,25 +7,63 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::EventId;
+use utoipa::ToSchema;
 
-use super::{Api, Awaited, Timer, private};
+use super::{AWAIT, Api, Awaited, Reader, Timer, private};
 use crate::activity::{
-    ActivityFilter, ActivityRow, Cursor, FILTER_PARAMS, LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, Transaction, plan,
+    ActivityFilter, ActivityRow, Cursor, EVENT_FILTER_PARAMS, FILTER_PARAMS, LIMIT_DEFAULT, LIMIT_MAX, Page, Reach,
+    Seam, Transaction, plan,
 };
 use crate::live::Recent;
 use crate::metrics::Endpoint;
-use crate::params::Params;
+use crate::openapi::{AccountPath, AccountProblems, EventPath};
+use crate::params::ParameterKind::{Number, Text};
+use crate::params::{Parameter, Params, parameters};
 
-#[derive(Debug, Serialize)]
+/// Which page.
+const PAGE: &[Parameter] = &[
+    Parameter { name: "limit", kind: Number(1, LIMIT_MAX as u64), about: "Most rows of the page; by default 50." },
+    Parameter { name: "cursor", kind: Text, about: "`next_cursor` of the page before, with the same filters." },
+];
+
+parameters! {
+    /// Of an account's transactions.
+    TransactionsParams = FILTER_PARAMS, PAGE, AWAIT
+}
+
+parameters! {
+    /// Of an event's transactions.
+    EventTransactionsParams = EVENT_FILTER_PARAMS, PAGE, AWAIT
+}
+
+/// A page of entries, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Transactions)]
 struct TransactionsBody {
     data: Vec<Transaction>,
+    /// Whether older entries follow.
     has_more: bool,
+    /// `cursor` of the next page.
     next_cursor: Option<String>,
-    /// Only where the page does not show the newest state.
+    /// Only where the page shows the account as of this entry and not the newest one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     as_of_seq: Option<u64>,
 }
 
+/// Transactions, newest first
+///
+/// The newest entries come from memory, older ones from ClickHouse, without a gap in between.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/transactions",
+    operation_id = "list_transactions",
+    tag = "Activity",
+    params(AccountPath, TransactionsParams),
+    responses((status = 200, description = "A page", body = TransactionsBody), AccountProblems),
+    security(("key" = []))
+)]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Path(account_id): Path<String>,
@@ -33,50 +71,82 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::Transactions);
-    let known = [&FILTER_PARAMS[..], &["limit", "cursor", "min_seq"]].concat();
-    let params = Params::parse(&uri, &known)?;
-    let awaited = api.open(&headers, &account_id, &params).await?;
-    let recent = api.view.recent(&account_id).ok_or_else(|| api.missing(&account_id))?;
-    let filter = ActivityFilter::parse(&params, &recent.balance.profile.time_zone)?;
+    let params = Params::parse(&uri, TransactionsParams::GROUPS)?;
+    let reader = api.open(&headers, &account_id, &params).await?;
+    answer(&api, timer, &account_id, None, &params, reader).await
+}
+
+/// An event's transactions, newest first
+///
+/// As the account's, narrowed to the event; the balance is the account's.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/events/{event_id}/transactions",
+    operation_id = "list_event_transactions",
+    tag = "Events",
+    params(EventPath, EventTransactionsParams),
+    responses((status = 200, description = "A page", body = TransactionsBody), AccountProblems),
+    security(("key" = []))
+)]
+pub(super) async fn list_of_event(
+    State(api): State<Arc<Api>>,
+    Path((account_id, event_id)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let timer = Timer::start(&api.metrics, Endpoint::EventTransactions);
+    let params = Params::parse(&uri, EventTransactionsParams::GROUPS)?;
+    let reader = api.open(&headers, &account_id, &params).await?;
+    let event_id = event_id.parse::<EventId>().map_err(|_| Problem::not_found("no such event"))?;
+    answer(&api, timer, &account_id, Some(&event_id), &params, reader).await
+}
+
+async fn answer(
+    api: &Api,
+    timer: Timer<'_>,
+    account_id: &str,
+    event_id: Option<&EventId>,
+    params: &Params,
+    reader: Reader,
+) -> Result<Response, Problem> {
+    let recent = api.view.recent(account_id).ok_or_else(|| api.missing(account_id))?;
+    let mut filter = ActivityFilter::parse(params, &recent.balance.profile.time_zone)?;
+    if let Some(event_id) = event_id {
+        filter.event_ids = vec![event_id.as_str().to_owned()];
+    }
     let limit = params.number("limit", 1..=LIMIT_MAX as u64)?;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_DEFAULT);
-    let fingerprint = filter.fingerprint(&account_id);
+    let fingerprint = filter.fingerprint(account_id);
     let cursor = match params.one("cursor")? {
         None => None,
         Some(text) => Some(Cursor::decode(text, fingerprint).map_err(|error| Problem::bad_cursor(error.to_string()))?),
     };
-    let asked = Asked {
-        account_id: &account_id,
-        filter: &filter,
-        before_seq: cursor.map(|cursor| cursor.before_seq),
-        limit,
-        awaited,
-    };
-    let Page { mut rows, as_of_seq } = page(&api, &recent, asked).await?;
+    let before_seq = cursor.map(|cursor| cursor.before_seq);
+    let asked = Asked { account_id, filter: &filter, before_seq, limit, awaited: reader.awaited };
+    let Page { mut rows, as_of_seq } = page(api, &recent, asked).await?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor { before_seq: row.seq, fingerprint }.encode());
     let count = rows.len();
     let currency = &recent.balance.profile.currency;
-    let data: Option<Vec<Transaction>> =
-        rows.into_iter().map(|row| Transaction::of_row(&account_id, currency, row)).collect();
-    let data = data.ok_or_else(|| Problem::internal("an entry's numbers are out of range"))?;
+    let names = api.prices.names();
+    let data = rows.into_iter().map(|row| Transaction::of_row(account_id, currency, &names, row)).collect();
     timer.done(count);
     private(&TransactionsBody { data, has_more, next_cursor, as_of_seq })
 }
 
 /// What is asked for.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    account_id: &'a str,
-    filter: &'a ActivityFilter,
-    before_seq: Option<u64>,
-    limit: usize,
-    awaited: Option<Awaited>,
+pub(super) struct Asked<'a> {
+    pub(super) account_id: &'a str,
+    pub(super) filter: &'a ActivityFilter,
+    pub(super) before_seq: Option<u64>,
+    pub(super) limit: usize,
+    pub(super) awaited: Option<Awaited>,
 }
 
 /// One page: the newest entries from memory, what is older from ClickHouse.
-async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result<Page, Problem> {
+pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result<Page, Problem> {
     let Asked { account_id, filter, before_seq, limit, awaited } = asked;
     let newest_seq = recent.balance.seq;
     let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };

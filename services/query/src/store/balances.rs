@@ -7,12 +7,14 @@ use clickhouse::query::RowCursor;
 use serde::Deserialize;
 
 use super::{Store, StoreError};
-use crate::live::{KnownAccount, Profile};
+use crate::live::{Facts, KnownAccount, PlanFact, Profile};
 
 /// Each part of the table holds, per account, the newest of what it saw; `max` over the tuples, whose first member is
 /// the `seq`, picks the newest of all.
 const SELECT: &str = "SELECT account_id, max(latest).1 AS seq, max(latest).2 AS balance, max(latest).3 AS held, \
-     max(latest).4 AS posted_at, max(profile).3 AS currency, max(profile).4 AS time_zone FROM account_balances";
+     max(latest).4 AS posted_at, max(profile).3 AS currency, max(profile).4 AS time_zone, max(profile).2 AS name, \
+     max(profile).5 AS opened_at, max(plan).1 AS plan_seq, max(plan).2 AS plan_code, max(plan).3 AS plan_from \
+     FROM account_balances";
 
 #[derive(Debug, Row, Deserialize)]
 struct BalanceRow {
@@ -23,6 +25,11 @@ struct BalanceRow {
     posted_at: i64,
     currency: String,
     time_zone: String,
+    name: String,
+    opened_at: i64,
+    plan_seq: u64,
+    plan_code: String,
+    plan_from: i64,
 }
 
 impl From<BalanceRow> for KnownAccount {
@@ -35,6 +42,11 @@ impl From<BalanceRow> for KnownAccount {
             held_micros: row.held,
             posted_at_ms: row.posted_at,
             profile: is_opened.then_some(Profile { currency: row.currency, time_zone: row.time_zone }),
+            facts: Facts {
+                name: row.name,
+                opened_at_ms: if is_opened { row.opened_at } else { 0 },
+                plan: PlanFact { seq: row.plan_seq, code: row.plan_code, effective_from_ms: row.plan_from },
+            },
         }
     }
 }

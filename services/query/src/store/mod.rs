@@ -2,6 +2,7 @@
 
 mod activity;
 mod balances;
+mod entry;
 mod projection;
 mod usage;
 
@@ -19,7 +20,7 @@ use tollbooth_chassis::problem::Problem;
 
 pub use balances::Accounts;
 pub use projection::{Behind, Projection};
-pub use usage::{GroupBy, UsageFilter, UsageQuery, UsageRow};
+pub use usage::{GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 
 use crate::config::StoreSection;
 

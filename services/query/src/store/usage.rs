@@ -33,18 +33,31 @@ pub enum GroupBy {
     Type,
     /// By the plan that was paid.
     Plan,
+    /// By account.
+    Account,
     /// Service and engine, separated by `\0`.
     ServiceAndEngine,
 }
 
 impl GroupBy {
-    /// Every word for a parameter.
+    /// Every word for a parameter of one account.
     pub const CODES: [(&'static str, Self); 8] = [
         ("service", Self::Service),
         ("engine", Self::Engine),
         ("variant", Self::Variant),
         ("event", Self::Event),
         ("booth", Self::Booth),
+        ("status", Self::Status),
+        ("type", Self::Type),
+        ("plan", Self::Plan),
+    ];
+
+    /// Every word for a parameter of all accounts: what their rollup knows.
+    pub const FLEET_CODES: [(&'static str, Self); 7] = [
+        ("account", Self::Account),
+        ("service", Self::Service),
+        ("engine", Self::Engine),
+        ("variant", Self::Variant),
         ("status", Self::Status),
         ("type", Self::Type),
         ("plan", Self::Plan),
@@ -57,6 +70,7 @@ impl GroupBy {
             Self::Variant => "toString(variant)",
             Self::Event => "event_id",
             Self::Booth => "booth_id",
+            Self::Account => "account_id",
             Self::Status => "if(status = 'failed', 'failed', 'success')",
             Self::Type => "toString(type)",
             Self::Plan => "toString(plan)",
@@ -76,19 +90,112 @@ pub struct UsageFilter {
     pub event_ids: Vec<String>,
     /// Booths.
     pub booth_ids: Vec<String>,
+    /// Variant codes.
+    pub variants: Vec<String>,
+    /// Plan codes.
+    pub plans: Vec<String>,
+    /// Type codes.
+    pub types: Vec<String>,
+    /// `Some(true)`: failed only, `Some(false)`: successful only.
+    pub failed: Option<bool>,
 }
+
+/// Whose sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// One account's.
+    Account(&'a str),
+    /// All accounts' of a currency.
+    Fleet {
+        /// ISO 4217.
+        currency: &'a str,
+    },
+}
+
+/// Which entries are summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// Charges, failed work, and what was given back of them.
+    Spend,
+    /// Everything that moves money.
+    All,
+}
+
+/// What groups are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Spent.
+    Amount,
+    /// Successful operations.
+    Count,
+    /// Failed operations.
+    Failures,
+    /// Units of work.
+    Quantity,
+    /// What providers took.
+    ProviderCost,
+    /// What is left of the amount after it.
+    Margin,
+}
+
+impl Measure {
+    /// Every word for a parameter.
+    pub const CODES: [(&'static str, Self); 6] = [
+        ("amount", Self::Amount),
+        ("count", Self::Count),
+        ("failures", Self::Failures),
+        ("quantity", Self::Quantity),
+        ("provider_cost", Self::ProviderCost),
+        ("margin", Self::Margin),
+    ];
+
+    /// Whether only an admin may know it.
+    #[must_use]
+    pub const fn is_confidential(self) -> bool {
+        matches!(self, Self::ProviderCost | Self::Margin)
+    }
+
+    const fn expression(self) -> &'static str {
+        match self {
+            Self::Amount => "spent_micros",
+            Self::Count => "succeeded",
+            Self::Failures => "failures",
+            Self::Quantity => "quantity_micros",
+            Self::ProviderCost => "cost_micros",
+            Self::Margin => "(spent_micros - cost_micros)",
+        }
+    }
+}
+
+/// Which groups stay apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep<'a> {
+    /// Each.
+    All,
+    /// The largest ones of a measure alone, nothing of the others.
+    Largest(Measure),
+    /// These; the others are one group, [`REST_KEY`].
+    These(&'a [String]),
+}
+
+/// Key of the group of those that did not stay apart. No code holds such a character.
+pub const REST_KEY: &str = "\0rest";
 
 /// A question about sums.
 #[derive(Debug, Clone)]
 pub struct UsageQuery<'a> {
     /// Whose.
-    pub account_id: &'a str,
+    pub scope: Scope<'a>,
+    /// Of which entries.
+    pub kinds: Kinds,
     /// Exactly these instants of `occurred_at`; `None`: all of them.
     pub range: Option<TimeRange>,
     /// Starts of the buckets, ascending, the first one that of the range. Empty: one bucket, at 0.
     pub starts_ms: &'a [i64],
     /// Split by.
     pub group_by: Option<GroupBy>,
+    /// Which groups stay apart.
+    pub keep: Keep<'a>,
     /// Narrowed to.
     pub filter: &'a UsageFilter,
     /// Most rows of the answer.
@@ -106,8 +213,12 @@ pub struct UsageRow {
     pub succeeded: i64,
     /// Failed operations.
     pub failures: i64,
+    /// Units of successful work in millionths, net of reversals.
+    pub quantity_micros: i128,
     /// Spend in micro-units, positive, net of reversals.
     pub spent_micros: i128,
+    /// What providers took, in micro-units, as far as they told.
+    pub cost_micros: i128,
 }
 
 /// Where sums come from.
@@ -183,15 +294,17 @@ impl UsageQuery<'_> {
 
     fn sql(&self, parts: &Parts) -> String {
         let key = self.group_by.map_or("''", GroupBy::expression);
-        let filter = self.filter.conditions();
+        let filter = self.kinds.condition().to_owned() + &self.filter.conditions();
+        let scope = self.scope.condition();
         let mut pieces = Vec::new();
         if parts.rollup.is_some() {
             let rollup = |table: &str, key: &str, sign: &str| {
                 format!(
                     "SELECT toUnixTimestamp64Milli(toDateTime64(bucket, 3, 'UTC')) AS at, {key} AS k, {sign}count AS n, \
-                     {sign}failed AS f, {sign}amount AS a FROM {table} WHERE account_id = {{account:String}} \
-                     AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC') \
-                     AND type IN ('consume', 'refund', 'reversal'){filter}"
+                     {sign}failed AS f, {sign}if(status = 'failed', toDecimal128(0, 6), quantity) AS q, \
+                     {sign}amount AS a, {sign}provider_cost AS c FROM {table} WHERE {scope} \
+                     AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') \
+                     AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC'){filter}"
                 )
             };
             pieces.push(rollup(self.source().table(), key, ""));
@@ -204,19 +317,28 @@ impl UsageQuery<'_> {
         for index in 0..parts.entries.len() {
             pieces.push(format!(
                 "SELECT toUnixTimestamp64Milli(occurred_at) AS at, {key} AS k, \
-                 toInt64(multiIf(type IN ('refund', 'reversal'), if(quantity = 0, 0, -1), status = 'failed', 0, 1)) AS n, toInt64(status = 'failed') AS f, \
-                 toDecimal128(amount, 6) AS a FROM ledger WHERE account_id = {{account:String}} \
+                 toInt64(multiIf(type IN ('refund', 'reversal'), if(quantity = 0, 0, -1), status = 'failed', 0, 1)) AS n, \
+                 toInt64(status = 'failed') AS f, \
+                 toDecimal128(quantity, 6) * multiIf(status = 'failed', 0, type IN ('refund', 'reversal'), -1, 1) AS q, \
+                 toDecimal128(amount, 6) AS a, \
+                 toDecimal128(provider_cost, 6) * if(type IN ('refund', 'reversal'), -1, 1) AS c FROM ledger WHERE {scope} \
                  AND posted_at >= fromUnixTimestamp64Milli({{posted_from{index}:Int64}}, 'UTC') \
                  AND occurred_at >= fromUnixTimestamp64Milli({{from{index}:Int64}}, 'UTC') \
-                 AND occurred_at < fromUnixTimestamp64Milli({{to{index}:Int64}}, 'UTC') \
-                 AND type IN ('consume', 'refund', 'reversal'){filter}"
+                 AND occurred_at < fromUnixTimestamp64Milli({{to{index}:Int64}}, 'UTC'){filter}"
             ));
         }
         let bucket = if self.starts_ms.is_empty() { "toInt64(0)" } else { "roundDown(at, {starts:Array(Int64)})" };
+        let (key, order) = match self.keep {
+            Keep::All => ("k", String::new()),
+            Keep::These(_) => ("if(has({kept:Array(String)}, k), k, '\\0rest')", String::new()),
+            Keep::Largest(measure) => ("k", format!("ORDER BY {} DESC, group_key ", measure.expression())),
+        };
         format!(
-            "SELECT {bucket} AS start_ms, k AS group_key, sum(n) AS succeeded, sum(f) AS failures, -sum(a) AS spent_micros \
-             FROM ({}) GROUP BY start_ms, group_key HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 \
-             LIMIT {{rows_max:UInt64}}",
+            "SELECT {bucket} AS start_ms, {key} AS group_key, sum(n) AS succeeded, sum(f) AS failures, \
+             sum(q) AS quantity_micros, -sum(a) AS spent_micros, sum(c) AS cost_micros \
+             FROM ({}) GROUP BY start_ms, group_key \
+             HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 OR quantity_micros != 0 OR cost_micros != 0 \
+             {order}LIMIT {{rows_max:UInt64}}",
             pieces.join(" UNION ALL ")
         )
     }
@@ -224,12 +346,21 @@ impl UsageQuery<'_> {
     fn bind(&self, mut query: Query, parts: &Parts) -> Query {
         let seconds = |ms: i64| u32::try_from(ms / 1_000).unwrap_or(if ms < 0 { 0 } else { u32::MAX });
         query = query
-            .param("account", self.account_id)
+            .param("variants", &self.filter.variants)
+            .param("plans", &self.filter.plans)
+            .param("types", &self.filter.types)
             .param("services", &self.filter.services)
             .param("engines", &self.filter.engines)
             .param("events", &self.filter.event_ids)
             .param("booths", &self.filter.booth_ids)
             .param("rows_max", self.rows_max);
+        query = match self.scope {
+            Scope::Account(account_id) => query.param("account", account_id),
+            Scope::Fleet { currency } => query.param("currency", currency),
+        };
+        if let Keep::These(kept) = self.keep {
+            query = query.param("kept", kept);
+        }
         if !self.starts_ms.is_empty() {
             query = query.param("starts", self.starts_ms);
         }
@@ -246,17 +377,52 @@ impl UsageQuery<'_> {
     }
 }
 
+impl Scope<'_> {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Account(_) => "account_id = {account:String}",
+            // Sums of several currencies would be no money. The rollup does not know them; the accounts do.
+            Self::Fleet { .. } => {
+                "account_id IN (SELECT account_id FROM account_balances GROUP BY account_id \
+                 HAVING max(profile).3 = {currency:String})"
+            }
+        }
+    }
+}
+
+impl Kinds {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Spend => " AND type IN ('consume', 'refund', 'reversal')",
+            // Those that the rollups leave out.
+            Self::All => {
+                " AND type NOT IN ('account_opened', 'plan_changed', 'hold_placed', 'hold_released', \
+                 'credit_limit_set', 'event_defined', 'booth_set')"
+            }
+        }
+    }
+}
+
 impl UsageFilter {
     fn conditions(&self) -> String {
+        let status = match self.failed {
+            None => "",
+            Some(true) => " AND status = 'failed'",
+            Some(false) => " AND status != 'failed'",
+        };
         [
             (&self.services, " AND service IN {services:Array(String)}"),
             (&self.engines, " AND engine IN {engines:Array(String)}"),
             (&self.event_ids, " AND event_id IN {events:Array(String)}"),
             (&self.booth_ids, " AND booth_id IN {booths:Array(String)}"),
+            (&self.variants, " AND variant IN {variants:Array(String)}"),
+            (&self.plans, " AND plan IN {plans:Array(String)}"),
+            (&self.types, " AND type IN {types:Array(String)}"),
         ]
         .into_iter()
         .filter(|(values, _)| !values.is_empty())
         .map(|(_, condition)| condition)
+        .chain([status])
         .collect()
     }
 }
@@ -281,10 +447,12 @@ mod tests {
 
     fn question<'a>(filter: &'a UsageFilter, from_ms: i64, to_ms: i64) -> UsageQuery<'a> {
         UsageQuery {
-            account_id: "acc_a",
+            scope: Scope::Account("acc_a"),
+            kinds: Kinds::Spend,
             range: Some(TimeRange { from_ms, to_ms }),
             starts_ms: &[],
             group_by: None,
+            keep: Keep::All,
             filter,
             rows_max: 10,
         }

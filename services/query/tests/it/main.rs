@@ -4,11 +4,18 @@
 //! inserted by the test, so that it decides how far ClickHouse is behind.
 
 mod access;
+mod account;
 mod activity;
 mod awaited;
+mod documented;
+mod entry;
+mod export;
+mod fleet;
 mod live;
+mod matrix;
 mod prices;
 mod projection;
 mod query;
 mod stand;
+mod summary;
 mod usage;

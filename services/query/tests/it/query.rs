@@ -7,6 +7,7 @@ use tollbooth_query::config::QueryConfig;
 use tollbooth_query::service::{Service, ServiceError};
 use tollbooth_schemas::keys::ApiKey;
 
+use crate::documented;
 use crate::stand::{DEADLINE, until};
 
 /// The service under test, ended when dropped.
@@ -54,14 +55,22 @@ impl Query {
         self.get_with(path, Some(&self.key)).await
     }
 
+    /// A JSON answer, which is what the OpenAPI document says.
     pub(crate) async fn get_with(&self, path: &str, key: Option<&str>) -> Answer {
+        let response = self.fetch(path, key).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.json().await.unwrap();
+        documented::check(path, status.as_u16(), &body);
+        Answer { status, headers, body }
+    }
+
+    /// Any answer, as it arrives.
+    pub(crate) async fn fetch(&self, path: &str, key: Option<&str>) -> reqwest::Response {
         let mut request = self.http.get(format!("{}{path}", self.url));
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.json().await.unwrap() }
+        request.send().await.unwrap()
     }
 
     /// As `get`, of which 200 is expected.

@@ -299,10 +299,25 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
             "engine": usage.engine, "variant": usage.variant, "unit": usage.unit, "plan": usage.plan,
             "quantity": decimal(usage.quantity_micros), "event_id": usage.event_id, "booth_id": usage.booth_id,
             "operation_id": usage.operation_id, "price_version": usage.price_version, "reason": usage.error_code,
+            "attempt": usage.attempt, "country": usage.country, "unit_price": decimal(usage.unit_price_micros),
+            "price_model": (["", "per_unit", "flat"][usize::try_from(usage.price_model).unwrap()]),
+            "provider_cost": decimal(usage.provider_cost_micros.unwrap_or_default()),
+            "has_provider_cost": usage.provider_cost_micros.is_some(),
+            "receipt_lag_ms": record.posted_at_ms - usage.received_at_ms,
+            "capture_lag_ms": usage.captured_at_ms.map_or(0, |at_ms| entry.occurred_at_ms - at_ms),
+            "has_captured_at": usage.captured_at_ms.is_some(), "hold_id": usage.hold_id, "test_mode": usage.test_mode,
         }),
-        Kind::Adjustment(adjustment) => serde_json::json!({"reason": adjustment.reason}),
+        Kind::Adjustment(adjustment) => serde_json::json!({"reason": adjustment.reason, "note": adjustment.note}),
         _ => serde_json::json!({}),
     };
+    if let Some(Kind::PlanChanged(changed)) = &entry.kind {
+        row["plan"] = changed.plan.as_str().into();
+        row["plan_effective_at_ms"] = changed.effective_at_ms.into();
+    }
+    row["source_topic"] = ["", "usage", "commands"][usize::try_from(entry.source_topic).unwrap()].into();
+    row["source_offset"] = entry.source_offset.into();
+    row["source_partition"] = partition_of(&record.account_id).into();
+    row["actor"] = entry.command.as_ref().map(|command| command.actor.clone()).unwrap_or_default().into();
     row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     row
 }
@@ -323,11 +338,16 @@ impl Ledger {
 
     /// The same elsewhere.
     pub(crate) fn open_in(account: &str, time_zone: &str) -> Self {
+        Self::open_as(account, time_zone, "USD")
+    }
+
+    /// The same in another currency.
+    pub(crate) fn open_as(account: &str, time_zone: &str, currency: &str) -> Self {
         let mut ledger = Self { account: account.to_owned(), records: Vec::new(), balance_micros: 0, seq: 0 };
         let opened = AccountOpened {
             name: "Luna".to_owned(),
             plan: "basic".to_owned(),
-            currency: "USD".to_owned(),
+            currency: currency.to_owned(),
             time_zone: time_zone.to_owned(),
         };
         let credit = Adjustment { reason: "import".to_owned(), note: String::new() };

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tollbooth_schemas::Money;
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{Adjustment, LedgerRecord, UsageStatus};
+use tollbooth_schemas::{Money, Quantity};
 
-use crate::stand::{BASE_MS, Ledger, Stand, usage};
+use tollbooth_schemas::keys::KeyKind;
+
+use crate::stand::{BASE_MS, Ledger, Stand, until, usage};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -65,6 +67,8 @@ fn year(account: &str) -> Ledger {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Sum {
     count: i64,
+    failures: i64,
+    quantity_micros: i64,
     micros: i64,
 }
 
@@ -80,6 +84,8 @@ fn raw(
         let Some(usage) = entry.usage().filter(|_| (from_ms..to_ms).contains(&entry.occurred_at_ms)) else { continue };
         let sum = sums.entry(key(usage)).or_default();
         sum.count += i64::from(!entry.is_failed());
+        sum.failures += i64::from(entry.is_failed());
+        sum.quantity_micros += if entry.is_failed() { 0 } else { usage.quantity_micros };
         sum.micros -= entry.amount_micros;
     }
     sums.retain(|_, sum| *sum != Sum::default());
@@ -87,11 +93,22 @@ fn raw(
 }
 
 fn total(sums: &BTreeMap<String, Sum>) -> Sum {
-    sums.values().fold(Sum::default(), |all, sum| Sum { count: all.count + sum.count, micros: all.micros + sum.micros })
+    sums.values().fold(Sum::default(), |all, sum| Sum {
+        count: all.count + sum.count,
+        failures: all.failures + sum.failures,
+        quantity_micros: all.quantity_micros + sum.quantity_micros,
+        micros: all.micros + sum.micros,
+    })
 }
 
 fn sum_of(value: &Value) -> Sum {
-    Sum { count: value["count"].as_i64().unwrap(), micros: micros(&value["amount"]) }
+    let quantity = value["quantity"].as_str().unwrap().parse::<Quantity>().unwrap();
+    Sum {
+        count: value["count"].as_i64().unwrap(),
+        failures: value["failures"].as_i64().unwrap(),
+        quantity_micros: quantity.micros(),
+        micros: micros(&value["amount"]),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +165,9 @@ async fn every_bucket_is_the_sum_of_the_entries_in_it() {
             }
             if group == "status" {
                 // The failed are counted there, and nowhere else.
-                groups.remove("failed");
+                let failed = groups.remove("failed").unwrap_or_default();
+                assert_eq!((failed.count, failed.micros), (failed.failures, 0), "{path}");
+                groups.entry("success".to_owned()).or_default().failures += failed.failures;
             }
             groups.retain(|_, sum| *sum != Sum::default());
             assert_eq!(groups, expected, "{path} {bucket}");
@@ -183,7 +202,7 @@ async fn the_answer_has_its_documented_shape_and_zeros_where_nothing_was() {
     let by_count = query.ok(&format!("{path}&measure=count")).await;
     assert_eq!(by_count["measure"], "count");
     let filtered = query.ok("/v1/accounts/acc_luna/usage?from=2025-11-02&to=2025-11-03&engine=sms_intl").await;
-    assert_eq!(filtered["total"], json!({"count": 1, "amount": {"amount": "0.03", "currency": "USD"}}));
+    assert_eq!((&filtered["total"]["count"], &filtered["total"]["amount"]["amount"]), (&json!(1), &json!("0.03")));
     let status = query
         .ok("/v1/accounts/acc_luna/usage?from=2025-11-02&to=2025-11-03&bucket=day&group_by=status&measure=count")
         .await;
@@ -198,6 +217,12 @@ async fn a_timeline_is_bounded_and_its_parameters_are_checked() {
     stand.post(&Ledger::open("acc_luna").records);
     let query = stand.query().await;
     for (parameters, code) in [
+        ("top=3", "bad_parameter"),
+        ("group_by=engine&top=0", "bad_parameter"),
+        ("compare=next", "bad_parameter"),
+        ("type=purchase", "bad_parameter"),
+        ("status=late", "bad_parameter"),
+        ("group_by=account", "bad_parameter"),
         ("from=2020-01-01&to=2026-01-01&bucket=hour", "too_many_buckets"),
         ("from=1970-01-01&to=2199-01-01&bucket=15m", "too_many_buckets"),
         ("bucket=minute", "bad_parameter"),
@@ -215,7 +240,7 @@ async fn a_timeline_is_bounded_and_its_parameters_are_checked() {
     // An account without usage has a month of zeros.
     let empty = query.ok("/v1/accounts/acc_luna/usage?from=2026-02-01&to=2026-03-01&bucket=day").await;
     assert_eq!(empty["buckets"].as_array().unwrap().len(), 28);
-    assert_eq!(empty["total"], json!({"count": 0, "amount": {"amount": "0.00", "currency": "USD"}}));
+    assert_eq!(sum_of(&empty["total"]), Sum::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,7 +331,10 @@ async fn an_events_engines_are_summed_over_all_time_or_a_range() {
         let mut found = BTreeMap::from([("other".to_owned(), expected["other"].clone())]);
         for line in answer["data"].as_array().unwrap() {
             let key = format!("{} {}", line["service"].as_str().unwrap(), line["engine"].as_str().unwrap());
-            found.insert(key, sum_of(line));
+            let mut sum = expected[&key].clone();
+            (sum.count, sum.micros) = (line["count"].as_i64().unwrap(), micros(&line["amount"]));
+            sum.failures = line["failed"].as_i64().unwrap();
+            found.insert(key, sum);
         }
         assert_eq!(found, expected, "{range}");
         let failed = ledger.records.iter().flat_map(|record| &record.entries).filter(|entry| {
@@ -318,4 +346,140 @@ async fn an_events_engines_are_summed_over_all_time_or_a_range() {
     }
     let nothing = query.ok("/v1/accounts/acc_luna/events/evt_none/usage").await;
     assert_eq!((&nothing["data"], &nothing["total"]["count"]), (&json!([]), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_narrows_the_sums_to_the_entries_that_pass() {
+    // given
+    let stand = Stand::new().await;
+    let ledger = year("acc_luna");
+    stand.post(&ledger.records[..1]);
+    stand.sink(&ledger.records).await;
+    let query = stand.query().await;
+
+    type Passes = fn(&tollbooth_schemas::v1::Usage) -> bool;
+    let cases: [(&str, Passes); 8] = [
+        ("service=sms", |usage| usage.service == "sms"),
+        ("engine=kling,grok", |usage| usage.engine != "sms_intl"),
+        ("variant=1k&plan=basic", |_| true),
+        ("variant=2k", |_| false),
+        ("event_id=evt_1", |usage| usage.event_id == "evt_1"),
+        ("booth_id=bth_17&event_id=evt_2", |usage| usage.event_id == "evt_2"),
+        ("status=success&type=consume", |usage| usage.status != UsageStatus::Failed as i32),
+        ("status=failed", |usage| usage.status == UsageStatus::Failed as i32),
+    ];
+    for (filter, passes) in cases {
+        // when, with edges that cut quarters of an hour
+        let range = "from=2026-03-03T01:07:13.123Z&to=2026-09-05T23:52:59Z";
+        let answer = query.ok(&format!("/v1/accounts/acc_luna/usage?{range}&bucket=month&{filter}")).await;
+
+        // then
+        let key = |usage: &tollbooth_schemas::v1::Usage| if passes(usage) { "in" } else { "out" }.to_owned();
+        let expected = raw(&ledger.records, ms(&answer["from"]), ms(&answer["to"]), key);
+        assert_eq!(sum_of(&answer["total"]), expected.get("in").cloned().unwrap_or_default(), "{filter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_groups_of_the_range_stay_apart_and_the_others_are_one() {
+    // given 30 events of which the later ones spent more, in two months
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    for number in 0..60_i64 {
+        let mut kind = usage("ai_modify", "kling", UsageStatus::Success, number.unsigned_abs());
+        if let Kind::Usage(usage) = &mut kind {
+            usage.event_id = format!("evt_{:02}", number % 30);
+        }
+        luna.push(vec![(kind, -1_000 * (number % 30 + 1), BASE_MS + number * 12 * HOUR_MS)]);
+    }
+    stand.post(&luna.records[..1]);
+    stand.sink(&luna.records).await;
+    let query = stand.query().await;
+
+    // when the five largest are asked for
+    let path = "/v1/accounts/acc_luna/usage?from=2026-10-01&to=2026-12-01&bucket=month&group_by=event&tz=UTC";
+    let top = query.ok(&format!("{path}&top=5")).await;
+    let all = query.ok(path).await;
+
+    // then every bucket has those of the whole range, and one for the others, and sums up to the same
+    let mut kept: Vec<String> = Vec::new();
+    for (bucket, whole) in top["buckets"].as_array().unwrap().iter().zip(all["buckets"].as_array().unwrap()) {
+        let groups = bucket["groups"].as_array().unwrap();
+        assert_eq!(
+            (&groups[groups.len() - 1]["key"], &groups[groups.len() - 1]["name"]),
+            (&json!(null), &json!("Other"))
+        );
+        kept.extend(groups.iter().filter_map(|group| group["key"].as_str().map(str::to_owned)));
+        assert_eq!(sum_of(bucket), sum_of(whole));
+        let sum: i64 = groups.iter().map(|group| micros(&group["amount"])).sum();
+        assert_eq!(sum, micros(&bucket["amount"]));
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    assert_eq!(kept, ["evt_25", "evt_26", "evt_27", "evt_28", "evt_29"]);
+    assert_eq!(top["total"], all["total"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_period_is_compared_with_the_one_before_it() {
+    // given
+    let stand = Stand::new().await;
+    let ledger = year("acc_luna");
+    stand.post(&ledger.records[..1]);
+    stand.sink(&ledger.records).await;
+    let query = stand.query().await;
+
+    // when a month that has ended is compared
+    let path = "/v1/accounts/acc_luna/usage?from=2026-03-01&to=2026-04-01&bucket=day&group_by=engine";
+    let answer = query.ok(&format!("{path}&compare=previous")).await;
+
+    // then the month before stands beside it, as it would be answered by itself
+    let before = query.ok("/v1/accounts/acc_luna/usage?from=2026-02-01&to=2026-03-01&bucket=day&group_by=engine").await;
+    for member in ["from", "to", "buckets", "total"] {
+        assert_eq!(answer["previous"][member], before[member], "{member}");
+    }
+    assert!(sum_of(&before["total"]).count > 0);
+    assert!(query.ok(path).await.get("previous").is_none());
+
+    // and a range under way is compared with as much as has gone by
+    let under_way =
+        query.ok("/v1/accounts/acc_luna/usage?from=2025-01-01&to=2199-01-01&bucket=year&compare=previous").await;
+    let seen_ms = chrono::Utc::now().timestamp_millis() - ms(&under_way["from"]);
+    let compared_ms = ms(&under_way["previous"]["to"]) - ms(&under_way["previous"]["from"]);
+    // Leap days and offsets aside.
+    assert!((seen_ms - compared_ms).abs() < 3 * 24 * HOUR_MS, "{seen_ms} {compared_ms}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_cost_is_shown_to_an_admin_alone() {
+    // given a charge whose provider cost was told, and an account's key
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    let mut kind = usage("ai_modify", "kling", UsageStatus::Success, 1);
+    if let Kind::Usage(usage) = &mut kind {
+        usage.provider_cost_micros = Some(70_000);
+    }
+    luna.push(vec![(kind, -200_000, BASE_MS)]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    let own = stand.issue(KeyKind::Account, "acc_luna", 1);
+    let query = stand.query().await;
+    let path = "/v1/accounts/acc_luna/usage?from=2026-10-01&to=2026-11-01&group_by=engine";
+    until("the key is known", async || query.get_with(path, Some(own.reveal())).await.status == 200).await;
+
+    // when both ask
+    let admins = query.ok(&format!("{path}&measure=margin")).await;
+    let owners = query.get_with(path, Some(own.reveal())).await.body;
+    let refused = query.get_with(&format!("{path}&measure=margin"), Some(own.reveal())).await;
+
+    // then
+    assert_eq!(
+        (&admins["total"]["provider_cost"]["amount"], &admins["total"]["margin"]["amount"]),
+        (&json!("0.07"), &json!("0.13"))
+    );
+    assert!(!owners.to_string().contains("cost") && !owners.to_string().contains("margin"), "{owners}");
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (403, &json!("forbidden")));
+    let detail = "/v1/accounts/acc_luna/transactions/ent_acc_luna_3";
+    assert_eq!(query.ok(detail).await["provider_cost"]["amount"], "0.07");
+    assert!(query.get_with(detail, Some(own.reveal())).await.body.get("provider_cost").is_none());
 }

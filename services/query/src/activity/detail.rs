@@ -1,0 +1,254 @@
+//! Everything that is known of one entry, wherever it was read.
+
+use serde::Serialize;
+use tollbooth_schemas::time::serde_rfc3339_option;
+use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{Entry, LedgerRecord, PriceModel, SourceTopic, Usage};
+use utoipa::ToSchema;
+
+use super::{ActivityRow, Transaction};
+use crate::amount::{AmountBody, QuantityText};
+use crate::prices::Names;
+
+/// An entry with what explains it. Empty texts stand for "none", as in the ledger's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryDetail {
+    /// What a page shows of it.
+    pub row: ActivityRow,
+    /// Variant code.
+    pub variant: String,
+    /// ISO 3166-1, for messages.
+    pub country: String,
+    /// Plan code.
+    pub plan: String,
+    /// `per_unit` or `flat`; empty: nothing was priced.
+    pub price_model: String,
+    /// In micro-units.
+    pub unit_price_micros: i64,
+    /// In micro-units; `None`: not told.
+    pub provider_cost_micros: Option<i64>,
+    /// Which try of the operation.
+    pub attempt: u32,
+    /// When the usage record was received; `None` for what is no usage.
+    pub received_at_ms: Option<i64>,
+    /// When the picture was taken.
+    pub captured_at_ms: Option<i64>,
+    /// What a person wrote.
+    pub note: String,
+    /// The hold it captured.
+    pub hold_id: String,
+    /// Whether it was a test.
+    pub test_mode: bool,
+    /// Id of the key that asked, for what a command made.
+    pub actor: String,
+    /// `usage` or `commands`; empty: neither.
+    pub source_topic: String,
+    /// Partition of that topic.
+    pub source_partition: u32,
+    /// Offset in it.
+    pub source_offset: i64,
+    /// Which generation of the topics.
+    pub input_generation: u32,
+}
+
+impl EntryDetail {
+    /// The detail of an entry of a record in `partition`; `None` for a kind this release does not know.
+    #[must_use]
+    pub fn of_entry(partition: u32, record: &LedgerRecord, entry: &Entry) -> Option<Self> {
+        let source_topic = match entry.source_topic() {
+            SourceTopic::Usage => "usage",
+            SourceTopic::Commands => "commands",
+            _ => "",
+        };
+        let mut detail = Self {
+            row: ActivityRow::of_entry(record, entry)?,
+            actor: entry.command.as_ref().map(|command| command.actor.clone()).unwrap_or_default(),
+            source_topic: source_topic.to_owned(),
+            source_partition: partition,
+            source_offset: entry.source_offset,
+            input_generation: record.input_generation,
+            ..Self::default()
+        };
+        match entry.kind.as_ref()? {
+            Kind::Usage(usage) => detail.put_usage(usage),
+            Kind::Adjustment(adjustment) => detail.note.clone_from(&adjustment.note),
+            Kind::PlanChanged(changed) => detail.plan.clone_from(&changed.plan),
+            other => {
+                if let Kind::AccountOpened(opened) = other {
+                    detail.plan.clone_from(&opened.plan);
+                }
+            }
+        }
+        Some(detail)
+    }
+
+    fn put_usage(&mut self, usage: &Usage) {
+        let price_model = match usage.price_model() {
+            PriceModel::Unspecified => "",
+            PriceModel::PerUnit => "per_unit",
+            PriceModel::Flat => "flat",
+        };
+        self.variant.clone_from(&usage.variant);
+        self.country.clone_from(&usage.country);
+        self.plan.clone_from(&usage.plan);
+        price_model.clone_into(&mut self.price_model);
+        self.unit_price_micros = usage.unit_price_micros;
+        self.provider_cost_micros = usage.provider_cost_micros;
+        self.attempt = usage.attempt;
+        self.received_at_ms = Some(usage.received_at_ms);
+        self.captured_at_ms = usage.captured_at_ms;
+        self.hold_id.clone_from(&usage.hold_id);
+        self.test_mode = usage.test_mode;
+    }
+}
+
+/// One entry of the account's ledger, and why its amount is what it is. What it does not have is null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TransactionDetail)]
+pub(crate) struct TransactionDetailBody {
+    #[serde(flatten)]
+    transaction: Transaction,
+    /// How the amount came about, in one line.
+    #[schema(examples("1 image x 0.20 USD (Basic, price book 12)"))]
+    explanation: Option<String>,
+    /// Variant code, such as a resolution.
+    variant: Option<String>,
+    /// ISO 3166-1 alpha-2, of messages.
+    country: Option<String>,
+    /// Code of the plan that was paid, or that begins.
+    plan: Option<String>,
+    /// `per_unit`: price times quantity; `flat`: the price, whatever the quantity.
+    price_model: Option<String>,
+    /// The price in force when the work was done.
+    unit_price: Option<AmountBody>,
+    /// What the provider took. Only with an admin key, and as far as it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    provider_cost: Option<AmountBody>,
+    /// Which try of the operation.
+    attempt: Option<u32>,
+    /// When the record was received.
+    #[serde(with = "serde_rfc3339_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    received_at: Option<i64>,
+    /// When the picture was taken.
+    #[serde(with = "serde_rfc3339_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    captured_at: Option<i64>,
+    /// What a person wrote.
+    note: Option<String>,
+    /// The hold it named.
+    hold_id: Option<String>,
+    /// Whether it was a test.
+    test_mode: bool,
+    /// Id of the key that asked, for what was asked for.
+    actor: Option<String>,
+    /// The record that it came from.
+    source: Option<SourceBody>,
+}
+
+/// Where the record lies that an entry came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Source)]
+struct SourceBody {
+    /// `usage` or `commands`.
+    topic: String,
+    partition: u32,
+    offset: i64,
+    /// Raised when the topics are made anew.
+    generation: u32,
+}
+
+impl TransactionDetailBody {
+    /// The shape of a detail; `is_admin` says whether the reader may see what it cost.
+    pub(crate) fn new(account_id: &str, currency: &str, names: &Names, detail: EntryDetail, is_admin: bool) -> Self {
+        let text = |text: &str| if text.is_empty() { None } else { Some(text.to_owned()) };
+        let money = |micros: i64| AmountBody::new(micros, currency);
+        let is_priced = !detail.price_model.is_empty();
+        let source = text(&detail.source_topic).map(|topic| SourceBody {
+            topic,
+            partition: detail.source_partition,
+            offset: detail.source_offset,
+            generation: detail.input_generation,
+        });
+        Self {
+            explanation: explain(currency, names, &detail),
+            variant: text(&detail.variant),
+            country: text(&detail.country),
+            plan: text(&detail.plan),
+            price_model: text(&detail.price_model),
+            unit_price: is_priced.then(|| money(detail.unit_price_micros)),
+            provider_cost: detail.provider_cost_micros.filter(|_| is_admin).map(money),
+            attempt: detail.received_at_ms.map(|_| detail.attempt),
+            received_at: detail.received_at_ms,
+            captured_at: detail.captured_at_ms,
+            note: text(&detail.note),
+            hold_id: text(&detail.hold_id),
+            test_mode: detail.test_mode,
+            actor: text(&detail.actor),
+            source,
+            transaction: Transaction::of_row(account_id, currency, names, detail.row),
+        }
+    }
+}
+
+/// `1 image x 0.20 USD (Basic, price book 12)`.
+fn explain(currency: &str, names: &Names, detail: &EntryDetail) -> Option<String> {
+    let row = &detail.row;
+    if row.failed {
+        return Some("failed work is free".to_owned());
+    }
+    let price = crate::amount::Micros(detail.unit_price_micros.into());
+    let quantity = QuantityText(row.quantity_micros.into());
+    let (unit, plan) = (&row.unit, names.plan(&detail.plan));
+    let what = match detail.price_model.as_str() {
+        "per_unit" => format!("{quantity} {unit} x {price} {currency}"),
+        "flat" => format!("{quantity} {unit}, {price} {currency} whatever the quantity"),
+        _ => return None,
+    };
+    Some(format!("{what} ({plan}, price book {})", row.price_version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(price_model: &str, failed: bool) -> EntryDetail {
+        let row = ActivityRow {
+            quantity_micros: 5_000_000,
+            unit: "second".to_owned(),
+            price_version: 12,
+            failed,
+            ..ActivityRow::default()
+        };
+        EntryDetail {
+            row,
+            plan: "basic".to_owned(),
+            price_model: price_model.to_owned(),
+            unit_price_micros: 200_000,
+            provider_cost_micros: Some(70_000),
+            ..EntryDetail::default()
+        }
+    }
+
+    #[test]
+    fn an_amount_is_explained() {
+        let explained = |detail: &EntryDetail| explain("USD", &Names::default(), detail);
+        let per_unit = explained(&charge("per_unit", false));
+        assert_eq!(per_unit.as_deref(), Some("5 second x 0.20 USD (basic, price book 12)"));
+        let flat = explained(&charge("flat", false));
+        assert_eq!(flat.as_deref(), Some("5 second, 0.20 USD whatever the quantity (basic, price book 12)"));
+        assert_eq!(explained(&charge("", true)).as_deref(), Some("failed work is free"));
+        assert_eq!(explained(&EntryDetail::default()), None);
+    }
+
+    #[test]
+    fn what_it_cost_is_an_admins_business() {
+        let shown = |is_admin| {
+            let detail = charge("per_unit", false);
+            let body = TransactionDetailBody::new("acc_a", "USD", &Names::default(), detail, is_admin);
+            serde_json::to_value(body).unwrap()["provider_cost"]["amount"].clone()
+        };
+        assert_eq!((shown(true), shown(false)), ("0.07".into(), serde_json::Value::Null));
+    }
+}

@@ -1,0 +1,125 @@
+//! Refusals, as the document describes them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::json;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Schema};
+use utoipa::{IntoResponses, ToSchema};
+
+/// An error (RFC 9457): `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// A URI that ends with `code`.
+    #[schema(examples("https://tollbooth.dev/problems/bad_parameter"))]
+    pub r#type: String,
+    /// What kind of problem it is.
+    #[schema(examples("A parameter is not valid"))]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(examples(400))]
+    pub status: u16,
+    /// What is wrong this time.
+    #[schema(nullable = false)]
+    pub detail: Option<String>,
+    /// Stable and machine-readable: switch on this.
+    #[schema(examples("bad_parameter"))]
+    pub code: String,
+    /// As in `X-Request-Id`; give it to whoever helps.
+    #[schema(nullable = false)]
+    pub request_id: Option<String>,
+    /// The parameters that are wrong.
+    #[schema(nullable = false)]
+    pub errors: Option<Vec<ProblemError>>,
+}
+
+/// One wrong parameter.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemError {
+    /// Its name.
+    #[schema(examples("bucket"))]
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+fn problem(about: &str) -> RefOr<Response> {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    RefOr::T(ResponseBuilder::new().description(about).content("application/problem+json", content).build())
+}
+
+fn passing(about: &str) -> RefOr<Response> {
+    let RefOr::T(mut response) = problem(about) else { return problem(about) };
+    let schema: Option<Schema> = serde_json::from_value(json!({"type": "integer"})).ok();
+    let about = "Seconds until a repeat is worth it.";
+    let seconds = HeaderBuilder::new().schema(schema).description(Some(about)).build();
+    response.headers.insert("Retry-After".to_owned(), seconds.into());
+    RefOr::T(response)
+}
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+fn with(mut responses: Responses, more: impl IntoIterator<Item = (&'static str, RefOr<Response>)>) -> Responses {
+    responses.extend(more.into_iter().map(|(status, response)| (status.to_owned(), response)));
+    responses
+}
+
+/// What can become of a request that needs no key.
+#[derive(Debug)]
+pub struct PublicProblems;
+
+impl IntoResponses for PublicProblems {
+    fn responses() -> Responses {
+        with(
+            Responses::new(),
+            [
+                ("400", problem("`unknown_parameter`, `bad_parameter`")),
+                ("404", problem("`not_found`")),
+                ("503", passing("`unavailable`: what the answer is made of is being read")),
+            ],
+        )
+    }
+}
+
+/// What can become of a request about all accounts.
+#[derive(Debug)]
+pub struct AdminProblems;
+
+impl IntoResponses for AdminProblems {
+    fn responses() -> Responses {
+        with(
+            Responses::new(),
+            [
+                ("400", problem("`unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large`")),
+                ("401", problem("`unauthenticated`: no key, or none that is known")),
+                ("403", problem("`forbidden`: needs an admin key")),
+                ("503", passing("`unavailable`: history or keys cannot be read at the moment")),
+            ],
+        )
+    }
+}
+
+/// What can become of a request about one account.
+#[derive(Debug)]
+pub struct AccountProblems;
+
+impl IntoResponses for AccountProblems {
+    fn responses() -> Responses {
+        with(
+            AdminProblems::responses(),
+            [
+                ("403", problem("`forbidden`: a booth's key reads nothing")),
+                ("404", problem("`not_found`: no such account, or not this key's; no such thing in it")),
+                (
+                    "503",
+                    passing(
+                        "`unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet",
+                    ),
+                ),
+            ],
+        )
+    }
+}

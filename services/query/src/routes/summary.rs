@@ -1,0 +1,190 @@
+//! `GET /v1/accounts/{account_id}/summary`
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use chrono_tz::Tz;
+use serde::Serialize;
+use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::time::serde_rfc3339;
+use utoipa::ToSchema;
+
+use super::usage::{RANGE, range, zone};
+use super::{AWAIT, Api, Timer, private};
+use crate::amount::AmountBody;
+use crate::calendar::{TimeRange, edge_text, previous};
+use crate::clock::now_ms;
+use crate::metrics::Endpoint;
+use crate::openapi::{AccountPath, AccountProblems};
+use crate::params::{Params, parameters};
+use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery, UsageRow};
+
+/// More than there are types of entries.
+const TYPES_MAX: usize = 100;
+
+parameters! {
+    /// Of this route.
+    SummaryParams = RANGE, AWAIT
+}
+
+/// What became of the money in a period, and in the one before.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Summary)]
+struct SummaryBody {
+    account_id: String,
+    /// Now, whatever the period.
+    balance: AmountBody,
+    /// The newest entry of the balance.
+    seq: u64,
+    #[serde(with = "serde_rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    as_of: i64,
+    tz: &'static str,
+    period: PeriodBody,
+    /// The period before, like for like: of a period under way as much as has gone by.
+    previous: PeriodBody,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SummaryPeriod)]
+struct PeriodBody {
+    from: String,
+    to: String,
+    /// Spent, positive, net of what was given back.
+    used: AmountBody,
+    /// Bought, by hand or by rule.
+    purchased: AmountBody,
+    /// `used` less `purchased`: how much more was spent than bought.
+    net_usage: AmountBody,
+    /// Everything else that changed the balance: bonuses, corrections, plan fees.
+    other: AmountBody,
+    /// Successful operations net of reversals.
+    operations: i64,
+    /// Failed operations.
+    failures: i64,
+}
+
+/// The four figures of a period
+///
+/// Balance, used, purchased and net usage, for the period (by default this month so far) and the one before.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account_id}/summary",
+    operation_id = "get_summary",
+    tag = "Accounts",
+    params(AccountPath, SummaryParams),
+    responses((status = 200, description = "The figures", body = SummaryBody), AccountProblems),
+    security(("key" = []))
+)]
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    Path(account_id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let timer = Timer::start(&api.metrics, Endpoint::Summary);
+    let params = Params::parse(&uri, SummaryParams::GROUPS)?;
+    let reader = api.open(&headers, &account_id, &params).await?;
+    let balance = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?;
+    let now_ms = now_ms();
+    let zone = zone(&params, &balance.profile.time_zone)?;
+    let range = range(&params, zone, now_ms)?;
+    api.wait_until_sunk(&account_id, reader.awaited).await?;
+    let currency = &balance.profile.currency;
+    let (period, rows) = summed(&api, &account_id, range, zone, currency).await?;
+    let (previous, more) = summed(&api, &account_id, previous(range, zone, now_ms), zone, currency).await?;
+    let body = SummaryBody {
+        balance: AmountBody::new(balance.balance_micros, currency),
+        seq: balance.seq,
+        as_of: balance.as_of_ms,
+        tz: zone.name(),
+        period,
+        previous,
+        account_id,
+    };
+    timer.done(rows + more);
+    private(&body)
+}
+
+async fn summed(
+    api: &Api,
+    account_id: &str,
+    range: TimeRange,
+    zone: Tz,
+    currency: &str,
+) -> Result<(PeriodBody, usize), Problem> {
+    let question = UsageQuery {
+        scope: Scope::Account(account_id),
+        kinds: Kinds::All,
+        range: Some(range),
+        starts_ms: &[],
+        group_by: Some(GroupBy::Type),
+        keep: Keep::All,
+        filter: &UsageFilter::default(),
+        rows_max: TYPES_MAX,
+    };
+    let rows = api.store.usage(&question).await?;
+    Ok((period(&rows, range, zone, currency), rows.len()))
+}
+
+/// The figures of a period from its sums by type, which are positive where the balance went down.
+fn period(rows: &[UsageRow], range: TimeRange, zone: Tz, currency: &str) -> PeriodBody {
+    let (mut used, mut purchased, mut other) = (0_i128, 0_i128, 0_i128);
+    let (mut operations, mut failures) = (0, 0);
+    for row in rows {
+        match row.group_key.as_str() {
+            "consume" | "refund" | "reversal" => {
+                used += row.spent_micros;
+                operations += row.succeeded;
+                failures += row.failures;
+            }
+            "purchase" | "auto_recharge" => purchased -= row.spent_micros,
+            _ => other -= row.spent_micros,
+        }
+    }
+    let money = |micros: i128| AmountBody::new(micros, currency);
+    PeriodBody {
+        from: edge_text(range.from_ms, zone),
+        to: edge_text(range.to_ms, zone),
+        used: money(used),
+        purchased: money(purchased),
+        net_usage: money(used - purchased),
+        other: money(other),
+        operations,
+        failures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_in_one_figure() {
+        let row = |entry_type: &str, succeeded, failures, spent_micros| UsageRow {
+            start_ms: 0,
+            group_key: entry_type.to_owned(),
+            succeeded,
+            failures,
+            quantity_micros: 0,
+            spent_micros,
+            cost_micros: 0,
+        };
+        let rows = [
+            row("consume", 10, 2, 5_000_000),
+            row("reversal", -1, 0, -500_000),
+            row("refund", -1, 0, -250_000),
+            row("purchase", 1, 0, -50_000_000),
+            row("auto_recharge", 1, 0, -100_000_000),
+            row("bonus", 1, 0, -1_000_000),
+            row("plan_fee", 1, 0, 39_000_000),
+        ];
+        let body = period(&rows, TimeRange { from_ms: 0, to_ms: 1 }, Tz::UTC, "USD");
+        let body = serde_json::to_value(body).unwrap();
+        let figures = ["used", "purchased", "net_usage", "other"].map(|name| body[name]["amount"].as_str().unwrap());
+        assert_eq!(figures, ["4.25", "150.00", "-145.75", "-38.00"]);
+        assert_eq!([&body["operations"], &body["failures"]], [8, 2]);
+    }
+}

@@ -1,0 +1,41 @@
+//! The four figures.
+
+use serde_json::{Value, json};
+use tollbooth_schemas::v1::UsageStatus;
+
+use crate::stand::{BASE_MS, Ledger, Stand, usage};
+
+const DAY_MS: i64 = 86_400_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_period_and_the_one_before_say_what_became_of_the_money() {
+    // given charges in September and October, and a credit in October
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    let charge = |status| usage("ai_modify", "kling", status, 1);
+    luna.push(vec![
+        (charge(UsageStatus::Success), -1_500_000, BASE_MS - 30 * DAY_MS),
+        (charge(UsageStatus::Success), -2_000_000, BASE_MS),
+        (charge(UsageStatus::Success), -250_000, BASE_MS + DAY_MS),
+        (charge(UsageStatus::Failed), 0, BASE_MS + DAY_MS),
+    ]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    let query = stand.query().await;
+
+    // when
+    let summary = query.ok("/v1/accounts/acc_luna/summary?from=2026-10-01&to=2026-11-01").await;
+
+    // then
+    let figures = |period: &Value| {
+        ["used", "purchased", "net_usage", "other"].map(|name| period[name]["amount"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(summary["balance"], json!({"amount": "996.25", "currency": "USD"}));
+    assert_eq!(figures(&summary["period"]), ["2.25", "0.00", "2.25", "1000.00"]);
+    assert_eq!(figures(&summary["previous"]), ["1.50", "0.00", "1.50", "0.00"]);
+    assert_eq!((&summary["period"]["operations"], &summary["period"]["failures"]), (&json!(2), &json!(1)));
+    assert_eq!((&summary["previous"]["from"], &summary["seq"]), (&json!("2026-09-01T00:00:00-04:00"), &json!(6)));
+    // The same number everywhere.
+    let usage = query.ok("/v1/accounts/acc_luna/usage?from=2026-10-01&to=2026-11-01").await;
+    assert_eq!(usage["total"]["amount"], summary["period"]["used"]);
+}
