@@ -31,6 +31,8 @@ pub struct QueryConfig {
     pub live: LiveSection,
     /// Bounds of what is asked of ClickHouse.
     pub store: StoreSection,
+    /// Server-sent events.
+    pub stream: StreamSection,
     /// Bounds of answers.
     pub limits: LimitsSection,
 }
@@ -44,9 +46,11 @@ impl Default for QueryConfig {
             admin_key: Secret::default(),
             kafka: KafkaSection { client_id: "tollbooth-query".to_owned(), ..KafkaSection::default() },
             clickhouse: ClickHouseSection::default(),
-            http: HttpLimits::default(),
+            // Every stream is a connection; the rest is for requests.
+            http: HttpLimits { connections_max: 12_000, ..HttpLimits::default() },
             live: LiveSection::default(),
             store: StoreSection::default(),
+            stream: StreamSection::default(),
             limits: LimitsSection::default(),
         }
     }
@@ -119,6 +123,37 @@ impl Default for StoreSection {
             memory_bytes_max: 1024 * 1024 * 1024,
             threads_max: 2,
             stream_wait_ms: 60_000,
+        }
+    }
+}
+
+/// `[stream]`: server-sent events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamSection {
+    /// Open streams; then 503. They are connections, see `http.connections_max`. Default 10,000.
+    pub connections_max: usize,
+    /// Open streams of one account; then 429. Default 200.
+    pub per_account_max: usize,
+    /// Entries that a client may be behind and still be brought up to date one by one; then `resync`. Default 5,000.
+    pub resume_entries_max: u64,
+    /// How long nothing may be sent before a comment is, and how often the key is checked again. Default 15,000.
+    pub heartbeat_ms: u64,
+    /// Time between two balances of a stream. Default 250.
+    pub balance_interval_ms: u64,
+    /// Time between two sums of a stream. Default 1,000.
+    pub usage_interval_ms: u64,
+}
+
+impl Default for StreamSection {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            per_account_max: 200,
+            resume_entries_max: 5_000,
+            heartbeat_ms: 15_000,
+            balance_interval_ms: 250,
+            usage_interval_ms: 1_000,
         }
     }
 }

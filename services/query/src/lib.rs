@@ -4,6 +4,7 @@
 //! - [`activity`]: rows, filters, cursors and the seam between memory and ClickHouse, pure.
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
 //! - [`store`]: questions to ClickHouse.
+//! - [`stream`]: server-sent events.
 //! - [`routes`]: the API.
 //! - [`openapi`]: its description, made of the handlers themselves, and the page that shows it.
 //! - [`service`]: everything wired together.
@@ -22,3 +23,4 @@ pub mod prices;
 pub mod routes;
 pub mod service;
 pub mod store;
+pub mod stream;

@@ -1,9 +1,13 @@
 //! Metrics of the query service, bound once.
 
+mod stream;
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tollbooth_chassis::http::HttpMetrics;
+
+pub use stream::{StreamEvent, StreamMetrics};
 
 use crate::calendar::Bucket;
 
@@ -22,6 +26,8 @@ pub enum Endpoint {
     Csv,
     /// `/v1/accounts/{id}/events/{event}/transactions`
     EventTransactions,
+    /// `/v1/accounts/{id}/stream`, up to its first byte
+    Stream,
     /// `/v1/fleet/usage`
     FleetUsage,
     /// `/v1/services`
@@ -38,7 +44,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -48,6 +54,7 @@ impl Endpoint {
         Self::Usage,
         Self::EventTransactions,
         Self::EventUsage,
+        Self::Stream,
         Self::FleetUsage,
         Self::PriceBook,
         Self::Services,
@@ -63,6 +70,7 @@ impl Endpoint {
             Self::Transaction => "transaction",
             Self::Csv => "csv",
             Self::EventTransactions => "event_transactions",
+            Self::Stream => "stream",
             Self::FleetUsage => "fleet_usage",
             Self::Services => "services",
             Self::Transactions => "transactions",
@@ -84,6 +92,8 @@ pub struct Metrics {
     pub clickhouse_inflight: IntGauge,
     /// Requests that wait for the entry that they name.
     pub waiting_reads: IntGauge,
+    /// Server-sent events.
+    pub stream: StreamMetrics,
     /// By endpoint and bucket.
     answers: Vec<(Endpoint, Option<Bucket>, AnswerMetrics)>,
 }
@@ -189,6 +199,7 @@ impl Metrics {
         Ok(Self {
             http: HttpMetrics::register(registry, "query")?,
             live: live(registry, &e2e)?,
+            stream: StreamMetrics::register(registry, &e2e)?,
             clickhouse_inflight: inflight,
             waiting_reads: waiting,
             answers: plain.chain(bucketed).collect(),

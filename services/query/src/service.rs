@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::KafkaClients;
@@ -103,7 +104,7 @@ impl Service {
         let readers = Shutdown::new();
         let drain_patience = Duration::from_millis(config.http.drain_timeout_ms) + Duration::from_secs(1);
         let server = Server::new(config.http);
-        let Started { api, threads, failure } = start_readers(config, metrics, &health, &readers)?;
+        let Started { api, threads, failure } = start_readers(config, metrics, &health, &readers, &shutdown)?;
         let routes = router(Arc::new(api));
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
@@ -157,6 +158,7 @@ fn start_readers(
     metrics: Metrics,
     health: &Health,
     readers: &Shutdown,
+    ending: &Shutdown,
 ) -> Result<Started, ServiceError> {
     let clients = KafkaClients::new(config.kafka.clone());
     let inflight = metrics.clickhouse_inflight.clone();
@@ -188,7 +190,19 @@ fn start_readers(
     let threads = std::iter::once(("live view", thread)).chain(tables).collect();
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
     let access = Access::new(Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms)));
-    Ok(Started { api: Api { access, view, store, sunk, prices, price_table, metrics, config }, threads, failure })
+    let api = Api {
+        access: Arc::new(access),
+        view,
+        store,
+        sunk,
+        prices,
+        price_table,
+        metrics,
+        stream_places: Arc::new(Semaphore::new(config.stream.connections_max.min(Semaphore::MAX_PERMITS))),
+        ending: ending.clone(),
+        config,
+    };
+    Ok(Started { api, threads, failure })
 }
 
 async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, ServiceError> {

@@ -6,9 +6,11 @@ mod recent;
 mod sunk;
 mod tail;
 mod view;
+mod watchers;
 
 pub use facts::{Facts, PlanFact};
 pub use recent::RecentLimits;
 pub use sunk::SunkOffsets;
 pub use tail::{Following, Tail, TailError};
-pub use view::{Balance, FoldError, Folded, KnownAccount, LiveView, Place, Profile, Recent};
+pub use view::{Balance, FoldError, Folded, KnownAccount, LiveView, Place, Profile, Recent, Since};
+pub use watchers::Watch;

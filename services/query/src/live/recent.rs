@@ -24,7 +24,7 @@ pub struct RecentLimits {
 #[derive(Debug)]
 pub(crate) struct RecentRecord {
     pub(super) first_seq: u64,
-    pub(super) last_seq: u64,
+    pub(crate) last_seq: u64,
     /// Offset after the record.
     pub(super) end_offset: i64,
     bytes: Box<[u8]>,

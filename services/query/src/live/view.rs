@@ -13,6 +13,7 @@ use tollbooth_schemas::v1::entry::Kind;
 
 use super::facts::Facts;
 use super::recent::{AccountRecent, Order, RecentLimits, RecentRecord};
+use super::watchers::{Watch, Watchers};
 
 /// What an account was opened with; it never changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +84,18 @@ impl Recent {
     }
 }
 
+/// Entries of an account from some `seq` on.
+#[derive(Debug)]
+pub struct Since {
+    /// The newest balance.
+    pub balance: Balance,
+    /// The oldest entry in memory; one more than the newest where none is.
+    pub oldest_seq: u64,
+    /// Records that hold the entries wanted, oldest first, without a gap; the first may begin before them. Empty where
+    /// memory does not reach down to them.
+    pub(crate) records: Vec<Arc<RecentRecord>>,
+}
+
 /// What a record did to the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folded {
@@ -145,13 +158,20 @@ pub struct LiveView {
     /// By partition: every entry committed before this instant is folded. 0: not known yet.
     confirmed_ms: OnceLock<Box<[AtomicI64]>>,
     folds: watch::Sender<()>,
+    watchers: Arc<Watchers>,
 }
 
 impl LiveView {
     /// An empty view; unconfirmed until [`set_partitions`](Self::set_partitions) and a first read to the end.
     #[must_use]
     pub fn new(limits: RecentLimits) -> Self {
-        Self { limits, inner: RwLock::default(), confirmed_ms: OnceLock::new(), folds: watch::channel(()).0 }
+        Self {
+            limits,
+            inner: RwLock::default(),
+            confirmed_ms: OnceLock::new(),
+            folds: watch::channel(()).0,
+            watchers: Arc::default(),
+        }
     }
 
     /// Says how many partitions the ledger has; the first word counts.
@@ -176,6 +196,7 @@ impl LiveView {
                 account.balance_micros = known.balance_micros;
                 account.held_micros = known.held_micros;
                 account.posted_at_ms = known.posted_at_ms;
+                self.watchers.wake(&known.account_id, known.seq);
             }
         }
         drop(inner);
@@ -233,6 +254,7 @@ impl LiveView {
         while inner.order.is_over(self.limits) {
             inner.order.shrink(|index| accounts.get_mut(index as usize).map(|account| &mut account.recent));
         }
+        self.watchers.wake(&record.account_id, last.seq);
         Ok(if jumped { Folded::Jumped } else { Folded::Applied })
     }
 
@@ -305,6 +327,12 @@ impl LiveView {
         Some((self.balance_of(account)?, Facts::clone(&account.facts)))
     }
 
+    /// Tells whenever an account has a newer entry.
+    #[must_use]
+    pub fn watch(&self, account_id: &str) -> Watch {
+        Watchers::watch(&self.watchers, account_id)
+    }
+
     /// The newest entries of an account that are in memory.
     #[must_use]
     pub fn recent(&self, account_id: &str) -> Option<Recent> {
@@ -315,6 +343,24 @@ impl LiveView {
             partition: account.partition,
             records: account.recent.records.iter().map(Arc::clone).collect(),
         })
+    }
+
+    /// Entries of an account from `seq` on, in whole records, until there are `entries` or more; `None` as in
+    /// [`LiveView::balance`].
+    #[must_use]
+    pub fn since(&self, account_id: &str, seq: u64, entries: usize) -> Option<Since> {
+        let inner = self.inner.read();
+        let account = inner.get(account_id)?;
+        let records = &account.recent.records;
+        let oldest_seq = records.front().map_or(account.seq + 1, |record| record.first_seq);
+        let mut wanted = Vec::new();
+        if oldest_seq <= seq {
+            let up_to_seq = seq.saturating_add(u64::try_from(entries).unwrap_or(u64::MAX));
+            let first = records.partition_point(|record| record.last_seq < seq);
+            let until = records.partition_point(|record| record.first_seq < up_to_seq);
+            wanted.extend(records.range(first..until.max(first)).map(Arc::clone));
+        }
+        Some(Since { balance: self.balance_of(account)?, oldest_seq, records: wanted })
     }
 
     /// A place in the ledger below which the account's entry `seq` lies, as close as memory knows; `None` where the

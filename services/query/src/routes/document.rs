@@ -8,6 +8,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::openapi::{DOCUMENT, ProblemBody, PublicProblems, page};
 use crate::params::{Params, parameters};
+use crate::stream::{StreamBalance, StreamReady, StreamResync, StreamUsage};
 
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
@@ -30,6 +31,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::usage::get,
         super::transactions::list_of_event,
         super::event_usage::get,
+        super::stream::get,
         super::fleet::usage,
         super::price_book::list,
         super::price_book::current,
@@ -38,12 +40,13 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         json,
         html,
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, StreamReady, StreamBalance, StreamUsage, StreamResync)),
     tags(
         (name = "Accounts", description = "What an account is and has."),
         (name = "Activity", description = "What happened, entry by entry."),
         (name = "Usage", description = "What was spent, summed."),
         (name = "Events", description = "What was spent for one party."),
+        (name = "Live", description = "What happens, as it happens."),
         (name = "Fleet", description = "All accounts together. Needs an admin key."),
         (name = "Prices", description = "What things cost. Public."),
         (name = "Reference", description = "This description. Public."),

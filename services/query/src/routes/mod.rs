@@ -9,6 +9,7 @@ mod event_usage;
 mod fleet;
 mod price_book;
 mod services;
+mod stream;
 mod summary;
 mod timeline;
 mod transactions;
@@ -23,8 +24,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use prometheus::IntGauge;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tollbooth_chassis::kafka::table::TopicTable;
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::AccountId;
 
 use crate::access::{Access, no_account};
@@ -42,7 +45,7 @@ pub struct Api {
     /// Settings.
     pub config: QueryConfig,
     /// Keys.
-    pub access: Access,
+    pub access: Arc<Access>,
     /// Balances and newest entries.
     pub view: Arc<LiveView>,
     /// History.
@@ -55,6 +58,10 @@ pub struct Api {
     pub price_table: TopicTable,
     /// Metrics.
     pub metrics: Metrics,
+    /// Places of streams.
+    pub stream_places: Arc<Semaphore>,
+    /// Triggered when the listener is to drain: ends the streams.
+    pub ending: Shutdown,
 }
 
 pub(crate) use document::description;
@@ -80,6 +87,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts/{account_id}/usage", get(usage::get)),
         ("/v1/accounts/{account_id}/events/{event_id}/transactions", get(transactions::list_of_event)),
         ("/v1/accounts/{account_id}/events/{event_id}/usage", get(event_usage::get)),
+        ("/v1/accounts/{account_id}/stream", get(stream::get)),
         ("/v1/fleet/usage", get(fleet::usage)),
         ("/v1/price-books", get(price_book::list)),
         ("/v1/price-books/current", get(price_book::current)),

@@ -90,6 +90,28 @@ impl Store {
     }
 }
 
+impl Store {
+    /// All entries from `from_seq` up to, not including, `before_seq`, of every type, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn entries_from(
+        &self,
+        account_id: &str,
+        from_seq: u64,
+        before_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<ActivityRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
+             AND seq < {{before:UInt64}} ORDER BY account_id, seq LIMIT {{limit:UInt64}}"
+        );
+        let query = self.query(&sql).param("account", account_id).param("from", from_seq).param("before", before_seq);
+        let rows = self.rows::<LedgerRow>(query.param("limit", limit)).await?;
+        Ok(rows.into_iter().map(ActivityRow::from).collect())
+    }
+}
+
 /// The filter's conditions over names of parameters; [`bind`] gives the values. One to one with
 /// [`ActivityFilter::allows`].
 fn conditions(filter: &ActivityFilter) -> String {

@@ -8,6 +8,7 @@ use tollbooth_query::service::{Service, ServiceError};
 use tollbooth_schemas::keys::ApiKey;
 
 use crate::documented;
+use crate::events::Events;
 use crate::stand::{DEADLINE, until};
 
 /// The service under test, ended when dropped.
@@ -62,6 +63,18 @@ impl Query {
         let body = response.json().await.unwrap();
         documented::check(path, status.as_u16(), &body);
         Answer { status, headers, body }
+    }
+
+    /// A stream of events, behind `last_event_id`.
+    pub(crate) async fn stream(&self, path: &str, last_event_id: Option<&str>) -> Events {
+        let mut request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.key);
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events::new(response)
     }
 
     /// Any answer, as it arrives.

@@ -1,0 +1,222 @@
+//! What goes out next: the order, the ids and the pace, without I/O and without a clock.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Position, Usage};
+use crate::activity::{ActivityFilter, ActivityRow};
+use crate::live::Balance;
+
+/// Places of a sum above which it goes out at once.
+const USAGE_LINES_MAX: usize = 200;
+
+/// What a client can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// `balance`: the balance, at most so often.
+    Balance,
+    /// `transactions`: every entry that is listed.
+    Transactions,
+    /// `usage`: what entries change in sums, gathered.
+    Usage,
+}
+
+impl Topic {
+    /// Every word for a parameter.
+    pub const CODES: [(&'static str, Self); 3] =
+        [("balance", Self::Balance), ("transactions", Self::Transactions), ("usage", Self::Usage)];
+}
+
+/// Which of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topics {
+    /// [`Topic::Balance`].
+    pub balance: bool,
+    /// [`Topic::Transactions`].
+    pub transactions: bool,
+    /// [`Topic::Usage`].
+    pub usage: bool,
+}
+
+/// How long what is gathered is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intervals {
+    /// Between two balances.
+    pub balance: Duration,
+    /// Between two sums.
+    pub usage: Duration,
+}
+
+/// What goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// The stream begins behind its position. Always the first: from here on the client has an id to come back with.
+    Ready,
+    /// A balance.
+    Balance(Balance),
+    /// An entry.
+    Transaction(Box<ActivityRow>),
+    /// Sums.
+    Usage(Usage),
+    /// Entries are missing: load anew what is shown, as of the position or later.
+    Resync(&'static str),
+}
+
+/// One stream's state.
+#[derive(Debug)]
+pub struct Feed {
+    topics: Topics,
+    filter: ActivityFilter,
+    intervals: Intervals,
+    delivered: Position,
+    /// Everything up to here was taken.
+    read_seq: u64,
+    transactions: VecDeque<ActivityRow>,
+    usage: Usage,
+    balance: Option<Balance>,
+    balance_sent: Option<(u64, Instant)>,
+    usage_sent_at: Option<Instant>,
+    is_ready: bool,
+    resync: Option<&'static str>,
+}
+
+impl Feed {
+    /// A stream that has delivered everything up to `position`. `filter` narrows transactions and sums.
+    #[must_use]
+    pub fn new(topics: Topics, filter: ActivityFilter, intervals: Intervals, position: Position) -> Self {
+        let read_seq = match (topics.transactions, topics.usage) {
+            (true, true) => position.transactions.min(position.usage),
+            (false, true) => position.usage,
+            (true | false, false) => position.transactions,
+        };
+        Self {
+            topics,
+            filter,
+            intervals,
+            delivered: position,
+            read_seq,
+            transactions: VecDeque::new(),
+            usage: Usage::after(position.usage),
+            balance: None,
+            balance_sent: None,
+            usage_sent_at: None,
+            is_ready: false,
+            resync: None,
+        }
+    }
+
+    /// The id of what went out last: everything up to it was delivered.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.delivered
+    }
+
+    /// The first entry that has not been taken.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.read_seq.saturating_add(1)
+    }
+
+    /// Whether entries are wanted at all, and not the balance alone.
+    #[must_use]
+    pub fn wants_entries(&self) -> bool {
+        self.topics.transactions || self.topics.usage
+    }
+
+    /// Takes all entries from [`next_seq`](Self::next_seq) up to `to_seq`, ascending.
+    pub fn take(&mut self, rows: Vec<ActivityRow>, to_seq: u64) {
+        for row in rows.into_iter().filter(|row| self.filter.allows(row)) {
+            if self.topics.usage && row.seq > self.delivered.usage {
+                self.usage.add(&row);
+            }
+            if self.topics.transactions && row.seq > self.delivered.transactions {
+                self.transactions.push_back(row);
+            }
+        }
+        self.read_seq = self.read_seq.max(to_seq);
+        self.usage.to_seq = self.usage.to_seq.max(self.read_seq);
+    }
+
+    /// Takes the newest balance. One before the stream's position is older than what the client saw: this process is
+    /// behind the one it came from.
+    pub fn take_balance(&mut self, balance: Balance) {
+        if self.topics.balance && balance.seq >= self.read_seq {
+            self.balance = Some(balance);
+        }
+    }
+
+    /// Entries cannot be had: goes on behind `seq`.
+    pub fn skip_to(&mut self, seq: u64, why: &'static str) {
+        self.transactions.clear();
+        self.read_seq = seq;
+        self.delivered = Position::at(seq);
+        self.usage = Usage::after(seq);
+        self.resync = Some(why);
+    }
+
+    /// What goes out at `now`, if anything.
+    pub fn pop(&mut self, now: Instant) -> Option<Out> {
+        if !std::mem::replace(&mut self.is_ready, true) {
+            return Some(Out::Ready);
+        }
+        if let Some(why) = self.resync.take() {
+            return Some(Out::Resync(why));
+        }
+        if let Some(row) = self.transactions.pop_front() {
+            self.delivered.transactions = row.seq;
+            return Some(Out::Transaction(Box::new(row)));
+        }
+        // What is not listed needs no delivery.
+        self.delivered.transactions = self.delivered.transactions.max(self.read_seq);
+        if self.usage_is_due(now) {
+            self.usage_sent_at = Some(now);
+            self.delivered.usage = self.usage.to_seq;
+            return Some(Out::Usage(std::mem::replace(&mut self.usage, Usage::after(self.delivered.usage))));
+        }
+        if self.usage.lines.is_empty() {
+            self.delivered.usage = self.delivered.usage.max(self.read_seq);
+            self.usage.after_seq = self.delivered.usage;
+        }
+        let due_at = self.balance_due_at(now)?;
+        if due_at > now {
+            return None;
+        }
+        let balance = self.balance.take()?;
+        self.balance_sent = Some((balance.seq, now));
+        if !self.wants_entries() {
+            self.delivered = Position::at(balance.seq);
+            self.read_seq = balance.seq;
+        }
+        Some(Out::Balance(balance))
+    }
+
+    /// When what is held back goes out.
+    #[must_use]
+    pub fn due_at(&self, now: Instant) -> Option<Instant> {
+        let usage = (!self.usage.lines.is_empty()).then(|| self.usage_due_at(now));
+        usage.into_iter().chain(self.balance_due_at(now)).min()
+    }
+
+    fn usage_is_due(&self, now: Instant) -> bool {
+        let lines = self.usage.lines.len();
+        lines > 0 && (lines >= USAGE_LINES_MAX || self.usage_due_at(now) <= now)
+    }
+
+    fn usage_due_at(&self, now: Instant) -> Instant {
+        self.usage_sent_at.map_or(now, |sent_at| sent_at + self.intervals.usage)
+    }
+
+    /// `None`: there is no newer balance than the one that went out.
+    fn balance_due_at(&self, now: Instant) -> Option<Instant> {
+        let newest_seq = self.balance.as_ref()?.seq;
+        match self.balance_sent {
+            None => Some(now),
+            Some((seq, _)) if seq >= newest_seq => None,
+            Some((_, sent_at)) => Some(sent_at + self.intervals.balance),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;
