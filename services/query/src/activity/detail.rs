@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tollbooth_schemas::time::serde_rfc3339_option;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Entry, LedgerRecord, PriceModel, SourceTopic, Usage};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, PriceModel, Reversal, SourceTopic, Usage};
 use utoipa::ToSchema;
 
 use super::{ActivityRow, Transaction};
@@ -41,7 +41,7 @@ pub struct EntryDetail {
     pub test_mode: bool,
     /// Id of the key that asked, for what a command made.
     pub actor: String,
-    /// `usage` or `commands`; empty: neither.
+    /// `usage`, `commands` or `tick`; empty: none of them.
     pub source_topic: String,
     /// Partition of that topic.
     pub source_partition: u32,
@@ -58,7 +58,8 @@ impl EntryDetail {
         let source_topic = match entry.source_topic() {
             SourceTopic::Usage => "usage",
             SourceTopic::Commands => "commands",
-            _ => "",
+            SourceTopic::Tick => "tick",
+            SourceTopic::Unspecified => "",
         };
         let mut detail = Self {
             row: ActivityRow::of_entry(record, entry)?,
@@ -72,12 +73,17 @@ impl EntryDetail {
         match entry.kind.as_ref()? {
             Kind::Usage(usage) => detail.put_usage(usage),
             Kind::Adjustment(adjustment) => detail.note.clone_from(&adjustment.note),
+            Kind::AccountOpened(opened) => detail.plan.clone_from(&opened.plan),
             Kind::PlanChanged(changed) => detail.plan.clone_from(&changed.plan),
-            other => {
-                if let Kind::AccountOpened(opened) = other {
-                    detail.plan.clone_from(&opened.plan);
-                }
-            }
+            Kind::PlanFee(fee) => detail.plan.clone_from(&fee.plan),
+            Kind::HoldPlaced(hold) => detail.put_hold(hold),
+            Kind::HoldReleased(released) => detail.hold_id.clone_from(&released.hold_id),
+            Kind::Reversal(reversal) => detail.put_reversal(reversal),
+            Kind::BonusGranted(granted) => detail.note.clone_from(&granted.note),
+            Kind::Purchase(purchase) => detail.note.clone_from(&purchase.payment_id),
+            Kind::EventDefined(defined) => detail.note.clone_from(&defined.name),
+            Kind::BoothSet(booth) => detail.note.clone_from(&booth.name),
+            Kind::CreditLimitSet(_) | Kind::BonusExpired(_) => {}
         }
         Some(detail)
     }
@@ -99,6 +105,22 @@ impl EntryDetail {
         self.captured_at_ms = usage.captured_at_ms;
         self.hold_id.clone_from(&usage.hold_id);
         self.test_mode = usage.test_mode;
+    }
+
+    fn put_hold(&mut self, hold: &HoldPlaced) {
+        self.variant.clone_from(&hold.variant);
+        self.country.clone_from(&hold.country);
+        self.plan.clone_from(&hold.plan);
+        self.hold_id.clone_from(&hold.hold_id);
+    }
+
+    fn put_reversal(&mut self, reversal: &Reversal) {
+        self.variant.clone_from(&reversal.variant);
+        self.country.clone_from(&reversal.country);
+        self.plan.clone_from(&reversal.plan);
+        self.note.clone_from(&reversal.note);
+        self.attempt = reversal.attempt;
+        self.test_mode = reversal.test_mode;
     }
 }
 
@@ -151,7 +173,7 @@ pub(crate) struct TransactionDetailBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Source)]
 struct SourceBody {
-    /// `usage` or `commands`.
+    /// `usage` or `commands`; `tick` for what came due by itself.
     topic: String,
     partition: u32,
     offset: i64,

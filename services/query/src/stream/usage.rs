@@ -19,7 +19,7 @@ pub struct Usage {
 /// What they change in one place; below zero for what was given back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UsageLine {
-    /// Successful operations net of reversals.
+    /// Successful operations net of refunds and reversals.
     pub count: i64,
     /// Failed operations.
     pub failures: i64,
@@ -40,7 +40,9 @@ impl Usage {
     pub fn add(&mut self, row: &ActivityRow) {
         let sign = match row.entry_type.as_str() {
             "consume" => 1,
-            "reversal" => -1,
+            // A part that is given back carries no quantity and takes back no operation.
+            "refund" | "reversal" if row.quantity_micros == 0 => 0,
+            "refund" | "reversal" => -1,
             _ => return,
         };
         let start_ms = row.occurred_at_ms.div_euclid(QUARTER_MS) * QUARTER_MS;
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn charges_failures_and_reversals_are_summed_where_they_occurred() {
+    fn charges_failures_and_what_is_given_back_are_summed_where_they_occurred() {
         let row = |entry_type: &str, occurred_at_ms, amount_micros, failed| ActivityRow {
             entry_type: entry_type.to_owned(),
             service: "sms".to_owned(),
@@ -79,6 +81,8 @@ mod tests {
             row("reversal", QUARTER_MS, 50, false),
             row("consume", -1, -7, false),
             row("purchase", QUARTER_MS, 9_999, false),
+            row("refund", -1, 5, false),
+            ActivityRow { quantity_micros: 0, ..row("refund", QUARTER_MS, 30, false) },
         ] {
             usage.add(&row);
         }
@@ -89,6 +93,6 @@ mod tests {
             quantity_micros,
             spent_micros,
         };
-        assert_eq!(found, [(-QUARTER_MS, line(1, 0, 2_000_000, 7)), (QUARTER_MS, line(1, 1, 2_000_000, 100))]);
+        assert_eq!(found, [(-QUARTER_MS, line(0, 0, 0, 2)), (QUARTER_MS, line(1, 1, 2_000_000, 70))]);
     }
 }
