@@ -42,7 +42,7 @@ fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), String> {
 
     // On a machine without a core to spare the projection falls behind and catches up; debits do not wait for it.
     // SAFETY: takes plain integers; on Linux 0 is this thread, and the server's threads start with its priority.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 5) };
 
     // SAFETY: the library's initialisers are those of a server that is made to be loaded; the file was fetched by its
     // pinned version and checksum.
