@@ -96,9 +96,14 @@ mod tests {
     #[test]
     fn what_the_meter_could_not_decide_is_not_called_the_clients_fault() {
         let status = |status, code: &str| {
-            problem(&v1::Rejected { status, code: code.to_owned(), detail: "why".to_owned(), missing_micros: 0 })
-                .status()
-                .as_u16()
+            problem(&v1::Rejected {
+                status,
+                code: code.to_owned(),
+                detail: "why".to_owned(),
+                ..v1::Rejected::default()
+            })
+            .status()
+            .as_u16()
         };
         assert_eq!(status(500, "internal"), 500);
         assert_eq!(status(503, "price_book_unavailable"), 503);

@@ -96,7 +96,7 @@ async fn the_meters_refusal_is_the_answer() {
             status,
             code: code.to_owned(),
             detail: "because".to_owned(),
-            missing_micros: 0,
+            ..v1::Rejected::default()
         })
     });
     let cases = [

@@ -76,5 +76,6 @@ pub(crate) fn accepted(command: &v1::Command) -> Outcome {
         held_micros: 1_500_000,
         posted_at_ms: 1_763_756_103_120,
         currency: "USD".to_owned(),
+        hold_amount_micros: 0,
     })
 }
