@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::KEYS_AGE_MAX;
-use tollbooth_chassis::config::{KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
+use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
 use tollbooth_schemas::time::DAY_MS;
@@ -39,6 +39,9 @@ pub struct IngestConfig {
     pub producer: ProducerSection,
     /// Commands and their replies.
     pub commands: CommandsSection,
+    /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clickhouse: Option<ClickHouseSection>,
 }
 
 /// `[events]`
@@ -90,6 +93,8 @@ pub struct CommandsSection {
     /// How long the meter's reply is waited for, once the command was acknowledged, before the answer is 202. Below
     /// `http.drain_timeout_ms`, so that a command that waits at a shutdown is answered, too. Default 8,000.
     pub reply_timeout_ms: u64,
+    /// How long ClickHouse may look for a charge that is to be refunded, before the answer is 503. Default 3,000.
+    pub lookup_timeout_ms: u64,
 }
 
 impl Default for IngestConfig {
@@ -107,6 +112,7 @@ impl Default for IngestConfig {
             admission: AdmissionSection::default(),
             producer: ProducerSection::default(),
             commands: CommandsSection::default(),
+            clickhouse: None,
         }
     }
 }
@@ -132,13 +138,13 @@ impl Default for ProducerSection {
 
 impl Default for CommandsSection {
     fn default() -> Self {
-        Self { reply_timeout_ms: 8_000 }
+        Self { reply_timeout_ms: 8_000, lookup_timeout_ms: 3_000 }
     }
 }
 
 impl ServiceConfig for IngestConfig {
     const SERVICE: &'static str = "ingest";
-    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::AdminKey];
+    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::ClickHouse, Shared::AdminKey];
 }
 
 /// Settings that contradict each other or a promise.
@@ -195,11 +201,23 @@ impl IngestConfig {
                           hear 504 instead of 503 or 202";
             return fail("producer.delivery_timeout_ms", reason);
         }
+        let with_lookup_ms = longest_ms.saturating_add(self.commands.lookup_timeout_ms);
+        if self.clickhouse.is_some() && with_lookup_ms >= self.http.request_timeout_ms {
+            let reason = "with producer.delivery_timeout_ms and commands.reply_timeout_ms must be below \
+                          http.request_timeout_ms, or a refund is answered with 504";
+            return fail("commands.lookup_timeout_ms", reason);
+        }
         if self.commands.reply_timeout_ms >= self.http.drain_timeout_ms {
             let reason = "must be below http.drain_timeout_ms, or a command that waits at a shutdown is not answered";
             return fail("commands.reply_timeout_ms", reason);
         }
         Ok(())
+    }
+
+    /// How long a charge may be looked for.
+    #[must_use]
+    pub fn lookup_timeout(&self) -> Duration {
+        Duration::from_millis(self.commands.lookup_timeout_ms)
     }
 
     /// How long a command may take once its body is here: acknowledgement, then reply.
@@ -262,6 +280,17 @@ mod tests {
         );
         assert_eq!(wrong(|config| config.producer.delivery_timeout_ms = 21_999), Ok(()));
         assert_eq!(wrong(|config| config.commands.reply_timeout_ms = 10_000), Err("commands.reply_timeout_ms"));
+    }
+
+    #[test]
+    fn a_look_up_counts_where_there_is_something_to_look_in() {
+        let mut config = IngestConfig::default();
+        config.commands.lookup_timeout_ms = 7_000;
+        assert_eq!(config.check(), Ok(()));
+        config.clickhouse = Some(ClickHouseSection::default());
+        assert_eq!(config.check().map_err(|error| error.key), Err("commands.lookup_timeout_ms"));
+        config.commands.lookup_timeout_ms = 6_999;
+        assert_eq!(config.check(), Ok(()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod admission;
 mod app;
+mod charges;
 mod commands;
 pub mod config;
 mod events;

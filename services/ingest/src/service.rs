@@ -18,6 +18,7 @@ use tollbooth_chassis::shutdown::{Drain, Shutdown};
 
 use crate::admission::Admission;
 use crate::app::{App, router};
+use crate::charges::Charges;
 use crate::commands::{CommandDesk, replies};
 use crate::config::{IngestConfig, SettingError};
 use crate::metrics::IngestMetrics;
@@ -159,6 +160,7 @@ impl Ingest {
             gate: Gate::new(keys, key_table, registry_age_max),
             admission: Admission::new(config.admission.clone(), metrics.clone()),
             price_books: PriceBooks::new(shelf, Arc::new(book_table)),
+            charges: Charges::new(config.clickhouse.as_ref(), config.lookup_timeout()),
             config,
             producer,
             metrics,

@@ -3,9 +3,12 @@
 mod back_pressure;
 mod commands;
 mod events;
+mod holds;
 mod keys;
 mod lifecycle;
 mod limits;
 mod meter;
 mod price_books;
+mod refunds;
+mod settings;
 mod stand;
