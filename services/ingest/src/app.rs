@@ -18,6 +18,7 @@ use crate::charges::Charges;
 use crate::commands::CommandDesk;
 use crate::config::IngestConfig;
 use crate::metrics::IngestMetrics;
+use crate::payments::{PaymentProvider, Sandbox};
 use crate::price_books::PriceBooks;
 use crate::produce::EdgeProducer;
 use crate::{commands, events, keys, price_books};
@@ -33,6 +34,10 @@ pub(crate) struct App {
     pub(crate) commands: CommandDesk,
     pub(crate) price_books: PriceBooks,
     pub(crate) charges: Charges,
+    /// Who takes the money of purchases; none: there are none.
+    pub(crate) payments: Option<Arc<dyn PaymentProvider>>,
+    /// The same, where it is the sandbox.
+    pub(crate) sandbox: Option<Arc<Sandbox>>,
 }
 
 /// Milliseconds since the epoch.
@@ -101,6 +106,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/holds/{hold_id}/void", post(commands::void_hold)),
         ("/v1/accounts/{account_id}/plan", post(commands::change_plan)),
         ("/v1/accounts/{account_id}/plan-fees", post(commands::post_plan_fee)),
+        ("/v1/accounts/{account_id}/purchases", post(commands::buy)),
+        ("/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", post(commands::confirm_purchase)),
         ("/v1/accounts/{account_id}/refunds", post(commands::refund)),
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),

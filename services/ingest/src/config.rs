@@ -8,7 +8,7 @@ use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, Service
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
 use tollbooth_schemas::time::DAY_MS;
-use tollbooth_schemas::{price_book, topics};
+use tollbooth_schemas::{Money, price_book, topics};
 
 /// The whole configuration of ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct IngestConfig {
     pub producer: ProducerSection,
     /// Commands and their replies.
     pub commands: CommandsSection,
+    /// Credit that is bought.
+    pub purchases: PurchasesSection,
     /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clickhouse: Option<ClickHouseSection>,
@@ -97,6 +99,30 @@ pub struct CommandsSection {
     pub lookup_timeout_ms: u64,
 }
 
+/// `[purchases]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PurchasesSection {
+    /// Who takes the money. Default `none`: purchases are answered with 409.
+    pub provider: Provider,
+    /// Smallest purchase, in the account's currency; below it 422. Default `50.00`.
+    pub amount_min: Money,
+    /// Largest purchase; beyond it 422. Default `10000.00`.
+    pub amount_max: Money,
+    /// How long the provider is waited for before the answer is 202. Default 5,000.
+    pub provider_timeout_ms: u64,
+}
+
+/// Who takes the money of purchases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Nobody.
+    None,
+    /// Nobody, while the credit is posted as if: for trial and tests.
+    Sandbox,
+}
+
 impl Default for IngestConfig {
     fn default() -> Self {
         Self {
@@ -112,6 +138,7 @@ impl Default for IngestConfig {
             admission: AdmissionSection::default(),
             producer: ProducerSection::default(),
             commands: CommandsSection::default(),
+            purchases: PurchasesSection::default(),
             clickhouse: None,
         }
     }
@@ -139,6 +166,19 @@ impl Default for ProducerSection {
 impl Default for CommandsSection {
     fn default() -> Self {
         Self { reply_timeout_ms: 8_000, lookup_timeout_ms: 3_000 }
+    }
+}
+
+impl Default for PurchasesSection {
+    fn default() -> Self {
+        Self { provider: Provider::None, amount_min: whole(50), amount_max: whole(10_000), provider_timeout_ms: 5_000 }
+    }
+}
+
+const fn whole(amount: i32) -> Money {
+    match Money::from_micros(amount as i64 * 1_000_000) {
+        Some(money) => money,
+        None => Money::ZERO,
     }
 }
 
@@ -173,6 +213,7 @@ impl IngestConfig {
             return fail("events.batch_events_max", format!("must be 1 to {}", u16::MAX));
         }
         self.check_times()?;
+        self.check_purchases()?;
         for (key, bytes_max) in [
             ("admission.bytes_max", self.admission.bytes_max),
             ("admission.key_bytes_max", self.admission.key_bytes_max),
@@ -210,6 +251,18 @@ impl IngestConfig {
         if self.commands.reply_timeout_ms >= self.http.drain_timeout_ms {
             let reason = "must be below http.drain_timeout_ms, or a command that waits at a shutdown is not answered";
             return fail("commands.reply_timeout_ms", reason);
+        }
+        Ok(())
+    }
+
+    fn check_purchases(&self) -> Result<(), SettingError> {
+        let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
+        let PurchasesSection { amount_min, amount_max, .. } = self.purchases;
+        if amount_min <= Money::ZERO {
+            return fail("purchases.amount_min", "must be above 0");
+        }
+        if amount_max < amount_min {
+            return fail("purchases.amount_max", "is below purchases.amount_min: nothing could be bought");
         }
         Ok(())
     }
@@ -291,6 +344,15 @@ mod tests {
         assert_eq!(config.check().map_err(|error| error.key), Err("commands.lookup_timeout_ms"));
         config.commands.lookup_timeout_ms = 6_999;
         assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn bounds_that_nothing_lies_between_are_refused() {
+        let mut config = IngestConfig::default();
+        config.purchases.amount_max = "49.99".parse().unwrap();
+        assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_max"));
+        config.purchases.amount_min = Money::ZERO;
+        assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_min"));
     }
 
     #[test]

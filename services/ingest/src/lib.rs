@@ -11,6 +11,7 @@ pub mod config;
 mod events;
 mod keys;
 mod metrics;
+mod payments;
 mod price_books;
 mod produce;
 mod service;

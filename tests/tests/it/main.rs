@@ -7,6 +7,7 @@ mod holds;
 mod kafka_modes;
 mod once;
 mod outages;
+mod purchases;
 mod races;
 mod refunds;
 mod restarts;

@@ -8,6 +8,7 @@ mod desk;
 mod documents;
 mod holds;
 mod idempotency;
+mod purchases;
 mod refunds;
 mod refusal;
 pub(crate) mod replies;
@@ -34,6 +35,7 @@ pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustmen
 pub(crate) use desk::CommandDesk;
 pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;
+pub(crate) use purchases::{buy, confirm as confirm_purchase};
 pub(crate) use refunds::refund;
 pub(crate) use settings::{define_event, set_booth};
 
@@ -44,6 +46,8 @@ const LATE_RETRY_AFTER_S: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 enum Asker<'a> {
     Admin,
+    /// Who holds a key of that account.
+    AccountOf(&'a str),
     /// Who holds a key of a booth of that account.
     BoothOf(&'a str),
 }
@@ -53,6 +57,7 @@ impl Asker<'_> {
         let (kind, account_id, needed) = match self {
             _ if principal.is_admin() => return Ok(()),
             Self::Admin => return Err(Problem::forbidden("an admin key (tb_ak_...) is needed")),
+            Self::AccountOf(id) => (KeyKind::Account, id, "a key of the account (tb_sk_...) or of an admin is needed"),
             Self::BoothOf(id) => {
                 (KeyKind::Booth, id, "a booth key of the account (tb_bk_...) or one of an admin is needed")
             }

@@ -141,7 +141,7 @@ async fn every_kind_stays_within_its_rights() {
 }
 
 #[tokio::test]
-async fn a_booth_holds_for_its_own_account() {
+async fn a_booth_holds_and_an_account_buys_each_for_its_own_account() {
     let stand = Stand::start().await;
     let (_, booth) = stand.key("booth").await;
     let (_, account) = stand.key("account").await;
@@ -150,6 +150,8 @@ async fn a_booth_holds_for_its_own_account() {
     for (path, allowed, refused) in [
         ("/v1/accounts/acc_luna/holds", &booth, &account),
         ("/v1/accounts/acc_luna/holds/hld_1/void", &booth, &account),
+        ("/v1/accounts/acc_luna/purchases", &account, &booth),
+        ("/v1/accounts/acc_luna/purchases/pay_1/confirm", &account, &booth),
     ] {
         assert_eq!(ask(allowed, path).await, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
         assert_eq!(ask(&stand.root, path).await, StatusCode::UNPROCESSABLE_ENTITY, "{path}");

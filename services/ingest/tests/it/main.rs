@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod meter;
 mod price_books;
+mod purchases;
 mod refunds;
 mod settings;
 mod stand;
