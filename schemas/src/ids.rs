@@ -130,8 +130,25 @@ pub fn parse_entry_id(text: &str) -> Option<(AccountId, u64)> {
 /// so that a retry reaches the same partition.
 #[must_use]
 pub fn derived_account_id(actor: &str, idempotency_key: &str) -> AccountId {
+    AccountId(derived("acc_", actor, idempotency_key).into())
+}
+
+/// The id of a hold that is placed without one: a function of the account and the request's `Idempotency-Key`.
+#[must_use]
+pub fn derived_hold_id(account_id: &AccountId, idempotency_key: &str) -> HoldId {
+    HoldId(derived("hld_", account_id.as_str(), idempotency_key).into())
+}
+
+/// The id of a payment: a function of the account and the request's `Idempotency-Key`, so that a retry is the same payment
+/// at the provider and in the ledger.
+#[must_use]
+pub fn derived_payment_id(account_id: &AccountId, idempotency_key: &str) -> String {
+    derived("pay_", account_id.as_str(), idempotency_key)
+}
+
+fn derived(prefix: &str, of: &str, idempotency_key: &str) -> String {
     use sha2::{Digest, Sha256};
-    let digest = Sha256::new().chain_update(actor).chain_update([0]).chain_update(idempotency_key).finalize();
+    let digest = Sha256::new().chain_update(of).chain_update([0]).chain_update(idempotency_key).finalize();
     let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    AccountId(format!("acc_{hex}").into())
+    format!("{prefix}{hex}")
 }

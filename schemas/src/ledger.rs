@@ -152,6 +152,16 @@ impl Entry {
         }
     }
 
+    /// What it sets aside, or sets free again without usage; 0: it is about no hold.
+    #[must_use]
+    pub const fn hold_amount_micros(&self) -> i64 {
+        match &self.kind {
+            Some(Kind::HoldPlaced(hold)) => hold.amount_micros,
+            Some(Kind::HoldReleased(hold)) => hold.amount_micros,
+            _ => 0,
+        }
+    }
+
     /// The event its money belongs to; empty: none.
     #[must_use]
     pub fn event_id(&self) -> &str {

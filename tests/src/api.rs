@@ -140,13 +140,39 @@ impl Api {
     /// # Errors
     /// When no answer came.
     pub fn command(&self, path: &str, idempotency_key: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.repeated(&Method::POST, path, idempotency_key, body)
+    }
+
+    /// As [`Api::command`], for a document as a whole.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub fn put(&self, path: &str, idempotency_key: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.repeated(&Method::PUT, path, idempotency_key, body)
+    }
+
+    fn repeated(&self, method: &Method, path: &str, idempotency_key: &str, body: &Value) -> anyhow::Result<Answer> {
+        wait_until(&format!("an answer to {path}"), COMMAND_PATIENCE, || {
+            let answer = self.command_once(method, path, idempotency_key, body).ok()?;
+            (!matches!(answer.status, 202 | 503)).then_some(answer)
+        })
+    }
+
+    /// A command, sent once.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub fn command_once(
+        &self,
+        method: &Method,
+        path: &str,
+        idempotency_key: &str,
+        body: &Value,
+    ) -> anyhow::Result<Answer> {
         let url = format!("{}{path}", self.ingest_url);
         let quoted = format!("\"{idempotency_key}\"");
         let headers = [("content-type", "application/json"), ("idempotency-key", quoted.as_str())];
-        wait_until(&format!("an answer to {path}"), COMMAND_PATIENCE, || {
-            let answer = self.request(Method::POST, &url, None, &headers, Some(body.to_string().into_bytes())).ok()?;
-            (!matches!(answer.status, 202 | 503)).then_some(answer)
-        })
+        self.request(method.clone(), &url, None, &headers, Some(body.to_string().into_bytes()))
     }
 
     /// Opens an account in US dollars on the plan `payg` with a first credit; gives its id back.

@@ -397,7 +397,9 @@ impl Builder<'_> {
             .with_ops("TOLLBOOTH_INGEST__OPS_LISTEN", address()?)
             .with("TOLLBOOTH_INGEST__LISTEN", listen)
             .with("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS.to_string())
-            .with("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1"))
+            .with("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1")
+            .with("TOLLBOOTH_INGEST__PURCHASES__PROVIDER", "sandbox")
+            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))
     }
 
     /// A member of the meter's group, or the sink: the same program.

@@ -4,12 +4,14 @@
 //! A 5xx says nothing of what went wrong inside; its source goes to the log together with the request id.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
+use serde_json::Value;
 
 /// Media type of every error body.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -46,6 +48,8 @@ struct Members {
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    #[serde(flatten)]
+    extensions: BTreeMap<&'static str, Value>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
     #[serde(skip)]
@@ -94,6 +98,7 @@ impl Problem {
             code,
             request_id: None,
             errors: Vec::new(),
+            extensions: BTreeMap::new(),
             retry_after_s: None,
             allow: None,
             quota: None,
@@ -182,6 +187,13 @@ impl Problem {
         self
     }
 
+    /// Adds a member of the problem's own (RFC 9457, 3.2), like what a refused payment is short of.
+    #[must_use]
+    pub fn with_extension(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.0.extensions.insert(name, value.into());
+        self
+    }
+
     /// Names the resource or item this is about (a URI reference).
     #[must_use]
     pub fn with_instance(mut self, instance: impl Into<String>) -> Self {
@@ -238,7 +250,7 @@ impl Problem {
         if self.0.request_id.is_none() {
             self.0.request_id = request_id.map(str::to_owned);
         }
-        // All members are strings and numbers: encoding cannot fail, and an empty body keeps the status if it did.
+        // All members are JSON already, strings or numbers: encoding cannot fail, and an empty body keeps the status if it did.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.0.status;

@@ -73,5 +73,5 @@ pub enum CommandDecision {
 }
 
 pub(crate) fn rejected(status: u32, code: &str, detail: impl Into<String>) -> Rejected {
-    Rejected { status, code: code.to_owned(), detail: detail.into(), missing_micros: 0 }
+    Rejected { status, code: code.to_owned(), detail: detail.into(), ..Rejected::default() }
 }

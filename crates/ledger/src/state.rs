@@ -108,6 +108,8 @@ pub struct Answer {
     pub(crate) amount: Money,
     pub(crate) balance: Money,
     pub(crate) held: Money,
+    /// Of the hold that was placed or voided.
+    pub(crate) hold_amount: Money,
     pub(crate) posted_at_ms: i64,
     pub(crate) week: u16,
 }
@@ -121,6 +123,7 @@ impl Answer {
             amount: money(entry.amount_micros),
             balance: money(entry.balance_after_micros),
             held: money(entry.held_after_micros),
+            hold_amount: money(entry.hold_amount_micros()),
             posted_at_ms,
             week: week_of(posted_at_ms),
         }

@@ -7,9 +7,9 @@ use tollbooth_schemas::{
         Accepted, AccountOpened, Adjustment, BonusExpired, BonusGranted, BoothSet, BudgetRule, ChangePlan, Charge,
         Command, CommandRef, CreditLimitSet, DefineEvent, Entry, EventDefined, GrantBonus, HoldOutcome, HoldPlaced,
         HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, PlaceHold, PlanChanged, PlanFee, PostAdjustment,
-        PostPlanFee, PostPurchase, PriceModel, Purchase, PurchaseSource, Refund, Rejected, Reply, Reversal,
-        ReversalCause, SetBooth, SetCreditLimit, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
-        place_hold::Size, reply::Outcome,
+        PostPlanFee, PostPurchase, PreparePurchase, PriceModel, Purchase, PurchaseSource, Refund, Rejected, Reply,
+        Reversal, ReversalCause, SetBooth, SetCreditLimit, SourceTopic, Usage, UsageStatus, VoidHold, command::Body,
+        entry::Kind, place_hold::Size, reply::Outcome,
     },
 };
 
@@ -174,14 +174,19 @@ fn money_commands() -> Vec<Body> {
             reason: "welcome".into(),
             note: "spring".into(),
         }),
-        Body::PostPurchase(PostPurchase {
-            payment_id: "pay_1".into(),
-            provider: "sandbox".into(),
-            amount_micros: 50_000_000,
-            source: PurchaseSource::AutoRecharge.into(),
-        }),
+        Body::PostPurchase(purchase()),
+        Body::PreparePurchase(PreparePurchase { purchase: Some(purchase()) }),
         Body::PostPlanFee(PostPlanFee { period: "2026-11".into() }),
     ]
+}
+
+fn purchase() -> PostPurchase {
+    PostPurchase {
+        payment_id: "pay_1".into(),
+        provider: "sandbox".into(),
+        amount_micros: 50_000_000,
+        source: PurchaseSource::AutoRecharge.into(),
+    }
 }
 
 fn settings_commands() -> Vec<Body> {
@@ -210,12 +215,14 @@ pub(crate) fn replies() -> Vec<Reply> {
         held_micros: 0,
         posted_at_ms: NOON,
         currency: "USD".into(),
+        hold_amount_micros: 240_000,
     };
     let rejected = Rejected {
         status: 402,
         code: "insufficient_balance".into(),
         detail: "the balance does not have it".into(),
         missing_micros: 40_000,
+        currency: "USD".into(),
     };
     vec![reply(Outcome::Accepted(accepted)), reply(Outcome::Rejected(rejected))]
 }

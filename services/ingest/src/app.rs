@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use axum::routing::{delete, post, put};
+use axum::routing::{MethodRouter, delete, post, put};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tollbooth_chassis::auth::{Gate, Principal};
@@ -14,9 +14,11 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::json::Object;
 
 use crate::admission::{Admission, Admitted};
+use crate::charges::Charges;
 use crate::commands::CommandDesk;
 use crate::config::IngestConfig;
 use crate::metrics::IngestMetrics;
+use crate::payments::{PaymentProvider, Sandbox};
 use crate::price_books::PriceBooks;
 use crate::produce::EdgeProducer;
 use crate::{commands, events, keys, price_books};
@@ -31,6 +33,11 @@ pub(crate) struct App {
     pub(crate) metrics: IngestMetrics,
     pub(crate) commands: CommandDesk,
     pub(crate) price_books: PriceBooks,
+    pub(crate) charges: Charges,
+    /// Who takes the money of purchases; none: there are none.
+    pub(crate) payments: Option<Arc<dyn PaymentProvider>>,
+    /// The same, where it is the sandbox.
+    pub(crate) sandbox: Option<Arc<Sandbox>>,
 }
 
 /// Milliseconds since the epoch.
@@ -87,19 +94,27 @@ pub(crate) fn parse_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) 
 /// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let http = app.metrics.http.clone();
-    Router::new()
-        .route("/v1/events", post(events::post_events).layer(http.route("/v1/events")))
-        .route("/v1/accounts", post(commands::open_account).layer(http.route("/v1/accounts")))
-        .route(
-            "/v1/accounts/{account_id}/adjustments",
-            post(commands::post_adjustment).layer(http.route("/v1/accounts/{account_id}/adjustments")),
-        )
-        .route(
-            "/v1/accounts/{account_id}/plan",
-            post(commands::change_plan).layer(http.route("/v1/accounts/{account_id}/plan")),
-        )
-        .route("/v1/keys", post(keys::create).get(keys::list).layer(http.route("/v1/keys")))
-        .route("/v1/keys/{key_id}", delete(keys::revoke).layer(http.route("/v1/keys/{key_id}")))
-        .route("/v1/price-books/{version}", put(price_books::publish).layer(http.route("/v1/price-books/{version}")))
-        .with_state(app)
+    let routes = [
+        ("/v1/events", post(events::post_events)),
+        ("/v1/accounts", post(commands::open_account)),
+        ("/v1/accounts/{account_id}/adjustments", post(commands::post_adjustment)),
+        ("/v1/accounts/{account_id}/bonuses", post(commands::grant_bonus)),
+        ("/v1/accounts/{account_id}/booths/{booth_id}", put(commands::set_booth)),
+        ("/v1/accounts/{account_id}/credit-limit", put(commands::set_credit_limit)),
+        ("/v1/accounts/{account_id}/events/{event_id}", put(commands::define_event)),
+        ("/v1/accounts/{account_id}/holds", post(commands::place_hold)),
+        ("/v1/accounts/{account_id}/holds/{hold_id}/void", post(commands::void_hold)),
+        ("/v1/accounts/{account_id}/plan", post(commands::change_plan)),
+        ("/v1/accounts/{account_id}/plan-fees", post(commands::post_plan_fee)),
+        ("/v1/accounts/{account_id}/purchases", post(commands::buy)),
+        ("/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", post(commands::confirm_purchase)),
+        ("/v1/accounts/{account_id}/refunds", post(commands::refund)),
+        ("/v1/keys", post(keys::create).get(keys::list)),
+        ("/v1/keys/{key_id}", delete(keys::revoke)),
+        ("/v1/price-books/{version}", put(price_books::publish)),
+    ];
+    let add = |router: Router<Arc<App>>, (path, methods): (&'static str, MethodRouter<Arc<App>>)| {
+        router.route(path, methods.layer(http.route(path)))
+    };
+    routes.into_iter().fold(Router::new(), add).with_state(app)
 }

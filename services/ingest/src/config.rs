@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::KEYS_AGE_MAX;
-use tollbooth_chassis::config::{KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
+use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
 use tollbooth_schemas::time::DAY_MS;
-use tollbooth_schemas::{price_book, topics};
+use tollbooth_schemas::{Money, price_book, topics};
 
 /// The whole configuration of ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,11 @@ pub struct IngestConfig {
     pub producer: ProducerSection,
     /// Commands and their replies.
     pub commands: CommandsSection,
+    /// Credit that is bought.
+    pub purchases: PurchasesSection,
+    /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clickhouse: Option<ClickHouseSection>,
 }
 
 /// `[events]`
@@ -90,6 +95,32 @@ pub struct CommandsSection {
     /// How long the meter's reply is waited for, once the command was acknowledged, before the answer is 202. Below
     /// `http.drain_timeout_ms`, so that a command that waits at a shutdown is answered, too. Default 8,000.
     pub reply_timeout_ms: u64,
+    /// How long ClickHouse may look for a charge that is to be refunded, before the answer is 503. Default 3,000.
+    pub lookup_timeout_ms: u64,
+}
+
+/// `[purchases]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PurchasesSection {
+    /// Who takes the money. Default `none`: purchases are answered with 409.
+    pub provider: Provider,
+    /// Smallest purchase, in the account's currency; below it 422. Default `50.00`.
+    pub amount_min: Money,
+    /// Largest purchase; beyond it 422. Default `10000.00`.
+    pub amount_max: Money,
+    /// How long the provider is waited for before the answer is 202. Default 5,000.
+    pub provider_timeout_ms: u64,
+}
+
+/// Who takes the money of purchases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Nobody.
+    None,
+    /// Nobody, while the credit is posted as if: for trial and tests.
+    Sandbox,
 }
 
 impl Default for IngestConfig {
@@ -107,6 +138,8 @@ impl Default for IngestConfig {
             admission: AdmissionSection::default(),
             producer: ProducerSection::default(),
             commands: CommandsSection::default(),
+            purchases: PurchasesSection::default(),
+            clickhouse: None,
         }
     }
 }
@@ -132,13 +165,26 @@ impl Default for ProducerSection {
 
 impl Default for CommandsSection {
     fn default() -> Self {
-        Self { reply_timeout_ms: 8_000 }
+        Self { reply_timeout_ms: 8_000, lookup_timeout_ms: 3_000 }
+    }
+}
+
+impl Default for PurchasesSection {
+    fn default() -> Self {
+        Self { provider: Provider::None, amount_min: whole(50), amount_max: whole(10_000), provider_timeout_ms: 5_000 }
+    }
+}
+
+const fn whole(amount: i32) -> Money {
+    match Money::from_micros(amount as i64 * 1_000_000) {
+        Some(money) => money,
+        None => Money::ZERO,
     }
 }
 
 impl ServiceConfig for IngestConfig {
     const SERVICE: &'static str = "ingest";
-    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::AdminKey];
+    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::ClickHouse, Shared::AdminKey];
 }
 
 /// Settings that contradict each other or a promise.
@@ -167,6 +213,7 @@ impl IngestConfig {
             return fail("events.batch_events_max", format!("must be 1 to {}", u16::MAX));
         }
         self.check_times()?;
+        self.check_purchases()?;
         for (key, bytes_max) in [
             ("admission.bytes_max", self.admission.bytes_max),
             ("admission.key_bytes_max", self.admission.key_bytes_max),
@@ -195,11 +242,35 @@ impl IngestConfig {
                           hear 504 instead of 503 or 202";
             return fail("producer.delivery_timeout_ms", reason);
         }
+        let with_lookup_ms = longest_ms.saturating_add(self.commands.lookup_timeout_ms);
+        if self.clickhouse.is_some() && with_lookup_ms >= self.http.request_timeout_ms {
+            let reason = "with producer.delivery_timeout_ms and commands.reply_timeout_ms must be below \
+                          http.request_timeout_ms, or a refund is answered with 504";
+            return fail("commands.lookup_timeout_ms", reason);
+        }
         if self.commands.reply_timeout_ms >= self.http.drain_timeout_ms {
             let reason = "must be below http.drain_timeout_ms, or a command that waits at a shutdown is not answered";
             return fail("commands.reply_timeout_ms", reason);
         }
         Ok(())
+    }
+
+    fn check_purchases(&self) -> Result<(), SettingError> {
+        let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
+        let PurchasesSection { amount_min, amount_max, .. } = self.purchases;
+        if amount_min <= Money::ZERO {
+            return fail("purchases.amount_min", "must be above 0");
+        }
+        if amount_max < amount_min {
+            return fail("purchases.amount_max", "is below purchases.amount_min: nothing could be bought");
+        }
+        Ok(())
+    }
+
+    /// How long a charge may be looked for.
+    #[must_use]
+    pub fn lookup_timeout(&self) -> Duration {
+        Duration::from_millis(self.commands.lookup_timeout_ms)
     }
 
     /// How long a command may take once its body is here: acknowledgement, then reply.
@@ -262,6 +333,26 @@ mod tests {
         );
         assert_eq!(wrong(|config| config.producer.delivery_timeout_ms = 21_999), Ok(()));
         assert_eq!(wrong(|config| config.commands.reply_timeout_ms = 10_000), Err("commands.reply_timeout_ms"));
+    }
+
+    #[test]
+    fn a_look_up_counts_where_there_is_something_to_look_in() {
+        let mut config = IngestConfig::default();
+        config.commands.lookup_timeout_ms = 7_000;
+        assert_eq!(config.check(), Ok(()));
+        config.clickhouse = Some(ClickHouseSection::default());
+        assert_eq!(config.check().map_err(|error| error.key), Err("commands.lookup_timeout_ms"));
+        config.commands.lookup_timeout_ms = 6_999;
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn bounds_that_nothing_lies_between_are_refused() {
+        let mut config = IngestConfig::default();
+        config.purchases.amount_max = "49.99".parse().unwrap();
+        assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_max"));
+        config.purchases.amount_min = Money::ZERO;
+        assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_min"));
     }
 
     #[test]

@@ -5,11 +5,13 @@
 
 mod admission;
 mod app;
+mod charges;
 mod commands;
 pub mod config;
 mod events;
 mod keys;
 mod metrics;
+mod payments;
 mod price_books;
 mod produce;
 mod service;

@@ -18,9 +18,11 @@ use tollbooth_chassis::shutdown::{Drain, Shutdown};
 
 use crate::admission::Admission;
 use crate::app::{App, router};
+use crate::charges::Charges;
 use crate::commands::{CommandDesk, replies};
-use crate::config::{IngestConfig, SettingError};
+use crate::config::{IngestConfig, Provider, SettingError};
 use crate::metrics::IngestMetrics;
+use crate::payments::{PaymentProvider, Sandbox};
 use crate::price_books::{PriceBooks, Shelf};
 use crate::produce::EdgeProducer;
 
@@ -155,10 +157,17 @@ impl Ingest {
         let component = health.component("producer");
         let producer = EdgeProducer::new(&config, metrics.clone(), component, shutdown.clone())?;
         let registry_age_max = Duration::from_millis(config.registry_age_max_ms);
+        let sandbox = match config.purchases.provider {
+            Provider::None => None,
+            Provider::Sandbox => Some(Arc::new(Sandbox::default())),
+        };
         let app = App {
             gate: Gate::new(keys, key_table, registry_age_max),
             admission: Admission::new(config.admission.clone(), metrics.clone()),
             price_books: PriceBooks::new(shelf, Arc::new(book_table)),
+            charges: Charges::new(config.clickhouse.as_ref(), config.lookup_timeout()),
+            payments: sandbox.clone().map(|sandbox| sandbox as Arc<dyn PaymentProvider>),
+            sandbox,
             config,
             producer,
             metrics,

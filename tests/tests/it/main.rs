@@ -3,9 +3,12 @@
 mod bad_input;
 mod dead_letters;
 mod first_event;
+mod holds;
 mod kafka_modes;
 mod once;
 mod outages;
+mod purchases;
 mod races;
+mod refunds;
 mod restarts;
 mod stage;

@@ -39,10 +39,13 @@ pub(crate) fn apply(view: &impl View, books: &PriceBooks, input: CommandInput<'_
     }
     let entry = decide(view, books, command, now_ms).and_then(|draft| entry_of(account, input, draft));
     match entry {
+        Ok(_) if matches!(command.body, Some(Body::PreparePurchase(_))) => {
+            CommandDecision::Answer(reply(command, Outcome::Accepted(as_it_stands(account, now_ms))))
+        }
         Ok(entry) => {
             let currency = match &entry.kind {
                 Some(Kind::AccountOpened(opened)) => opened.currency.clone(),
-                _ => account.map(|account| account.currency.clone()).unwrap_or_default(),
+                _ => currency_of(account),
             };
             let accepted = Accepted {
                 replayed: false,
@@ -52,11 +55,31 @@ pub(crate) fn apply(view: &impl View, books: &PriceBooks, input: CommandInput<'_
                 held_micros: entry.held_after_micros,
                 posted_at_ms: now_ms,
                 currency,
+                hold_amount_micros: entry.hold_amount_micros(),
             };
             CommandDecision::Post(Box::new(entry), reply(command, Outcome::Accepted(accepted)))
         }
-        Err(why) => CommandDecision::Answer(reply(command, Outcome::Rejected(why))),
+        Err(why) => {
+            let why = Rejected { currency: currency_of(account), ..why };
+            CommandDecision::Answer(reply(command, Outcome::Rejected(why)))
+        }
     }
+}
+
+/// The answer to a question that is answered with yes.
+fn as_it_stands(account: Option<&Account>, now_ms: i64) -> Accepted {
+    let micros = |of: fn(&Account) -> Money| account.map(of).unwrap_or_default().micros();
+    Accepted {
+        balance_micros: micros(|account| account.balance),
+        held_micros: micros(|account| account.held),
+        posted_at_ms: now_ms,
+        currency: currency_of(account),
+        ..Accepted::default()
+    }
+}
+
+fn currency_of(account: Option<&Account>) -> String {
+    account.map(|account| account.currency.clone()).unwrap_or_default()
 }
 
 fn reply(command: &Command, outcome: Outcome) -> Reply {
@@ -79,7 +102,8 @@ fn replay(command: &Command, account: Option<&Account>, answer: &Answer) -> Repl
         balance_micros: answer.balance.micros(),
         held_micros: answer.held.micros(),
         posted_at_ms: answer.posted_at_ms,
-        currency: account.map(|account| account.currency.clone()).unwrap_or_default(),
+        currency: currency_of(account),
+        hold_amount_micros: answer.hold_amount.micros(),
     };
     reply(command, Outcome::Accepted(accepted))
 }
@@ -105,6 +129,7 @@ fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) 
         Body::SetBooth(set) => settings::set_booth(&context, set),
         Body::PostAdjustment(adjustment) => money::adjust(adjustment, now_ms),
         Body::PostPurchase(purchase) => money::purchase(purchase, now_ms),
+        Body::PreparePurchase(prepare) => money::prepare_purchase(prepare, now_ms),
         Body::GrantBonus(grant) => money::grant_bonus(&context, grant),
         Body::PostPlanFee(fee) => money::plan_fee(&context, fee),
         Body::Refund(refund) => refund::refund(&context, refund),

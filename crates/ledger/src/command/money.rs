@@ -3,8 +3,8 @@
 use tollbooth_schemas::{
     Money,
     v1::{
-        Adjustment, BonusGranted, GrantBonus, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, Purchase,
-        PurchaseSource, Rejected, entry::Kind,
+        Adjustment, BonusGranted, GrantBonus, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase,
+        Purchase, PurchaseSource, Rejected, entry::Kind,
     },
 };
 
@@ -32,6 +32,12 @@ pub(super) fn purchase(purchase: &PostPurchase, now_ms: i64) -> Result<Draft, Re
         source: purchase.source,
     });
     Ok(Draft::of(now_ms, kind).amount(amount))
+}
+
+/// Judged as the purchase itself would be.
+pub(super) fn prepare_purchase(prepare: &PreparePurchase, now_ms: i64) -> Result<Draft, Rejected> {
+    let asked = prepare.purchase.as_ref();
+    purchase(asked.ok_or_else(|| rejected(422, "invalid_purchase", "a question names its purchase"))?, now_ms)
 }
 
 pub(super) fn grant_bonus(context: &Context<'_, impl View>, grant: &GrantBonus) -> Result<Draft, Rejected> {

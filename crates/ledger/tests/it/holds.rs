@@ -51,10 +51,25 @@ fn a_hold_takes_from_what_is_available_and_not_from_the_balance() {
     let mut partition = Partition::open();
     let answer = accepted(partition.command("k", hold("hld_1", "4")));
     assert_eq!((answer.amount_micros, answer.balance_micros, answer.held_micros), (0, 10_000_000, 4_000_000));
+    assert_eq!(answer.hold_amount_micros, 4_000_000);
     assert_eq!(partition.account().available(), money("6"));
     let Kind::HoldPlaced(placed) = kind_of(partition.last()) else { panic!("no hold") };
     assert_eq!((placed.amount_micros, placed.expires_at_ms), (4_000_000, partition.now_ms + 600_000));
     assert_eq!((placed.plan.as_str(), placed.price_version, placed.quantity_micros), ("basic", 0, 0));
+}
+
+#[test]
+fn the_answer_to_a_hold_and_to_its_end_says_how_much_was_set_aside_again_and_again() {
+    let mut partition = Partition::open();
+    let placing = hold_with("hld_1", Size::QuantityMicros(3_000_000), |_| {});
+    accepted(partition.command("place", placing.clone()));
+    assert_eq!(accepted(partition.command("void", void("hld_1"))).hold_amount_micros, 600_000);
+    // Also when the hold has ended.
+    for (key, body) in [("place", placing), ("void", void("hld_1"))] {
+        let again = accepted(partition.command(key, body));
+        assert_eq!((again.replayed, again.hold_amount_micros), (true, 600_000), "{key}");
+    }
+    assert_eq!(accepted(partition.command("other", adjustment("1"))).hold_amount_micros, 0);
 }
 
 #[test]
@@ -82,7 +97,7 @@ fn what_is_missing_is_told() {
     accepted(partition.command("k1", hold("hld_1", "9.99")));
     let refusal = rejected(partition.command("k2", hold("hld_2", "0.05")));
     assert_eq!((refusal.status, refusal.code.as_str()), (402, "insufficient_balance"));
-    assert_eq!(refusal.missing_micros, 40_000);
+    assert_eq!((refusal.missing_micros, refusal.currency.as_str()), (40_000, "USD"));
     assert_eq!(partition.held(), money("9.99"));
     // A refusal is judged anew once there is money.
     accepted(partition.command("credit 2", adjustment("0.04")));

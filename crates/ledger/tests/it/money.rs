@@ -2,7 +2,9 @@
 
 use tollbooth_schemas::{
     ledger::EntryType,
-    v1::{ChangePlan, PostPlanFee, PostPurchase, PurchaseSource, command::Body, entry::Kind},
+    v1::{
+        Accepted, ChangePlan, PostPlanFee, PostPurchase, PreparePurchase, PurchaseSource, command::Body, entry::Kind,
+    },
 };
 
 use crate::harness::{Partition, accepted, book, kind_of, money, refused, sample_book};
@@ -35,6 +37,37 @@ fn a_purchase_raises_the_balance_and_says_what_caused_it() {
         accepted(partition.command("payment:pay_2", purchase("pay_2", "50", PurchaseSource::AutoRecharge))).replayed
     );
     assert_eq!(partition.balance(), money("110"));
+}
+
+#[test]
+fn a_purchase_can_be_asked_for_before_it_is_paid_and_the_question_posts_nothing() {
+    let mut partition = Partition::open();
+    let bought = |amount: &str| purchase("pay_1", amount, PurchaseSource::Manual);
+    let question = |body: Body| match body {
+        Body::PostPurchase(purchase) => Body::PreparePurchase(PreparePurchase { purchase: Some(purchase) }),
+        other => panic!("no purchase: {other:?}"),
+    };
+    let entries = partition.ledger.len();
+    // Asked as often as one likes, it is answered with the account as it stands.
+    for _ in 0..2 {
+        let answer = accepted(partition.command("payment:pay_1", question(bought("50"))));
+        assert_eq!((answer.replayed, answer.seq, answer.balance_micros), (false, 0, 10_000_000));
+        assert_eq!(answer.currency, "USD");
+    }
+    assert_eq!(partition.ledger.len(), entries);
+    // What the purchase would be refused with, its question is.
+    let near = purchase("pay_2", "999999999999", PurchaseSource::Manual);
+    assert_eq!(refused(partition.command("payment:pay_2", question(near))), (422, "out_of_range".to_owned()));
+    let empty = Body::PreparePurchase(PreparePurchase { purchase: None });
+    assert_eq!(refused(partition.command("k", empty)), (422, "invalid_purchase".to_owned()));
+    // Once it is posted, its question has its answer, and another body under its key is refused.
+    let posted = accepted(partition.command("payment:pay_1", bought("50")));
+    let again = accepted(partition.command("payment:pay_1", question(bought("50"))));
+    assert_eq!(again, Accepted { replayed: true, ..posted });
+    let other = partition.command_with_hash("payment:pay_1", question(bought("60")), "another body");
+    assert_eq!(refused(other), (422, "idempotency_mismatch".to_owned()));
+    let mut nobody = Partition::empty();
+    assert_eq!(refused(nobody.command("payment:pay_1", question(bought("50")))), (404, "unknown_account".to_owned()));
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::net::{TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// Partitions of the keyed topics on one machine.
-pub(crate) const PARTITIONS: u32 = 8;
+pub(crate) const PARTITIONS: &str = "8";
 /// Kafka keeps at most this much of a partition that is not kept for ever. The meter reads within moments of a write.
 pub(crate) const RETENTION_BYTES: u64 = 64 * 1024 * 1024;
 /// Events may be this old, so that a year of history can be played; operation ids are kept as long.
-const AGE_DAYS_MAX: u32 = 400;
+const AGE_DAYS_MAX: &str = "400";
 
 /// Settings of `tollbooth-local up`; flags and their `TOLLBOOTH_LOCAL_...` variables.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,15 +57,17 @@ const LISTENERS: &[(&str, &str, &str)] = &[
 ];
 
 /// What the services are told beside the engines' addresses, unless the environment says otherwise.
-const SERVICE_DEFAULTS: &[(&str, u32)] = &[
+const SERVICE_DEFAULTS: &[(&str, &str)] = &[
     ("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS),
-    ("TOLLBOOTH_INGEST__TOPICS__REPLICATION", 1),
+    ("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1"),
     ("TOLLBOOTH_INGEST__EVENTS__AGE_DAYS_MAX", AGE_DAYS_MAX),
     ("TOLLBOOTH_INGEST__EVENTS__OPERATION_RETENTION_DAYS", AGE_DAYS_MAX),
     // One meter reads a new book within a second: nobody who tries prices should wait ten minutes.
-    ("TOLLBOOTH_INGEST__PRICE_BOOK_LEAD_MS", 10_000),
+    ("TOLLBOOTH_INGEST__PRICE_BOOK_LEAD_MS", "10000"),
+    // Nobody is to pay for a trial.
+    ("TOLLBOOTH_INGEST__PURCHASES__PROVIDER", "sandbox"),
     ("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS),
-    ("TOLLBOOTH_METER__TOPICS__REPLICATION", 1),
+    ("TOLLBOOTH_METER__TOPICS__REPLICATION", "1"),
     ("TOLLBOOTH_METER__AGE_LIMIT_DAYS", AGE_DAYS_MAX),
     ("TOLLBOOTH_METER__OPERATION_RETENTION_DAYS", AGE_DAYS_MAX),
 ];
@@ -109,7 +111,7 @@ impl Settings {
     /// Variables for the services; none that the environment has already.
     pub(crate) fn service_variables(&self) -> BTreeMap<String, String> {
         let unset = SERVICE_DEFAULTS.iter().filter(|(name, _)| env::var_os(name).is_none());
-        unset.map(|(name, value)| ((*name).to_owned(), value.to_string())).collect()
+        unset.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 }
 

@@ -9,7 +9,10 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::v1::{self, reply::Outcome};
-use tollbooth_schemas::{Amount, Money};
+use tollbooth_schemas::{AccountId, Amount, Money};
+
+use super::LATE_RETRY_AFTER_S;
+use super::refusal::problem;
 
 /// The answer to a command that was carried out.
 #[derive(Debug, Serialize)]
@@ -27,34 +30,79 @@ struct Carried {
 
 #[derive(Debug, Serialize)]
 struct Pending<'a> {
-    account_id: &'a str,
+    account_id: &'a AccountId,
     status: &'static str,
 }
 
-/// The answer to a reply; `success` is the status of a command that was carried out.
-pub(crate) fn answer(reply: v1::Reply, success: StatusCode) -> Result<Response<Body>, Problem> {
+/// A [`Carried`] and what else there is to say.
+#[derive(Debug, Serialize)]
+struct Answer<T> {
+    #[serde(flatten)]
+    carried: Carried,
+    #[serde(flatten)]
+    more: T,
+}
+
+/// Nothing else.
+#[derive(Debug, Serialize)]
+struct Nothing {}
+
+/// The answer to a reply, or to none in time; `success` is the status of a command that was carried out.
+pub(super) fn answer(
+    account_id: &AccountId,
+    reply: Option<v1::Reply>,
+    success: StatusCode,
+) -> Result<Response<Body>, Problem> {
+    answer_with(account_id, reply, success, |_| Some(Nothing {}))
+}
+
+/// As [`answer`], with more to say of a command that was carried out; `None`: the reply cannot be.
+pub(super) fn answer_with<T: Serialize>(
+    account_id: &AccountId,
+    reply: Option<v1::Reply>,
+    success: StatusCode,
+    more: impl FnOnce(&v1::Accepted) -> Option<T>,
+) -> Result<Response<Body>, Problem> {
+    match reply {
+        Some(reply) => carried_out(account_id, &accepted(reply)?, success, more),
+        None => Ok(late(&Pending { account_id, status: "pending" })),
+    }
+}
+
+/// The answer to a command that was carried out.
+pub(super) fn carried_out<T: Serialize>(
+    account_id: &AccountId,
+    accepted: &v1::Accepted,
+    success: StatusCode,
+    more: impl FnOnce(&v1::Accepted) -> Option<T>,
+) -> Result<Response<Body>, Problem> {
+    let parts = carried(account_id.to_string(), accepted).zip(more(accepted));
+    let (carried, more) = parts.ok_or_else(|| Problem::internal("money out of range"))?;
+    Ok((success, Json(Answer { carried, more })).into_response())
+}
+
+/// What the meter carried out, or why it did not.
+pub(super) fn accepted(reply: v1::Reply) -> Result<v1::Accepted, Problem> {
     match reply.outcome {
-        Some(Outcome::Accepted(accepted)) => {
-            let carried =
-                carried(reply.account_id, &accepted).ok_or_else(|| Problem::internal("money out of range"))?;
-            Ok((success, Json(carried)).into_response())
-        }
+        Some(Outcome::Accepted(accepted)) => Ok(accepted),
         Some(Outcome::Rejected(rejected)) => Err(problem(&rejected)),
         None => Err(Problem::internal("the reply has no outcome")),
     }
 }
 
-/// The answer where no reply came in time: the command is durable and will be carried out.
-pub(crate) fn late(account_id: &str, retry_after_s: u32) -> Response<Body> {
-    let headers = [("retry-after", retry_after_s.to_string())];
-    (StatusCode::ACCEPTED, headers, Json(Pending { account_id, status: "pending" })).into_response()
+/// The answer where nothing more came in time: what is asked for is durable and will be carried out.
+pub(super) fn late(pending: &impl Serialize) -> Response<Body> {
+    let headers = [("retry-after", LATE_RETRY_AFTER_S.to_string())];
+    (StatusCode::ACCEPTED, headers, Json(pending)).into_response()
+}
+
+/// An amount in the currency of who was answered.
+pub(super) fn money(accepted: &v1::Accepted, micros: i64) -> Option<Amount> {
+    Some(Amount { amount: Money::from_micros(micros)?, currency: accepted.currency.clone() })
 }
 
 fn carried(account_id: String, accepted: &v1::Accepted) -> Option<Carried> {
-    let money = |micros| {
-        let amount = Money::from_micros(micros)?;
-        Some(Amount { amount, currency: accepted.currency.clone() })
-    };
+    let money = |micros| money(accepted, micros);
     Some(Carried {
         entry_id: entry_id(&account_id, accepted.seq),
         account_id,
@@ -66,44 +114,4 @@ fn carried(account_id: String, accepted: &v1::Accepted) -> Option<Carried> {
         posted_at: rfc3339(accepted.posted_at_ms),
         replayed: accepted.replayed,
     })
-}
-
-fn problem(rejected: &v1::Rejected) -> Problem {
-    let detail = rejected.detail.clone();
-    let own = |code, status, title| Problem::new(code, status, title).with_detail(detail.clone());
-    // Codes the meter gives; an unknown one of a newer meter falls back to what its status says.
-    match rejected.code.as_str() {
-        "idempotency_mismatch" => Problem::idempotency_mismatch(detail),
-        "unknown_account" => own("unknown_account", StatusCode::NOT_FOUND, "There is no such account"),
-        "account_exists" => own("account_exists", StatusCode::CONFLICT, "The account exists"),
-        "unknown_plan" => own("unknown_plan", StatusCode::UNPROCESSABLE_ENTITY, "There is no such plan"),
-        "out_of_range" => Problem::out_of_range(detail),
-        _ => match rejected.status {
-            402 => Problem::insufficient_balance(detail),
-            404 => Problem::not_found(detail),
-            409 => Problem::conflict(detail),
-            503 => Problem::unavailable(1).with_detail(detail),
-            500.. => Problem::internal(detail),
-            _ => Problem::invalid(detail),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_meter_could_not_decide_is_not_called_the_clients_fault() {
-        let status = |status, code: &str| {
-            problem(&v1::Rejected { status, code: code.to_owned(), detail: "why".to_owned(), missing_micros: 0 })
-                .status()
-                .as_u16()
-        };
-        assert_eq!(status(500, "internal"), 500);
-        assert_eq!(status(503, "price_book_unavailable"), 503);
-        // What a newer meter says keeps its status where there is one for it.
-        assert_eq!((status(402, "new"), status(409, "new"), status(418, "new")), (402, 409, 422));
-        assert_eq!(status(422, "unknown_plan"), 422);
-    }
 }

@@ -1,19 +1,13 @@
 //! The bodies of commands, and what must be right about them before anything is sent.
 
 use serde::Deserialize;
-use tollbooth_chassis::problem::{FieldError, Problem};
+use serde::de::DeserializeOwned;
+use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::time::serde_rfc3339_option;
-use tollbooth_schemas::usage::CODE_CHARS_MAX;
 use tollbooth_schemas::v1::{self, command::Body};
-use tollbooth_schemas::zone::parse_zone;
 use tollbooth_schemas::{AccountId, Money};
 
-const NAME_CHARS_MAX: usize = 200;
-const NOTE_CHARS_MAX: usize = 500;
-/// 1970-01-01
-const EARLIEST_MS: i64 = 0;
-/// 2100-01-01
-const LATEST_MS: i64 = 4_102_444_800_000;
+use super::check::Check;
 
 /// `POST /v1/accounts`
 #[derive(Debug, Deserialize)]
@@ -50,54 +44,38 @@ pub(crate) struct ChangePlan {
     effective_at: Option<i64>,
 }
 
-/// Collects everything that is wrong, so that a client learns all of it at once.
-#[derive(Default)]
-struct Check(Vec<FieldError>);
-
-impl Check {
-    fn that(&mut self, holds: bool, pointer: &str, detail: &str) {
-        if !holds {
-            self.0.push(FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() });
-        }
-    }
-
-    /// Beyond these years an instant is a mistake, and the tables that take it in could not hold every one.
-    fn in_range(&mut self, instant: Option<i64>, pointer: &str) {
-        let holds = instant.is_none_or(|ms| (EARLIEST_MS..=LATEST_MS).contains(&ms));
-        self.that(holds, pointer, "must lie between 1970-01-01 and 2100-01-01");
-    }
-
-    fn not_ahead(&mut self, instant: Option<i64>, latest_ms: i64, pointer: &str) {
-        self.in_range(instant, pointer);
-        // What lies beyond the range has been named.
-        let holds = instant.is_none_or(|ms| ms <= latest_ms || ms > LATEST_MS);
-        self.that(holds, pointer, "must not lie in the future");
-    }
-
-    fn conclude(self, body: Body) -> Result<Body, Problem> {
-        let Some(first) = self.0.first() else { return Ok(body) };
-        let problem = Problem::invalid(format!("{}: {}", first.pointer, first.detail));
-        Err(self.0.into_iter().fold(problem, |problem, error| problem.with_error(error.pointer, error.detail)))
-    }
+/// `POST /v1/accounts/{account_id}/bonuses`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GrantBonus {
+    amount: Money,
+    #[serde(default, with = "serde_rfc3339_option")]
+    expires_at: Option<i64>,
+    reason: String,
+    #[serde(default)]
+    note: Option<String>,
 }
 
-fn is_text(text: &str, chars_max: usize) -> bool {
-    text.chars().count() <= chars_max && !text.chars().any(char::is_control)
+/// `PUT /v1/accounts/{account_id}/credit-limit`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetCreditLimit {
+    credit_limit: Money,
 }
 
-fn is_code(text: &str) -> bool {
-    (1..=CODE_CHARS_MAX).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
+/// `POST /v1/accounts/{account_id}/plan-fees`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PostPlanFee {
+    period: String,
 }
 
-const CODE: &str = "must be 1 to 64 of letters, digits, _ - . :";
-
-/// `latest_ms` is the furthest instant that counts as now.
-pub(crate) trait Document {
+/// The body of a command about an account as a whole.
+pub(crate) trait Document: DeserializeOwned {
     /// Name in the body's hash.
     const COMMAND: &'static str;
 
-    /// The command, if nothing is wrong with the document.
+    /// The command, if nothing is wrong with the document. `latest_ms` is the furthest instant that counts as now.
     fn into_command(self, latest_ms: i64) -> Result<Body, Problem>;
 }
 
@@ -106,13 +84,10 @@ impl Document for OpenAccount {
 
     fn into_command(self, latest_ms: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
-        let has_name = !self.name.trim().is_empty() && is_text(&self.name, NAME_CHARS_MAX);
-        check.that(has_name, "/name", "must be 1 to 200 printable characters");
-        check.that(is_code(&self.plan), "/plan", CODE);
+        check.name(&self.name);
+        check.code(&self.plan, "/plan");
         check.that(super::currency::is_iso_4217(&self.currency), "/currency", "must be an ISO 4217 code, like USD");
-        if let Err(error) = parse_zone(&self.time_zone) {
-            check.that(false, "/time_zone", &error.to_string());
-        }
+        check.zone(&self.time_zone);
         check.not_ahead(self.occurred_at, latest_ms, "/occurred_at");
         check.conclude(Body::OpenAccount(v1::OpenAccount {
             name: self.name,
@@ -131,8 +106,8 @@ impl Document for PostAdjustment {
         let mut check = Check::default();
         let note = self.note.unwrap_or_default();
         check.that(self.amount != Money::ZERO, "/amount", "must not be 0");
-        check.that(is_code(&self.reason), "/reason", CODE);
-        check.that(is_text(&note, NOTE_CHARS_MAX), "/note", "must be at most 500 printable characters");
+        check.code(&self.reason, "/reason");
+        check.note(&note);
         check.not_ahead(self.occurred_at, latest_ms, "/occurred_at");
         check.conclude(Body::PostAdjustment(v1::PostAdjustment {
             amount_micros: self.amount.micros(),
@@ -148,9 +123,47 @@ impl Document for ChangePlan {
 
     fn into_command(self, _: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
-        check.that(is_code(&self.plan), "/plan", CODE);
+        check.code(&self.plan, "/plan");
         check.in_range(self.effective_at, "/effective_at");
         check.conclude(Body::ChangePlan(v1::ChangePlan { plan: self.plan, effective_at_ms: self.effective_at }))
+    }
+}
+
+impl Document for GrantBonus {
+    const COMMAND: &'static str = "grant_bonus";
+
+    fn into_command(self, _: i64) -> Result<Body, Problem> {
+        let mut check = Check::default();
+        let note = self.note.unwrap_or_default();
+        check.positive(self.amount, "/amount");
+        check.in_range(self.expires_at, "/expires_at");
+        check.code(&self.reason, "/reason");
+        check.note(&note);
+        check.conclude(Body::GrantBonus(v1::GrantBonus {
+            amount_micros: self.amount.micros(),
+            expires_at_ms: self.expires_at,
+            reason: self.reason,
+            note,
+        }))
+    }
+}
+
+impl Document for SetCreditLimit {
+    const COMMAND: &'static str = "set_credit_limit";
+
+    fn into_command(self, _: i64) -> Result<Body, Problem> {
+        let mut check = Check::default();
+        check.not_negative(self.credit_limit, "/credit_limit");
+        check.conclude(Body::SetCreditLimit(v1::SetCreditLimit { credit_limit_micros: self.credit_limit.micros() }))
+    }
+}
+
+impl Document for PostPlanFee {
+    const COMMAND: &'static str = "post_plan_fee";
+
+    fn into_command(self, _: i64) -> Result<Body, Problem> {
+        // What a month is, the ledger says.
+        Ok(Body::PostPlanFee(v1::PostPlanFee { period: self.period }))
     }
 }
 
@@ -159,14 +172,11 @@ mod tests {
     use serde_json::json;
     use tollbooth_schemas::time::rfc3339;
 
+    use super::super::check::{EARLIEST_MS, LATEST_MS};
     use super::*;
 
     /// Whether a document with that instant is refused.
-    fn is_refused<D: Document + serde::de::DeserializeOwned>(
-        mut document: serde_json::Value,
-        member: &str,
-        at: i64,
-    ) -> bool {
+    fn is_refused<D: Document>(mut document: serde_json::Value, member: &str, at: i64) -> bool {
         document[member] = json!(rfc3339(at));
         serde_json::from_value::<D>(document).unwrap().into_command(i64::MAX).is_err()
     }
@@ -179,6 +189,8 @@ mod tests {
         {
             assert_eq!(is_refused::<OpenAccount>(opening.clone(), "occurred_at", at), is_wrong, "{at}");
             assert_eq!(is_refused::<PostAdjustment>(adjustment.clone(), "occurred_at", at), is_wrong, "{at}");
+            let bonus = json!({"amount": "1", "reason": "welcome"});
+            assert_eq!(is_refused::<GrantBonus>(bonus, "expires_at", at), is_wrong, "{at}");
             assert_eq!(is_refused::<ChangePlan>(json!({"plan": "pro"}), "effective_at", at), is_wrong, "{at}");
         }
     }

@@ -1,36 +1,74 @@
 //! Commands: what changes an account other than usage. Sent to `commands`, answered with the meter's reply.
 
+mod accounts;
 mod answer;
+mod check;
 mod currency;
 mod desk;
 mod documents;
+mod holds;
 mod idempotency;
+mod purchases;
+mod refunds;
+mod refusal;
 pub(crate) mod replies;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::extract::Request;
+use axum::http::HeaderMap;
 use prost::Message;
-use serde::de::DeserializeOwned;
 use tollbooth_chassis::auth::Principal;
 use tollbooth_chassis::http::BodyLimit;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::AccountId;
 use tollbooth_schemas::command::body_hash;
-use tollbooth_schemas::ids::derived_account_id;
-use tollbooth_schemas::v1;
+use tollbooth_schemas::ids::IdError;
+use tollbooth_schemas::keys::KeyKind;
+use tollbooth_schemas::v1::{self, command::Body};
 
-use crate::app::{App, now_ms, parse_json};
+use crate::app::{App, now_ms};
 use crate::produce::Topic;
+pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustment, post_plan_fee, set_credit_limit};
 pub(crate) use desk::CommandDesk;
-use documents::{ChangePlan, Document, OpenAccount, PostAdjustment};
+pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;
+pub(crate) use purchases::{buy, confirm as confirm_purchase};
+pub(crate) use refunds::refund;
+pub(crate) use settings::{define_event, set_booth};
 
 /// Seconds after which a late command is worth repeating.
 const LATE_RETRY_AFTER_S: u32 = 2;
+
+/// Whose command it is; an admin's always is.
+#[derive(Debug, Clone, Copy)]
+enum Asker<'a> {
+    Admin,
+    /// Who holds a key of that account.
+    AccountOf(&'a str),
+    /// Who holds a key of a booth of that account.
+    BoothOf(&'a str),
+}
+
+impl Asker<'_> {
+    fn check(self, principal: &Principal) -> Result<(), Problem> {
+        let (kind, account_id, needed) = match self {
+            _ if principal.is_admin() => return Ok(()),
+            Self::Admin => return Err(Problem::forbidden("an admin key (tb_ak_...) is needed")),
+            Self::AccountOf(id) => (KeyKind::Account, id, "a key of the account (tb_sk_...) or of an admin is needed"),
+            Self::BoothOf(id) => {
+                (KeyKind::Booth, id, "a booth key of the account (tb_bk_...) or one of an admin is needed")
+            }
+        };
+        if principal.kind == kind && principal.may_access(account_id) {
+            Ok(())
+        } else {
+            Err(Problem::forbidden(needed))
+        }
+    }
+}
 
 /// A request that was authenticated and read.
 struct Call {
@@ -41,12 +79,15 @@ struct Call {
     _admitted: crate::admission::Admitted,
 }
 
-async fn receive(app: &App, mut request: Request) -> Result<Call, Problem> {
-    let actor = app.admin(request.headers())?;
+/// `extra` is what the command takes beside acknowledgement and reply.
+async fn receive(app: &App, asker: Asker<'_>, extra: Duration, mut request: Request) -> Result<Call, Problem> {
+    let actor = app.authenticate(request.headers())?;
+    asker.check(&actor)?;
     let idempotency_key = idempotency_key(request.headers())?;
     // What a slow body took would be missing for acknowledgement and reply: a late command is 202, never 504.
     if let Some(limit) = request.extensions_mut().get_mut::<BodyLimit>() {
-        limit.deadline = limit.deadline.and_then(|deadline| deadline.checked_sub(app.config.command_time_max()));
+        let needed = app.config.command_time_max() + extra;
+        limit.deadline = limit.deadline.and_then(|deadline| deadline.checked_sub(needed));
     }
     let (headers, body, admitted) = app.admit(&actor, request).await?;
     Ok(Call { actor, idempotency_key, headers, body, _admitted: admitted })
@@ -56,81 +97,62 @@ fn account_of_path(text: &str) -> Result<AccountId, Problem> {
     text.parse().map_err(|error| Problem::not_found(format!("the account's id {error}")))
 }
 
-/// `POST /v1/accounts`
-pub(crate) async fn open_account(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response<body::Body>, Problem> {
-    let call = receive(&app, request).await?;
-    let document: OpenAccount = parse_json(&call.headers, &call.body)?;
-    let account_id = document
-        .account_id
-        .clone()
-        .unwrap_or_else(|| derived_account_id(call.actor.key_id.as_str(), &call.idempotency_key));
-    carry_out(&app, &call, &account_id, document, StatusCode::CREATED).await
+fn of_path<T: std::str::FromStr<Err = IdError>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| Problem::not_found(format!("the id {error}")))
 }
 
-/// `POST /v1/accounts/{account_id}/adjustments`
-pub(crate) async fn post_adjustment(
-    State(app): State<Arc<App>>,
-    Path(account_id): Path<String>,
-    request: Request,
-) -> Result<Response<body::Body>, Problem> {
-    on_account::<PostAdjustment>(&app, &account_id, request).await
+/// A command that is ready to be sent.
+struct Order<'a> {
+    account_id: &'a AccountId,
+    idempotency_key: &'a str,
+    body_hash: Vec<u8>,
+    actor: &'a str,
+    body: Body,
 }
 
-/// `POST /v1/accounts/{account_id}/plan`
-pub(crate) async fn change_plan(
-    State(app): State<Arc<App>>,
-    Path(account_id): Path<String>,
-    request: Request,
-) -> Result<Response<body::Body>, Problem> {
-    on_account::<ChangePlan>(&app, &account_id, request).await
+impl Call {
+    /// Sends what was asked for; `name` and the body's bytes are what its repetition is known by.
+    async fn carry_out(
+        &self,
+        app: &App,
+        account_id: &AccountId,
+        name: &str,
+        body: Body,
+    ) -> Result<Option<v1::Reply>, Problem> {
+        let Some(_under_way) = app.commands.begin(account_id.as_str(), &self.idempotency_key) else {
+            return Err(under_way());
+        };
+        let body_hash = body_hash(name, &self.body);
+        let (idempotency_key, actor) = (self.idempotency_key.as_str(), self.actor.key_id.as_str());
+        ask_meter(app, Order { account_id, idempotency_key, body_hash, actor, body }).await
+    }
 }
 
-async fn on_account<D: Document + DeserializeOwned>(
-    app: &App,
-    account_id: &str,
-    request: Request,
-) -> Result<Response<body::Body>, Problem> {
-    let call = receive(app, request).await?;
-    let account_id = account_of_path(account_id)?;
-    let document: D = parse_json(&call.headers, &call.body)?;
-    carry_out(app, &call, &account_id, document, StatusCode::OK).await
+fn under_way() -> Problem {
+    Problem::conflict("a request with this Idempotency-Key is under way")
 }
 
-/// Sends the command and answers with the meter's reply, or with 202 when it is late.
-async fn carry_out<D: Document>(
-    app: &App,
-    call: &Call,
-    account_id: &AccountId,
-    document: D,
-    success: StatusCode,
-) -> Result<Response<body::Body>, Problem> {
-    let now_ms = now_ms();
-    let body = document.into_command(now_ms.saturating_add(app.config.future_ms_max()))?;
-    let Some(_under_way) = app.commands.begin(account_id.as_str(), &call.idempotency_key) else {
-        return Err(Problem::conflict("a request with this Idempotency-Key is under way"));
-    };
+/// Sends a command and waits for the meter's reply; `None` where it is late: the command is durable all the same.
+async fn ask_meter(app: &App, order: Order<'_>) -> Result<Option<v1::Reply>, Problem> {
     let mut waiting = app.commands.wait();
     let command = v1::Command {
-        account_id: account_id.to_string(),
-        idempotency_key: call.idempotency_key.clone(),
-        body_hash: body_hash(D::COMMAND, &call.body),
-        actor: call.actor.key_id.to_string(),
-        received_at_ms: now_ms,
+        account_id: order.account_id.to_string(),
+        idempotency_key: order.idempotency_key.to_owned(),
+        body_hash: order.body_hash,
+        actor: order.actor.to_owned(),
+        received_at_ms: now_ms(),
         reply_to: app.commands.instance_id().to_owned(),
         correlation_id: waiting.correlation_id.clone(),
-        body: Some(body),
+        body: Some(order.body),
     };
     let patience = Duration::from_millis(app.config.commands.reply_timeout_ms);
-    let key = account_id.as_str().as_bytes();
+    let key = order.account_id.as_str().as_bytes();
     app.producer.send_one(Topic::Commands, key, &command.encode_to_vec()).await?;
     match tokio::time::timeout(patience, &mut waiting.reply).await {
-        Ok(Ok(reply)) => answer::answer(reply, success),
+        Ok(Ok(reply)) => Ok(Some(reply)),
         _ => {
             app.metrics.replies_late.inc();
-            Ok(answer::late(account_id.as_str(), LATE_RETRY_AFTER_S))
+            Ok(None)
         }
     }
 }

@@ -9,9 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tollbooth_schemas::command::body_hash;
 use tollbooth_schemas::ids::derived_account_id;
-use tollbooth_schemas::v1::{self, command::Body, reply::Outcome};
+use tollbooth_schemas::v1::{self, command::Body};
 
-use crate::meter::{FakeMeter, accepted};
+use crate::meter::{FakeMeter, accepted, refused};
 use crate::stand::{DEADLINE, Stand, read};
 
 fn account(name: &str) -> Value {
@@ -92,12 +92,7 @@ async fn the_meters_refusal_is_the_answer() {
             "poor" => (402, "something_new"),
             _ => (422, "unknown_plan"),
         };
-        Outcome::Rejected(v1::Rejected {
-            status,
-            code: code.to_owned(),
-            detail: "because".to_owned(),
-            missing_micros: 0,
-        })
+        refused(status, code)
     });
     let cases = [
         ("mismatch", 422, "idempotency_mismatch"),

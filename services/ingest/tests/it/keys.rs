@@ -124,6 +124,12 @@ async fn every_kind_stays_within_its_rights() {
         (Method::POST, "/v1/accounts"),
         (Method::POST, "/v1/accounts/acc_luna/adjustments"),
         (Method::POST, "/v1/accounts/acc_luna/plan"),
+        (Method::POST, "/v1/accounts/acc_luna/bonuses"),
+        (Method::PUT, "/v1/accounts/acc_luna/booths/bth_17"),
+        (Method::PUT, "/v1/accounts/acc_luna/credit-limit"),
+        (Method::PUT, "/v1/accounts/acc_luna/events/evt_gala"),
+        (Method::POST, "/v1/accounts/acc_luna/plan-fees"),
+        (Method::POST, "/v1/accounts/acc_luna/refunds"),
         (Method::PUT, "/v1/price-books/1"),
     ];
     for (method, path) in routes {
@@ -132,6 +138,27 @@ async fn every_kind_stays_within_its_rights() {
             assert_eq!(read(request.send().await.unwrap()).await.0, StatusCode::FORBIDDEN, "{method} {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_booth_holds_and_an_account_buys_each_for_its_own_account() {
+    let stand = Stand::start().await;
+    let (_, booth) = stand.key("booth").await;
+    let (_, account) = stand.key("account").await;
+    // A body that is no document: who may ask is told so, who may not is not.
+    let ask = async |key: &str, path: &str| stand.command(Method::POST, path, key, "k", &json!([])).await.0;
+    for (path, allowed, refused) in [
+        ("/v1/accounts/acc_luna/holds", &booth, &account),
+        ("/v1/accounts/acc_luna/holds/hld_1/void", &booth, &account),
+        ("/v1/accounts/acc_luna/purchases", &account, &booth),
+        ("/v1/accounts/acc_luna/purchases/pay_1/confirm", &account, &booth),
+    ] {
+        assert_eq!(ask(allowed, path).await, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(ask(&stand.root, path).await, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(ask(refused, path).await, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(ask(allowed, &path.replace("acc_luna", "acc_sol")).await, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert!(stand.records(&stand.topics.commands()).is_empty());
 }
 
 #[tokio::test]

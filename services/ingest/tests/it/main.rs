@@ -3,9 +3,13 @@
 mod back_pressure;
 mod commands;
 mod events;
+mod holds;
 mod keys;
 mod lifecycle;
 mod limits;
 mod meter;
 mod price_books;
+mod purchases;
+mod refunds;
+mod settings;
 mod stand;

@@ -21,6 +21,14 @@ pub(crate) struct FakeMeter {
 
 impl FakeMeter {
     pub(crate) fn start(stand: &Stand, judge: impl Fn(&v1::Command) -> Outcome + Send + 'static) -> Self {
+        Self::start_with_silence(stand, move |command| Some(judge(command)))
+    }
+
+    /// `None`: the reply is lost.
+    pub(crate) fn start_with_silence(
+        stand: &Stand,
+        judge: impl Fn(&v1::Command) -> Option<Outcome> + Send + 'static,
+    ) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", stand.mock.bootstrap_servers()).set("group.id", "meter");
         let consumer: BaseConsumer = config.create().unwrap();
@@ -40,10 +48,11 @@ impl FakeMeter {
                 let Ok(message) = message else { continue };
                 let command = v1::Command::decode(message.payload().unwrap()).unwrap();
                 assert_eq!(message.key(), Some(command.account_id.as_bytes()));
+                let Some(outcome) = judge(&command) else { continue };
                 let reply = v1::Reply {
                     correlation_id: command.correlation_id.clone(),
                     account_id: command.account_id.clone(),
-                    outcome: Some(judge(&command)),
+                    outcome: Some(outcome),
                 };
                 let payload = reply.encode_to_vec();
                 producer.send(BaseRecord::to(&replies).key(&command.reply_to).payload(&payload)).unwrap();
@@ -62,19 +71,29 @@ impl Drop for FakeMeter {
     }
 }
 
-/// Carries everything out.
+/// Carries everything out; a hold takes 1.50.
 pub(crate) fn accepted(command: &v1::Command) -> Outcome {
     let amount_micros = match &command.body {
         Some(Body::PostAdjustment(adjustment)) => adjustment.amount_micros,
+        Some(Body::PostPurchase(purchase)) => purchase.amount_micros,
         _ => 0,
     };
+    let is_hold = matches!(&command.body, Some(Body::PlaceHold(_) | Body::VoidHold(_)));
+    let is_question = matches!(&command.body, Some(Body::PreparePurchase(_)));
     Outcome::Accepted(v1::Accepted {
         replayed: false,
-        seq: 7,
+        seq: if is_question { 0 } else { 7 },
         amount_micros,
         balance_micros: 100_000_000 + amount_micros,
         held_micros: 1_500_000,
         posted_at_ms: 1_763_756_103_120,
         currency: "USD".to_owned(),
+        hold_amount_micros: if is_hold { 1_500_000 } else { 0 },
     })
+}
+
+/// Refuses everything.
+pub(crate) fn refused(status: u32, code: &str) -> Outcome {
+    let (code, detail) = (code.to_owned(), "because".to_owned());
+    Outcome::Rejected(v1::Rejected { status, code, detail, ..v1::Rejected::default() })
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
+use prost::Message as _;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -20,6 +21,7 @@ use tollbooth_ingest::{Ingest, IngestConfig};
 use tollbooth_schemas::keys::{ApiKey, KeyKind};
 use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::topics::TopicSet;
+use tollbooth_schemas::v1;
 
 pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -88,7 +90,12 @@ impl Stand {
 
     /// Another process of the same installation.
     pub(crate) async fn beside(&self) -> Self {
+        self.beside_with(|_| {}).await
+    }
+
+    pub(crate) async fn beside_with(&self, adjust: impl FnOnce(&mut IngestConfig)) -> Self {
         let mut config = IngestConfig::default();
+        adjust(&mut config);
         config.topics.partitions = PARTITIONS;
         let stand = Self::launch(self.mock, config).await;
         stand.until("ready", || stand.health.readiness().is_ok()).await;
@@ -124,6 +131,25 @@ impl Stand {
 
     pub(crate) fn post(&self, path: &str, key: &str) -> RequestBuilder {
         self.request(Method::POST, path, key)
+    }
+
+    /// Sends a command with a key.
+    pub(crate) async fn command(
+        &self,
+        method: Method,
+        path: &str,
+        key: &str,
+        idempotency_key: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let request = self.request(method, path, key).header("idempotency-key", idempotency_key).json(body);
+        read(request.send().await.unwrap()).await
+    }
+
+    /// What lies in `commands`, oldest first in each partition.
+    pub(crate) fn commands(&self) -> Vec<v1::Command> {
+        let records = self.records(&self.topics.commands());
+        records.iter().map(|record| v1::Command::decode(&*record.payload).unwrap()).collect()
     }
 
     /// Makes a key for `acc_luna`, or an admin key.

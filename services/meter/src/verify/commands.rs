@@ -282,7 +282,7 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
         Body::SetBooth(of) => {
             parts.number(0).number(12).text(&of.booth_id).text(&of.name).number(of.paused.into());
         }
-        Body::OpenAccount(_) | Body::PostAdjustment(_) | Body::ChangePlan(_) => {}
+        Body::OpenAccount(_) | Body::PostAdjustment(_) | Body::ChangePlan(_) | Body::PreparePurchase(_) => {}
     }
     parts.number(occurred_at_ms);
 }

@@ -243,7 +243,7 @@ fn internal() -> Dead {
 }
 
 fn rejected(status: u32, code: &str, detail: &str) -> Rejected {
-    Rejected { status, code: code.to_owned(), detail: detail.to_owned(), missing_micros: 0 }
+    Rejected { status, code: code.to_owned(), detail: detail.to_owned(), ..Rejected::default() }
 }
 
 fn names_unknown_hold(entry: &Entry) -> bool {

@@ -1,0 +1,250 @@
+//! Buying credit: the ledger is asked whether it would post, the provider takes the money, the ledger posts.
+//!
+//! Nothing about a purchase is kept here. Its id is a function of account and `Idempotency-Key`; it is the provider's
+//! idempotency key and, with a prefix, the command's. So a repeat of the request finishes whatever was left between the
+//! provider's yes and the ledger, here or at another instance, and takes and posts nothing twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::{Json, body};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tollbooth_chassis::crashpoint;
+use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::command::body_hash;
+use tollbooth_schemas::ids::derived_payment_id;
+use tollbooth_schemas::v1::{self, command::Body};
+use tollbooth_schemas::{AccountId, Amount, Money};
+
+use super::check::Check;
+use super::{Asker, Call, Order, account_of_path, answer, ask_meter, receive, under_way};
+use crate::app::{App, parse_json};
+use crate::config::PurchasesSection;
+use crate::payments::{Confirmation, Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider};
+
+/// A hundredth, in micro-units: cards take no smaller part.
+const CENT_MICROS: i64 = 10_000;
+
+/// `POST /v1/accounts/{account_id}/purchases`
+// No `Debug`: nothing may show how somebody pays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Purchase {
+    amount: Money,
+    #[serde(default)]
+    payment_method: Option<String>,
+}
+
+/// `POST /v1/accounts/{account_id}/purchases/{purchase_id}/confirm`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirm {
+    approve: bool,
+}
+
+impl Purchase {
+    fn check(&self, bounds: &PurchasesSection) -> Result<(), Problem> {
+        let PurchasesSection { amount_min, amount_max, .. } = bounds;
+        let mut check = Check::default();
+        let within = (*amount_min..=*amount_max).contains(&self.amount);
+        check.that(within, "/amount", &format!("must be {amount_min} to {amount_max}"));
+        check.that(self.amount.micros() % CENT_MICROS == 0, "/amount", "must be whole hundredths");
+        check.conclude(())
+    }
+}
+
+/// How a purchase stands, beside the ledger's answer where there is one.
+#[derive(Debug, Serialize)]
+struct Standing<'a> {
+    purchase_id: &'a str,
+    status: Status,
+    provider: &'static str,
+    sandbox: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_action: Option<NextAction>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Pending,
+    NeedsAction,
+    Succeeded,
+}
+
+#[derive(Debug, Serialize)]
+struct NextAction {
+    url: String,
+}
+
+/// A purchase that is under way.
+struct Buying {
+    app: Arc<App>,
+    provider: Arc<dyn PaymentProvider>,
+    account_id: AccountId,
+    purchase_id: String,
+    call: Call,
+    purchase: Purchase,
+}
+
+fn no_provider() -> Problem {
+    Problem::new("no_payment_provider", StatusCode::CONFLICT, "No payment provider is configured")
+}
+
+/// `POST /v1/accounts/{account_id}/purchases`
+pub(crate) async fn buy(
+    State(app): State<Arc<App>>,
+    Path(account): Path<String>,
+    request: Request,
+) -> Result<Response<body::Body>, Problem> {
+    let call = receive(&app, Asker::AccountOf(&account), Duration::ZERO, request).await?;
+    let account_id = account_of_path(&account)?;
+    let purchase: Purchase = parse_json(&call.headers, &call.body)?;
+    let provider = app.payments.clone().ok_or_else(no_provider)?;
+    let purchase_id = derived_payment_id(&account_id, &call.idempotency_key);
+    let patience = app.config.command_time_max();
+    let pending = Buying::standing_of(&*provider, &purchase_id, Status::Pending);
+    let late = answer::late(&pending);
+    let told = (purchase_id.clone(), provider.name(), provider.is_sandbox());
+    let buying = Buying { app, provider, account_id, purchase_id, call, purchase };
+    // A task of its own: a client that leaves must not end what stands between the provider's yes and the ledger.
+    let outcome = match tokio::time::timeout(patience, tokio::spawn(buying.run())).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Err(Problem::internal(error)),
+        Err(_) => Ok(late),
+    };
+    let (purchase_id, provider, is_sandbox) = told;
+    outcome.map_err(|problem| {
+        let problem = problem.with_extension("purchase_id", purchase_id).with_extension("provider", provider);
+        problem.with_extension("sandbox", is_sandbox)
+    })
+}
+
+impl Buying {
+    async fn run(self) -> Result<Response<body::Body>, Problem> {
+        self.purchase.check(&self.app.config.purchases)?;
+        let key = &self.call.idempotency_key;
+        let Some(_under_way) = self.app.commands.begin(self.account_id.as_str(), key) else {
+            return Err(under_way());
+        };
+        // Money that the ledger would not post must not be taken.
+        let question = v1::PreparePurchase { purchase: Some(self.posting()) };
+        let Some(reply) = self.ask(Body::PreparePurchase(question)).await? else { return Ok(self.pending()) };
+        let prepared = answer::accepted(reply)?;
+        if prepared.replayed {
+            return self.posted(&prepared);
+        }
+        match self.pay(prepared.currency).await? {
+            None => Ok(self.pending()),
+            Some(Payment::Succeeded) => self.post().await,
+            Some(Payment::NeedsAction { url }) => {
+                let next_action = Some(NextAction { url });
+                Ok(Json(Standing { next_action, ..self.standing(Status::NeedsAction) }).into_response())
+            }
+            Some(Payment::Failed { reason }) => {
+                let problem = Problem::new("payment_failed", StatusCode::PAYMENT_REQUIRED, "The payment failed");
+                Err(problem
+                    .with_detail("the provider refused it; another try needs another Idempotency-Key")
+                    .with_extension("reason", reason))
+            }
+        }
+    }
+
+    /// How the provider says that the payment stands; `None`: it does not say in time.
+    async fn pay(&self, currency: String) -> Result<Option<Payment>, Problem> {
+        let order = PaymentOrder {
+            payment_id: self.purchase_id.clone(),
+            account_id: self.account_id.clone(),
+            amount: Amount { amount: self.purchase.amount, currency },
+            method: PaymentMethod(self.purchase.payment_method.clone()),
+        };
+        let patience = Duration::from_millis(self.app.config.purchases.provider_timeout_ms);
+        match tokio::time::timeout(patience, self.provider.pay(&order)).await {
+            Ok(Ok(payment)) => Ok(Some(payment)),
+            Ok(Err(error @ PaymentError::Mismatch)) => Err(Problem::idempotency_mismatch(error.to_string())),
+            Ok(Err(error @ PaymentError::UnknownMethod)) => {
+                Err(Problem::invalid(error.to_string()).with_error("/payment_method", error.to_string()))
+            }
+            Err(_) => {
+                tracing::warn!(purchase_id = self.purchase_id, "the payment provider does not answer");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The money is taken: from here on everything ends in the ledger, now or at a repeat.
+    async fn post(&self) -> Result<Response<body::Body>, Problem> {
+        crashpoint::hit("ingest.payment_taken");
+        let Some(reply) = self.ask(Body::PostPurchase(self.posting())).await? else { return Ok(self.pending()) };
+        let accepted = answer::accepted(reply).inspect_err(|problem| {
+            tracing::error!(purchase_id = self.purchase_id, %problem, "paid, and refused by the ledger");
+        })?;
+        self.posted(&accepted)
+    }
+
+    fn posted(&self, accepted: &v1::Accepted) -> Result<Response<body::Body>, Problem> {
+        let standing = self.standing(Status::Succeeded);
+        answer::carried_out(&self.account_id, accepted, StatusCode::OK, |_| Some(standing))
+    }
+
+    fn pending(&self) -> Response<body::Body> {
+        answer::late(&self.standing(Status::Pending))
+    }
+
+    fn standing(&self, status: Status) -> Standing<'_> {
+        Self::standing_of(&*self.provider, &self.purchase_id, status)
+    }
+
+    fn standing_of<'a>(provider: &dyn PaymentProvider, purchase_id: &'a str, status: Status) -> Standing<'a> {
+        let (provider, sandbox) = (provider.name(), provider.is_sandbox());
+        Standing { purchase_id, status, provider, sandbox, next_action: None }
+    }
+
+    fn posting(&self) -> v1::PostPurchase {
+        v1::PostPurchase {
+            payment_id: self.purchase_id.clone(),
+            provider: self.provider.name().to_owned(),
+            amount_micros: self.purchase.amount.micros(),
+            source: v1::PurchaseSource::Manual.into(),
+        }
+    }
+
+    /// Whoever tells the ledger of this payment tells it the same: the key and the hash are functions of its facts.
+    async fn ask(&self, body: Body) -> Result<Option<v1::Reply>, Problem> {
+        let facts = json!([self.purchase_id, self.provider.name(), self.purchase.amount, "manual"]);
+        let order = Order {
+            account_id: &self.account_id,
+            idempotency_key: &format!("payment:{}", self.purchase_id),
+            body_hash: body_hash("post_purchase", facts.to_string().as_bytes()),
+            actor: self.call.actor.key_id.as_str(),
+            body,
+        };
+        ask_meter(&self.app, order).await
+    }
+}
+
+/// `POST /v1/accounts/{account_id}/purchases/{purchase_id}/confirm`: the payer's part in the sandbox. Moves no money, and
+/// needs no key of its own: repeat the purchase to have it posted.
+pub(crate) async fn confirm(
+    State(app): State<Arc<App>>,
+    Path((account, purchase_id)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response<body::Body>, Problem> {
+    let actor = app.authenticate(request.headers())?;
+    Asker::AccountOf(&account).check(&actor)?;
+    let (headers, body, _admitted) = app.admit(&actor, request).await?;
+    let Confirm { approve } = parse_json(&headers, &body)?;
+    let sandbox = app.sandbox.as_ref().ok_or_else(no_provider)?;
+    let confirmation = if approve { Confirmation::Approved } else { Confirmation::Declined };
+    if sandbox.confirm(&account, &purchase_id, confirmation) {
+        let status = if approve { "approved" } else { "declined" };
+        let answer = json!({ "purchase_id": purchase_id, "status": status, "provider": "sandbox", "sandbox": true });
+        return Ok(Json(answer).into_response());
+    }
+    let detail = "the sandbox has no such purchase that needs an action: order it first";
+    Err(Problem::not_found(detail).with_extension("sandbox", true))
+}
