@@ -54,6 +54,42 @@ fn a_crash_between_insert_and_commit_doubles_nothing() {
     assert_eq!(world.count(&repeats), 1);
 }
 
+/// The table, and the targets of its views.
+const TABLES: [&str; 5] =
+    ["ledger", "usage_15m_by_account", "usage_15m_by_event", "usage_15m_by_booth", "account_balances"];
+
+/// Which of [`TABLES`] have rows of accounts that begin with `acc_` and the prefix.
+fn tables_with(world: &World, prefix: &str) -> Vec<&'static str> {
+    let has = |table: &str| {
+        world.count(&format!("SELECT count() FROM {{db}}.{table} WHERE account_id LIKE 'acc_{prefix}%'")) > 0
+    };
+    TABLES.into_iter().filter(|table| has(table)).collect()
+}
+
+#[test]
+fn a_view_that_lacks_a_block_of_the_table_is_caught_up_by_the_repeat() {
+    // given a block that is in the table, and not in the view that could not be fed
+    let world = World::new("lack", 3);
+    world.migrate();
+    world.write_between_aborted(&twenty(NOON, ""));
+    let block = world.read_block(&[0, 0, 0], 20);
+    world.commit(&block.ranges);
+    world.runtime.block_on(world.store().record_ranges(&block)).unwrap();
+    world.query("DETACH TABLE {db}.usage_15m_by_event_mv SYNC");
+    world.runtime.block_on(world.store().insert_block(&block.token, block.body.clone())).unwrap();
+    world.query("ATTACH TABLE {db}.usage_15m_by_event_mv");
+    assert_eq!(world.count("SELECT count() FROM {db}.ledger"), 200);
+    assert_eq!(world.count("SELECT count() FROM {db}.usage_15m_by_event"), 0);
+
+    // when the sink repeats it
+    let running = world.start();
+    wait_until("the block is through", || running.metric("tollbooth_sink_rows_inserted_total") >= 200.0);
+    running.stop().unwrap();
+
+    // then the view has it, and nobody has it twice
+    world.assert_exact(200);
+}
+
 #[test]
 fn a_view_that_fails_once_is_caught_up_by_the_repeat() {
     // given a sink at work
@@ -62,20 +98,29 @@ fn a_view_that_fails_once_is_caught_up_by_the_repeat() {
     world.write_between_aborted(&twenty(NOON, ""));
     world.wait_for_rows(200);
 
-    // when the target of the last view takes no part more, while the table and the other targets do
-    world.query("ALTER TABLE {db}.usage_15m_by_event MODIFY SETTING parts_to_throw_insert = 1");
-    world.write_between_aborted(&twenty(NOON + 1_000, "later"));
-    wait_until("the insert fails", || running.metric("tollbooth_sink_insert_retries_total") >= 2.0);
-    // It is half done: this is the state that a repeat must complete.
-    wait_until("the base table has the block", || world.count("SELECT count() FROM {db}.ledger") == 400);
+    // when the target of one view takes no part more: each in turn, because the order in which ClickHouse feeds the table
+    // and its views differs per database
+    let mut rows = 200;
+    let mut landed = Vec::new();
+    for target in &TABLES[1..] {
+        world.query(&format!("ALTER TABLE {{db}}.{target} MODIFY SETTING parts_to_throw_insert = 1"));
+        let retried = running.metric("tollbooth_sink_insert_retries_total");
+        world.write_between_aborted(&twenty(NOON + i64::try_from(rows).unwrap(), target));
+        wait_until("the insert fails", || running.metric("tollbooth_sink_insert_retries_total") >= retried + 2.0);
+        landed.push(tables_with(&world, target));
+        assert!(!landed.last().unwrap().contains(target), "{target} took no part");
 
-    // and then it takes parts again
-    world.query("ALTER TABLE {db}.usage_15m_by_event RESET SETTING parts_to_throw_insert");
-    wait_until("the block is through", || running.metric("tollbooth_sink_rows_inserted_total") >= 400.0);
+        // and then it takes parts again
+        world.query(&format!("ALTER TABLE {{db}}.{target} RESET SETTING parts_to_throw_insert"));
+        rows += 200;
+        let all = f64::from(u32::try_from(rows).unwrap());
+        wait_until("the block is through", || running.metric("tollbooth_sink_rows_inserted_total") >= all);
+    }
     running.stop().unwrap();
 
-    // then
-    world.assert_exact(400);
+    // then inserts were half done, which is the state that a repeat must complete, and every block is there once
+    assert!(landed.iter().any(|tables| !tables.is_empty()), "no insert was half done");
+    world.assert_exact(rows);
 }
 
 #[test]
