@@ -68,13 +68,17 @@ fn a_hold_ends_by_itself_and_what_is_held_outlives_the_meter() {
     more[1].idempotency_key = "again".to_owned();
     more[1].correlation_id = "again".to_owned();
     world.commands("acc_a", &more);
-    world.usage("acc_a", &[image_of("acc_a", "op_1", "nano", None, Some("hld_2"))]);
-    world.run_until("its own hold expires, too", || {
-        world.entries("acc_a").last().is_some_and(|entry| entry.seq == 8 && entry.held_after_micros == 0)
-    });
-    // then it knows what is held, by whom, and until when
+    world.run_until("the last one is answered", || world.replies().contains_key("hld_4"));
+    // then it knows what is held, and by whom
     let replies = world.replies();
     assert_eq!(["hld_3", "again", "hld_4"].map(|id| replies[id].as_str()), ["insufficient_balance", "hold_exists", ""]);
+
+    // when the one hold is captured, and its own one is left alone
+    world.usage("acc_a", &[image_of("acc_a", "op_1", "nano", None, Some("hld_2"))]);
+    world.run_until("nothing is held any more", || {
+        world.entries("acc_a").last().is_some_and(|entry| entry.seq == 8 && entry.held_after_micros == 0)
+    });
+    // then both ended, in whichever order
     let entries = world.entries("acc_a");
     let usage = entries.iter().find_map(|entry| entry.usage()).unwrap();
     assert_eq!(usage.hold_outcome(), HoldOutcome::Captured);
