@@ -12,6 +12,7 @@ mod load;
 mod path;
 mod report;
 mod stack;
+mod warm;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -39,6 +40,9 @@ struct Cli {
     /// Seconds of each open-loop load.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Seconds of load before the whole path and the freshness are measured, until the broker's code is compiled.
+    #[arg(long, default_value_t = 60)]
+    warm_up: u64,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -59,12 +63,13 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "path", "freshness"] {
+    for group in ["debits", "ingest", "warm-up", "path", "freshness"] {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
             }
             "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
+            "warm-up" if wanted("path") || wanted("freshness") => runtime.block_on(warm::run(&bench, cli.warm_up)),
             "path" if wanted(group) => runtime.block_on(path::run(&bench, &mut report, cli.path_runs, cli.seconds)),
             "freshness" if wanted(group) => {
                 runtime.block_on(freshness::run(&bench, &mut report, cli.runs, cli.seconds))

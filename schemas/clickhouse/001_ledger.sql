@@ -77,6 +77,6 @@ PARTITION BY toYYYYMM(posted_at)
 ORDER BY (account_id, seq)
 SETTINGS
     non_replicated_deduplication_window = 100000,
-    min_parts_to_merge_at_once = 24,
+    min_parts_to_merge_at_once = 8,
     fsync_after_insert = 1,
     fsync_part_directory = 1;

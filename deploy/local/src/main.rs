@@ -82,7 +82,8 @@ fn fetch() -> anyhow::Result<()> {
 }
 
 fn engines(dir: &std::path::Path) -> anyhow::Result<()> {
-    let engines = Engines::start(dir)?;
+    // ClickHouse takes a relative path for one inside its own folder.
+    let engines = Engines::start(&std::path::absolute(dir)?)?;
     println!("KAFKA_BOOTSTRAP={}", engines.kafka.bootstrap());
     println!("CLICKHOUSE_URL={}", engines.clickhouse.url());
     println!("CLICKHOUSE_DATABASE={}", engines.database);

@@ -4,7 +4,7 @@
 //! are filled by views of it, a moment later.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex as Lock;
 use rdkafka::config::FromClientConfigAndContext;
@@ -19,6 +19,10 @@ use super::{LiveView, Place};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two questions while somebody waits; nothing is asked while nobody does.
 const ASK_EVERY: Duration = Duration::from_millis(25);
+/// An answer so young is not asked for again by a page.
+const AGE_MAX: Duration = Duration::from_millis(50);
+/// How long a page waits for a younger one: the broker may be away, and history must not be slow for it.
+const PAGE_PATIENCE: Duration = Duration::from_millis(50);
 /// Events looked at before a question: librdkafka's log lines wait in a queue that nobody else empties.
 const EVENTS_MAX: usize = 8;
 
@@ -32,6 +36,8 @@ struct Inner {
     view: Arc<LiveView>,
     /// By partition, as last told.
     known: Lock<Vec<i64>>,
+    /// When the question was put last, whatever came of it.
+    asked_at: Lock<Option<Instant>>,
     /// Held by the one request that asks; the others take its answer.
     turn: Arc<Mutex<()>>,
 }
@@ -56,26 +62,21 @@ impl SunkOffsets {
         // is told here is at worst an older offset.
         config.set("isolation.level", "read_uncommitted");
         let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
-        Ok(Self(Arc::new(Inner { consumer, topic, view, known: Lock::default(), turn: Arc::default() })))
+        Ok(Self(Arc::new(Inner {
+            consumer,
+            topic,
+            view,
+            known: Lock::default(),
+            asked_at: Lock::default(),
+            turn: Arc::default(),
+        })))
     }
 
     /// Waits until everything below `place` is in ClickHouse, at most `patience`. Returns whether it is.
     pub async fn wait_for(&self, place: Place, patience: Duration) -> bool {
         let waiting = async {
             while !self.0.reaches(place) {
-                let turn = Arc::clone(&self.0.turn).lock_owned().await;
-                if self.0.reaches(place) {
-                    return;
-                }
-                let inner = Arc::clone(&self.0);
-                // The turn goes along: given up by its request, the question is still the only one under way.
-                let asked = tokio::task::spawn_blocking(move || {
-                    inner.ask();
-                    drop(turn);
-                });
-                if asked.await.is_err() {
-                    tracing::error!("asking for the sink's offsets panicked");
-                }
+                self.ask_unless(|inner| inner.reaches(place)).await;
                 if !self.0.reaches(place) {
                     tokio::time::sleep(ASK_EVERY).await;
                 }
@@ -84,11 +85,54 @@ impl SunkOffsets {
         // Looked at once without any patience: what is known to be there needs no wait.
         self.0.reaches(place) || tokio::time::timeout(patience, waiting).await.is_ok()
     }
+
+    /// An entry of the account up to which ClickHouse has all of them: the newest one that the sink's offsets tell of,
+    /// asked for again only where `wanted_seq` lies beyond what is known. `None` where they tell nothing.
+    pub async fn sunk_seq(&self, account_id: &str, wanted_seq: u64) -> Option<u64> {
+        let known = || self.0.view.sunk_seq(account_id, |partition| self.0.end_of(partition));
+        let is_enough = |seq: Option<u64>| seq.is_some_and(|seq| seq >= wanted_seq);
+        if !is_enough(known()) {
+            let asked = self.ask_unless(|inner| inner.is_young());
+            // Late, the answer serves the next page; this one does with what is known.
+            drop(tokio::time::timeout(PAGE_PATIENCE, asked).await);
+        }
+        known()
+    }
+
+    /// Asks when its turn comes, unless `is_enough` then.
+    async fn ask_unless(&self, is_enough: impl Fn(&Inner) -> bool) {
+        if is_enough(&self.0) {
+            return;
+        }
+        let turn = Arc::clone(&self.0.turn).lock_owned().await;
+        if is_enough(&self.0) {
+            return;
+        }
+        let inner = Arc::clone(&self.0);
+        // The turn goes along: given up by its request, the question is still the only one under way.
+        let asked = tokio::task::spawn_blocking(move || {
+            inner.ask();
+            *inner.asked_at.lock() = Some(Instant::now());
+            drop(turn);
+        });
+        if asked.await.is_err() {
+            tracing::error!("asking for the sink's offsets panicked");
+        }
+    }
 }
 
 impl Inner {
     fn reaches(&self, place: Place) -> bool {
-        place.offset == 0 || self.known.lock().get(place.partition as usize).is_some_and(|end| *end >= place.offset)
+        place.offset == 0 || self.end_of(place.partition) >= place.offset
+    }
+
+    /// Offset below which ClickHouse has the partition; 0 where it is not known.
+    fn end_of(&self, partition: u32) -> i64 {
+        self.known.lock().get(partition as usize).copied().unwrap_or(0)
+    }
+
+    fn is_young(&self) -> bool {
+        self.asked_at.lock().is_some_and(|asked_at| asked_at.elapsed() < AGE_MAX)
     }
 
     fn ask(&self) {

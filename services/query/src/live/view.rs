@@ -375,6 +375,20 @@ impl LiveView {
         Some(Place { partition: account.partition, offset })
     }
 
+    /// The newest entry of an account that lies below the offset `end_of` tells of its partition, as do all before it;
+    /// `None` where memory does not know.
+    pub(super) fn sunk_seq(&self, account_id: &str, end_of: impl Fn(u32) -> i64) -> Option<u64> {
+        let inner = self.inner.read();
+        let account = inner.get(account_id)?;
+        let end = end_of(account.partition);
+        if account.end_offset <= end {
+            return Some(account.seq);
+        }
+        let records = &account.recent.records;
+        let sunk = records.partition_point(|record| record.end_offset <= end);
+        Some(records.get(sunk.checked_sub(1)?)?.last_seq)
+    }
+
     /// Whether the account is known by its later entries only: its opening was jumped over.
     #[must_use]
     pub fn is_incomplete(&self, account_id: &str) -> bool {

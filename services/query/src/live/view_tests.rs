@@ -194,3 +194,17 @@ fn a_balance_is_true_for_the_moment_that_was_confirmed() {
     view.confirm(0, 8_000);
     assert_eq!(view.balance("acc_a").unwrap().as_of_ms, 9_000);
 }
+
+#[test]
+fn what_the_sink_has_of_an_account_is_told_by_its_offsets() {
+    // given records that end at the offsets 31, 41 and 51, of which memory keeps the last two
+    let view = LiveView::new(RecentLimits { bytes_max: 1 << 20, entries_per_account_max: 2 });
+    for seqs in [1..=3, 4..=4, 5..=5] {
+        fold(&view, "acc_a", seqs).unwrap();
+    }
+    assert_eq!(kept(&view, "acc_a"), [(4, 4), (5, 5)]);
+    // when the sink is at an offset, then everything up to this entry is sunk, or memory cannot tell
+    let sunk = |end| view.sunk_seq("acc_a", |_| end);
+    assert_eq!([0, 31, 40, 41, 50, 51].map(sunk), [None, None, None, Some(4), Some(4), Some(5)]);
+    assert_eq!(view.sunk_seq("acc_none", |_| 51), None);
+}

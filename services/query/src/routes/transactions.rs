@@ -152,22 +152,35 @@ pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result
     let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };
     let (mut rows, seam) = plan(reach, newest_first(recent), filter, before_seq, limit);
     let Seam::Continue { upper_seq } = seam else { return Ok(Page { rows, as_of_seq: None }) };
-    // Entries reach ClickHouse in order, so that everything up to its newest one is there. Asked first: the page is then
-    // read up to a `seq` that was complete before.
-    let mut sunk_seq = api.store.newest_seq(account_id).await?;
-    if upper_seq > sunk_seq && awaited.is_some_and(|awaited| awaited.seq > sunk_seq) {
+    let mut stored_seq = stored_seq(api, account_id, upper_seq).await?;
+    if stored_seq < upper_seq && awaited.is_some_and(|awaited| awaited.seq > stored_seq) {
         // The page would show the account as of an entry before the one that it must show.
         api.wait_until_sunk(account_id, awaited).await?;
-        sunk_seq = api.store.newest_seq(account_id).await?;
+        stored_seq = self::stored_seq(api, account_id, upper_seq).await?;
     }
-    if upper_seq <= sunk_seq {
-        rows.extend(api.store.activity(account_id, filter, upper_seq, limit + 1 - rows.len()).await?);
-        return Ok(Page { rows, as_of_seq: None });
+    if upper_seq <= stored_seq {
+        if let Some(older) = api.store.activity(account_id, filter, upper_seq, limit + 1 - rows.len()).await? {
+            rows.extend(older);
+            return Ok(Page { rows, as_of_seq: None });
+        }
+        // Of several servers the one that was asked is behind the one that the sink writes to.
+        stored_seq = api.store.newest_seq(account_id).await?;
     }
     // Memory does not reach down to ClickHouse: a page that joined the two would hide a gap.
-    let upper_seq = before_seq.map_or(sunk_seq, |before_seq| sunk_seq.min(before_seq.saturating_sub(1)));
+    let upper_seq = before_seq.map_or(stored_seq, |before_seq| stored_seq.min(before_seq.saturating_sub(1)));
     let rows = api.store.activity(account_id, filter, upper_seq, limit + 1).await?;
-    Ok(Page { rows, as_of_seq: Some(sunk_seq) })
+    let rows = rows.ok_or_else(|| Problem::unavailable(1).with_detail("history is a moment behind; ask again"))?;
+    Ok(Page { rows, as_of_seq: Some(stored_seq) })
+}
+
+/// An entry of the account up to which ClickHouse has all of them, `wanted_seq` or beyond where it can be known.
+///
+/// The sink's offsets tell it at no cost to ClickHouse; where they do not, its newest row does: entries reach it in order.
+async fn stored_seq(api: &Api, account_id: &str, wanted_seq: u64) -> Result<u64, Problem> {
+    match api.sunk.sunk_seq(account_id, wanted_seq).await {
+        Some(seq) => Ok(seq),
+        None => Ok(api.store.newest_seq(account_id).await?),
+    }
 }
 
 /// The entries in memory, decoded record by record as they are asked for.

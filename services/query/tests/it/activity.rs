@@ -1,6 +1,7 @@
 //! Activity pages: the seam, filters, cursors.
 
 use serde_json::Value;
+use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
 use tollbooth_schemas::v1::UsageStatus;
 use tollbooth_schemas::v1::entry::Kind;
 
@@ -119,6 +120,29 @@ async fn where_memory_does_not_reach_clickhouse_the_answer_says_as_of_when() {
     stand.sink(&luna.records[19..]).await;
     let whole = query.ok("/v1/accounts/acc_luna/transactions?limit=200").await;
     assert_eq!((seqs(&whole), &whole["as_of_seq"]), ((2..=40).rev().collect(), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_behind_the_sinks_offsets_hides_no_gap() {
+    // given a sink that has committed 40 entries, and a replica of ClickHouse that has 20 of them
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(38);
+    stand.post(&luna.records);
+    stand.sink(&luna.records[..19]).await;
+    let mut config = stand.config();
+    config.live.recent_entries_per_account_max = 10;
+    let query = Query::start(config, &stand.admin_key).await;
+    query.ok("/v1/accounts/acc_luna/balance?min_seq=40").await;
+    stand.write_ranges(0).await;
+    stand.commit_offsets(SINK_OFFSETS_GROUP);
+
+    // when pages are asked for that begin in memory, in ClickHouse, and in what an index narrows
+    for (filter, found) in [("", 6..=20), ("&q=ai_modify", 6..=20), ("&event_id=evt_gala", 6..=20)] {
+        let page = query.ok(&format!("/v1/accounts/acc_luna/transactions?limit=15{filter}")).await;
+        // then each shows the account as of what the replica has
+        assert_eq!((seqs(&page), page["as_of_seq"].as_u64()), (found.rev().collect(), Some(20)), "{filter}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
