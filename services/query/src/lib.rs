@@ -1,11 +1,14 @@
 //! The read side of tollbooth: balances from memory, activity, usage and prices over HTTP.
 //!
+//! - [`access`]: who may read what: keys, sessions, portal tokens.
 //! - [`calendar`]: local-time buckets, pure.
 //! - [`activity`]: rows, filters, cursors and the seam between memory and ClickHouse, pure.
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
 //! - [`store`]: questions to ClickHouse.
 //! - [`stream`]: server-sent events.
 //! - [`routes`]: the API.
+//! - [`forward`]: commands of who signed in, passed on to ingest.
+//! - [`site`]: the dashboard's pages.
 //! - [`openapi`]: its description, made of the handlers themselves, and the page that shows it.
 //! - [`service`]: everything wired together.
 
@@ -14,7 +17,9 @@ pub mod activity;
 pub(crate) mod amount;
 pub mod calendar;
 pub mod clock;
+pub mod conditional;
 pub mod config;
+pub mod forward;
 pub mod live;
 pub mod metrics;
 pub mod openapi;
@@ -22,5 +27,6 @@ pub mod params;
 pub mod prices;
 pub mod routes;
 pub mod service;
+pub mod site;
 pub mod store;
 pub mod stream;

@@ -1,5 +1,6 @@
 //! Metrics of the query service, bound once.
 
+mod browser;
 mod stream;
 
 use prometheus::{
@@ -7,6 +8,7 @@ use prometheus::{
 };
 use tollbooth_chassis::http::HttpMetrics;
 
+pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics};
 pub use stream::{StreamEvent, StreamMetrics};
 
 use crate::calendar::Bucket;
@@ -94,6 +96,10 @@ pub struct Metrics {
     pub waiting_reads: IntGauge,
     /// Server-sent events.
     pub stream: StreamMetrics,
+    /// Who signs in.
+    pub sign_ins: SignInMetrics,
+    /// What is passed on.
+    pub forward: ForwardMetrics,
     /// By endpoint and bucket.
     answers: Vec<(Endpoint, Option<Bucket>, AnswerMetrics)>,
 }
@@ -200,6 +206,8 @@ impl Metrics {
             http: HttpMetrics::register(registry, "query")?,
             live: live(registry, &e2e)?,
             stream: StreamMetrics::register(registry, &e2e)?,
+            sign_ins: SignInMetrics::register(registry)?,
+            forward: ForwardMetrics::register(registry)?,
             clickhouse_inflight: inflight,
             waiting_reads: waiting,
             answers: plain.chain(bucketed).collect(),

@@ -3,9 +3,12 @@
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tollbooth_chassis::problem::Problem;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::{Modify, OpenApi};
 
+use crate::access::session::COOKIE;
 use crate::openapi::{DOCUMENT, ProblemBody, PublicProblems, page};
 use crate::params::{Params, parameters};
 use crate::stream::{StreamBalance, StreamReady, StreamResync, StreamUsage};
@@ -37,6 +40,9 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::price_book::current,
         super::price_book::version,
         super::services::list,
+        super::session::create,
+        super::session::get,
+        super::session::end,
         json,
         html,
     ),
@@ -49,6 +55,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         (name = "Live", description = "What happens, as it happens."),
         (name = "Fleet", description = "All accounts together. Needs an admin key."),
         (name = "Prices", description = "What things cost. Public."),
+        (name = "Session", description = "Who is signed in with a browser."),
         (name = "Reference", description = "This description. Public."),
     ),
     modifiers(&Keys)
@@ -61,7 +68,20 @@ impl Modify for Keys {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tb_sk_live_...");
         let bearer = bearer.description(Some("An account's key reads its own account, an admin key any.")).build();
-        openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+        let about = "A browser that signed in. What it changes needs `X-CSRF-Token`, too.";
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(COOKIE, about)));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer));
+        components.add_security_scheme("session", cookie);
+        // Whoever may read with a key may read with the session of one.
+        let operations = openapi.paths.paths.values_mut().filter_map(|item| item.get.as_mut());
+        for operation in operations {
+            let takes_key = SecurityRequirement::new::<_, [&str; 0], &str>("key", []);
+            if operation.security.as_ref().is_some_and(|all| all.contains(&takes_key)) {
+                let by_session = SecurityRequirement::new::<_, [&str; 0], &str>("session", []);
+                operation.security.get_or_insert_default().push(by_session);
+            }
+        }
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
     let params = Params::parse(&uri, EventUsageParams::GROUPS)?;
-    let reader = api.open(&headers, &account_id, &params).await?;
+    let reader = api.open_event(&headers, &account_id, &event_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let currency = &profile.currency;
     if event_id.parse::<EventId>().is_err() {

@@ -6,9 +6,11 @@ mod csv;
 mod document;
 mod entry;
 mod event_usage;
+mod fallback;
 mod fleet;
 mod price_book;
 mod services;
+mod session;
 mod stream;
 mod summary;
 mod timeline;
@@ -21,7 +23,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any, get};
 use prometheus::IntGauge;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -30,13 +32,15 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::AccountId;
 
-use crate::access::{Access, no_account};
+use crate::access::{Access, Visitor, no_account};
 use crate::calendar::Bucket;
 use crate::config::QueryConfig;
+use crate::forward::Forwarder;
 use crate::live::{LiveView, SunkOffsets};
 use crate::metrics::{Endpoint, Metrics};
 use crate::params::{Parameter, ParameterKind, Params};
 use crate::prices::Prices;
+use crate::site::Site;
 use crate::store::Store;
 
 /// What every route works with.
@@ -46,6 +50,10 @@ pub struct Api {
     pub config: QueryConfig,
     /// Keys.
     pub access: Arc<Access>,
+    /// Where commands go; `None`: nowhere.
+    pub forwarder: Option<Forwarder>,
+    /// The dashboard's pages.
+    pub site: Site,
     /// Balances and newest entries.
     pub view: Arc<LiveView>,
     /// History.
@@ -75,6 +83,8 @@ const AWAIT: &[Parameter] = &[Parameter {
 
 type Route = MethodRouter<Arc<Api>>;
 
+const SESSION: &str = "/v1/session";
+
 /// What answers where. The OpenAPI document lists the same paths, and a test holds the two together.
 fn table() -> Vec<(&'static str, Route)> {
     vec![
@@ -93,6 +103,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/price-books/current", get(price_book::current)),
         ("/v1/price-books/{version}", get(price_book::version)),
         ("/v1/services", get(services::list)),
+        (SESSION, get(session::get).post(session::create).delete(session::end)),
         ("/openapi.json", get(document::json)),
         ("/docs", get(document::html)),
     ]
@@ -101,10 +112,15 @@ fn table() -> Vec<(&'static str, Route)> {
 /// All routes, each with its metrics.
 pub fn router(api: Arc<Api>) -> Router {
     let http = api.metrics.http.clone();
+    let fallback = any(fallback::any).layer(http.route("other"));
     let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
-        router.route(path, route.layer(http.route(path)))
+        let route = route.layer(http.route(path));
+        // What is not read here may be a command.
+        let takes_commands = path.starts_with("/v1/") && path != SESSION;
+        router.route(path, if takes_commands { route.fallback(fallback::any) } else { route })
     };
-    table().into_iter().fold(Router::new(), add).with_state(api)
+    let fallback = fallback.with_state(Arc::clone(&api));
+    table().into_iter().fold(Router::new(), add).with_state(api).fallback_service(fallback)
 }
 
 impl Api {
@@ -114,7 +130,24 @@ impl Api {
     /// `seq_not_reached` after [`crate::config::LiveSection::min_seq_wait_ms`]. Here that is true of memory; an answer
     /// from ClickHouse waits for it once more, see [`Api::wait_until_sunk`].
     async fn open(&self, headers: &HeaderMap, account_id: &str, params: &Params) -> Result<Reader, Problem> {
-        let is_admin = self.access.read_account(headers, account_id)?.is_admin();
+        let visitor = self.access.read_account(headers, account_id)?;
+        self.open_for(&visitor, account_id, params).await
+    }
+
+    /// As [`Api::open`], for an event of the account.
+    async fn open_event(
+        &self,
+        headers: &HeaderMap,
+        account_id: &str,
+        event_id: &str,
+        params: &Params,
+    ) -> Result<Reader, Problem> {
+        let visitor = self.access.read_event(headers, account_id, event_id)?;
+        self.open_for(&visitor, account_id, params).await
+    }
+
+    async fn open_for(&self, visitor: &Visitor, account_id: &str, params: &Params) -> Result<Reader, Problem> {
+        let is_admin = visitor.is_admin();
         if account_id.parse::<AccountId>().is_err() {
             return Err(no_account());
         }
@@ -253,7 +286,7 @@ mod tests {
     #[test]
     fn what_is_served_is_documented_and_the_other_way_round() {
         let served: BTreeSet<&str> = table().into_iter().map(|(path, _)| path).collect();
-        let documented: BTreeSet<&str> = DOCUMENT.operations().map(|(path, _)| path).collect();
+        let documented: BTreeSet<&str> = DOCUMENT.operations().map(|(_, path, _)| path).collect();
         assert_eq!(served, documented);
     }
 }
