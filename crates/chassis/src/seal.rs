@@ -138,6 +138,8 @@ mod tests {
         let sealer = Sealer::new(SECRET, "csrf").unwrap();
         let mark = sealer.mark("a session");
         assert!(sealer.is_mark("a session", &mark));
-        assert!(!sealer.is_mark("another", &mark) && !sealer.is_mark("a session", "") && !sealer.is_mark("a session", "x"));
+        assert!(
+            !sealer.is_mark("another", &mark) && !sealer.is_mark("a session", "") && !sealer.is_mark("a session", "x")
+        );
     }
 }

@@ -37,6 +37,8 @@ pub struct QueryConfig {
     pub stream: StreamSection,
     /// Bounds of answers.
     pub limits: LimitsSection,
+    /// Answers that are kept.
+    pub answers: AnswersSection,
     /// Who signed in with a browser.
     pub session: SessionSection,
     /// What such a browser changes.
@@ -60,6 +62,7 @@ impl Default for QueryConfig {
             store: StoreSection::default(),
             stream: StreamSection::default(),
             limits: LimitsSection::default(),
+            answers: AnswersSection::default(),
             session: SessionSection::default(),
             forward: ForwardSection::default(),
             dashboard: DashboardSection::default(),
@@ -182,6 +185,24 @@ pub struct LimitsSection {
 impl Default for LimitsSection {
     fn default() -> Self {
         Self { buckets_max: 2_000, groups_max: 50_000 }
+    }
+}
+
+/// `[answers]`: sums that were asked of ClickHouse are kept for whoever asks the same again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswersSection {
+    /// How long one may be given again while the account has no newer entry. Default 10,000.
+    pub age_ms_max: u64,
+    /// How long whatever happens. Default 500.
+    pub fresh_ms: u64,
+    /// Bytes of all of them; beyond it the oldest go. 0: none is kept. Default 64 MiB.
+    pub bytes_max: usize,
+}
+
+impl Default for AnswersSection {
+    fn default() -> Self {
+        Self { age_ms_max: 10_000, fresh_ms: 500, bytes_max: 64 * 1024 * 1024 }
     }
 }
 

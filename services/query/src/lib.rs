@@ -3,6 +3,7 @@
 //! - [`access`]: who may read what: keys, sessions, portal tokens.
 //! - [`calendar`]: local-time buckets, pure.
 //! - [`activity`]: rows, filters, cursors and the seam between memory and ClickHouse, pure.
+//! - [`forecast`], [`estimate`]: how long money lasts and what a party will cost, pure.
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
 //! - [`store`]: questions to ClickHouse.
 //! - [`stream`]: server-sent events.
@@ -15,10 +16,15 @@
 pub mod access;
 pub mod activity;
 pub(crate) mod amount;
+pub mod answers;
 pub mod calendar;
 pub mod clock;
 pub mod conditional;
 pub mod config;
+pub mod cursor;
+pub mod dead_letters;
+pub mod estimate;
+pub mod forecast;
 pub mod forward;
 pub mod live;
 pub mod metrics;

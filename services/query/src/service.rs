@@ -19,7 +19,9 @@ use tollbooth_chassis::shutdown::{Drain, Shutdown};
 use tollbooth_chassis::telemetry::{self, TelemetryError};
 
 use crate::access::Access;
+use crate::answers::Answers;
 use crate::config::{QueryConfig, SettingError};
+use crate::dead_letters::DeadLetters;
 use crate::forward::Forwarder;
 use crate::live::{Following, LiveView, RecentLimits, SunkOffsets, Tail, TailError};
 use crate::metrics::Metrics;
@@ -185,6 +187,7 @@ fn start_readers(
     let keys = KeyRing::new(config.admin_key.expose())?;
     let mut registry_table = follow_keys(&clients, health, readers, keys.clone())?;
     let mut price_table = follow_prices(&clients, health, readers, Arc::clone(&prices))?;
+    let dead_letters = DeadLetters::new(clients.clone());
     let topic = config.kafka.topic("ledger");
     let sunk = SunkOffsets::new(&clients, topic.clone(), &config.live.offsets_group, Arc::clone(&view))
         .map_err(ServiceError::SunkOffsets)?;
@@ -213,6 +216,8 @@ fn start_readers(
         store,
         sunk,
         prices,
+        answers: Answers::new(config.answers, metrics.kept.clone()),
+        dead_letters,
         price_table,
         metrics,
         stream_places: Arc::new(Semaphore::new(config.stream.connections_max.min(Semaphore::MAX_PERMITS))),

@@ -46,9 +46,8 @@ async fn a_signed_text_is_as_good_as_the_key_it_names_and_no_better() {
     assert_eq!(list(&stand, &token(SECRET, ROOT_KEY_ID, &stand.root, None, now_ms())).await, StatusCode::OK);
     let own = token(SECRET, &account_id, &account, luna, now_ms());
     assert_eq!(list(&stand, &own).await, StatusCode::FORBIDDEN);
-    let bought = stand
-        .command(Method::POST, "/v1/accounts/acc_luna/purchases", &own, "k", &json!({"amount": "50.00"}))
-        .await;
+    let bought =
+        stand.command(Method::POST, "/v1/accounts/acc_luna/purchases", &own, "k", &json!({"amount": "50.00"})).await;
     assert_eq!((bought.0, &bought.1["code"]), (StatusCode::CONFLICT, &json!("no_payment_provider")));
     let foreign = stand.command(Method::POST, "/v1/accounts/acc_sol/purchases", &own, "k", &json!({})).await;
     assert_eq!(foreign.0, StatusCode::FORBIDDEN);

@@ -60,7 +60,9 @@ const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 fn operations_of(document: &Value) -> impl Iterator<Item = (&'static str, &str, &Value)> {
     let paths = document["paths"].as_object().into_iter().flatten();
-    paths.flat_map(|(path, item)| METHODS.into_iter().filter_map(|method| Some((method, path.as_str(), item.get(method)?))))
+    paths.flat_map(|(path, item)| {
+        METHODS.into_iter().filter_map(|method| Some((method, path.as_str(), item.get(method)?)))
+    })
 }
 
 /// The price book's schema comes from where its type is: the contracts, which describe themselves with `schemars`.
@@ -90,7 +92,7 @@ fn put_price_book(document: &mut Value) {
     schemas.sort_keys();
 }
 
-/// An operation's example goes to its 200 answer, whatever the media type.
+/// An operation's example goes to the answer of its success, whatever the media type.
 fn put_examples(document: &mut Value, examples: &Map<String, Value>) {
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     let items = paths.filter_map(|(_, item)| item.as_object_mut());
@@ -99,9 +101,11 @@ fn put_examples(document: &mut Value, examples: &Map<String, Value>) {
         let Some(example) = operation["operationId"].as_str().and_then(|id| examples.get(id)).cloned() else {
             continue;
         };
-        let contents = operation.pointer_mut("/responses/200/content").and_then(Value::as_object_mut);
-        for content in contents.into_iter().flat_map(Map::values_mut) {
-            content["example"] = example.clone();
+        for success in ["200", "201"] {
+            let contents = operation.pointer_mut(&format!("/responses/{success}/content"));
+            for content in contents.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+                content["example"] = example.clone();
+            }
         }
     }
 }

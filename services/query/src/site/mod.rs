@@ -184,7 +184,9 @@ mod tests {
 
     #[test]
     fn nothing_leads_out_of_the_folder() {
-        for path in ["/../secret", "/assets/../../x", "/.env", "/assets/.hidden", "/a//b", "/a\\b", "/%2e%2e/x", "x", "/a b"] {
+        for path in
+            ["/../secret", "/assets/../../x", "/.env", "/assets/.hidden", "/a//b", "/a\\b", "/%2e%2e/x", "x", "/a b"]
+        {
             assert_eq!(file_name(path), None, "{path}");
         }
         assert_eq!(file_name(&format!("/{}", "x".repeat(PATH_BYTES_MAX))), None);

@@ -43,7 +43,7 @@ pub(crate) fn check_method(method: &str, path: &str, status: u16, body: &Value) 
     let Some((template, operation)) = operation_of(method, path) else { return };
     let response = &operation["responses"][status.to_string()];
     assert!(response.is_object(), "{template} is not documented to answer {status}: {body}");
-    let media_type = if status == 200 { "application/json" } else { "application/problem+json" };
+    let media_type = if (200..300).contains(&status) { "application/json" } else { "application/problem+json" };
     let mut schema = response["content"][media_type]["schema"].clone();
     assert!(schema.is_object(), "{template} {status} has no schema");
     schema["components"] = DOCUMENT.value["components"].clone();

@@ -51,7 +51,9 @@ impl Query {
         let service = Service::start(config, shutdown.clone()).await.unwrap();
         let (url, ops_url) = (format!("http://{}", service.address), format!("http://{}", service.ops_address));
         let ended = tokio::spawn(service.run());
-        Self { url, ops_url, key: key.reveal().to_owned(), http: reqwest::Client::new(), shutdown, ended: Some(ended) }
+        // What is answered is looked at as it is.
+        let http = reqwest::Client::builder().no_gzip().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { url, ops_url, key: key.reveal().to_owned(), http, shutdown, ended: Some(ended) }
     }
 
     /// What `/readyz` says of a component.

@@ -32,12 +32,19 @@ async fn pages_are_served_packed_secured_and_kept() {
     // when the application's own paths are asked for, then each gets the page, which may run nothing but our files
     for path in ["/", "/events/evt_gala/analytics?from=2026-11-01", "/sign-in"] {
         let page = query.raw(path, &plain).await;
-        assert_eq!((page.status().as_u16(), header(&page, "content-type")), (200, "text/html; charset=utf-8"), "{path}");
+        assert_eq!(
+            (page.status().as_u16(), header(&page, "content-type")),
+            (200, "text/html; charset=utf-8"),
+            "{path}"
+        );
         assert_eq!(header(&page, "cache-control"), "no-cache");
         let policy = header(&page, "content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
         assert!(policy.ends_with("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
-        assert_eq!((header(&page, "referrer-policy"), header(&page, "x-content-type-options")), ("no-referrer", "nosniff"));
+        assert_eq!(
+            (header(&page, "referrer-policy"), header(&page, "x-content-type-options")),
+            ("no-referrer", "nosniff")
+        );
         assert_eq!(page.text().await.unwrap(), "<html>page");
     }
     let embedded = query.raw("/embed/balance", &plain).await;
@@ -45,7 +52,9 @@ async fn pages_are_served_packed_secured_and_kept() {
     assert_eq!(header(&embedded, "x-frame-options"), "");
 
     // and an asset is sent as its asker can unpack it, once and for good
-    for (accepted, encoding, body) in [("gzip, br", "br", "brotli"), ("br;q=0, gzip", "gzip", "gzip"), ("x", "", "plain")] {
+    for (accepted, encoding, body) in
+        [("gzip, br", "br", "brotli"), ("br;q=0, gzip", "gzip", "gzip"), ("x", "", "plain")]
+    {
         let asset = query.raw("/assets/app-1.js", &[("accept-encoding", accepted)]).await;
         assert_eq!((header(&asset, "content-encoding"), header(&asset, "vary")), (encoding, "Accept-Encoding"));
         assert_eq!(header(&asset, "content-type"), "text/javascript; charset=utf-8");
@@ -61,7 +70,11 @@ async fn pages_are_served_packed_secured_and_kept() {
     // and what is no file is a problem, not the page
     for path in ["/assets/gone.js", "/gone.png", "/.env", "/assets/%2e%2e/index.html", "/v1/nothing"] {
         let missing = query.raw(path, &plain).await;
-        assert_eq!((missing.status().as_u16(), header(&missing, "content-type")), (404, "application/problem+json"), "{path}");
+        assert_eq!(
+            (missing.status().as_u16(), header(&missing, "content-type")),
+            (404, "application/problem+json"),
+            "{path}"
+        );
     }
     let posted = reqwest::Client::new().post(format!("{}/sign-in", query.url)).send().await.unwrap();
     assert_eq!(posted.status(), 405);
