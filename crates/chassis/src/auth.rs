@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, header};
 use parking_lot::RwLock;
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tollbooth_schemas::ids::{AccountId, BoothId, KeyId};
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind};
 
+use crate::forward::{self, ForwardError, Forwarding};
 use crate::kafka::table::{NotCurrent, TopicTable};
 use crate::problem::Problem;
 
@@ -70,6 +71,9 @@ pub enum AuthError {
     /// The key was revoked.
     #[error("the key is revoked")]
     Revoked,
+    /// What another service said of somebody cannot be believed.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
 }
 
 impl From<AuthError> for Problem {
@@ -209,13 +213,25 @@ impl KeyRing {
     /// # Errors
     /// [`AuthError`]
     pub fn authenticate_headers(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthError> {
-        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or(AuthError::Missing)?;
-        // RFC 9110, 11.1: the scheme is case-insensitive.
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(AuthError::Missing);
+        self.authenticate(bearer(headers).ok_or(AuthError::Missing)?)
+    }
+
+    /// Who holds the key of this id, and the key's mark: tells it from another key of the same id.
+    ///
+    /// # Errors
+    /// [`AuthError::Unknown`], [`AuthError::Revoked`].
+    pub fn holder(&self, key_id: &str) -> Result<(Arc<Principal>, String), AuthError> {
+        if key_id == ROOT_KEY_ID {
+            let (hash, principal) = self.0.root.as_ref().ok_or(AuthError::Unknown)?;
+            return Ok((Arc::clone(principal), mark_of(hash)));
         }
-        self.authenticate(key.trim())
+        let known = self.0.known.read();
+        let (hash, _) = known.by_id.get(key_id).ok_or(AuthError::Unknown)?;
+        match known.by_hash.get(hash) {
+            None => Err(AuthError::Unknown),
+            Some(holder) if holder.revoked => Err(AuthError::Revoked),
+            Some(holder) => Ok((Arc::clone(&holder.principal), mark_of(hash))),
+        }
     }
 
     /// The document of one key.
@@ -244,13 +260,21 @@ pub struct Gate {
     keys: KeyRing,
     registry: TopicTable,
     age_max: Duration,
+    /// `None`: no other service may speak for somebody.
+    forwarding: Option<Forwarding>,
 }
 
 impl Gate {
     /// `keys` is fed by `registry`. `age_max` is [`KEYS_AGE_MAX`] unless a test says otherwise.
     #[must_use]
     pub fn new(keys: KeyRing, registry: TopicTable, age_max: Duration) -> Self {
-        Self { keys, registry, age_max }
+        Self { keys, registry, age_max, forwarding: None }
+    }
+
+    /// Also lets in whom another service has recognized, see [`crate::forward`].
+    #[must_use]
+    pub fn with_forwarding(self, forwarding: Forwarding) -> Self {
+        Self { forwarding: Some(forwarding), ..self }
     }
 
     /// The keys.
@@ -279,14 +303,67 @@ impl Gate {
     /// 401 for no key, for what can be none, and for one that is not known or revoked; 503 as of
     /// [`ensure_current`](Self::ensure_current).
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
+        if let Some(token) = bearer(headers).filter(|text| text.starts_with(forward::PREFIX)) {
+            return self.authenticate_forwarded(token);
+        }
+        self.authenticate_key(bearer(headers).ok_or(AuthError::Missing)?)
+    }
+
+    /// Who holds a key, as [`authenticate`](Self::authenticate) does.
+    ///
+    /// # Errors
+    /// 401 and 503.
+    pub fn authenticate_key(&self, key: &str) -> Result<Arc<Principal>, Problem> {
         // Asked first: a key looked up after the end was reached is judged by the whole registry.
         let current = self.ensure_current();
-        match self.keys.authenticate_headers(headers) {
+        match self.keys.authenticate(key) {
             Ok(principal) if principal.key_id.as_str() == ROOT_KEY_ID => Ok(principal),
             Err(error @ (AuthError::Missing | AuthError::Malformed(_))) => Err(error.into()),
             outcome => current.and_then(|()| Ok(outcome?)),
         }
     }
+
+    /// Who holds the key of this id, if it is still the one with this mark (see [`KeyRing::holder`]).
+    ///
+    /// # Errors
+    /// 401 where it is revoked, not known or another one; 503 as of [`ensure_current`](Self::ensure_current).
+    pub fn holder(&self, key_id: &str, mark: &str) -> Result<Arc<Principal>, Problem> {
+        let current = self.ensure_current();
+        if key_id != ROOT_KEY_ID {
+            current?;
+        }
+        let (principal, known_mark) = self.keys.holder(key_id)?;
+        if known_mark == mark { Ok(principal) } else { Err(AuthError::Unknown.into()) }
+    }
+
+    /// What the text says of kind and account must be what the key's document says: one of the two services may be behind.
+    fn authenticate_forwarded(&self, token: &str) -> Result<Arc<Principal>, Problem> {
+        let forwarding = self.forwarding.as_ref().ok_or(AuthError::Forward(ForwardError::Off))?;
+        let claims = forwarding.read(token, now_ms()).map_err(AuthError::Forward)?;
+        let principal = self.holder(claims.key_id.as_str(), &claims.mark)?;
+        let is_as_said = principal.kind == claims.kind && principal.account_id == claims.account_id;
+        // Nobody signs in with a booth's key.
+        if is_as_said && principal.kind != KeyKind::Booth { Ok(principal) } else { Err(AuthError::Unknown.into()) }
+    }
+}
+
+/// The text after `Bearer`.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())?;
+    let (scheme, text) = value.split_once(' ')?;
+    // RFC 9110, 11.1: the scheme is case-insensitive.
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+/// Eight bytes of a key's hash, which say nothing of the key.
+fn mark_of(hash: &KeyHash) -> String {
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Known {
@@ -334,95 +411,5 @@ fn parse_hash(hex: &str) -> Option<KeyHash> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(kind: KeyKind, seed: u8) -> ApiKey {
-        ApiKey::generate(kind, false, &[seed; 64]).unwrap()
-    }
-
-    fn document(key: &ApiKey, id: &str, revoked_at: Option<i64>) -> KeyDocument {
-        let (prefix, last_four) = key.hint();
-        KeyDocument {
-            key_id: id.parse().unwrap(),
-            kind: key.kind(),
-            hash: key.hash(),
-            prefix,
-            last_four,
-            account_id: Some("acc_luna".parse().unwrap()),
-            booth_id: None,
-            label: None,
-            created_at: 1_000,
-            revoked_at,
-        }
-    }
-
-    fn record(document: &KeyDocument) -> (Vec<u8>, Vec<u8>) {
-        (tollbooth_schemas::keys::registry_key(&document.key_id).into_bytes(), serde_json::to_vec(document).unwrap())
-    }
-
-    #[test]
-    fn a_key_in_the_registry_names_its_holder() {
-        let ring = KeyRing::new("").unwrap();
-        let booth = key(KeyKind::Booth, 1);
-        assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Unknown));
-
-        let (record_key, payload) = record(&document(&booth, "key_b", None));
-        assert!(ring.apply(&record_key, Some(&payload)).unwrap());
-
-        let principal = ring.authenticate(booth.reveal()).unwrap();
-        assert_eq!((principal.key_id.as_str(), principal.kind), ("key_b", KeyKind::Booth));
-        assert!(principal.may_access("acc_luna") && !principal.may_access("acc_other") && !principal.is_admin());
-    }
-
-    #[test]
-    fn a_revoked_key_stays_revoked_whatever_comes_later() {
-        let ring = KeyRing::new("").unwrap();
-        let booth = key(KeyKind::Booth, 2);
-        for revoked_at in [None, Some(2_000), None] {
-            let (record_key, payload) = record(&document(&booth, "key_b", revoked_at));
-            ring.apply(&record_key, Some(&payload)).unwrap();
-        }
-        assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Revoked));
-        assert_eq!(ring.document("key_b").unwrap().revoked_at, Some(2_000));
-    }
-
-    #[test]
-    fn a_mistyped_key_is_refused_before_the_look_up() {
-        let ring = KeyRing::new("").unwrap();
-        let text = key(KeyKind::Booth, 3).reveal().replace("bk_live", "bk_test");
-        assert_eq!(ring.authenticate(&text), Err(AuthError::Malformed(KeyError::Checksum)));
-        assert_eq!(ring.authenticate("hello"), Err(AuthError::Malformed(KeyError::Form)));
-    }
-
-    #[test]
-    fn the_root_key_is_an_admin_key_and_no_record_can_touch_it() {
-        let root = key(KeyKind::Admin, 4);
-        let ring = KeyRing::new(root.reveal()).unwrap();
-        let (record_key, payload) = record(&document(&root, ROOT_KEY_ID, Some(1)));
-        ring.apply(&record_key, Some(&payload)).unwrap();
-        assert!(ring.authenticate(root.reveal()).unwrap().is_admin());
-        assert!(matches!(KeyRing::new(key(KeyKind::Booth, 5).reveal()), Err(RootKeyError::Kind("bk"))));
-        assert!(matches!(KeyRing::new("secret"), Err(RootKeyError::Malformed(_))));
-    }
-
-    #[test]
-    fn foreign_and_broken_records_leave_the_ring_as_it_was() {
-        let ring = KeyRing::new("").unwrap();
-        assert!(!ring.apply(b"booth:bth_1", Some(b"{}")).unwrap());
-        assert!(ring.apply(b"key:key_b", Some(b"{}")).is_err());
-        let (_, payload) = record(&document(&key(KeyKind::Booth, 6), "key_b", None));
-        assert!(matches!(ring.apply(b"key:key_c", Some(&payload)), Err(KeyRecordError::OtherId(_))));
-        assert!(ring.documents().is_empty());
-    }
-
-    #[test]
-    fn the_header_is_a_bearer_of_any_case() {
-        let root = key(KeyKind::Admin, 7);
-        let ring = KeyRing::new(root.reveal()).unwrap();
-        let headers = |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
-        assert!(ring.authenticate_headers(&headers(&format!("bearer {}", root.reveal()))).is_ok());
-        assert_eq!(ring.authenticate_headers(&headers("Basic eDp5")), Err(AuthError::Missing));
-        assert_eq!(ring.authenticate_headers(&HeaderMap::new()), Err(AuthError::Missing));
-    }
-}
+#[path = "auth_tests.rs"]
+mod tests;

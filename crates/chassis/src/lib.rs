@@ -7,7 +7,7 @@
 //! 3. [`shutdown::Shutdown`] with [`listen_for_signals`](shutdown::Shutdown::listen_for_signals).
 //! 4. Clients from [`kafka::KafkaClients`]; [`kafka::ensure_topics`]; [`kafka::table::TopicTable`] for the small topics;
 //!    [`kafka::batch::BatchReader`] and [`kafka::txn`] for the large ones, on OS threads.
-//!    [`auth::Gate`] over the one of keys.
+//!    [`auth::Gate`] over the one of keys, with [`forward`] where another service may pass requests on.
 //! 5. [`http::Server`] with an axum router whose handlers take [`http::RawBody`] or [`http::JsonBody`] and answer errors
 //!    with [`problem::Problem`]; [`http::HttpMetrics`] per route.
 //! 6. [`shutdown::Drain`], step by step, each with a deadline.
@@ -17,10 +17,12 @@
 pub mod auth;
 pub mod config;
 pub mod crashpoint;
+pub mod forward;
 pub mod http;
 pub mod kafka;
 pub mod ops;
 pub mod priority;
 pub mod problem;
+pub mod seal;
 pub mod shutdown;
 pub mod telemetry;

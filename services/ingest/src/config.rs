@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::KEYS_AGE_MAX;
 use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
+use tollbooth_chassis::forward::Forwarding;
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
 use tollbooth_schemas::time::DAY_MS;
@@ -41,6 +42,8 @@ pub struct IngestConfig {
     pub commands: CommandsSection,
     /// Credit that is bought.
     pub purchases: PurchasesSection,
+    /// Requests that query passes on for who signed in there.
+    pub forward: ForwardSection,
     /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clickhouse: Option<ClickHouseSection>,
@@ -99,6 +102,15 @@ pub struct CommandsSection {
     pub lookup_timeout_ms: u64,
 }
 
+/// `[forward]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForwardSection {
+    /// What query signs with, at least 32 characters of chance, the same at both; shared variable
+    /// `TOLLBOOTH_FORWARD_SECRET`. Empty (default): nothing that is passed on is taken.
+    pub secret: Secret,
+}
+
 /// `[purchases]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -139,6 +151,7 @@ impl Default for IngestConfig {
             producer: ProducerSection::default(),
             commands: CommandsSection::default(),
             purchases: PurchasesSection::default(),
+            forward: ForwardSection::default(),
             clickhouse: None,
         }
     }
@@ -184,7 +197,7 @@ const fn whole(amount: i32) -> Money {
 
 impl ServiceConfig for IngestConfig {
     const SERVICE: &'static str = "ingest";
-    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::ClickHouse, Shared::AdminKey];
+    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::ClickHouse, Shared::AdminKey, Shared::ForwardSecret];
 }
 
 /// Settings that contradict each other or a promise.
@@ -214,6 +227,7 @@ impl IngestConfig {
         }
         self.check_times()?;
         self.check_purchases()?;
+        self.forwarding()?;
         for (key, bytes_max) in [
             ("admission.bytes_max", self.admission.bytes_max),
             ("admission.key_bytes_max", self.admission.key_bytes_max),
@@ -265,6 +279,16 @@ impl IngestConfig {
             return fail("purchases.amount_max", "is below purchases.amount_min: nothing could be bought");
         }
         Ok(())
+    }
+
+    /// What is passed on is checked with; `None`: nothing is taken.
+    ///
+    /// # Errors
+    /// Where the secret is too short.
+    pub fn forwarding(&self) -> Result<Option<Forwarding>, SettingError> {
+        let secret = &self.forward.secret;
+        let forwarding = (!secret.is_empty()).then(|| Forwarding::new(secret.expose())).transpose();
+        forwarding.map_err(|error| SettingError { key: "forward.secret", reason: error.to_string() })
     }
 
     /// How long a charge may be looked for.

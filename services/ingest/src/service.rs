@@ -161,8 +161,13 @@ impl Ingest {
             Provider::None => None,
             Provider::Sandbox => Some(Arc::new(Sandbox::default())),
         };
+        let gate = Gate::new(keys, key_table, registry_age_max);
+        let gate = match config.forwarding()? {
+            Some(forwarding) => gate.with_forwarding(forwarding),
+            None => gate,
+        };
         let app = App {
-            gate: Gate::new(keys, key_table, registry_age_max),
+            gate,
             admission: Admission::new(config.admission.clone(), metrics.clone()),
             price_books: PriceBooks::new(shelf, Arc::new(book_table)),
             charges: Charges::new(config.clickhouse.as_ref(), config.lookup_timeout()),

@@ -1,11 +1,13 @@
 //! Settings of `tollbooth-query`, all with defaults.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::KEYS_AGE_MAX;
 use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared};
 use tollbooth_chassis::http::HttpLimits;
+use tollbooth_chassis::seal::SECRET_BYTES_MIN;
 use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
 
 /// The configuration; variables begin with `TOLLBOOTH_QUERY__`.
@@ -35,6 +37,14 @@ pub struct QueryConfig {
     pub stream: StreamSection,
     /// Bounds of answers.
     pub limits: LimitsSection,
+    /// Answers that are kept.
+    pub answers: AnswersSection,
+    /// Who signed in with a browser.
+    pub session: SessionSection,
+    /// What such a browser changes.
+    pub forward: ForwardSection,
+    /// The pages.
+    pub dashboard: DashboardSection,
 }
 
 impl Default for QueryConfig {
@@ -52,13 +62,17 @@ impl Default for QueryConfig {
             store: StoreSection::default(),
             stream: StreamSection::default(),
             limits: LimitsSection::default(),
+            answers: AnswersSection::default(),
+            session: SessionSection::default(),
+            forward: ForwardSection::default(),
+            dashboard: DashboardSection::default(),
         }
     }
 }
 
 impl ServiceConfig for QueryConfig {
     const SERVICE: &'static str = "query";
-    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::ClickHouse, Shared::AdminKey];
+    const SHARED: &'static [Shared] = &[Shared::Kafka, Shared::ClickHouse, Shared::AdminKey, Shared::ForwardSecret];
 }
 
 /// `[live]`: balances and the newest entries.
@@ -171,5 +185,162 @@ pub struct LimitsSection {
 impl Default for LimitsSection {
     fn default() -> Self {
         Self { buckets_max: 2_000, groups_max: 50_000 }
+    }
+}
+
+/// `[answers]`: sums that were asked of ClickHouse are kept for whoever asks the same again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswersSection {
+    /// How long one may be given again while the account has no newer entry. Default 10,000.
+    pub age_ms_max: u64,
+    /// How long whatever happens. Default 500.
+    pub fresh_ms: u64,
+    /// Bytes of all of them; beyond it the oldest go. 0: none is kept. Default 64 MiB.
+    pub bytes_max: usize,
+}
+
+impl Default for AnswersSection {
+    fn default() -> Self {
+        Self { age_ms_max: 10_000, fresh_ms: 500, bytes_max: 64 * 1024 * 1024 }
+    }
+}
+
+/// `[session]`: who signed in with a browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSection {
+    /// What sessions and portal tokens are signed with, at least 32 characters of chance, the same in every process.
+    /// Default empty: made at the start, so that they end with the process.
+    pub secret: Secret,
+    /// How long a session lasts. Default 43,200 (12 hours).
+    pub life_s: u64,
+    /// Whether browsers send the cookie over https alone. Default true; false for plain http on one machine.
+    pub secure: bool,
+    /// Failed tries to sign in of one address in a minute; then 429. Default 10.
+    pub failures_per_minute_max: usize,
+    /// Longest life of a portal token. Default 86,400 (24 hours).
+    pub portal_life_s_max: u64,
+}
+
+impl Default for SessionSection {
+    fn default() -> Self {
+        Self {
+            secret: Secret::default(),
+            life_s: 12 * 3_600,
+            secure: true,
+            failures_per_minute_max: 10,
+            portal_life_s_max: 24 * 3_600,
+        }
+    }
+}
+
+/// `[forward]`: commands of who signed in are passed on to ingest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForwardSection {
+    /// What is signed with, as ingest has it; shared variable `TOLLBOOTH_FORWARD_SECRET`. Default empty: commands are
+    /// answered with 501.
+    pub secret: Secret,
+    /// Where ingest is. Default `http://127.0.0.1:8080`.
+    pub ingest_url: String,
+    /// How long its answer is waited for; then 504. Below `http.request_timeout_ms`. Default 27,000.
+    pub timeout_ms: u64,
+    /// Largest body; then 413. Default 1 MiB.
+    pub body_bytes_max: usize,
+    /// Largest answer; then 502. Default 4 MiB.
+    pub answer_bytes_max: usize,
+    /// Under way at once; then 503. Default 256.
+    pub concurrent_max: usize,
+}
+
+impl Default for ForwardSection {
+    fn default() -> Self {
+        Self {
+            secret: Secret::default(),
+            ingest_url: "http://127.0.0.1:8080".to_owned(),
+            timeout_ms: 27_000,
+            body_bytes_max: 1024 * 1024,
+            answer_bytes_max: 4 * 1024 * 1024,
+            concurrent_max: 256,
+        }
+    }
+}
+
+/// `[dashboard]`: the pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DashboardSection {
+    /// Where they were built. Default `services/query/web/dist`, below the working directory.
+    pub dir: PathBuf,
+    /// Sites that may show the pages below `/embed/` in a frame, as `frame-ancestors` of a content security policy takes
+    /// them. Default none.
+    pub embed_ancestors: Vec<String>,
+}
+
+impl Default for DashboardSection {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("services/query/web/dist"), embed_ancestors: Vec::new() }
+    }
+}
+
+/// A setting that cannot be kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct SettingError {
+    /// Dotted path.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl QueryConfig {
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// The first setting that cannot be kept.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
+        for (key, secret) in [("session.secret", &self.session.secret), ("forward.secret", &self.forward.secret)] {
+            if !secret.is_empty() && secret.expose().len() < SECRET_BYTES_MIN {
+                return fail(key, "must have at least 32 characters, of chance");
+            }
+        }
+        if self.forward.timeout_ms >= self.http.request_timeout_ms {
+            return fail("forward.timeout_ms", "must be below http.request_timeout_ms, or browsers hear less of it");
+        }
+        if self.session.life_s == 0 || self.session.failures_per_minute_max == 0 {
+            return fail("session", "life_s and failures_per_minute_max must be 1 or more, or nobody can sign in");
+        }
+        let is_source = |text: &String| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b";,".contains(&byte))
+        };
+        if !self.dashboard.embed_ancestors.iter().all(is_source) {
+            return fail("dashboard.embed_ancestors", "must be sources such as https://example.com");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_kept_and_what_cannot_is_named() {
+        assert_eq!(QueryConfig::default().check(), Ok(()));
+        let wrong = |adjust: fn(&mut QueryConfig)| {
+            let mut config = QueryConfig::default();
+            adjust(&mut config);
+            config.check().map_err(|error| error.key)
+        };
+        assert_eq!(wrong(|config| config.session.secret = Secret::new("short")), Err("session.secret"));
+        assert_eq!(wrong(|config| config.forward.secret = Secret::new("short")), Err("forward.secret"));
+        assert_eq!(wrong(|config| config.forward.timeout_ms = 30_000), Err("forward.timeout_ms"));
+        assert_eq!(wrong(|config| config.session.life_s = 0), Err("session"));
+        let two_policies = |config: &mut QueryConfig| {
+            config.dashboard.embed_ancestors = vec!["https://a.example; script-src *".to_owned()];
+        };
+        assert_eq!(wrong(two_policies), Err("dashboard.embed_ancestors"));
     }
 }

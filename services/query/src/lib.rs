@@ -1,20 +1,31 @@
 //! The read side of tollbooth: balances from memory, activity, usage and prices over HTTP.
 //!
+//! - [`access`]: who may read what: keys, sessions, portal tokens.
 //! - [`calendar`]: local-time buckets, pure.
 //! - [`activity`]: rows, filters, cursors and the seam between memory and ClickHouse, pure.
+//! - [`forecast`], [`estimate`]: how long money lasts and what a party will cost, pure.
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
 //! - [`store`]: questions to ClickHouse.
 //! - [`stream`]: server-sent events.
 //! - [`routes`]: the API.
+//! - [`forward`]: commands of who signed in, passed on to ingest.
+//! - [`site`]: the dashboard's pages.
 //! - [`openapi`]: its description, made of the handlers themselves, and the page that shows it.
 //! - [`service`]: everything wired together.
 
 pub mod access;
 pub mod activity;
 pub(crate) mod amount;
+pub mod answers;
 pub mod calendar;
 pub mod clock;
+pub mod conditional;
 pub mod config;
+pub mod cursor;
+pub mod dead_letters;
+pub mod estimate;
+pub mod forecast;
+pub mod forward;
 pub mod live;
 pub mod metrics;
 pub mod openapi;
@@ -22,5 +33,6 @@ pub mod params;
 pub mod prices;
 pub mod routes;
 pub mod service;
+pub mod site;
 pub mod store;
 pub mod stream;

@@ -1,5 +1,7 @@
 //! Metrics of the query service, bound once.
 
+mod answers;
+mod browser;
 mod stream;
 
 use prometheus::{
@@ -7,6 +9,8 @@ use prometheus::{
 };
 use tollbooth_chassis::http::HttpMetrics;
 
+pub use answers::{AnswerSource, AnswersMetrics};
+pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics};
 pub use stream::{StreamEvent, StreamMetrics};
 
 use crate::calendar::Bucket;
@@ -40,11 +44,25 @@ pub enum Endpoint {
     EventUsage,
     /// `/v1/price-books/current`
     PriceBook,
+    /// `/v1/accounts`
+    Accounts,
+    /// `/v1/accounts/{id}/events`
+    Events,
+    /// `/v1/accounts/{id}/events/{event}`
+    Event,
+    /// `/v1/accounts/{id}/booths`
+    Booths,
+    /// `/v1/accounts/{id}/forecast`
+    Forecast,
+    /// `/v1/accounts/{id}/events/{event}/estimate`
+    Estimate,
+    /// `/v1/dead-letters`
+    DeadLetters,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -58,6 +76,13 @@ impl Endpoint {
         Self::FleetUsage,
         Self::PriceBook,
         Self::Services,
+        Self::Accounts,
+        Self::Events,
+        Self::Event,
+        Self::Booths,
+        Self::Forecast,
+        Self::Estimate,
+        Self::DeadLetters,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -77,6 +102,13 @@ impl Endpoint {
             Self::Usage => "usage",
             Self::EventUsage => "event_usage",
             Self::PriceBook => "price_book",
+            Self::Accounts => "accounts",
+            Self::Events => "events",
+            Self::Event => "event",
+            Self::Booths => "booths",
+            Self::Forecast => "forecast",
+            Self::Estimate => "estimate",
+            Self::DeadLetters => "dead_letters",
         }
     }
 }
@@ -94,6 +126,12 @@ pub struct Metrics {
     pub waiting_reads: IntGauge,
     /// Server-sent events.
     pub stream: StreamMetrics,
+    /// Answers that are kept.
+    pub kept: AnswersMetrics,
+    /// Who signs in.
+    pub sign_ins: SignInMetrics,
+    /// What is passed on.
+    pub forward: ForwardMetrics,
     /// By endpoint and bucket.
     answers: Vec<(Endpoint, Option<Bucket>, AnswerMetrics)>,
 }
@@ -200,6 +238,9 @@ impl Metrics {
             http: HttpMetrics::register(registry, "query")?,
             live: live(registry, &e2e)?,
             stream: StreamMetrics::register(registry, &e2e)?,
+            kept: AnswersMetrics::register(registry)?,
+            sign_ins: SignInMetrics::register(registry)?,
+            forward: ForwardMetrics::register(registry)?,
             clickhouse_inflight: inflight,
             waiting_reads: waiting,
             answers: plain.chain(bucketed).collect(),

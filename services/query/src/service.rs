@@ -13,15 +13,21 @@ use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::KafkaClients;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
 use tollbooth_chassis::ops::{self, Health};
+use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::seal::WeakSecret;
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
 use tollbooth_chassis::telemetry::{self, TelemetryError};
 
 use crate::access::Access;
-use crate::config::QueryConfig;
+use crate::answers::Answers;
+use crate::config::{QueryConfig, SettingError};
+use crate::dead_letters::DeadLetters;
+use crate::forward::Forwarder;
 use crate::live::{Following, LiveView, RecentLimits, SunkOffsets, Tail, TailError};
 use crate::metrics::Metrics;
 use crate::prices::Prices;
 use crate::routes::{Api, router};
+use crate::site::Site;
 use crate::store::Store;
 
 const THREAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -32,6 +38,15 @@ const PING_AGAIN: Duration = Duration::from_millis(500);
 /// Why the service cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
+    /// A setting cannot be kept.
+    #[error("configuration: {0}")]
+    Setting(#[from] SettingError),
+    /// A secret that was made here is too short: cannot happen.
+    #[error("session.secret {0}")]
+    Secret(#[from] WeakSecret),
+    /// The pages' headers cannot be made: the settings are checked for that.
+    #[error("dashboard: {0}")]
+    Site(Problem),
     /// The first admin key is none.
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
@@ -90,6 +105,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`]
     pub async fn start(config: QueryConfig, shutdown: Shutdown) -> Result<Self, ServiceError> {
+        config.check()?;
         let registry = telemetry::registry("query", env!("CARGO_PKG_VERSION"))?;
         let health = Health::new();
         health.end_on_failure(shutdown.clone());
@@ -171,6 +187,7 @@ fn start_readers(
     let keys = KeyRing::new(config.admin_key.expose())?;
     let mut registry_table = follow_keys(&clients, health, readers, keys.clone())?;
     let mut price_table = follow_prices(&clients, health, readers, Arc::clone(&prices))?;
+    let dead_letters = DeadLetters::new(clients.clone());
     let topic = config.kafka.topic("ledger");
     let sunk = SunkOffsets::new(&clients, topic.clone(), &config.live.offsets_group, Arc::clone(&view))
         .map_err(ServiceError::SunkOffsets)?;
@@ -189,13 +206,18 @@ fn start_readers(
     let tables = tables.into_iter().filter_map(|(name, thread)| Some((name, thread?)));
     let threads = std::iter::once(("live view", thread)).chain(tables).collect();
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
-    let access = Access::new(Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms)));
+    let gate = Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms));
+    let access = Access::new(gate, &config.session)?;
     let api = Api {
         access: Arc::new(access),
+        forwarder: Forwarder::new(&config.forward, metrics.forward.clone())?,
+        site: Site::new(&config.dashboard).map_err(ServiceError::Site)?,
         view,
         store,
         sunk,
         prices,
+        answers: Answers::new(config.answers, metrics.kept.clone()),
+        dead_letters,
         price_table,
         metrics,
         stream_places: Arc::new(Semaphore::new(config.stream.connections_max.min(Semaphore::MAX_PERMITS))),

@@ -7,8 +7,8 @@
 //!   (note the double underscore) that names no key is an error; all other `TOLLBOOTH_` variables belong to someone else
 //!   and are left alone.
 //! - Shared names, weaker than the service's own: `KAFKA_BOOTSTRAP`, `CLICKHOUSE_URL`, `CLICKHOUSE_DATABASE`,
-//!   `CLICKHOUSE_USER`, `CLICKHOUSE_PASSWORD`, `TOLLBOOTH_ADMIN_KEY`; each is read only by a service that declares it in
-//!   [`ServiceConfig::SHARED`].
+//!   `CLICKHOUSE_USER`, `CLICKHOUSE_PASSWORD`, `TOLLBOOTH_ADMIN_KEY`, `TOLLBOOTH_FORWARD_SECRET`; each is read only by a
+//!   service that declares it in [`ServiceConfig::SHARED`].
 //! - `--set key=value`, repeatable, is the strongest.
 //!
 //! Text from the environment and from flags becomes what the field asks for: numbers and booleans are parsed, lists are
@@ -47,6 +47,8 @@ pub enum Shared {
     ClickHouse,
     /// `TOLLBOOTH_ADMIN_KEY` fills the top-level key `admin_key`.
     AdminKey,
+    /// `TOLLBOOTH_FORWARD_SECRET` fills `forward.secret`.
+    ForwardSecret,
 }
 
 impl Shared {
@@ -60,6 +62,7 @@ impl Shared {
                 ("CLICKHOUSE_PASSWORD", "clickhouse.password"),
             ],
             Self::AdminKey => &[("TOLLBOOTH_ADMIN_KEY", "admin_key")],
+            Self::ForwardSecret => &[("TOLLBOOTH_FORWARD_SECRET", "forward.secret")],
         }
     }
 }

@@ -13,4 +13,4 @@ mod write_deadline;
 pub use body::{BodyLimit, JsonBody, RawBody, Room, Unbounded, read_body, read_body_into};
 pub use metrics::{HttpMetrics, RouteMetrics};
 pub use request_id::{REQUEST_ID, RequestId};
-pub use server::{HttpLimits, Server};
+pub use server::{HttpLimits, Peer, Server};

@@ -19,7 +19,8 @@ pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// Takes the client's id if it is 1 to 128 letters, digits or `-_.:/+=`; anything else could forge log lines.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
         let sane = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
         match headers.get(&REQUEST_ID) {
             Some(value) if (1..=LENGTH_MAX).contains(&value.len()) && value.as_bytes().iter().all(sane) => {
@@ -44,7 +45,9 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    pub(crate) fn header(&self) -> HeaderValue {
+    /// The id as a header.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
         self.0.clone()
     }
 }

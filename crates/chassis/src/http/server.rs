@@ -1,6 +1,7 @@
 //! Accepting connections and answering requests.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,10 @@ impl Default for HttpLimits {
     }
 }
 
+/// Who is at the other end of the connection; the server puts it into every request. Behind a proxy it is the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 /// An HTTP/1.1 server.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -92,8 +97,9 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let connection = serve_connection(stream, self.limits, router.clone(), shutdown.clone());
+                Ok((stream, peer)) => {
+                    let connection =
+                        serve_connection(stream, Peer(peer), self.limits, router.clone(), shutdown.clone());
                     tokio::spawn(async move {
                         connection.await;
                         drop(permit);
@@ -115,12 +121,12 @@ impl Server {
     }
 }
 
-async fn serve_connection(stream: TcpStream, limits: HttpLimits, router: Router, shutdown: Shutdown) {
+async fn serve_connection(stream: TcpStream, peer: Peer, limits: HttpLimits, router: Router, shutdown: Shutdown) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let stream = WriteDeadline::new(stream, Duration::from_millis(limits.write_timeout_ms));
-    let service = hyper::service::service_fn(move |request| answer(request, router.clone(), limits));
+    let service = hyper::service::service_fn(move |request| answer(request, peer, router.clone(), limits));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_read_timeout_ms))
@@ -143,6 +149,7 @@ async fn serve_connection(stream: TcpStream, limits: HttpLimits, router: Router,
 
 async fn answer(
     mut request: Request<Incoming>,
+    peer: Peer,
     router: Router,
     limits: HttpLimits,
 ) -> Result<Response<Body>, Infallible> {
@@ -162,6 +169,7 @@ async fn answer(
     // A little later than the body's own deadline, so that a slow sender gets its 408 and not a 504.
     let answer_by = deadline + Duration::from_millis(100);
     request.extensions_mut().insert(AnswerBy(answer_by));
+    request.extensions_mut().insert(peer);
 
     let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let routed = tokio::time::timeout_at(answer_by, routed).instrument(span).await;

@@ -14,6 +14,8 @@ use super::api::Api;
 
 /// The account that people look at first; the fleet's first one.
 pub(crate) const ACCOUNT_ID: &str = "acc_demo_001";
+/// What the services demand of a secret.
+const SECRET_CHARS_MIN: usize = 32;
 /// The fleet's accounts are `acc_<this>_001` and on.
 pub(crate) const ACCOUNT_PREFIX: &str = "demo";
 
@@ -33,11 +35,29 @@ pub(crate) fn admin_key(path: &Path) -> anyhow::Result<String> {
     Ok(key.reveal().to_owned())
 }
 
-fn generate() -> anyhow::Result<ApiKey> {
+/// The secret in `path`, made on first use and kept from then on, so that who signed in stays so over a restart.
+pub(crate) fn session_secret(path: &Path) -> anyhow::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().len() >= SECRET_CHARS_MIN => return Ok(text.trim().to_owned()),
+        Ok(_) => anyhow::bail!("{} is too short: delete it for a new one", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+    }
+    let secret: String = chance()?.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+    write_secret(path, &format!("{secret}\n")).with_context(|| format!("write {}", path.display()))?;
+    Ok(secret)
+}
+
+fn chance() -> anyhow::Result<[u8; RANDOM_BYTES]> {
+    let mut chance = [0_u8; RANDOM_BYTES];
     let mut source = File::open("/dev/urandom").context("open /dev/urandom")?;
+    source.read_exact(&mut chance).context("read /dev/urandom")?;
+    Ok(chance)
+}
+
+fn generate() -> anyhow::Result<ApiKey> {
     loop {
-        let mut chance = [0_u8; RANDOM_BYTES];
-        source.read_exact(&mut chance).context("read /dev/urandom")?;
+        let chance = chance()?;
         if let Some(key) = ApiKey::generate(KeyKind::Admin, false, &chance) {
             return Ok(key);
         }
@@ -111,6 +131,17 @@ mod tests {
         assert_eq!(ApiKey::parse(&key).unwrap().kind(), KeyKind::Admin);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(admin_key(&path).unwrap(), key);
+    }
+
+    #[test]
+    fn the_session_secret_is_made_once_and_a_short_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("session.secret");
+        let secret = session_secret(&path).unwrap();
+        assert_eq!((secret.len(), session_secret(&path).unwrap()), (64, secret));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "short").unwrap();
+        assert!(session_secret(&path).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub fn up_detached(settings: &Settings) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(settings.logs()).context("create the log folder")?;
     let log = log_file(&settings.logs(), "up");
     let (out, mut shown) = open_log(&log).with_context(|| format!("open {}", log.display()))?;
+    // It shows the links that sign in.
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).context("keep the log to its owner")?;
     let err = out.try_clone()?;
     let mut command = Command::new(std::env::current_exe().context("find this executable")?);
     command.arg("up");

@@ -66,6 +66,8 @@ const SERVICE_DEFAULTS: &[(&str, &str)] = &[
     ("TOLLBOOTH_INGEST__PRICE_BOOK_LEAD_MS", "10000"),
     // Nobody is to pay for a trial.
     ("TOLLBOOTH_INGEST__PURCHASES__PROVIDER", "sandbox"),
+    // Plain http on one machine.
+    ("TOLLBOOTH_QUERY__SESSION__SECURE", "false"),
     ("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS),
     ("TOLLBOOTH_METER__TOPICS__REPLICATION", "1"),
     ("TOLLBOOTH_METER__AGE_LIMIT_DAYS", AGE_DAYS_MAX),

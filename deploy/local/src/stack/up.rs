@@ -82,7 +82,7 @@ fn run(settings: &Settings, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     supervisor.wait("query", super::READY_WAIT, |_| {
         Ok(api.balance(ACCOUNT_ID).map(drop).ok_or_else(|| format!("the balance of {ACCOUNT_ID}")))
     })?;
-    supervisor.say(summary(settings, &addresses, &listeners));
+    supervisor.say(summary(settings, &addresses, &listeners, &keys));
     supervisor
         .say(format!("Ready after {:.1} s. Ctrl-C or `make down` stops everything.", started.elapsed().as_secs_f64()));
     supervisor.ready(addresses.listed(&listeners))?;
@@ -94,12 +94,30 @@ fn run(settings: &Settings, supervisor: &mut Supervisor) -> anyhow::Result<()> {
 fn start_services(settings: &Settings, supervisor: &mut Supervisor, addresses: &Addresses) -> anyhow::Result<()> {
     let mut variables = settings.service_variables();
     variables.extend(addresses.variables());
+    variables.extend(session_variables(settings, addresses)?);
     supervisor.start(INGEST, &[], &variables)?;
     supervisor.start(METER, &[], &variables)?;
     supervisor.wait_ready(INGEST)?;
     supervisor.wait_ready(METER)?;
     supervisor.start(QUERY, &[], &variables)?;
     supervisor.wait_ready(QUERY)
+}
+
+/// One secret for what query signs, and for what it passes on to ingest; none that the environment has already.
+fn session_variables(settings: &Settings, addresses: &Addresses) -> anyhow::Result<BTreeMap<String, String>> {
+    let secret = demo::session_secret(&settings.path("session.secret"))?;
+    let all = [
+        ("TOLLBOOTH_QUERY__SESSION__SECRET", &secret),
+        ("TOLLBOOTH_FORWARD_SECRET", &secret),
+        ("TOLLBOOTH_QUERY__FORWARD__INGEST_URL", &addresses.ingest),
+    ];
+    let unset = all.into_iter().filter(|(name, _)| env::var_os(name).is_none());
+    Ok(unset.map(|(name, value)| (name.to_owned(), value.clone())).collect())
+}
+
+/// Opens the dashboard with a key: what stands behind `#` reaches no server, and the page takes it out of the address.
+fn sign_in_link(query: &str, key: &str) -> String {
+    format!("{query}/sign-in#key={key}")
 }
 
 impl Addresses {
@@ -137,6 +155,7 @@ fn write_demo_env(settings: &Settings, addresses: &Addresses, keys: &DemoKeys, j
         ("TOLLBOOTH_BOOTH_KEY", keys.booth.key.as_str()),
         ("TOLLBOOTH_ACCOUNT_KEY", keys.account.key.as_str()),
         ("TOLLBOOTH_ACCOUNT_ID", ACCOUNT_ID),
+        ("TOLLBOOTH_DASHBOARD_URL", addresses.query.as_str()),
         ("TOLLBOOTH_FLEET_JOURNAL", journal),
     ];
     let text = shell_assignments(addresses.pairs().into_iter().chain(own));
@@ -144,7 +163,12 @@ fn write_demo_env(settings: &Settings, addresses: &Addresses, keys: &DemoKeys, j
     demo::write_secret(&path, &text).with_context(|| format!("write {}", path.display()))
 }
 
-fn summary(settings: &Settings, addresses: &Addresses, listeners: &super::settings::Listeners) -> String {
+fn summary(
+    settings: &Settings,
+    addresses: &Addresses,
+    listeners: &super::settings::Listeners,
+    keys: &DemoKeys,
+) -> String {
     let env = settings.path("demo.env");
     let env = env::current_dir().ok().and_then(|cwd| env.strip_prefix(cwd).ok()).unwrap_or(&env).display().to_string();
     let operations: Vec<String> = ["ingest", "meter", "query", "sink"]
@@ -160,6 +184,11 @@ fn summary(settings: &Settings, addresses: &Addresses, listeners: &super::settin
   ClickHouse  {clickhouse}, database {database}
   data        {dir}
 
+The dashboard, signed in as {ACCOUNT_ID}, and as an admin:
+
+  {account_link}
+  {admin_link}
+
 Try it in another terminal:
 
   . {env}
@@ -174,5 +203,7 @@ Try it in another terminal:
         clickhouse = addresses.clickhouse,
         database = addresses.database,
         dir = settings.dir.display(),
+        account_link = sign_in_link(&addresses.query, &keys.account.key),
+        admin_link = sign_in_link(&addresses.query, &addresses.admin_key),
     )
 }

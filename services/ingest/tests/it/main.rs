@@ -3,6 +3,7 @@
 mod back_pressure;
 mod commands;
 mod events;
+mod forwarded;
 mod holds;
 mod keys;
 mod lifecycle;

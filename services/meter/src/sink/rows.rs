@@ -3,8 +3,10 @@
 //! A repeat of a range must give the same rows, byte for byte; so nothing enters here but the record, its partition, and
 //! this code.
 
+use tollbooth_schemas::account_state::AccountState;
+
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
-use super::wire::{Entry, HoldPlaced, Kind, Record, Reversal, Usage, WireError};
+use super::wire::{Entry, EventDefined, HoldPlaced, Kind, Record, Reversal, Usage, WireError};
 use super::witness::Witnesses;
 
 /// `type` is a word of the language.
@@ -110,6 +112,8 @@ struct Facts<'a> {
     plan_effective_at_ms: i64,
     original_seq: u64,
     hold_amount_micros: i64,
+    /// Only of what is rare.
+    account_state: String,
 }
 
 impl<'a> Facts<'a> {
@@ -132,9 +136,15 @@ impl<'a> Facts<'a> {
                 let (entry_type, hold_amount_micros) = ("hold_released", amount_micros);
                 Self { entry_type, usage, reason: cause, hold_amount_micros, ..Self::default() }
             }
-            Kind::CreditLimitSet => Self { entry_type: "credit_limit_set", ..Self::default() },
+            Kind::CreditLimitSet { credit_limit_micros } => {
+                let account_state = AccountState::CreditLimitSet { credit_limit_micros }.text();
+                Self { entry_type: "credit_limit_set", account_state, ..Self::default() }
+            }
             Kind::Reversal(reversal) => Self::of_reversal(reversal),
-            Kind::BonusGranted { reason, note } => Self { entry_type: "bonus", reason, note, ..Self::default() },
+            Kind::BonusGranted { expires_at_ms, reason, note } => {
+                let account_state = AccountState::BonusGranted { expires_at_ms }.text();
+                Self { entry_type: "bonus", reason, note, account_state, ..Self::default() }
+            }
             Kind::BonusExpired { granted_seq } => {
                 Self { entry_type: "bonus_expiry", original_seq: granted_seq, ..Self::default() }
             }
@@ -146,16 +156,21 @@ impl<'a> Facts<'a> {
                 let usage = Usage { price_version, ..Usage::default() };
                 Self { entry_type: "plan_fee", usage, plan, reason: period, ..Self::default() }
             }
-            Kind::EventDefined { event_id, name } => {
-                let usage = Usage { event_id, ..Usage::default() };
-                Self { entry_type: "event_defined", usage, note: name, ..Self::default() }
-            }
+            Kind::EventDefined(event) => Self::of_event(event),
             Kind::BoothSet { booth_id, name, paused } => {
                 let usage = Usage { booth_id, ..Usage::default() };
                 let reason = if paused { "paused" } else { "" };
                 Self { entry_type: "booth_set", usage, reason, note: name, ..Self::default() }
             }
         }
+    }
+
+    fn of_event(event: EventDefined<'a>) -> Self {
+        let EventDefined { event_id, name, starts_at_ms, ends_at_ms, time_zone, budget_micros, refuses_holds } = event;
+        let time_zone = time_zone.into();
+        let state = AccountState::EventDefined { starts_at_ms, ends_at_ms, time_zone, budget_micros, refuses_holds };
+        let usage = Usage { event_id, ..Usage::default() };
+        Self { entry_type: "event_defined", usage, note: name, account_state: state.text(), ..Self::default() }
     }
 
     /// The work it is for stands in the columns of work.
@@ -260,7 +275,7 @@ impl Rows {
         self.account_name.push(facts.account_name);
         self.time_zone.push(facts.time_zone);
         self.plan_effective_at_ms.push(facts.plan_effective_at_ms);
-        self.account_state.push("");
+        self.account_state.push(&facts.account_state);
         self.from_bonus.push(entry.from_bonus_micros);
         self.original_seq.push(facts.original_seq);
         self.hold_amount.push(facts.hold_amount_micros);

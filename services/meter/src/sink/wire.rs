@@ -246,9 +246,12 @@ pub enum Kind<'a> {
         /// `voided` or `expired`.
         cause: &'static str,
     },
-    CreditLimitSet,
+    CreditLimitSet {
+        credit_limit_micros: i64,
+    },
     Reversal(Reversal<'a>),
     BonusGranted {
+        expires_at_ms: Option<i64>,
         reason: &'a str,
         note: &'a str,
     },
@@ -266,10 +269,7 @@ pub enum Kind<'a> {
         period: &'a str,
         price_version: u32,
     },
-    EventDefined {
-        event_id: &'a str,
-        name: &'a str,
-    },
+    EventDefined(EventDefined<'a>),
     BoothSet {
         booth_id: &'a str,
         name: &'a str,
@@ -293,6 +293,19 @@ pub struct HoldPlaced<'a> {
     pub booth_id: &'a str,
     pub plan: &'a str,
     pub price_version: u32,
+}
+
+/// A party; fields as in `ledger.proto`.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs)]
+pub struct EventDefined<'a> {
+    pub event_id: &'a str,
+    pub name: &'a str,
+    pub starts_at_ms: i64,
+    pub ends_at_ms: i64,
+    pub time_zone: &'a str,
+    pub budget_micros: Option<i64>,
+    pub refuses_holds: bool,
 }
 
 /// A charge given back; fields as in `ledger.proto`.

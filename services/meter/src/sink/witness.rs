@@ -66,8 +66,8 @@ fn rolled_up(kind: &Kind<'_>) -> [bool; 3] {
         | Kind::PlanChanged { .. }
         | Kind::HoldPlaced(_)
         | Kind::HoldReleased { .. }
-        | Kind::CreditLimitSet
-        | Kind::EventDefined { .. }
+        | Kind::CreditLimitSet { .. }
+        | Kind::EventDefined(_)
         | Kind::BoothSet { .. } => [false; 3],
     }
 }

@@ -1,10 +1,13 @@
 //! ClickHouse against the ledger: rows, rollups, balances.
 
+use std::borrow::Cow;
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
+use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::v1::{
-    Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, Reversal, ReversalCause, SourceTopic, Usage,
-    UsageStatus, entry::Kind,
+    BudgetRule, Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, Reversal, ReversalCause,
+    SourceTopic, Usage, UsageStatus, entry::Kind,
 };
 
 use super::{
@@ -85,6 +88,12 @@ impl Part for &str {
     }
 }
 
+impl Part for Cow<'_, str> {
+    fn part(&self, parts: &mut Parts) {
+        parts.text(self);
+    }
+}
+
 macro_rules! number_part {
     ($($type:ty),*) => {
         $(impl Part for $type {
@@ -146,7 +155,7 @@ ledger_row! {
     "account_name" account_name: &'a str,
     "time_zone" time_zone: &'a str,
     "plan_effective_at_ms" plan_effective_at_ms: i64,
-    "account_state" account_state: &'a str,
+    "account_state" account_state: Cow<'a, str>,
     "from_bonus" from_bonus: i64,
     "original_seq" original_seq: u64,
     "hold_amount" hold_amount: i64,
@@ -232,7 +241,7 @@ impl<'a> LedgerRow<'a> {
             account_name: "",
             time_zone: "",
             plan_effective_at_ms: 0,
-            account_state: "",
+            account_state: Cow::Borrowed(""),
             from_bonus: entry.from_bonus_micros,
             original_seq: 0,
             hold_amount: 0,
@@ -292,6 +301,8 @@ impl<'a> LedgerRow<'a> {
             }
             Kind::BonusGranted(granted) => {
                 (self.reason, self.note) = (&granted.reason, &granted.note);
+                let expires_at_ms = granted.expires_at_ms;
+                self.account_state = AccountState::BonusGranted { expires_at_ms }.text().into();
                 "bonus"
             }
             Kind::BonusExpired(expired) => {
@@ -308,6 +319,14 @@ impl<'a> LedgerRow<'a> {
             }
             Kind::EventDefined(defined) => {
                 (self.event_id, self.note) = (&defined.event_id, &defined.name);
+                let state = AccountState::EventDefined {
+                    starts_at_ms: defined.starts_at_ms,
+                    ends_at_ms: defined.ends_at_ms,
+                    time_zone: defined.time_zone.as_str().into(),
+                    budget_micros: defined.budget_micros,
+                    refuses_holds: defined.on_exceeded() == BudgetRule::RefuseHolds,
+                };
+                self.account_state = state.text().into();
                 "event_defined"
             }
             Kind::BoothSet(set) => {
@@ -315,7 +334,11 @@ impl<'a> LedgerRow<'a> {
                 self.reason = if set.paused { "paused" } else { "" };
                 "booth_set"
             }
-            Kind::CreditLimitSet(_) => "credit_limit_set",
+            Kind::CreditLimitSet(set) => {
+                let credit_limit_micros = set.credit_limit_micros;
+                self.account_state = AccountState::CreditLimitSet { credit_limit_micros }.text().into();
+                "credit_limit_set"
+            }
             Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
         };
     }

@@ -125,7 +125,9 @@ pub(super) fn offset_ms(zone: Tz, ms: i64) -> i64 {
     i64::from(zone.offset_from_utc_datetime(&utc(ms).naive_utc()).fix().local_minus_utc()) * 1000
 }
 
-pub(super) fn local(zone: Tz, ms: i64) -> NaiveDateTime {
+/// What the clocks of a zone show.
+#[must_use]
+pub fn local(zone: Tz, ms: i64) -> NaiveDateTime {
     utc(ms.saturating_add(offset_ms(zone, ms))).naive_utc()
 }
 

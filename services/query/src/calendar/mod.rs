@@ -9,7 +9,7 @@ mod previous;
 mod range;
 
 pub use bucket::Bucket;
-pub use edges::{Span, TooManyBuckets, spans};
+pub use edges::{Span, TooManyBuckets, local as local_time, spans};
 pub use previous::previous;
 pub use range::{RangeError, TimeRange, edge_text, parse_edge, resolve_range, resolve_zone};
 

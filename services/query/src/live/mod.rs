@@ -2,6 +2,7 @@
 
 mod confirm;
 mod facts;
+mod purse;
 mod recent;
 mod sunk;
 mod tail;
@@ -9,8 +10,9 @@ mod view;
 mod watchers;
 
 pub use facts::{Facts, PlanFact};
+pub use purse::{Lot, Purse};
 pub use recent::RecentLimits;
 pub use sunk::SunkOffsets;
 pub use tail::{Following, Tail, TailError};
-pub use view::{Balance, FoldError, Folded, KnownAccount, LiveView, Place, Profile, Recent, Since};
+pub use view::{AccountListed, Balance, FoldError, Folded, KnownAccount, LiveView, Place, Profile, Recent, Since};
 pub use watchers::Watch;

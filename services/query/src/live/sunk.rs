@@ -72,6 +72,25 @@ impl SunkOffsets {
         })))
     }
 
+    /// Whether the sink is known to have committed everything below `place`; nobody is asked.
+    #[must_use]
+    pub fn is_known(&self, place: Place) -> bool {
+        self.0.reaches(place)
+    }
+
+    /// Asks once how far the sink is, unless somebody is asking.
+    pub async fn look(&self) {
+        let Ok(turn) = Arc::clone(&self.0.turn).try_lock_owned() else { return };
+        let inner = Arc::clone(&self.0);
+        let asked = tokio::task::spawn_blocking(move || {
+            inner.ask();
+            drop(turn);
+        });
+        if asked.await.is_err() {
+            tracing::error!("asking for the sink's offsets panicked");
+        }
+    }
+
     /// Waits until everything below `place` is in ClickHouse, at most `patience`. Returns whether it is.
     pub async fn wait_for(&self, place: Place, patience: Duration) -> bool {
         let waiting = async {

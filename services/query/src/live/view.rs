@@ -12,8 +12,16 @@ use tollbooth_schemas::v1::LedgerRecord;
 use tollbooth_schemas::v1::entry::Kind;
 
 use super::facts::Facts;
+use super::purse::Known;
 use super::recent::{AccountRecent, Order, RecentLimits, RecentRecord};
 use super::watchers::{Watch, Watchers};
+
+#[path = "view_list.rs"]
+mod list;
+#[path = "view_purse.rs"]
+mod purse;
+
+pub use list::AccountListed;
 
 /// What an account was opened with; it never changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +137,7 @@ pub struct Place {
 
 #[derive(Debug)]
 struct Account {
+    id: Arc<str>,
     partition: u32,
     seq: u64,
     /// Offset after the record with the newest entry. 0: it was not read from the ledger, so that it lies below the
@@ -139,12 +148,13 @@ struct Account {
     posted_at_ms: i64,
     profile: Option<Arc<Profile>>,
     facts: Box<Facts>,
+    purse: Known,
     recent: AccountRecent,
 }
 
 #[derive(Debug, Default)]
 struct Accounts {
-    index: HashMap<Box<str>, u32>,
+    index: HashMap<Arc<str>, u32>,
     accounts: Vec<Account>,
     order: Order,
     profiles: BTreeMap<Profile, Arc<Profile>>,
@@ -192,6 +202,7 @@ impl LiveView {
             if account.seq < known.seq {
                 // The entries in between are not in memory: what follows would join on to what lies before the gap.
                 inner.order.clear(&mut account.recent);
+                account.purse = Known::No;
                 account.seq = known.seq;
                 account.balance_micros = known.balance_micros;
                 account.held_micros = known.held_micros;
@@ -242,7 +253,11 @@ impl LiveView {
         let jumped = first_seq > account.seq + 1;
         if jumped {
             inner.order.clear(&mut account.recent);
+            account.purse = Known::No;
+        } else if account.seq == 0 {
+            account.purse = Known::Empty;
         }
+        account.purse.fold(record.entries.iter().skip_while(|entry| entry.seq <= account.seq));
         account.seq = last.seq;
         account.end_offset = end_offset;
         account.balance_micros = last.balance_after_micros;
@@ -428,7 +443,9 @@ impl Accounts {
             return *index;
         }
         let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        let id: Arc<str> = account_id.into();
         self.accounts.push(Account {
+            id: Arc::clone(&id),
             partition,
             seq: 0,
             end_offset: 0,
@@ -437,9 +454,10 @@ impl Accounts {
             posted_at_ms: 0,
             profile: None,
             facts: Box::default(),
+            purse: Known::No,
             recent: AccountRecent::default(),
         });
-        self.index.insert(account_id.into(), index);
+        self.index.insert(id, index);
         index
     }
 

@@ -19,7 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use page::{Page, page};
 pub(crate) use parameters::{AccountPath, BookPath, EntryPath, EventPath, query_parameters};
-pub use problems::{AccountProblems, AdminProblems, ProblemBody, PublicProblems};
+pub use problems::{AccountProblems, AdminProblems, ChangeProblems, ProblemBody, PublicProblems};
 
 use crate::routes::description;
 
@@ -49,11 +49,20 @@ impl Document {
         Self { value, text: Bytes::from(text) }
     }
 
-    /// Every operation: its path and what the document says of it. All of them are `GET`.
-    pub fn operations(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let paths = self.value["paths"].as_object().into_iter().flatten();
-        paths.map(|(path, item)| (path.as_str(), &item["get"]))
+    /// Every operation: its method, its path and what the document says of it.
+    pub fn operations(&self) -> impl Iterator<Item = (&'static str, &str, &Value)> {
+        operations_of(&self.value)
     }
+}
+
+/// The methods that are used, as they stand in a document.
+const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
+
+fn operations_of(document: &Value) -> impl Iterator<Item = (&'static str, &str, &Value)> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        METHODS.into_iter().filter_map(|method| Some((method, path.as_str(), item.get(method)?)))
+    })
 }
 
 /// The price book's schema comes from where its type is: the contracts, which describe themselves with `schemars`.
@@ -83,16 +92,20 @@ fn put_price_book(document: &mut Value) {
     schemas.sort_keys();
 }
 
-/// An operation's example goes to its 200 answer, whatever the media type.
+/// An operation's example goes to the answer of its success, whatever the media type.
 fn put_examples(document: &mut Value, examples: &Map<String, Value>) {
     let paths = document["paths"].as_object_mut().into_iter().flatten();
-    for operation in paths.filter_map(|(_, item)| item.get_mut("get")) {
+    let items = paths.filter_map(|(_, item)| item.as_object_mut());
+    for operation in items.flat_map(|item| item.iter_mut().filter(|(method, _)| METHODS.contains(&method.as_str()))) {
+        let (_, operation) = operation;
         let Some(example) = operation["operationId"].as_str().and_then(|id| examples.get(id)).cloned() else {
             continue;
         };
-        let contents = operation.pointer_mut("/responses/200/content").and_then(Value::as_object_mut);
-        for content in contents.into_iter().flat_map(Map::values_mut) {
-            content["example"] = example.clone();
+        for success in ["200", "201"] {
+            let contents = operation.pointer_mut(&format!("/responses/{success}/content"));
+            for content in contents.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+                content["example"] = example.clone();
+            }
         }
     }
 }

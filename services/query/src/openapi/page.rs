@@ -56,10 +56,9 @@ fn write_page(html: &mut String, document: &Value) -> std::fmt::Result {
     )?;
     for tag in document["tags"].as_array().into_iter().flatten() {
         write!(html, "<h2>{}</h2><p>{}</p>", text(&tag["name"]), text(&tag["description"]))?;
-        for (path, item) in document["paths"].as_object().into_iter().flatten() {
-            let operation = &item["get"];
+        for (method, path, operation) in super::operations_of(document) {
             if operation["tags"][0] == tag["name"] {
-                write_operation(html, path, operation)?;
+                write_operation(html, method, path, operation)?;
             }
         }
     }
@@ -74,11 +73,12 @@ fn write_page(html: &mut String, document: &Value) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_operation(html: &mut String, path: &str, operation: &Value) -> std::fmt::Result {
+fn write_operation(html: &mut String, method: &str, path: &str, operation: &Value) -> std::fmt::Result {
     let id = text(&operation["operationId"]);
     write!(
         html,
-        "<details id=\"{id}\"><summary><code>GET {}</code> {}</summary><p>{}</p>",
+        "<details id=\"{id}\"><summary><code>{} {}</code> {}</summary><p>{}</p>",
+        method.to_uppercase(),
         escape(path),
         text(&operation["summary"]),
         text(&operation["description"])
@@ -192,7 +192,7 @@ mod tests {
             assert!(!html.contains(forbidden), "{forbidden}");
         }
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"));
-        for (path, operation) in DOCUMENT.operations() {
+        for (_, path, operation) in DOCUMENT.operations() {
             assert!(html.contains(&escape(path)), "{path}");
             assert!(html.contains(&format!("id=\"{}\"", operation["operationId"].as_str().unwrap())), "{path}");
         }

@@ -102,6 +102,24 @@ impl IntoResponses for AdminProblems {
     }
 }
 
+/// What can become of a request that changes something here.
+#[derive(Debug)]
+pub struct ChangeProblems;
+
+impl IntoResponses for ChangeProblems {
+    fn responses() -> Responses {
+        with(
+            Responses::new(),
+            [
+                ("400", problem("`unknown_parameter`, `malformed`")),
+                ("401", problem("`unauthenticated`: no key, no session")),
+                ("403", problem("`csrf`: a session without its `X-CSRF-Token`; `forbidden`")),
+                ("503", passing("`unavailable`: keys are being read")),
+            ],
+        )
+    }
+}
+
 /// What can become of a request about one account.
 #[derive(Debug)]
 pub struct AccountProblems;

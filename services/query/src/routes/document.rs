@@ -3,9 +3,13 @@
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tollbooth_chassis::problem::Problem;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::{Modify, OpenApi};
 
+use crate::access::session::COOKIE;
 use crate::openapi::{DOCUMENT, ProblemBody, PublicProblems, page};
 use crate::params::{Params, parameters};
 use crate::stream::{StreamBalance, StreamReady, StreamResync, StreamUsage};
@@ -22,21 +26,32 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
+        super::accounts::list,
         super::account::get,
         super::balance::get,
         super::summary::get,
+        super::forecast::get,
+        super::booths::list,
         super::transactions::list,
         super::csv::get,
         super::entry::get,
         super::usage::get,
+        super::events::list,
+        super::events::get,
+        super::estimate::get,
         super::transactions::list_of_event,
         super::event_usage::get,
         super::stream::get,
         super::fleet::usage,
+        super::dead_letters::list,
         super::price_book::list,
         super::price_book::current,
         super::price_book::version,
         super::services::list,
+        super::session::create,
+        super::session::get,
+        super::session::end,
+        super::portal::create,
         json,
         html,
     ),
@@ -49,6 +64,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         (name = "Live", description = "What happens, as it happens."),
         (name = "Fleet", description = "All accounts together. Needs an admin key."),
         (name = "Prices", description = "What things cost. Public."),
+        (name = "Session", description = "Who is signed in with a browser."),
         (name = "Reference", description = "This description. Public."),
     ),
     modifiers(&Keys)
@@ -61,7 +77,30 @@ impl Modify for Keys {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tb_sk_live_...");
         let bearer = bearer.description(Some("An account's key reads its own account, an admin key any.")).build();
-        openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+        let about = "A browser that signed in. What it changes needs `X-CSRF-Token`, too.";
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(COOKIE, about)));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer));
+        components.add_security_scheme("session", cookie);
+        // Whoever may read with a key may read with the session of one.
+        let operations = openapi.paths.paths.values_mut().filter_map(|item| item.get.as_mut());
+        for operation in operations {
+            let is_json = |response: &RefOr<utoipa::openapi::Response>| match response {
+                RefOr::T(response) => response.content.contains_key("application/json"),
+                RefOr::Ref(_) => false,
+            };
+            let has_tag = operation.responses.responses.get("200").is_some_and(is_json);
+            if has_tag && operation.operation_id.as_deref() != Some("get_session") {
+                let about = "`If-None-Match` names the `ETag` of this answer";
+                let response = utoipa::openapi::Response::new(about);
+                operation.responses.responses.insert("304".to_owned(), RefOr::T(response));
+            }
+            let takes_key = SecurityRequirement::new::<_, [&str; 0], &str>("key", []);
+            if operation.security.as_ref().is_some_and(|all| all.contains(&takes_key)) {
+                let by_session = SecurityRequirement::new::<_, [&str; 0], &str>("session", []);
+                operation.security.get_or_insert_default().push(by_session);
+            }
+        }
     }
 }
 

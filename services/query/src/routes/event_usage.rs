@@ -12,13 +12,14 @@ use tollbooth_schemas::EventId;
 use utoipa::ToSchema;
 
 use super::usage::{RANGE, edge, zone};
-use super::{AWAIT, Api, Timer, private};
+use super::{AWAIT, Api, Timer};
 use crate::amount::AmountBody;
 use crate::calendar::{TimeRange, edge_text};
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountProblems, EventPath};
 use crate::params::{Params, bad_parameter, parameters};
-use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery};
+use crate::prices::Names;
+use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery, UsageRow};
 
 /// No range, or one open at an end, reaches from 1970 to 2199.
 const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: 7_258_118_400_000 };
@@ -79,7 +80,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::EventUsage);
     let params = Params::parse(&uri, EventUsageParams::GROUPS)?;
-    let reader = api.open(&headers, &account_id, &params).await?;
+    let reader = api.open_event(&headers, &account_id, &event_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let currency = &profile.currency;
     if event_id.parse::<EventId>().is_err() {
@@ -103,14 +104,30 @@ pub(super) async fn get(
         rows_max: api.config.limits.groups_max,
     };
     api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let mut rows = api.store.usage(&question).await?;
+    let made = async {
+        let rows = api.store.usage(&question).await?;
+        let (from, to) = (from_ms.map(|ms| edge_text(ms, zone)), to_ms.map(|ms| edge_text(ms, zone)));
+        let count = rows.len();
+        Ok((body_of(event_id.clone(), rows, (from, to), currency, &api.prices.names()), count))
+    };
+    let (response, rows) = api.kept(&account_id, reader, &uri, made).await?;
+    timer.done(rows);
+    Ok(response)
+}
+
+fn body_of(
+    event_id: String,
+    mut rows: Vec<UsageRow>,
+    (from, to): (Option<String>, Option<String>),
+    currency: &str,
+    names: &Names,
+) -> EventUsageBody {
     rows.sort_unstable_by_key(|row| (Reverse(row.spent_micros), Reverse(row.succeeded), row.group_key.clone()));
     let total = EventTotalBody {
         count: rows.iter().map(|row| row.succeeded).sum(),
         failed: rows.iter().map(|row| row.failures).sum(),
         amount: AmountBody::new(rows.iter().map(|row| row.spent_micros).sum::<i128>(), currency),
     };
-    let names = api.prices.names();
     let data = rows.iter().map(|row| {
         let (service, engine) = row.group_key.split_once('\0').unwrap_or((&row.group_key, ""));
         EngineBody {
@@ -122,13 +139,5 @@ pub(super) async fn get(
             amount: AmountBody::new(row.spent_micros, currency),
         }
     });
-    let body = EventUsageBody {
-        event_id,
-        from: from_ms.map(|ms| edge_text(ms, zone)),
-        to: to_ms.map(|ms| edge_text(ms, zone)),
-        data: data.collect(),
-        total,
-    };
-    timer.done(rows.len());
-    private(&body)
+    EventUsageBody { event_id, from, to, data: data.collect(), total }
 }

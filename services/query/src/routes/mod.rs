@@ -1,14 +1,24 @@
 //! The API, one resource a file.
 
 mod account;
+mod accounts;
 mod balance;
+mod booths;
 mod csv;
+mod dead_letters;
 mod document;
 mod entry;
+mod estimate;
 mod event_usage;
+mod events;
+mod fallback;
 mod fleet;
+mod forecast;
+mod parties;
+mod portal;
 mod price_book;
 mod services;
+mod session;
 mod stream;
 mod summary;
 mod timeline;
@@ -19,9 +29,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any, get, post};
 use prometheus::IntGauge;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -30,13 +41,18 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::AccountId;
 
-use crate::access::{Access, no_account};
+use crate::access::{Access, Visitor, no_account};
+use crate::answers::{Answers, At, Kept};
 use crate::calendar::Bucket;
+use crate::conditional;
 use crate::config::QueryConfig;
+use crate::dead_letters::DeadLetters;
+use crate::forward::Forwarder;
 use crate::live::{LiveView, SunkOffsets};
 use crate::metrics::{Endpoint, Metrics};
 use crate::params::{Parameter, ParameterKind, Params};
 use crate::prices::Prices;
+use crate::site::Site;
 use crate::store::Store;
 
 /// What every route works with.
@@ -46,6 +62,10 @@ pub struct Api {
     pub config: QueryConfig,
     /// Keys.
     pub access: Arc<Access>,
+    /// Where commands go; `None`: nowhere.
+    pub forwarder: Option<Forwarder>,
+    /// The dashboard's pages.
+    pub site: Site,
     /// Balances and newest entries.
     pub view: Arc<LiveView>,
     /// History.
@@ -54,6 +74,10 @@ pub struct Api {
     pub sunk: SunkOffsets,
     /// Price books.
     pub prices: Arc<Prices>,
+    /// What is kept of answers.
+    pub answers: Answers,
+    /// What could not be charged.
+    pub dead_letters: DeadLetters,
     /// Feeds `prices`.
     pub price_table: TopicTable,
     /// Metrics.
@@ -73,11 +97,18 @@ const AWAIT: &[Parameter] = &[Parameter {
     about: "Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`.",
 }];
 
+/// For its reader alone, and asked anew each time.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
 type Route = MethodRouter<Arc<Api>>;
+
+const PORTAL_TOKENS: &str = "/v1/portal-tokens";
+const SESSION: &str = "/v1/session";
 
 /// What answers where. The OpenAPI document lists the same paths, and a test holds the two together.
 fn table() -> Vec<(&'static str, Route)> {
     vec![
+        ("/v1/accounts", get(accounts::list)),
         ("/v1/accounts/{account_id}", get(account::get)),
         ("/v1/accounts/{account_id}/balance", get(balance::get)),
         ("/v1/accounts/{account_id}/summary", get(summary::get)),
@@ -85,14 +116,22 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts/{account_id}/transactions.csv", get(csv::get)),
         ("/v1/accounts/{account_id}/transactions/{entry_id}", get(entry::get)),
         ("/v1/accounts/{account_id}/usage", get(usage::get)),
+        ("/v1/accounts/{account_id}/booths", get(booths::list)),
+        ("/v1/accounts/{account_id}/forecast", get(forecast::get)),
+        ("/v1/accounts/{account_id}/events", get(events::list)),
+        ("/v1/accounts/{account_id}/events/{event_id}", get(events::get)),
+        ("/v1/accounts/{account_id}/events/{event_id}/estimate", get(estimate::get)),
         ("/v1/accounts/{account_id}/events/{event_id}/transactions", get(transactions::list_of_event)),
         ("/v1/accounts/{account_id}/events/{event_id}/usage", get(event_usage::get)),
         ("/v1/accounts/{account_id}/stream", get(stream::get)),
+        ("/v1/dead-letters", get(dead_letters::list)),
         ("/v1/fleet/usage", get(fleet::usage)),
         ("/v1/price-books", get(price_book::list)),
         ("/v1/price-books/current", get(price_book::current)),
         ("/v1/price-books/{version}", get(price_book::version)),
         ("/v1/services", get(services::list)),
+        (PORTAL_TOKENS, post(portal::create)),
+        (SESSION, get(session::get).post(session::create).delete(session::end)),
         ("/openapi.json", get(document::json)),
         ("/docs", get(document::html)),
     ]
@@ -101,10 +140,15 @@ fn table() -> Vec<(&'static str, Route)> {
 /// All routes, each with its metrics.
 pub fn router(api: Arc<Api>) -> Router {
     let http = api.metrics.http.clone();
+    let fallback = any(fallback::any).layer(http.route("other"));
     let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
-        router.route(path, route.layer(http.route(path)))
+        let route = route.layer(from_fn(conditional::answer)).layer(http.route(path));
+        // What is not read here may be a command.
+        let takes_commands = path.starts_with("/v1/") && ![SESSION, PORTAL_TOKENS].contains(&path);
+        router.route(path, if takes_commands { route.fallback(fallback::any) } else { route })
     };
-    table().into_iter().fold(Router::new(), add).with_state(api)
+    let fallback = fallback.with_state(Arc::clone(&api));
+    table().into_iter().fold(Router::new(), add).with_state(api).fallback_service(fallback)
 }
 
 impl Api {
@@ -114,7 +158,24 @@ impl Api {
     /// `seq_not_reached` after [`crate::config::LiveSection::min_seq_wait_ms`]. Here that is true of memory; an answer
     /// from ClickHouse waits for it once more, see [`Api::wait_until_sunk`].
     async fn open(&self, headers: &HeaderMap, account_id: &str, params: &Params) -> Result<Reader, Problem> {
-        let is_admin = self.access.read_account(headers, account_id)?.is_admin();
+        let visitor = self.access.read_account(headers, account_id)?;
+        self.open_for(&visitor, account_id, params).await
+    }
+
+    /// As [`Api::open`], for an event of the account.
+    async fn open_event(
+        &self,
+        headers: &HeaderMap,
+        account_id: &str,
+        event_id: &str,
+        params: &Params,
+    ) -> Result<Reader, Problem> {
+        let visitor = self.access.read_event(headers, account_id, event_id)?;
+        self.open_for(&visitor, account_id, params).await
+    }
+
+    async fn open_for(&self, visitor: &Visitor, account_id: &str, params: &Params) -> Result<Reader, Problem> {
+        let is_admin = visitor.is_admin();
         if account_id.parse::<AccountId>().is_err() {
             return Err(no_account());
         }
@@ -143,6 +204,49 @@ impl Api {
             return Ok(());
         }
         Err(awaited.missing())
+    }
+
+    /// An answer made of ClickHouse, kept for whoever asks the same; `make` gives it and of how many rows it was made. One
+    /// that waits for an entry of its own is made anew.
+    async fn kept<B: Serialize>(
+        &self,
+        account_id: &str,
+        reader: Reader,
+        uri: &Uri,
+        make: impl Future<Output = Result<(B, usize), Problem>>,
+    ) -> Result<(Response, usize), Problem> {
+        let make = async {
+            let (body, rows) = make.await?;
+            let body = serde_json::to_vec(&body).map_err(Problem::internal)?;
+            Ok(Kept { etag: conditional::etag_as_of(&body), body: body.into(), rows })
+        };
+        let kept = match reader.awaited {
+            Some(_) => make.await?,
+            None => {
+                let words = uri.path_and_query().map_or_else(|| uri.path(), |words| words.as_str());
+                let key = format!("{}\0{words}", if reader.is_admin { "admin" } else { "" });
+                let seq = self.view.balance(account_id).map_or(0, |balance| balance.seq);
+                self.answers.get(&key, At { seq, is_sunk: self.is_sunk(account_id, seq) }, make).await?
+            }
+        };
+        let head = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::ETAG, kept.etag),
+            (header::CACHE_CONTROL, PRIVATE),
+        ];
+        Ok(((head, kept.body).into_response(), kept.rows))
+    }
+
+    /// Whether ClickHouse is known to have an entry of the account, in every table. Where it is not, that is found out for
+    /// the next one who asks.
+    fn is_sunk(&self, account_id: &str, seq: u64) -> bool {
+        let Some(place) = self.view.place_after(account_id, seq) else { return false };
+        let is_sunk = self.sunk.is_known(place);
+        if !is_sunk {
+            let sunk = self.sunk.clone();
+            tokio::spawn(async move { sunk.look().await });
+        }
+        is_sunk
     }
 
     /// Whether all price books were read once.
@@ -233,13 +337,16 @@ impl Drop for Timer<'_> {
 
 /// A JSON answer about an account: for its reader alone, and asked anew each time.
 fn private(body: &impl Serialize) -> Result<Response, Problem> {
-    answer(body, HeaderValue::from_static("private, no-cache"))
+    answer(body, PRIVATE)
 }
 
 fn answer(body: &impl Serialize, cache_control: HeaderValue) -> Result<Response, Problem> {
     let bytes = serde_json::to_vec(body).map_err(Problem::internal)?;
-    let headers =
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::CACHE_CONTROL, cache_control)];
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ETAG, conditional::etag_as_of(&bytes)),
+        (header::CACHE_CONTROL, cache_control),
+    ];
     Ok((headers, bytes).into_response())
 }
 
@@ -253,7 +360,7 @@ mod tests {
     #[test]
     fn what_is_served_is_documented_and_the_other_way_round() {
         let served: BTreeSet<&str> = table().into_iter().map(|(path, _)| path).collect();
-        let documented: BTreeSet<&str> = DOCUMENT.operations().map(|(path, _)| path).collect();
+        let documented: BTreeSet<&str> = DOCUMENT.operations().map(|(_, path, _)| path).collect();
         assert_eq!(served, documented);
     }
 }

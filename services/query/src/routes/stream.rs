@@ -12,6 +12,7 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::EventId;
 
 use super::{Api, Timer};
+use crate::access::credentials;
 use crate::activity::ActivityFilter;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems, ProblemBody};
@@ -102,7 +103,7 @@ pub(super) async fn get(
         currency: balance.profile.currency.clone(),
         account_id,
         feed,
-        headers: only_key(&headers),
+        headers: credentials(&headers),
         permit,
         watch,
         access: Arc::clone(&api.access),
@@ -125,11 +126,6 @@ pub(super) async fn get(
 
 fn too_many(status: StatusCode, detail: &'static str) -> Problem {
     Problem::new("too_many_streams", status, "Too many streams").with_detail(detail).with_retry_after(RETRY_AFTER_S)
-}
-
-/// The one header that is needed later; a stream may live long.
-fn only_key(headers: &HeaderMap) -> HeaderMap {
-    headers.get(header::AUTHORIZATION).map(|key| (header::AUTHORIZATION, key.clone())).into_iter().collect()
 }
 
 fn topics(params: &Params) -> Result<Topics, Problem> {

@@ -12,7 +12,7 @@ use tollbooth_schemas::time::serde_rfc3339;
 use utoipa::ToSchema;
 
 use super::usage::{RANGE, range, zone};
-use super::{AWAIT, Api, Timer, private};
+use super::{AWAIT, Api, Timer};
 use crate::amount::AmountBody;
 use crate::calendar::{TimeRange, edge_text, previous};
 use crate::clock::now_ms;
@@ -93,19 +93,23 @@ pub(super) async fn get(
     let range = range(&params, zone, now_ms)?;
     api.wait_until_sunk(&account_id, reader.awaited).await?;
     let currency = &balance.profile.currency;
-    let (period, rows) = summed(&api, &account_id, range, zone, currency).await?;
-    let (previous, more) = summed(&api, &account_id, previous(range, zone, now_ms), zone, currency).await?;
-    let body = SummaryBody {
-        balance: AmountBody::new(balance.balance_micros, currency),
-        seq: balance.seq,
-        as_of: balance.as_of_ms,
-        tz: zone.name(),
-        period,
-        previous,
-        account_id,
+    let made = async {
+        let (period, rows) = summed(&api, &account_id, range, zone, currency).await?;
+        let (previous, more) = summed(&api, &account_id, previous(range, zone, now_ms), zone, currency).await?;
+        let body = SummaryBody {
+            balance: AmountBody::new(balance.balance_micros, currency),
+            seq: balance.seq,
+            as_of: balance.as_of_ms,
+            tz: zone.name(),
+            period,
+            previous,
+            account_id: account_id.clone(),
+        };
+        Ok((body, rows + more))
     };
-    timer.done(rows + more);
-    private(&body)
+    let (response, rows) = api.kept(&account_id, reader, &uri, made).await?;
+    timer.done(rows);
+    Ok(response)
 }
 
 async fn summed(

@@ -97,6 +97,7 @@ pub(super) async fn list_of_event(
     let timer = Timer::start(&api.metrics, Endpoint::EventTransactions);
     let params = Params::parse(&uri, EventTransactionsParams::GROUPS)?;
     let reader = api.open(&headers, &account_id, &params).await?;
+    // Rows show the account's balance: nothing for a token of one event.
     let event_id = event_id.parse::<EventId>().map_err(|_| Problem::not_found("no such event"))?;
     answer(&api, timer, &account_id, Some(&event_id), &params, reader).await
 }

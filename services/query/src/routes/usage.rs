@@ -12,7 +12,7 @@ use tollbooth_schemas::{BoothId, EventId};
 use utoipa::ToSchema;
 
 use super::timeline::{Asked, TimelineBody};
-use super::{AWAIT, Api, Timer, private};
+use super::{AWAIT, Api, Timer};
 use crate::calendar::{Bucket, TimeRange, parse_edge, previous, resolve_range, resolve_zone};
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
@@ -146,9 +146,10 @@ pub(super) async fn get(
     };
     let compare = compare(&params)?;
     api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let (body, rows) = answer(&api, asked, range, compare).await?;
+    let made = answer(&api, asked, range, compare);
+    let (response, rows) = api.kept(&account_id, reader, &uri, made).await?;
     timer.done(rows);
-    private(&body)
+    Ok(response)
 }
 
 /// The timeline, and that of the period before if it is asked for; and of how many rows they were made.

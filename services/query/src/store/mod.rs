@@ -3,7 +3,9 @@
 mod activity;
 mod balances;
 mod entry;
+mod parties;
 mod projection;
+mod purse;
 mod usage;
 
 use std::sync::OnceLock;
@@ -19,6 +21,7 @@ use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::problem::Problem;
 
 pub use balances::Accounts;
+pub use parties::{PartiesQuery, Party, PartyKind};
 pub use projection::{Behind, Projection};
 pub use usage::{GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 

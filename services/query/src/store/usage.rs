@@ -37,6 +37,8 @@ pub enum GroupBy {
     Account,
     /// Service and engine, separated by `\0`.
     ServiceAndEngine,
+    /// Service, engine and variant, separated by `\0`.
+    Work,
 }
 
 impl GroupBy {
@@ -75,6 +77,7 @@ impl GroupBy {
             Self::Type => "toString(type)",
             Self::Plan => "toString(plan)",
             Self::ServiceAndEngine => "concat(service, '\\0', engine)",
+            Self::Work => "concat(service, '\\0', engine, '\\0', variant)",
         }
     }
 }

@@ -13,17 +13,28 @@ enum Door {
     Public,
     /// The account's key and an admin's.
     Account,
+    /// The same, and a token of that event.
+    Event,
     /// An admin's key.
     Admin,
+    /// Who signed in.
+    Session,
 }
 
 const DOORS: &[(&str, Door)] = &[
     ("/docs", Door::Public),
     ("/openapi.json", Door::Public),
+    ("/v1/accounts", Door::Admin),
     ("/v1/accounts/{account_id}", Door::Account),
+    ("/v1/accounts/{account_id}/booths", Door::Account),
+    ("/v1/accounts/{account_id}/events", Door::Account),
+    ("/v1/accounts/{account_id}/events/{event_id}", Door::Event),
+    ("/v1/accounts/{account_id}/events/{event_id}/estimate", Door::Account),
+    ("/v1/accounts/{account_id}/forecast", Door::Account),
+    ("/v1/dead-letters", Door::Admin),
     ("/v1/accounts/{account_id}/balance", Door::Account),
     ("/v1/accounts/{account_id}/events/{event_id}/transactions", Door::Account),
-    ("/v1/accounts/{account_id}/events/{event_id}/usage", Door::Account),
+    ("/v1/accounts/{account_id}/events/{event_id}/usage", Door::Event),
     ("/v1/accounts/{account_id}/stream", Door::Account),
     ("/v1/accounts/{account_id}/summary", Door::Account),
     ("/v1/accounts/{account_id}/transactions", Door::Account),
@@ -35,64 +46,185 @@ const DOORS: &[(&str, Door)] = &[
     ("/v1/price-books/current", Door::Public),
     ("/v1/price-books/{version}", Door::Public),
     ("/v1/services", Door::Public),
+    ("/v1/session", Door::Session),
 ];
 
 /// Every kind of key, and what it gets behind each door.
 fn expected(key: &str, door: Door) -> u16 {
     match (door, key) {
-        (Door::Public, _) | (Door::Account, "own" | "admin" | "root") | (Door::Admin, "admin" | "root") => 200,
-        (_, "none" | "malformed" | "unknown" | "revoked" | "other scheme") => 401,
-        (Door::Account, "foreign") => 404,
-        (Door::Account, "booth") | (Door::Admin, "own" | "foreign" | "booth") => 403,
+        (Door::Public, _)
+        | (
+            Door::Account | Door::Event,
+            "own" | "admin" | "root" | "own session" | "admin session" | "own token" | "admin token",
+        )
+        | (Door::Event, "event token")
+        | (Door::Admin, "admin" | "root" | "admin session")
+        | (Door::Session, "own session" | "foreign session" | "admin session") => 200,
+        (
+            _,
+            "none"
+            | "forged token"
+            | "revoked token"
+            | "forged session"
+            | "ended session"
+            | "revoked session"
+            | "session with another scheme",
+        )
+        | (Door::Session, _) => 401,
+        (_, "malformed" | "unknown" | "revoked" | "other scheme") => 401,
+        (Door::Account | Door::Event, "foreign" | "foreign session" | "foreign token") => 404,
+        (Door::Account | Door::Event, "booth")
+        | (Door::Account, "event token")
+        | (Door::Admin, "own" | "foreign" | "booth" | "own session" | "foreign session")
+        | (Door::Admin, "own token" | "foreign token" | "admin token" | "event token") => 403,
         other => panic!("{other:?}"),
     }
 }
 
-async fn status(query: &Query, path: &str, authorization: Option<&str>) -> u16 {
-    let mut request = reqwest::Client::new().get(format!("{}{path}", query.url));
-    if let Some(authorization) = authorization {
-        request = request.header("authorization", authorization);
-    }
-    request.send().await.unwrap().status().as_u16()
+/// Headers that say who asks.
+type Credential = Vec<(&'static str, String)>;
+
+async fn status(query: &Query, path: &str, credential: &[(&'static str, String)]) -> u16 {
+    let headers: Vec<(&str, &str)> = credential.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    query.raw(path, &headers).await.status().as_u16()
+}
+
+fn bearer(text: &str) -> Credential {
+    vec![("authorization", format!("Bearer {text}"))]
+}
+
+fn cookie(text: &str) -> Credential {
+    vec![("cookie", text.to_owned())]
+}
+
+/// Keys of every kind, and a service that knows them.
+async fn keys(stand: &Stand) -> (Vec<(&'static str, Credential)>, Query) {
+    let revoked = stand.issue(KeyKind::Account, "acc_luna", 5);
+    let unknown = ApiKey::generate(KeyKind::Account, false, &[77; 64]).unwrap();
+    let mut keys = vec![
+        ("none", Vec::new()),
+        ("malformed", bearer("tb_sk_live_nonsense")),
+        ("unknown", bearer(unknown.reveal())),
+        ("other scheme", vec![("authorization", format!("Basic {}", stand.admin_key.reveal()))]),
+        ("booth", bearer(stand.issue(KeyKind::Booth, "acc_luna", 1).reveal())),
+        ("foreign", bearer(stand.issue(KeyKind::Account, "acc_sol", 2).reveal())),
+        ("own", bearer(stand.issue(KeyKind::Account, "acc_luna", 3).reveal())),
+        ("admin", bearer(stand.issue(KeyKind::Admin, "acc_luna", 4).reveal())),
+        ("root", bearer(stand.admin_key.reveal())),
+        ("revoked", bearer(revoked.reveal())),
+    ];
+    let signing_in = stand.issue(KeyKind::Account, "acc_luna", 6);
+    let query = stand.query().await;
+    let known = async || status(&query, "/v1/accounts/acc_luna/balance", &bearer(signing_in.reveal())).await == 200;
+    until("the keys are known", known).await;
+    keys.extend(sessions(stand, &query, &keys, &signing_in).await);
+    keys.extend(tokens(stand, &query, &keys, &signing_in).await);
+    stand.revoke(KeyKind::Account, "acc_luna", 5);
+    stand.revoke(KeyKind::Account, "acc_luna", 6);
+    let balance = "/v1/accounts/acc_luna/balance";
+    let gone = async || status(&query, balance, &bearer(signing_in.reveal())).await == 401;
+    until("the revocations are known", gone).await;
+    (keys, query)
+}
+
+/// Portal tokens of every kind; that of `signing_in` is to be revoked.
+async fn tokens(
+    stand: &Stand,
+    query: &Query,
+    keys: &[(&'static str, Credential)],
+    signing_in: &ApiKey,
+) -> Vec<(&'static str, Credential)> {
+    let make = async |authorization: &str, body: serde_json::Value| {
+        let headers = [("authorization", authorization)];
+        let answer = query.change("POST", "/v1/portal-tokens", &headers, &body).await;
+        answer.body["token"].as_str().unwrap().to_owned()
+    };
+    let key_of = |name: &str| keys.iter().find(|(known, _)| *known == name).unwrap().1[0].1.clone();
+    let any = serde_json::json!({"ttl_s": 600});
+    let own = make(&key_of("own"), any.clone()).await;
+    let event = make(&key_of("own"), serde_json::json!({"ttl_s": 600, "event_id": "evt_gala"})).await;
+    let root = format!("Bearer {}", stand.admin_key.reveal());
+    let admin = make(&root, serde_json::json!({"ttl_s": 600, "account_id": "acc_luna"})).await;
+    vec![
+        ("forged token", bearer(&own.replace("tbp1.", "tbp1.x"))),
+        ("own token", bearer(&own)),
+        ("event token", bearer(&event)),
+        ("admin token", bearer(&admin)),
+        ("foreign token", bearer(&make(&key_of("foreign"), any.clone()).await)),
+        ("revoked token", bearer(&make(&format!("Bearer {}", signing_in.reveal()), any).await)),
+    ]
+}
+
+/// Sessions of every kind; that of `signing_in` is to be revoked.
+async fn sessions(
+    stand: &Stand,
+    query: &Query,
+    keys: &[(&'static str, Credential)],
+    signing_in: &ApiKey,
+) -> Vec<(&'static str, Credential)> {
+    let key_of = |name: &str| {
+        let (_, credential) = keys.iter().find(|(known, _)| *known == name).unwrap();
+        credential[0].1.strip_prefix("Bearer ").unwrap().to_owned()
+    };
+    let own = query.sign_in(&key_of("own")).await;
+    let ended = query.sign_in(&key_of("own")).await;
+    let headers = [("cookie", ended.cookie.as_str()), ("x-csrf-token", ended.csrf.as_str())];
+    let answer = query.change("DELETE", "/v1/session", &headers, &serde_json::Value::Null).await;
+    assert_eq!(answer.status, 204);
+    let forged = own.cookie.replace("tollbooth_session=", "tollbooth_session=x");
+    let mut with_other_scheme = cookie(&own.cookie);
+    with_other_scheme.push(("authorization", format!("Basic {}", stand.admin_key.reveal())));
+    vec![
+        ("own session", cookie(&own.cookie)),
+        ("foreign session", cookie(&query.sign_in(&key_of("foreign")).await.cookie)),
+        ("admin session", cookie(&query.sign_in(&key_of("admin")).await.cookie)),
+        ("revoked session", cookie(&query.sign_in(signing_in.reveal()).await.cookie)),
+        ("ended session", cookie(&ended.cookie)),
+        ("forged session", cookie(&forged)),
+        ("session with another scheme", with_other_scheme),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_lets_in_whom_it_should_and_nobody_else() {
-    // given an account, a price book, and a key of every kind
+    // given an account, a price book, and a credential of every kind
     let stand = Stand::new().await;
-    stand.post(&Ledger::open("acc_luna").records);
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(1);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
     stand.post(&Ledger::open("acc_sol").records);
+    stand.create_topics(&[stand.topics.dead_letter()]).await;
     stand.publish(&stand.topics.price_book(), "1", include_bytes!("../../../../deploy/local/price-book.json"));
-    let bearer = |key: &ApiKey| Some(format!("Bearer {}", key.reveal()));
-    let revoked = stand.issue(KeyKind::Account, "acc_luna", 5);
-    let keys = [
-        ("none", None),
-        ("malformed", Some("Bearer tb_sk_live_nonsense".to_owned())),
-        ("unknown", bearer(&ApiKey::generate(KeyKind::Account, false, &[77; 64]).unwrap())),
-        ("other scheme", Some(format!("Basic {}", stand.admin_key.reveal()))),
-        ("booth", bearer(&stand.issue(KeyKind::Booth, "acc_luna", 1))),
-        ("foreign", bearer(&stand.issue(KeyKind::Account, "acc_sol", 2))),
-        ("own", bearer(&stand.issue(KeyKind::Account, "acc_luna", 3))),
-        ("admin", bearer(&stand.issue(KeyKind::Admin, "acc_luna", 4))),
-        ("root", bearer(&stand.admin_key)),
-        ("revoked", bearer(&revoked)),
-    ];
-    stand.revoke(KeyKind::Account, "acc_luna", 5);
-    let query = stand.query().await;
-    let balance = "/v1/accounts/acc_luna/balance";
-    let known = async || status(&query, balance, bearer(&revoked).as_deref()).await == 401;
-    until("the keys are known", known).await;
-    until("the prices are known", async || status(&query, "/v1/services", None).await == 200).await;
+    let (keys, query) = keys(&stand).await;
+    until("the prices are known", async || status(&query, "/v1/services", &[]).await == 200).await;
 
-    for (path, _) in DOCUMENT.operations() {
-        let (_, door) = DOORS.iter().find(|(known, _)| *known == path).unwrap_or_else(|| panic!("{path} has no row"));
-        for (name, authorization) in &keys {
+    let reads: Vec<&str> =
+        DOCUMENT.operations().filter(|(method, ..)| *method == "get").map(|(_, path, _)| path).collect();
+    for path in &reads {
+        let (_, door) = DOORS.iter().find(|(known, _)| known == path).unwrap_or_else(|| panic!("{path} has no row"));
+        for (name, credential) in &keys {
             // when
-            let found = status(&query, &filled(path), authorization.as_deref()).await;
+            let query_string = if path.ends_with("/estimate") { "?guests=1" } else { "" };
+            let found = status(&query, &format!("{}{query_string}", filled(path)), credential).await;
 
             // then
             assert_eq!(found, expected(name, *door), "{path} with {name}");
         }
     }
-    assert_eq!(DOORS.len(), DOCUMENT.operations().count(), "a row has no route");
+    assert_eq!(DOORS.len(), reads.len(), "a row has no route");
+}
+
+/// What changes something has tests of its own; one that is new fails until it is listed here, beside where it is tested.
+#[test]
+fn every_change_is_known() {
+    let mut changes: Vec<(&str, &str)> =
+        DOCUMENT.operations().filter(|(method, ..)| *method != "get").map(|(method, path, _)| (method, path)).collect();
+    changes.sort_unstable();
+    let tested = [
+        ("delete", "/v1/session"),     // session.rs
+        ("post", "/v1/portal-tokens"), // dead.rs
+        ("post", "/v1/session"),       // session.rs
+    ];
+    assert_eq!(changes, tested);
 }

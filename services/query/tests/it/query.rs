@@ -21,6 +21,14 @@ pub(crate) struct Query {
     ended: Option<tokio::task::JoinHandle<Result<(), ServiceError>>>,
 }
 
+/// Somebody who signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
+    pub(crate) body: Value,
+}
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -43,7 +51,9 @@ impl Query {
         let service = Service::start(config, shutdown.clone()).await.unwrap();
         let (url, ops_url) = (format!("http://{}", service.address), format!("http://{}", service.ops_address));
         let ended = tokio::spawn(service.run());
-        Self { url, ops_url, key: key.reveal().to_owned(), http: reqwest::Client::new(), shutdown, ended: Some(ended) }
+        // What is answered is looked at as it is.
+        let http = reqwest::Client::builder().no_gzip().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { url, ops_url, key: key.reveal().to_owned(), http, shutdown, ended: Some(ended) }
     }
 
     /// What `/readyz` says of a component.
@@ -54,6 +64,57 @@ impl Query {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_with(path, Some(&self.key)).await
+    }
+
+    /// Signs in with a key.
+    pub(crate) async fn sign_in(&self, key: &str) -> Session {
+        let answer = self.try_to_sign_in(key).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let line = answer.headers["set-cookie"].to_str().unwrap();
+        let cookie = line.split(';').next().unwrap().to_owned();
+        let csrf = answer.body["csrf_token"].as_str().unwrap().to_owned();
+        Session { cookie, csrf, body: answer.body }
+    }
+
+    /// What becomes of a try to sign in.
+    pub(crate) async fn try_to_sign_in(&self, key: &str) -> Answer {
+        self.change("POST", "/v1/session", &[], &serde_json::json!({ "key": key })).await
+    }
+
+    /// A request with a body, and headers of its own.
+    pub(crate) async fn change(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let method_name = method.to_lowercase();
+        let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.json(body).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default();
+        if status != StatusCode::NO_CONTENT {
+            documented::check_method(&method_name, path, status.as_u16(), &body);
+        }
+        Answer { status, headers, body }
+    }
+
+    /// A read with headers of its own.
+    pub(crate) async fn read(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let response = self.raw(path, headers).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default();
+        if status != StatusCode::NOT_MODIFIED {
+            documented::check(path, status.as_u16(), &body);
+        }
+        Answer { status, headers, body }
+    }
+
+    /// Any answer, as it arrives, to headers of its own.
+    pub(crate) async fn raw(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
     }
 
     /// A JSON answer, which is what the OpenAPI document says.

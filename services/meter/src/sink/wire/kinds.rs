@@ -1,19 +1,18 @@
 //! The kinds of entry that are rarer than usage.
 
-use super::{Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
+use super::{EventDefined, Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
 
 pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
     match number {
         20 => hold_placed(bytes),
         21 => hold_released(seq, bytes),
-        // Nothing of it stands in a row.
-        22 => each(bytes, |_, _| Ok(())).map(|()| Kind::CreditLimitSet),
+        22 => credit_limit_set(bytes),
         23 => reversal(seq, bytes),
-        24 => texts(bytes, [2, 3]).map(|[reason, note]| Kind::BonusGranted { reason, note }),
+        24 => bonus_granted(bytes),
         25 => bonus_expired(bytes),
         26 => purchase(seq, bytes),
         27 => plan_fee(bytes),
-        28 => texts(bytes, [1, 2]).map(|[event_id, name]| Kind::EventDefined { event_id, name }),
+        28 => event_defined(seq, bytes),
         29 => booth_set(bytes),
         _ => Err(WireError::UnknownKind { seq }),
     }
@@ -27,16 +26,48 @@ fn each<'a>(bytes: &'a [u8], mut field: impl FnMut(u32, Value<'a>) -> Result<()>
     Ok(())
 }
 
-/// The texts of these fields.
-fn texts<const COUNT: usize>(bytes: &[u8], numbers: [u32; COUNT]) -> Result<[&str; COUNT]> {
-    let mut texts = [""; COUNT];
+fn credit_limit_set(bytes: &[u8]) -> Result<Kind<'_>> {
+    let mut credit_limit_micros = 0;
     each(bytes, |number, value| {
-        for (text, _) in texts.iter_mut().zip(numbers).filter(|(_, wanted)| *wanted == number) {
-            *text = value.text(number)?;
+        if number == 1 {
+            credit_limit_micros = value.int64(number)?;
         }
         Ok(())
     })?;
-    Ok(texts)
+    Ok(Kind::CreditLimitSet { credit_limit_micros })
+}
+
+fn bonus_granted(bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut expires_at_ms, mut reason, mut note) = (None, "", "");
+    each(bytes, |number, value| {
+        match number {
+            1 => expires_at_ms = Some(value.int64(number)?),
+            2 => reason = value.text(number)?,
+            3 => note = value.text(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::BonusGranted { expires_at_ms, reason, note })
+}
+
+fn event_defined(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut event, mut rule) = (EventDefined::default(), 0);
+    each(bytes, |number, value| {
+        match number {
+            1 => event.event_id = value.text(number)?,
+            2 => event.name = value.text(number)?,
+            3 => event.starts_at_ms = value.int64(number)?,
+            4 => event.ends_at_ms = value.int64(number)?,
+            5 => event.time_zone = value.text(number)?,
+            6 => event.budget_micros = Some(value.int64(number)?),
+            7 => rule = value.number(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    event.refuses_holds = code(seq, "budget rule", rule, &["", "warn", "refuse_holds"])? == "refuse_holds";
+    Ok(Kind::EventDefined(event))
 }
 
 fn hold_placed(bytes: &[u8]) -> Result<Kind<'_>> {

@@ -85,7 +85,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 ..v1::HoldPlaced::default()
             }),
             1 => Kind::HoldReleased(v1::HoldReleased { hold_id: next(), amount_micros: number, cause: code }),
-            2 => Kind::CreditLimitSet(v1::CreditLimitSet::default()),
+            2 => Kind::CreditLimitSet(v1::CreditLimitSet { credit_limit_micros: number }),
             3 => Kind::Reversal(v1::Reversal {
                 original_seq: seq,
                 reason: next(),
@@ -105,11 +105,23 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 test_mode: flag,
                 attempt,
             }),
-            4 => Kind::BonusGranted(v1::BonusGranted { expires_at_ms: None, reason: next(), note: next() }),
+            4 => Kind::BonusGranted(v1::BonusGranted {
+                expires_at_ms: flag.then_some(number),
+                reason: next(),
+                note: next(),
+            }),
             5 => Kind::BonusExpired(v1::BonusExpired { granted_seq: seq }),
             6 => Kind::Purchase(v1::Purchase { payment_id: next(), provider: next(), source: code }),
             7 => Kind::PlanFee(v1::PlanFee { plan: next(), period: next(), price_version: small }),
-            8 => Kind::EventDefined(v1::EventDefined { event_id: next(), name: next(), ..v1::EventDefined::default() }),
+            8 => Kind::EventDefined(v1::EventDefined {
+                event_id: next(),
+                name: next(),
+                starts_at_ms: number,
+                ends_at_ms: number.rotate_left(9),
+                time_zone: next(),
+                budget_micros: flag.then_some(number),
+                on_exceeded: code.max(1),
+            }),
             _ => Kind::BoothSet(v1::BoothSet { booth_id: next(), name: next(), paused: flag }),
         }
     })
@@ -161,7 +173,9 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             let cause = code(&["", "voided", "expired"], cause);
             Owned::HoldReleased(v1::HoldReleased { hold_id: hold_id.to_owned(), amount_micros, cause })
         }
-        Kind::CreditLimitSet => Owned::CreditLimitSet(v1::CreditLimitSet::default()),
+        Kind::CreditLimitSet { credit_limit_micros } => {
+            Owned::CreditLimitSet(v1::CreditLimitSet { credit_limit_micros })
+        }
         Kind::Reversal(reversal) => Owned::Reversal(v1::Reversal {
             original_seq: reversal.original_seq,
             reason: reversal.reason.to_owned(),
@@ -181,11 +195,9 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             test_mode: reversal.test_mode,
             attempt: reversal.attempt,
         }),
-        Kind::BonusGranted { reason, note } => Owned::BonusGranted(v1::BonusGranted {
-            expires_at_ms: None,
-            reason: reason.to_owned(),
-            note: note.to_owned(),
-        }),
+        Kind::BonusGranted { expires_at_ms, reason, note } => {
+            Owned::BonusGranted(v1::BonusGranted { expires_at_ms, reason: reason.to_owned(), note: note.to_owned() })
+        }
         Kind::BonusExpired { granted_seq } => Owned::BonusExpired(v1::BonusExpired { granted_seq }),
         Kind::Purchase { payment_id, provider, source } => Owned::Purchase(v1::Purchase {
             payment_id: payment_id.to_owned(),
@@ -195,10 +207,14 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
         Kind::PlanFee { plan, period, price_version } => {
             Owned::PlanFee(v1::PlanFee { plan: plan.to_owned(), period: period.to_owned(), price_version })
         }
-        Kind::EventDefined { event_id, name } => Owned::EventDefined(v1::EventDefined {
-            event_id: event_id.to_owned(),
-            name: name.to_owned(),
-            ..v1::EventDefined::default()
+        Kind::EventDefined(event) => Owned::EventDefined(v1::EventDefined {
+            event_id: event.event_id.to_owned(),
+            name: event.name.to_owned(),
+            starts_at_ms: event.starts_at_ms,
+            ends_at_ms: event.ends_at_ms,
+            time_zone: event.time_zone.to_owned(),
+            budget_micros: event.budget_micros,
+            on_exceeded: if event.refuses_holds { 2 } else { 1 },
         }),
         Kind::BoothSet { booth_id, name, paused } => {
             Owned::BoothSet(v1::BoothSet { booth_id: booth_id.to_owned(), name: name.to_owned(), paused })

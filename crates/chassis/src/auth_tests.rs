@@ -1,0 +1,110 @@
+use super::*;
+
+fn key(kind: KeyKind, seed: u8) -> ApiKey {
+    ApiKey::generate(kind, false, &[seed; 64]).unwrap()
+}
+
+fn document(key: &ApiKey, id: &str, revoked_at: Option<i64>) -> KeyDocument {
+    let (prefix, last_four) = key.hint();
+    KeyDocument {
+        key_id: id.parse().unwrap(),
+        kind: key.kind(),
+        hash: key.hash(),
+        prefix,
+        last_four,
+        account_id: Some("acc_luna".parse().unwrap()),
+        booth_id: None,
+        label: None,
+        created_at: 1_000,
+        revoked_at,
+    }
+}
+
+fn record(document: &KeyDocument) -> (Vec<u8>, Vec<u8>) {
+    (tollbooth_schemas::keys::registry_key(&document.key_id).into_bytes(), serde_json::to_vec(document).unwrap())
+}
+
+#[test]
+fn a_key_in_the_registry_names_its_holder() {
+    let ring = KeyRing::new("").unwrap();
+    let booth = key(KeyKind::Booth, 1);
+    assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Unknown));
+
+    let (record_key, payload) = record(&document(&booth, "key_b", None));
+    assert!(ring.apply(&record_key, Some(&payload)).unwrap());
+
+    let principal = ring.authenticate(booth.reveal()).unwrap();
+    assert_eq!((principal.key_id.as_str(), principal.kind), ("key_b", KeyKind::Booth));
+    assert!(principal.may_access("acc_luna") && !principal.may_access("acc_other") && !principal.is_admin());
+}
+
+#[test]
+fn a_revoked_key_stays_revoked_whatever_comes_later() {
+    let ring = KeyRing::new("").unwrap();
+    let booth = key(KeyKind::Booth, 2);
+    for revoked_at in [None, Some(2_000), None] {
+        let (record_key, payload) = record(&document(&booth, "key_b", revoked_at));
+        ring.apply(&record_key, Some(&payload)).unwrap();
+    }
+    assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Revoked));
+    assert_eq!(ring.document("key_b").unwrap().revoked_at, Some(2_000));
+}
+
+#[test]
+fn a_mistyped_key_is_refused_before_the_look_up() {
+    let ring = KeyRing::new("").unwrap();
+    let text = key(KeyKind::Booth, 3).reveal().replace("bk_live", "bk_test");
+    assert_eq!(ring.authenticate(&text), Err(AuthError::Malformed(KeyError::Checksum)));
+    assert_eq!(ring.authenticate("hello"), Err(AuthError::Malformed(KeyError::Form)));
+}
+
+#[test]
+fn the_root_key_is_an_admin_key_and_no_record_can_touch_it() {
+    let root = key(KeyKind::Admin, 4);
+    let ring = KeyRing::new(root.reveal()).unwrap();
+    let (record_key, payload) = record(&document(&root, ROOT_KEY_ID, Some(1)));
+    ring.apply(&record_key, Some(&payload)).unwrap();
+    assert!(ring.authenticate(root.reveal()).unwrap().is_admin());
+    assert!(matches!(KeyRing::new(key(KeyKind::Booth, 5).reveal()), Err(RootKeyError::Kind("bk"))));
+    assert!(matches!(KeyRing::new("secret"), Err(RootKeyError::Malformed(_))));
+}
+
+#[test]
+fn foreign_and_broken_records_leave_the_ring_as_it_was() {
+    let ring = KeyRing::new("").unwrap();
+    assert!(!ring.apply(b"booth:bth_1", Some(b"{}")).unwrap());
+    assert!(ring.apply(b"key:key_b", Some(b"{}")).is_err());
+    let (_, payload) = record(&document(&key(KeyKind::Booth, 6), "key_b", None));
+    assert!(matches!(ring.apply(b"key:key_c", Some(&payload)), Err(KeyRecordError::OtherId(_))));
+    assert!(ring.documents().is_empty());
+}
+
+#[test]
+fn the_header_is_a_bearer_of_any_case() {
+    let root = key(KeyKind::Admin, 7);
+    let ring = KeyRing::new(root.reveal()).unwrap();
+    let headers = |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+    assert!(ring.authenticate_headers(&headers(&format!("bearer {}", root.reveal()))).is_ok());
+    assert_eq!(ring.authenticate_headers(&headers("Basic eDp5")), Err(AuthError::Missing));
+    assert_eq!(ring.authenticate_headers(&HeaderMap::new()), Err(AuthError::Missing));
+}
+
+#[test]
+fn the_holder_of_a_key_is_found_by_its_id_until_it_is_revoked() {
+    let root = key(KeyKind::Admin, 8);
+    let ring = KeyRing::new(root.reveal()).unwrap();
+    let (first, second) = (key(KeyKind::Account, 9), key(KeyKind::Account, 10));
+    ring.insert(document(&first, "key_a", None)).unwrap();
+    let (principal, mark) = ring.holder("key_a").unwrap();
+    assert_eq!((principal.key_id.as_str(), mark.len()), ("key_a", 16));
+    assert!(first.hash().starts_with(&mark));
+
+    // Another key of the same id has another mark.
+    ring.insert(document(&second, "key_a", None)).unwrap();
+    assert_ne!(ring.holder("key_a").unwrap().1, mark);
+    ring.insert(document(&second, "key_a", Some(2_000))).unwrap();
+    assert_eq!(ring.holder("key_a").unwrap_err(), AuthError::Revoked);
+    assert_eq!(ring.holder("key_b").unwrap_err(), AuthError::Unknown);
+    assert!(ring.holder(ROOT_KEY_ID).unwrap().0.is_admin());
+    assert_eq!(KeyRing::new("").unwrap().holder(ROOT_KEY_ID).unwrap_err(), AuthError::Unknown);
+}

@@ -1,0 +1,229 @@
+//! Who may read what. The one place that knows credentials: a route asks here and nowhere else, so that none can forget a
+//! kind of them.
+//!
+//! There are three: a key (`Authorization: Bearer tb_...`), the cookie of a browser that signed in with one
+//! ([`session`]), and a portal token that was made with one ([`portal`]). The last two name the key they came from, which
+//! is looked up each time: with its revocation they end.
+
+pub mod attempts;
+pub mod portal;
+pub mod session;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use tollbooth_chassis::auth::{AuthError, Gate, Principal, bearer};
+use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::seal::WeakSecret;
+use tollbooth_schemas::keys::KeyKind;
+
+use crate::clock::now_ms;
+use crate::config::SessionSection;
+use attempts::Attempts;
+use portal::Portal;
+use session::{Session, Sessions};
+
+/// Who reads.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    principal: Arc<Principal>,
+    /// `Some`: a portal token, which narrows what the key may read.
+    portal: Option<portal::Claims>,
+}
+
+impl Visitor {
+    /// Whether everything may be read, what work costs us included.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.principal.is_admin() && self.portal.is_none()
+    }
+
+    /// The one event that may be read of; `None`: all.
+    #[must_use]
+    pub fn only_event(&self) -> Option<&str> {
+        self.portal.as_ref()?.event_id.as_ref().map(|event_id| event_id.as_str())
+    }
+
+    fn may_access(&self, account_id: &str) -> bool {
+        match &self.portal {
+            None => self.principal.may_access(account_id),
+            Some(claims) => claims.account_id.as_str() == account_id && self.principal.may_access(account_id),
+        }
+    }
+}
+
+/// What keys, and what came of them, may read.
+#[derive(Debug)]
+pub struct Access {
+    gate: Gate,
+    sessions: Sessions,
+    portal: Portal,
+    attempts: Attempts,
+}
+
+impl Access {
+    /// Keys are those of `gate`.
+    ///
+    /// # Errors
+    /// Where the configured secret is too short.
+    pub fn new(gate: Gate, settings: &SessionSection) -> Result<Self, WeakSecret> {
+        let secret = session::secret(settings);
+        Ok(Self {
+            gate,
+            sessions: Sessions::new(&secret, settings)?,
+            portal: Portal::new(&secret)?,
+            attempts: Attempts::new(settings.failures_per_minute_max),
+        })
+    }
+
+    /// Sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Portal tokens.
+    #[must_use]
+    pub fn portal(&self) -> &Portal {
+        &self.portal
+    }
+
+    /// Failed tries to sign in.
+    #[must_use]
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// Who sent a request with these headers. A header `Authorization` counts alone: what it says is meant, whatever cookie
+    /// the browser sends along.
+    ///
+    /// # Errors
+    /// 401; 503 while the registry is being read, or could not be for too long, for every key but the configured one: the
+    /// making of a key or its revocation may stand further on.
+    pub fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Problem> {
+        if headers.contains_key(header::AUTHORIZATION) {
+            let Some(token) = bearer(headers).filter(|text| text.starts_with(portal::PREFIX)) else {
+                return Ok(Visitor { principal: self.gate.authenticate(headers)?, portal: None });
+            };
+            let claims = self.portal.read(token, now_ms())?;
+            let principal = self.gate.holder(claims.key_id.as_str(), &claims.mark)?;
+            return Ok(Visitor { principal, portal: Some(claims) });
+        }
+        match self.session(headers)? {
+            Some((_, principal)) => Ok(Visitor { principal, portal: None }),
+            None => Err(AuthError::Missing.into()),
+        }
+    }
+
+    /// The session of these headers and who it is of; `None` where there is none, or one that has ended.
+    ///
+    /// # Errors
+    /// 401 where its key was revoked, 503 as of [`visitor`](Self::visitor).
+    pub fn session(&self, headers: &HeaderMap) -> Result<Option<(Session, Arc<Principal>)>, Problem> {
+        if headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        let Some(session) = self.sessions.read(headers, now_ms()) else { return Ok(None) };
+        let principal = self.gate.holder(session.key_id.as_str(), &session.mark)?;
+        Ok(Some((session, principal)))
+    }
+
+    /// The session of a request that changes something. Another site can make a browser send the cookie, but neither read
+    /// the session's token nor send it.
+    ///
+    /// # Errors
+    /// 401 without a session, 403 `csrf`, and those of [`session`](Self::session).
+    pub fn session_for_change(&self, headers: &HeaderMap) -> Result<(Session, Arc<Principal>), Problem> {
+        let found = self.session(headers)?;
+        let (session, principal) = found.ok_or_else(|| Problem::unauthenticated("sign in first: POST /v1/session"))?;
+        if self.sessions.has_csrf_token(&session, headers) {
+            return Ok((session, principal));
+        }
+        Err(Problem::new("csrf", StatusCode::FORBIDDEN, "The request does not come from the dashboard")
+            .with_detail("send csrf_token of the session as X-CSRF-Token"))
+    }
+
+    /// Who signs in with `key`, and the key's mark.
+    ///
+    /// # Errors
+    /// 401 for a key that is not known or revoked, 403 for a booth's, 503 as of [`visitor`](Self::visitor).
+    pub fn sign_in(&self, key: &str) -> Result<(Arc<Principal>, String), Problem> {
+        let principal = self.gate.authenticate_key(key)?;
+        if principal.kind == KeyKind::Booth {
+            return Err(Problem::forbidden("a booth's key reports usage; sign in with an account key"));
+        }
+        let (_, mark) = self.gate.keys().holder(principal.key_id.as_str())?;
+        Ok((principal, mark))
+    }
+
+    /// Who asks for a portal token, and the key's mark: a key or a session, no portal token.
+    ///
+    /// # Errors
+    /// 401, 403 `csrf` or for a booth's key or a portal token, 503 as of [`visitor`](Self::visitor).
+    pub fn minter(&self, headers: &HeaderMap) -> Result<(Arc<Principal>, String), Problem> {
+        if !headers.contains_key(header::AUTHORIZATION) {
+            let (session, principal) = self.session_for_change(headers)?;
+            return Ok((principal, session.mark));
+        }
+        let visitor = self.visitor(headers)?;
+        if visitor.portal.is_some() || visitor.principal.kind == KeyKind::Booth {
+            return Err(Problem::forbidden("a portal token is made with an account key or an admin key"));
+        }
+        let (_, mark) = self.gate.keys().holder(visitor.principal.key_id.as_str())?;
+        Ok((visitor.principal, mark))
+    }
+
+    /// Lets a request read one account: an admin any, an account key its own. A booth's key reads nothing. Another
+    /// account looks as one that does not exist.
+    ///
+    /// # Errors
+    /// 401, 403 for a booth's key and for a portal token of one event, 404; 503 as of [`visitor`](Self::visitor).
+    pub fn read_account(&self, headers: &HeaderMap, account_id: &str) -> Result<Visitor, Problem> {
+        let visitor = self.read_any(headers, account_id)?;
+        match visitor.only_event() {
+            None => Ok(visitor),
+            Some(_) => Err(Problem::forbidden("this token reads one event, not the account")),
+        }
+    }
+
+    /// Lets a request read one event of an account: whoever reads the account, and a portal token of that event.
+    ///
+    /// # Errors
+    /// Those of [`read_account`](Self::read_account); 404 for another event than the token's.
+    pub fn read_event(&self, headers: &HeaderMap, account_id: &str, event_id: &str) -> Result<Visitor, Problem> {
+        let visitor = self.read_any(headers, account_id)?;
+        if visitor.only_event().is_some_and(|own| own != event_id) {
+            return Err(Problem::not_found("no such event"));
+        }
+        Ok(visitor)
+    }
+
+    fn read_any(&self, headers: &HeaderMap, account_id: &str) -> Result<Visitor, Problem> {
+        let visitor = self.visitor(headers)?;
+        if visitor.principal.kind == KeyKind::Booth {
+            return Err(Problem::forbidden("a booth's key writes usage; reading needs an account key"));
+        }
+        if visitor.may_access(account_id) { Ok(visitor) } else { Err(no_account()) }
+    }
+
+    /// Lets a request read about all accounts: an admin's alone.
+    ///
+    /// # Errors
+    /// 401, 403 for every other key; 503 as of [`visitor`](Self::visitor).
+    pub fn read_all(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.visitor(headers)?.is_admin() { Ok(()) } else { Err(Problem::forbidden("needs an admin key")) }
+    }
+}
+
+/// The headers that say who asks, and no others: what is kept of a request that lives long.
+#[must_use]
+pub fn credentials(headers: &HeaderMap) -> HeaderMap {
+    let names = [header::AUTHORIZATION, header::COOKIE];
+    names.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect()
+}
+
+/// The one answer for accounts that do not exist and for those of others.
+#[must_use]
+pub fn no_account() -> Problem {
+    Problem::not_found("no such account")
+}

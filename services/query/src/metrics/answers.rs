@@ -1,0 +1,46 @@
+//! Where answers of sums come from.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Where one came from; the label `source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerSource {
+    /// It was kept.
+    Memory,
+    /// Somebody else had just asked.
+    Joined,
+    /// ClickHouse was asked.
+    ClickHouse,
+}
+
+impl AnswerSource {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Memory, "memory"), (Self::Joined, "joined"), (Self::ClickHouse, "clickhouse")];
+}
+
+/// Answers that are kept.
+#[derive(Debug, Clone)]
+pub struct AnswersMetrics {
+    /// Bytes of all that are kept.
+    pub bytes: IntGauge,
+    by_source: Vec<(AnswerSource, IntCounter)>,
+}
+
+impl AnswersMetrics {
+    /// # Errors
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let bytes = IntGauge::new("tollbooth_query_answers_bytes", "Bytes of answers that are kept.")?;
+        let help = "Answers of sums by where they came from.";
+        let counters = IntCounterVec::new(Opts::new("tollbooth_query_answers_total", help), &["source"])?;
+        registry.register(Box::new(bytes.clone()))?;
+        registry.register(Box::new(counters.clone()))?;
+        let bind = |(source, code): (AnswerSource, &str)| (source, counters.with_label_values(&[code]));
+        Ok(Self { bytes, by_source: AnswerSource::ALL.into_iter().map(bind).collect() })
+    }
+
+    /// Counts one.
+    pub fn count(&self, source: AnswerSource) {
+        self.by_source.iter().filter(|(known, _)| *known == source).for_each(|(_, counter)| counter.inc());
+    }
+}

@@ -1,0 +1,70 @@
+//! What no route of its own answers: commands of a browser, and the dashboard's pages.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+use tollbooth_chassis::http::{BodyLimit, RequestId, read_body};
+use tollbooth_chassis::problem::Problem;
+
+use super::Api;
+use crate::forward::Command;
+
+/// What is read where commands are taken, and nowhere else.
+const READ_THERE: &str = "/v1/keys";
+
+/// Every other path, and every other method of a path.
+pub(super) async fn any(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let path = request.uri().path();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_api = path == "/v1" || path.starts_with("/v1/");
+    match (is_api, is_read) {
+        (true, true) if path == READ_THERE => read_keys(&api, request).await,
+        (true, true) => Err(Problem::not_found("")),
+        (true, false) => change(&api, request).await,
+        (false, true) => api.site.answer(path, request.headers()).await,
+        (false, false) => Err(Problem::method_not_allowed("")),
+    }
+}
+
+/// Passes a command on.
+async fn change(api: &Api, request: Request) -> Result<Response, Problem> {
+    if is_for_keys(request.headers()) {
+        return Err(Problem::method_not_allowed("commands with a key are sent to ingest"));
+    }
+    let (session, principal) = api.access.session_for_change(request.headers())?;
+    let command = command(api, request).await?;
+    forwarder(api)?.send(&principal, &session.mark, command).await
+}
+
+/// The list of keys, for an admin who signed in.
+async fn read_keys(api: &Api, request: Request) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let found = if is_for_keys(headers) { None } else { api.access.session(headers)? };
+    let (session, principal) = found.ok_or_else(|| Problem::not_found("keys are listed by ingest"))?;
+    let command = command(api, request).await?;
+    forwarder(api)?.send(&principal, &session.mark, command).await
+}
+
+fn is_for_keys(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION)
+}
+
+fn forwarder(api: &Api) -> Result<&crate::forward::Forwarder, Problem> {
+    api.forwarder.as_ref().ok_or_else(|| {
+        Problem::new("forwarding_off", StatusCode::NOT_IMPLEMENTED, "Commands are not passed on here")
+            .with_detail("forward.secret (TOLLBOOTH_FORWARD_SECRET) is not set, here and at ingest")
+    })
+}
+
+async fn command(api: &Api, request: Request) -> Result<Command, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes_max = api.config.forward.body_bytes_max;
+    let deadline = parts.extensions.get::<BodyLimit>().and_then(|limit| limit.deadline);
+    let body = read_body(&parts.headers, body, BodyLimit { bytes_max, deadline }).await?;
+    let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let request_id = parts.extensions.get::<RequestId>().cloned();
+    let request_id = request_id.unwrap_or_else(|| RequestId::of(&parts.headers));
+    Ok(Command { method: parts.method, target, headers: parts.headers, body, request_id })
+}

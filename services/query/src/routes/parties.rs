@@ -1,0 +1,63 @@
+//! What lists of events and of booths have in common: pages in the order of the newest activity.
+
+use serde::Serialize;
+use tollbooth_chassis::problem::Problem;
+
+use super::{Api, Reader};
+use crate::activity::{LIMIT_DEFAULT, LIMIT_MAX};
+use crate::cursor::List;
+use crate::params::ParameterKind::{Number, Text};
+use crate::params::{Parameter, Params};
+use crate::store::{PartiesQuery, Party, PartyKind};
+
+/// Which page.
+pub(super) const PAGE: &[Parameter] = &[
+    Parameter { name: "q", kind: Text, about: "Part of id or name, in any case." },
+    Parameter { name: "limit", kind: Number(1, LIMIT_MAX as u64), about: "Most rows of the page; by default 50." },
+    Parameter { name: "cursor", kind: Text, about: "`next_cursor` of the page before, with the same `q`." },
+];
+
+/// A page of rows.
+#[derive(Debug, Serialize)]
+pub(super) struct Paged<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) next_cursor: Option<String>,
+}
+
+/// How many rows are asked for.
+pub(super) fn limit(params: &Params) -> Result<usize, Problem> {
+    let limit = params.number("limit", 1..=LIMIT_MAX as u64)?;
+    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_DEFAULT))
+}
+
+/// The page that a request asks for.
+pub(super) async fn page(
+    api: &Api,
+    account_id: &str,
+    kind: PartyKind,
+    params: &Params,
+    reader: Reader,
+) -> Result<Paged<Party>, Problem> {
+    let text = params.one("q")?.unwrap_or_default();
+    let limit = limit(params)?;
+    let list = List::of(&[if kind == PartyKind::Event { "events" } else { "booths" }, account_id, text]);
+    let position = params.one("cursor")?.map(|cursor| list.position(cursor)).transpose()?;
+    let after = position.as_deref().and_then(|position| position.split_once(' '));
+    let after = after.and_then(|(ms, id)| Some((ms.parse().ok()?, id)));
+    if position.is_some() && after.is_none() {
+        return Err(Problem::bad_cursor("is not a cursor of this API: pass next_cursor on as it was received"));
+    }
+    api.wait_until_sunk(account_id, reader.awaited).await?;
+    let question = PartiesQuery { account_id, kind, only: None, text, after, limit: limit + 1 };
+    let mut rows = api.store.parties(question).await?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| has_more);
+    let next_cursor = last.map(|last| list.cursor(&format!("{} {}", last.order_ms, last.id)));
+    Ok(Paged { rows, next_cursor })
+}
+
+/// An instant, where there is one.
+pub(super) const fn instant(ms: i64) -> Option<i64> {
+    if ms == 0 { None } else { Some(ms) }
+}

@@ -1,0 +1,134 @@
+//! Dead letters and portal tokens.
+
+use rdkafka::message::{Header, OwnedHeaders};
+use serde_json::{Value, json};
+use tollbooth_schemas::dead_letter::header;
+use tollbooth_schemas::keys::KeyKind;
+
+use crate::stand::{Ledger, Stand, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_read_from_the_end() {
+    // given 1,200 letters, every hundredth for another reason
+    let stand = Stand::new().await;
+    stand.create_topics(&[stand.topics.dead_letter()]).await;
+    for number in 0..1_200 {
+        let reason = if number % 100 == 7 { "no_price" } else { "malformed" };
+        let own = [
+            (header::REASON, reason.to_owned()),
+            (header::STEP, "apply".to_owned()),
+            (header::DETAIL, "what is wrong".to_owned()),
+            (header::SOURCE_TOPIC, "tollbooth.usage".to_owned()),
+            (header::SOURCE_PARTITION, "3".to_owned()),
+            (header::SOURCE_OFFSET, number.to_string()),
+            (header::DEAD_AT, "2026-11-21T20:15:03.410Z".to_owned()),
+        ];
+        let headers = own.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value.as_str()) })
+        });
+        let payload: &[u8] = if number == 1_199 { b"\xff\xfe" } else { br#"{"id": 1}"# };
+        stand.publish_with(&stand.topics.dead_letter(), "acc_luna", payload, headers);
+    }
+    let query = stand.query().await;
+
+    // when
+    let newest = query.ok("/v1/dead-letters?limit=2").await;
+    let rare = query.ok("/v1/dead-letters?reason=no_price&limit=10").await;
+
+    // then
+    assert_eq!(
+        newest["data"][0],
+        json!({"id": "tollbooth.usage-3-1199", "reason": "malformed", "step": "apply", "detail": "what is wrong",
+               "source": {"topic": "tollbooth.usage", "partition": 3, "offset": 1199}, "at": "2026-11-21T20:15:03.410Z",
+               "key": "acc_luna", "payload_text": null, "payload_base64": "//4=", "payload_bytes": 2})
+    );
+    assert_eq!(newest["data"][1]["payload_text"], r#"{"id": 1}"#);
+    let offsets = |page: &Value| -> Vec<i64> {
+        page["data"].as_array().unwrap().iter().map(|row| row["source"]["offset"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(offsets(&rare), (0..10).map(|number| 1_107 - number * 100).collect::<Vec<_>>());
+    let path = format!("/v1/dead-letters?reason=no_price&limit=10&cursor={}", rare["next_cursor"].as_str().unwrap());
+    let rest = query.ok(&path).await;
+    assert_eq!((offsets(&rest), &rest["has_more"]), (vec![107, 7], &json!(false)));
+    for wrong in ["reason=bad", "cursor=x", &path.replace("reason=no_price", "reason=malformed")[17..]] {
+        assert_eq!(query.get(&format!("/v1/dead-letters?{wrong}")).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_token_reads_what_it_names_until_its_key_is_revoked() {
+    // given
+    let stand = Stand::new().await;
+    for account in ["acc_luna", "acc_sol"] {
+        let mut ledger = Ledger::open(account);
+        ledger.charge(1);
+        stand.post(&ledger.records);
+        stand.sink(&ledger.records).await;
+    }
+    let key = stand.issue(KeyKind::Account, "acc_luna", 1);
+    let booth = stand.issue(KeyKind::Booth, "acc_luna", 2);
+    let query = stand.query().await;
+    let balance = "/v1/accounts/acc_luna/balance";
+    until("the keys are known", async || query.get_with(balance, Some(booth.reveal())).await.status == 403).await;
+    let make = async |key: &str, body: Value| {
+        let bearer = format!("Bearer {key}");
+        query.change("POST", "/v1/portal-tokens", &[("authorization", &bearer)], &body).await
+    };
+    let token = |answer: &crate::query::Answer| answer.body["token"].as_str().unwrap().to_owned();
+
+    // when tokens of the account and of an event are made
+    let whole = make(key.reveal(), json!({"ttl_s": 600})).await;
+    assert_eq!(whole.status, 201, "{}", whole.body);
+    let whole = token(&whole);
+    let one = token(&make(key.reveal(), json!({"ttl_s": 600, "event_id": "evt_gala"})).await);
+    let by_admin = token(&make(&query.key, json!({"ttl_s": 600, "account_id": "acc_luna"})).await);
+
+    // then each reads what it names
+    let status = async |path: &str, token: &str| query.get_with(path, Some(token)).await.status.as_u16();
+    let usage = "/v1/accounts/acc_luna/events/evt_gala/usage";
+    for (path, expected) in [
+        (balance, [200, 403, 200]),
+        (usage, [200, 200, 200]),
+        ("/v1/accounts/acc_luna/events/evt_gala", [200, 200, 200]),
+        ("/v1/accounts/acc_luna/events/evt_other/usage", [200, 404, 200]),
+        ("/v1/accounts/acc_luna/events/evt_gala/transactions", [200, 403, 200]),
+        ("/v1/accounts/acc_luna/events", [200, 403, 200]),
+        ("/v1/accounts/acc_sol/balance", [404, 404, 404]),
+        ("/v1/accounts", [403, 403, 403]),
+        ("/v1/session", [401, 401, 401]),
+    ] {
+        for (token, expected) in [&whole, &one, &by_admin].into_iter().zip(expected) {
+            assert_eq!(status(path, token).await, expected, "{path} {token}");
+        }
+    }
+    // An admin's own figures are not in what an admin's token shows.
+    let shown = query.get_with("/v1/accounts/acc_luna/usage", Some(&by_admin)).await;
+    assert!(shown.body["total"].get("margin").is_none(), "{}", shown.body);
+
+    // and none is made of another, or of what may make none
+    for (key, body, expected) in [
+        (whole.as_str(), json!({"ttl_s": 600}), 403),
+        (booth.reveal(), json!({"ttl_s": 600}), 403),
+        (key.reveal(), json!({"ttl_s": 600, "account_id": "acc_sol"}), 404),
+        (key.reveal(), json!({"ttl_s": 86_401}), 422),
+        (key.reveal(), json!({"ttl_s": 0}), 422),
+        (query.key.as_str(), json!({"ttl_s": 600}), 422),
+        (key.reveal(), json!({"ttl_s": 600, "event_id": "gala"}), 400),
+    ] {
+        assert_eq!(make(key, body.clone()).await.status, expected, "{body}");
+    }
+    let session = query.sign_in(key.reveal()).await;
+    let cookie = ("cookie", session.cookie.as_str());
+    let body = json!({"ttl_s": 600});
+    assert_eq!(query.change("POST", "/v1/portal-tokens", &[cookie], &body).await.status, 403);
+    let own = [cookie, ("x-csrf-token", session.csrf.as_str())];
+    assert_eq!(query.change("POST", "/v1/portal-tokens", &own, &body).await.status, 201);
+    assert_eq!(query.change("POST", "/v1/portal-tokens", &[], &body).await.status, 401);
+
+    // and with the key's revocation they end
+    stand.revoke(KeyKind::Account, "acc_luna", 1);
+    until("the token has ended", async || status(balance, &whole).await == 401).await;
+    assert_eq!((status(usage, &one).await, status(balance, &by_admin).await), (401, 200));
+    let cut = &by_admin[..by_admin.len() - 1];
+    assert_eq!(status(balance, cut).await, 401);
+}
