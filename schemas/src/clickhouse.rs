@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(3, "003_account_balances.sql"),
     migration!(4, "004_sunk_ranges.sql"),
     migration!(5, "005_money_and_holds.sql"),
+    migration!(6, "006_money_types.sql"),
 ];
 
 impl Migration {

@@ -29,6 +29,8 @@ pub enum EntryType {
     BonusExpiry,
     /// A plan's monthly fee.
     PlanFee,
+    /// A month of a plan without a fee; no money moves.
+    NoPlanFee,
     /// The account's first entry; no money moves.
     AccountOpened,
     /// No money moves.
@@ -57,6 +59,7 @@ impl EntryType {
         Self::Bonus,
         Self::BonusExpiry,
         Self::PlanFee,
+        Self::NoPlanFee,
         Self::AccountOpened,
         Self::PlanChanged,
         Self::HoldPlaced,
@@ -79,6 +82,7 @@ impl EntryType {
             Self::Bonus => "bonus",
             Self::BonusExpiry => "bonus_expiry",
             Self::PlanFee => "plan_fee",
+            Self::NoPlanFee => "no_plan_fee",
             Self::AccountOpened => "account_opened",
             Self::PlanChanged => "plan_changed",
             Self::HoldPlaced => "hold_placed",
@@ -108,7 +112,8 @@ impl EntryType {
             | Self::Bonus
             | Self::BonusExpiry
             | Self::PlanFee => true,
-            Self::AccountOpened
+            Self::NoPlanFee
+            | Self::AccountOpened
             | Self::PlanChanged
             | Self::HoldPlaced
             | Self::HoldReleased
@@ -137,6 +142,7 @@ impl Entry {
             Kind::BonusExpired(_) => EntryType::BonusExpiry,
             Kind::Purchase(purchase) if purchase.source() == PurchaseSource::AutoRecharge => EntryType::AutoRecharge,
             Kind::Purchase(_) => EntryType::Purchase,
+            Kind::PlanFee(_) if self.amount_micros == 0 => EntryType::NoPlanFee,
             Kind::PlanFee(_) => EntryType::PlanFee,
             Kind::EventDefined(_) => EntryType::EventDefined,
             Kind::BoothSet(_) => EntryType::BoothSet,

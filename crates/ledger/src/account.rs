@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tollbooth_schemas::Money;
 
-use crate::period::Period;
+use crate::period::{Period, zone_of};
 
 /// Most bonus lots of an account that have something left.
 pub const BONUS_LOTS_MAX: usize = 1_000;
@@ -39,6 +39,8 @@ pub struct Account {
     pub(crate) events_tracked: u32,
     /// The latest month whose plan fee is posted.
     pub(crate) fee_period: Option<Period>,
+    /// The month whose plan fee is posted next, when it begins.
+    pub(crate) fee_next: Option<Period>,
     /// Effective instants and plan codes, in order; the plan of the opening applies to everything before.
     plans: Vec<(i64, String)>,
     /// Soonest expiry first. Never empty.
@@ -88,6 +90,7 @@ impl Account {
             name: name.to_owned(),
             events_tracked: 0,
             fee_period: None,
+            fee_next: None,
             plans: vec![(i64::MIN, plan.to_owned())],
             lots: None,
             paused: None,
@@ -125,6 +128,12 @@ impl Account {
     #[must_use]
     pub fn fee_posted(&self) -> Option<String> {
         self.fee_period.map(|period| period.to_string())
+    }
+
+    /// The month whose plan fee comes next, and the instant at which it begins.
+    pub(crate) fn fee_due(&self) -> Option<(Period, i64)> {
+        let period = self.fee_next?;
+        Some((period, period.start_ms(zone_of(&self.time_zone))?))
     }
 
     /// Whether holds of that booth are refused.

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use tollbooth_schemas::Money;
 
 use crate::{
-    due::What,
+    due::{Due, What},
     holds::Hold,
     state::{State, View as _},
 };
@@ -53,6 +53,9 @@ impl State {
             if open.expiring_lots != account.lots().iter().filter(|lot| lot.expires_at_ms.is_some()).count() {
                 return wrong("a lot that expires is not due");
             }
+            if account.fee_due().is_some_and(|(period, at_ms)| !self.fees.contains(&Due::fee(id, period, at_ms))) {
+                return wrong("the plan fee that comes next is not due");
+            }
             let events = self.events.get(id);
             if events.map_or(0, |events| u32::try_from(events.len()).unwrap_or(u32::MAX)) != account.events_tracked {
                 return wrong("the tracked events are not counted");
@@ -62,6 +65,9 @@ impl State {
                     return wrong("what is held for an event is not the sum of its open holds");
                 }
             }
+        }
+        if self.fees.len() != self.accounts().filter(|(_, account)| account.fee_due().is_some()).count() {
+            return Err(AuditError { account_id: String::new(), what: "a plan fee is due that does not come next" });
         }
         let opened = self.holds.values().filter(|hold| matches!(hold, Hold::Open(_))).count();
         let due = open.values().fold(0_usize, |sum, open| sum.saturating_add(usize::try_from(open.holds).unwrap_or(0)));
@@ -95,6 +101,8 @@ impl State {
                     }
                     open.expiring_lots = open.expiring_lots.saturating_add(1);
                 }
+                // In an index of its own.
+                What::Fee(_) => return wrong("a plan fee is due among what expires"),
             }
         }
         Ok(accounts)

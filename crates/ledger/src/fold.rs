@@ -13,7 +13,7 @@ use crate::{
     account::{Account, Lot},
     digest::{self, Digest},
     due::Due,
-    events,
+    events, fees,
     holds::{self, Move},
     refunds,
     state::{Answer, Operation, ViewMut, week_of},
@@ -218,14 +218,11 @@ fn fold_kind(
             let ended = ended.filter(|lot| lot.remaining.negated().micros() == entry.amount_micros);
             forget_lot(state, at, &ended.ok_or_else(|| at.parts())?);
         }
-        Kind::PlanFee(fee) => account_of(state, at)?.fee_period = fee.period.parse().ok(),
+        Kind::AccountOpened(_) => fees::begin(state, at)?,
+        Kind::PlanFee(fee) => fees::fold(state, at, fee)?,
         Kind::EventDefined(defined) => events::define(state, at, defined)?,
         Kind::BoothSet(set) => account_of(state, at)?.set_booth(&set.booth_id, set.paused),
-        Kind::AccountOpened(_)
-        | Kind::Adjustment(_)
-        | Kind::HoldPlaced(_)
-        | Kind::HoldReleased(_)
-        | Kind::Purchase(_) => {}
+        Kind::Adjustment(_) | Kind::HoldPlaced(_) | Kind::HoldReleased(_) | Kind::Purchase(_) => {}
     }
     Ok(())
 }

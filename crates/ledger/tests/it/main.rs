@@ -4,6 +4,7 @@ mod bonus;
 mod commands;
 mod events;
 mod example;
+mod fees;
 mod harness;
 mod holds;
 mod model;

@@ -113,8 +113,8 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(kind: Kind<'a>) -> Self {
-        match kind {
+    fn of(entry: &Entry<'a>) -> Self {
+        match entry.kind {
             Kind::Unknown => Self::default(),
             Kind::AccountOpened { name, plan, currency, time_zone } => {
                 Self { entry_type: "account_opened", account_name: name, plan, currency, time_zone, ..Self::default() }
@@ -144,7 +144,8 @@ impl<'a> Facts<'a> {
             }
             Kind::PlanFee { plan, period, price_version } => {
                 let usage = Usage { price_version, ..Usage::default() };
-                Self { entry_type: "plan_fee", usage, plan, reason: period, ..Self::default() }
+                let entry_type = if entry.amount_micros == 0 { "no_plan_fee" } else { "plan_fee" };
+                Self { entry_type, usage, plan, reason: period, ..Self::default() }
             }
             Kind::EventDefined { event_id, name } => {
                 let usage = Usage { event_id, ..Usage::default() };
@@ -232,7 +233,7 @@ impl Rows {
     }
 
     fn push(&mut self, record: &Record<'_>, partition: u16, entry: &Entry<'_>) {
-        let facts = Facts::of(entry.kind);
+        let facts = Facts::of(entry);
         let usage = &facts.usage;
         self.count += 1;
         self.witnesses.look_at(record.account_id, entry);

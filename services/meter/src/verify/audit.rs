@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use tollbooth_schemas::v1::SourceTopic;
 
 use super::{
+    calendar::Month,
     dead::DeadLetter,
     digest::{Key, Parts},
     journal::Journal,
@@ -140,6 +141,8 @@ pub(super) struct Account {
     pub(super) balance: i64,
     pub(super) held: i64,
     pub(super) purse: Purse,
+    /// The month whose plan fee comes next; `None`: the one after the opening.
+    pub(super) fee_next: Option<Month>,
     /// Lowest balance ever.
     pub(super) balance_min: i64,
     /// How far its balances are off, without sign.
@@ -310,6 +313,7 @@ impl Audit {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.finish_sources();
+        self.finish_fees();
         self.finish_rows();
         self.finish_rollups();
         self.finish_balances();

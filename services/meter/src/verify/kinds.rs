@@ -1,6 +1,6 @@
 //! The kinds of entry beside usage and what opens or changes an account: against prices, charges and what was held.
 
-use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, PlanFee, Reversal, Usage, entry::Kind};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, Reversal, Usage, entry::Kind};
 
 use super::{
     audit::Audit,
@@ -82,21 +82,6 @@ impl Audit {
         });
     }
 
-    fn check_fee(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, fee: &PlanFee) {
-        let Some(at) = self.accounts.get_mut(account as usize) else { return };
-        self.report.checked(Checked::Repriced, 1);
-        let plan = at.plan_at(record.posted_at_ms, entry.seq);
-        let found = (fee.price_version, entry.amount_micros.saturating_neg());
-        let mut fees = self.books.fees(plan, at.currency(), record.posted_at_ms);
-        if plan == fee.plan && fees.any(|known| known == found) {
-            return;
-        }
-        let name = tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
-        self.report.defect(Defect::WrongPrice, || {
-            format!("{name}: {found:?} is not the fee of the plan {plan:?} at that time")
-        });
-    }
-
     fn check_reversal(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, reversal: &Reversal) {
         let digest = reversal_digest(&mut self.parts, reversal, entry.occurred_at_ms);
         let Some(at) = self.accounts.get_mut(account as usize) else { return };
@@ -121,8 +106,8 @@ impl Audit {
 
     /// An entry that an instant made names no record and no command.
     pub(super) fn check_tick(&mut self, account: u32, index: u32, entry: &Entry) {
-        let ends = matches!(entry.kind, Some(Kind::HoldReleased(_) | Kind::BonusExpired(_)));
-        if ends && entry.source_offset == 0 && entry.command.is_none() {
+        let by_itself = matches!(entry.kind, Some(Kind::HoldReleased(_) | Kind::BonusExpired(_) | Kind::PlanFee(_)));
+        if by_itself && entry.source_offset == 0 && entry.command.is_none() {
             return;
         }
         let name = self.name(account, index);

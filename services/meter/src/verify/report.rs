@@ -56,6 +56,8 @@ kinds! {
         HeldOff = "held_off",
         /// More or less was drawn from bonus credit than it had, or a bonus ended with another amount.
         BonusOff = "bonus_off",
+        /// A month's plan fee is missing, out of turn, or not dated to the month's begin.
+        FeeOff = "fee_off",
         /// A refund of no such charge, or of more than was charged.
         RefundOff = "refund_off",
         /// `posted_at` went back within a partition.

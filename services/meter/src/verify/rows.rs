@@ -176,7 +176,7 @@ impl<'a> LedgerRow<'a> {
                 row.plan = &changed.plan;
                 row.plan_effective_at_ms = changed.effective_at_ms;
             }
-            Some(kind) => row.set_rare(kind),
+            Some(kind) => row.set_rare(kind, entry.amount_micros),
             None => {}
         }
         row
@@ -267,7 +267,7 @@ impl<'a> LedgerRow<'a> {
     }
 
     /// The kinds that are rarer than usage.
-    fn set_rare(&mut self, kind: &'a Kind) {
+    fn set_rare(&mut self, kind: &'a Kind, amount: i64) {
         self.entry_type = match kind {
             Kind::HoldPlaced(hold) => {
                 (self.service, self.engine, self.variant) = (&hold.service, &hold.engine, &hold.variant);
@@ -304,7 +304,7 @@ impl<'a> LedgerRow<'a> {
             }
             Kind::PlanFee(fee) => {
                 (self.plan, self.reason, self.price_version) = (&fee.plan, &fee.period, fee.price_version);
-                "plan_fee"
+                if amount == 0 { "no_plan_fee" } else { "plan_fee" }
             }
             Kind::EventDefined(defined) => {
                 (self.event_id, self.note) = (&defined.event_id, &defined.name);
@@ -340,17 +340,19 @@ impl<'a> LedgerRow<'a> {
 
     /// What it adds to a rollup, if anything.
     pub(super) fn rolled_up(&self, rollup: Rollup) -> Option<RollupRow<'a>> {
-        let moves_no_money = matches!(
+        let moves_money = matches!(
             self.entry_type,
-            "" | "account_opened"
-                | "plan_changed"
-                | "hold_placed"
-                | "hold_released"
-                | "credit_limit_set"
-                | "event_defined"
-                | "booth_set"
+            "consume"
+                | "purchase"
+                | "auto_recharge"
+                | "refund"
+                | "reversal"
+                | "adjustment"
+                | "bonus"
+                | "bonus_expiry"
+                | "plan_fee"
         );
-        if moves_no_money {
+        if !moves_money {
             return None;
         }
         let failed = self.status == "failed";

@@ -114,10 +114,10 @@ impl<'a, 'b> Decider<'a, 'b> {
         (self.overlay.into_delta(), self.output)
     }
 
-    /// Ends what was due in the committed state. Before the records: what ends in this batch is gone for all of them.
+    /// Carries out what was due in the committed state. Before the records: what ends in this batch is gone for all of them.
     pub(super) fn ticks(&mut self, due: &[Due]) -> Result<(), FoldError> {
         for due in due {
-            if let Some(entry) = tick(&self.overlay, due, self.rules.now_ms) {
+            if let Some(entry) = tick(&self.overlay, &self.rules.books, due, self.rules.now_ms) {
                 self.post(due.account_id(), entry, None)?;
             }
         }

@@ -1,11 +1,12 @@
 //! The production core, driven by the same steps.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput, View as _,
+    CommandDecision, CommandInput, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput, View as _,
     apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     Quantity,
+    time::rfc3339,
     usage::{Mode, Status, Text, UsageEvent},
     v1::{self, Command, Entry, LedgerRecord, command, entry::Kind, place_hold, reply},
 };
@@ -19,16 +20,24 @@ use crate::{
     refunds::charge_of,
 };
 
+/// 2026-12-15T00:00:00Z.
+pub(crate) const FREE_FROM_MS: i64 = 1_797_292_800_000;
+
 /// 120 days.
 pub(crate) const JUMP_MS: i64 = 120 * 86_400_000;
 
-/// Prices of the sequences: 0.20 and 1.60 a piece, fees of 0.39 and 0.79.
+/// Prices of the sequences: 0.20 and 1.60 a piece, fees of 0.39 and 0.79; from the middle of December on the cheaper plan
+/// is free.
 pub(crate) fn books() -> PriceBooks {
     let mut sample = sample_book();
     sample["plans"][0]["monthly_fee"] = "0.39".into();
     sample["plans"][1]["monthly_fee"] = "0.79".into();
     sample["prices"][0]["plans"]["pro"] = "1.60".into();
     let mut books = PriceBooks::default();
+    assert!(books.publish(book(&sample)));
+    sample["version"] = 2.into();
+    sample["effective_from"] = rfc3339(FREE_FROM_MS).into();
+    sample["plans"][0]["monthly_fee"] = "0".into();
     assert!(books.publish(book(&sample)));
     books
 }
@@ -131,8 +140,8 @@ impl<'a> Driver<'a> {
 
     fn tick(&mut self, base: &State, overlay: &mut Overlay<'_>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::new();
-        for due in base.due_until(self.now_ms, usize::MAX) {
-            if let Some(entry) = tick(overlay, &due, self.now_ms) {
+        for due in base.due_until(self.now_ms, usize::MAX, Ticks::All) {
+            if let Some(entry) = tick(overlay, self.books, &due, self.now_ms) {
                 let account = ACCOUNTS.iter().position(|id| *id == due.account_id()).unwrap();
                 outcomes.push((account, self.post(overlay, due.account_id(), entry)));
             }

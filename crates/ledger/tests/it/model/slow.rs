@@ -2,7 +2,11 @@
 //!
 //! It is written from the semantics of `docs/ledger.md`. Every sum is taken anew from what was posted.
 
-use super::steps::{BOUND, Body, Report, Size};
+use super::{
+    core::FREE_FROM_MS,
+    new_york,
+    steps::{BOUND, Body, Report, Size},
+};
 
 /// What a step did, as both ledgers tell it.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +76,15 @@ struct ChargeLine {
     forgotten: bool,
 }
 
+/// What happens by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Hold(u64),
+    /// By the entry that granted it.
+    Lot(u64),
+    Fee,
+}
+
 #[derive(Debug, Clone)]
 struct EventLine {
     event: u64,
@@ -92,7 +105,9 @@ pub(crate) struct Account {
     events: Vec<EventLine>,
     paused: Vec<u64>,
     limit: i64,
-    fee_month: Option<u64>,
+    /// Months since the year 0: the latest one with a fee, and the one that comes by itself.
+    fee_month: Option<i64>,
+    fee_next: i64,
     last_command: Option<(Body, Option<u64>)>,
 }
 
@@ -121,6 +136,11 @@ fn price(plan: &str, quantity: i64) -> Option<i64> {
     let up = rest > 500_000 || (rest == 500_000 && whole % 2 == 1);
     let rounded = whole + i128::from(up);
     if rounded > i128::from(BOUND) { None } else { Some(i64::try_from(rounded).unwrap()) }
+}
+
+/// As months since the year 0 are counted.
+fn month_of_2026(month: u64) -> i64 {
+    2026 * 12 + i64::try_from(month).unwrap() - 1
 }
 
 fn in_bound(micros: i128) -> bool {
@@ -181,33 +201,62 @@ impl Account {
         self.last_command = None;
     }
 
-    /// The instants at which something ends, soonest first.
-    pub(crate) fn due(&self) -> Vec<i64> {
-        let holds = self.holds.iter().filter(|line| line.open).map(|line| line.expires_at_ms);
-        let lots = self.lots.iter().filter(|lot| lot.left > 0).filter_map(|lot| lot.expires_at_ms);
-        let mut due: Vec<i64> = holds.chain(lots).collect();
+    /// What happens at an instant, soonest first; of one instant holds by id, then lots by age, then the fee.
+    fn due_things(&self) -> Vec<(i64, Thing)> {
+        let holds = self.holds.iter().filter(|line| line.open).map(|line| (line.expires_at_ms, Thing::Hold(line.hold)));
+        let lots = self.lots.iter().filter(|lot| lot.left > 0);
+        let lots = lots.filter_map(|lot| Some((lot.expires_at_ms?, Thing::Lot(lot.seq))));
+        let fee = self.open.then(|| (new_york::month_start(self.fee_next), Thing::Fee));
+        let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).collect();
         due.sort_unstable();
         due
     }
 
-    /// Ends what is due, by instant; of one instant holds by id, then lots by age.
+    /// Its instants.
+    pub(crate) fn due(&self) -> Vec<i64> {
+        self.due_things().into_iter().map(|(at_ms, _)| at_ms).collect()
+    }
+
+    /// Carries out what is due. What one of it uses up is not there for the next.
     pub(crate) fn tick(&mut self, now_ms: i64) -> Vec<Posted> {
-        let mut posted = Vec::new();
-        for at_ms in self.due().into_iter().filter(|at_ms| *at_ms <= now_ms) {
-            let mut holds: Vec<usize> = (0..self.holds.len()).collect();
-            holds.sort_by_key(|index| self.holds[*index].hold);
-            let hold =
-                holds.into_iter().find(|index| self.holds[*index].open && self.holds[*index].expires_at_ms == at_ms);
-            if let Some(index) = hold {
-                self.holds[index].open = false;
-                posted.push(self.post(&draft("hold_released", 0, at_ms), 0, 0));
-                continue;
+        let reached = self.due_things().into_iter().filter(|(at_ms, _)| *at_ms <= now_ms).collect::<Vec<_>>();
+        reached.into_iter().filter_map(|(at_ms, thing)| self.carry_out_due(at_ms, thing)).collect()
+    }
+
+    fn carry_out_due(&mut self, at_ms: i64, thing: Thing) -> Option<Posted> {
+        match thing {
+            Thing::Hold(hold) => {
+                self.holds.iter_mut().find(|line| line.open && line.hold == hold)?.open = false;
+                Some(self.post(&draft("hold_released", 0, at_ms), 0, 0))
             }
-            let lot = self.lots.iter_mut().find(|lot| lot.left > 0 && lot.expires_at_ms == Some(at_ms)).unwrap();
-            let left = std::mem::take(&mut lot.left);
-            posted.push(self.post(&draft("bonus_expiry", -left, at_ms), 0, 0));
+            Thing::Lot(seq) => {
+                let lot = self.lots.iter_mut().find(|lot| lot.left > 0 && lot.seq == seq)?;
+                let left = std::mem::take(&mut lot.left);
+                Some(self.post(&draft("bonus_expiry", -left, at_ms), 0, 0))
+            }
+            Thing::Fee => {
+                let fee = self.fee_at(at_ms);
+                let fee = if in_bound(i128::from(self.balance()) - i128::from(fee)) { fee } else { 0 };
+                self.settle_month(self.fee_next);
+                let kind = if fee == 0 { "no_plan_fee" } else { "plan_fee" };
+                let from_bonus = self.draw(fee.into());
+                Some(self.post(&draft(kind, -fee, at_ms), from_bonus, 0))
+            }
         }
-        posted
+    }
+
+    /// The fee of the plan at an instant.
+    fn fee_at(&self, at_ms: i64) -> i64 {
+        match self.plan_at(at_ms) {
+            "pro" => 790_000,
+            _ if at_ms >= FREE_FROM_MS => 0,
+            _ => 390_000,
+        }
+    }
+
+    fn settle_month(&mut self, month: i64) {
+        self.fee_month = Some(month);
+        self.fee_next = self.fee_next.max(month + 1);
     }
 
     fn post(&mut self, draft: &Draft, from_bonus: i64, event: u64) -> Posted {
@@ -334,12 +383,11 @@ impl Account {
                 _ => Ok(draft("bonus", micros, now_ms)),
             },
             Body::Fee { month } if month == 0 || month > 12 => Err(refuse(422, "invalid_period")),
-            Body::Fee { month } if self.fee_month.is_some_and(|posted| posted >= month) => {
+            Body::Fee { month } if self.fee_month.is_some_and(|posted| posted >= month_of_2026(month)) => {
                 Err(refuse(409, "fee_posted"))
             }
-            Body::Fee { .. } => {
-                Ok(draft("plan_fee", if self.plan_at(now_ms) == "pro" { -790_000 } else { -390_000 }, now_ms))
-            }
+            Body::Fee { .. } if self.fee_at(now_ms) == 0 => Err(refuse(409, "no_fee")),
+            Body::Fee { .. } => Ok(draft("plan_fee", -self.fee_at(now_ms), now_ms)),
             Body::Event { budget: Some(budget), .. } if budget < 0 => out_of_range(),
             Body::Event { .. } => Ok(draft("event_defined", 0, now_ms)),
             Body::Booth { .. } => Ok(draft("booth_set", 0, now_ms)),
@@ -420,6 +468,7 @@ impl Account {
         match body {
             Body::Open => {
                 self.open = true;
+                self.fee_next = new_york::month(now_ms) + 1;
                 self.plans.push((i64::MIN, "basic"));
             }
             Body::ChangePlan { pro } => self.plans.push((now_ms, if pro { "pro" } else { "basic" })),
@@ -438,7 +487,7 @@ impl Account {
                 let expires_at_ms = expires_in_ms.map(|ms| now_ms + ms);
                 self.lots.push(LotLine { seq: self.seq() + 1, expires_at_ms, left: micros });
             }
-            Body::Fee { month } => self.fee_month = Some(month),
+            Body::Fee { month } => self.settle_month(month_of_2026(month)),
             Body::Event { event, budget, refuses } => self.events.push(EventLine { event, budget, refuses }),
             Body::Booth { booth, paused } => {
                 self.paused.retain(|known| *known != booth);

@@ -1,6 +1,7 @@
 //! Every kind of defect is planted, and counted.
 
 mod engines;
+mod fees;
 mod journal;
 mod kinds;
 mod ledger;
