@@ -45,6 +45,12 @@ pub enum EntryType {
     EventDefined,
     /// No money moves.
     BoothSet,
+    /// No money moves.
+    RechargeSet,
+    /// Credit is to be bought; no money moves yet.
+    RechargeRequested,
+    /// Nothing was bought; no money moves.
+    RechargeFailed,
 }
 
 impl EntryType {
@@ -67,6 +73,9 @@ impl EntryType {
         Self::CreditLimitSet,
         Self::EventDefined,
         Self::BoothSet,
+        Self::RechargeSet,
+        Self::RechargeRequested,
+        Self::RechargeFailed,
     ];
 
     /// The code in rows, labels and answers.
@@ -90,6 +99,9 @@ impl EntryType {
             Self::CreditLimitSet => "credit_limit_set",
             Self::EventDefined => "event_defined",
             Self::BoothSet => "booth_set",
+            Self::RechargeSet => "recharge_set",
+            Self::RechargeRequested => "recharge_requested",
+            Self::RechargeFailed => "recharge_failed",
         }
     }
 
@@ -119,7 +131,10 @@ impl EntryType {
             | Self::HoldReleased
             | Self::CreditLimitSet
             | Self::EventDefined
-            | Self::BoothSet => false,
+            | Self::BoothSet
+            | Self::RechargeSet
+            | Self::RechargeRequested
+            | Self::RechargeFailed => false,
         }
     }
 }
@@ -146,6 +161,9 @@ impl Entry {
             Kind::PlanFee(_) => EntryType::PlanFee,
             Kind::EventDefined(_) => EntryType::EventDefined,
             Kind::BoothSet(_) => EntryType::BoothSet,
+            Kind::RechargeSet(_) => EntryType::RechargeSet,
+            Kind::RechargeRequested(_) => EntryType::RechargeRequested,
+            Kind::RechargeFailed(_) => EntryType::RechargeFailed,
         })
     }
 

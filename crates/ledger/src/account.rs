@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tollbooth_schemas::Money;
 
-use crate::period::{Period, zone_of};
+use crate::{
+    period::{Period, zone_of},
+    recharge::Recharge,
+};
 
 /// Most bonus lots of an account that have something left.
 pub const BONUS_LOTS_MAX: usize = 1_000;
@@ -45,6 +48,8 @@ pub struct Account {
     plans: Vec<(i64, String)>,
     /// Soonest expiry first. Never empty.
     lots: Option<Arc<Vec<Lot>>>,
+    /// `None`: no rule was ever set.
+    pub(crate) recharge: Option<Arc<Recharge>>,
     /// Never empty.
     paused: Option<Arc<BTreeSet<Box<str>>>>,
 }
@@ -93,6 +98,7 @@ impl Account {
             fee_next: None,
             plans: vec![(i64::MIN, plan.to_owned())],
             lots: None,
+            recharge: None,
             paused: None,
         }
     }

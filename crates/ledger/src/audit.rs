@@ -6,6 +6,7 @@ use tollbooth_schemas::Money;
 use crate::{
     due::{Due, What},
     holds::Hold,
+    recharge::Recharge,
     state::{State, View as _},
 };
 
@@ -25,6 +26,7 @@ struct Open<'a> {
     held_micros: i128,
     by_event: HashMap<&'a str, i128>,
     expiring_lots: usize,
+    recharge: bool,
 }
 
 impl State {
@@ -55,6 +57,13 @@ impl State {
             }
             if account.fee_due().is_some_and(|(period, at_ms)| !self.fees.contains(&Due::fee(id, period, at_ms))) {
                 return wrong("the plan fee that comes next is not due");
+            }
+            let recharge = account.recharge.as_deref();
+            if recharge.is_some_and(|recharge| !recharge.is_settled(account)) {
+                return wrong("the recharge is not what the balance and the rule make of it");
+            }
+            if recharge.and_then(Recharge::due_at_ms).is_some() != open.recharge {
+                return wrong("the recharge is not due");
             }
             let events = self.events.get(id);
             if events.map_or(0, |events| u32::try_from(events.len()).unwrap_or(u32::MAX)) != account.events_tracked {
@@ -100,6 +109,13 @@ impl State {
                         return wrong("a lot that is due has nothing left");
                     }
                     open.expiring_lots = open.expiring_lots.saturating_add(1);
+                }
+                What::Recharge => {
+                    let recharge = self.account(&due.account_id).and_then(|account| account.recharge.as_deref());
+                    if recharge.and_then(Recharge::due_at_ms) != Some(due.at_ms) {
+                        return wrong("a recharge is due that is not");
+                    }
+                    open.recharge = true;
                 }
                 // In an index of its own.
                 What::Fee(_) => return wrong("a plan fee is due among what expires"),

@@ -11,6 +11,7 @@ use crate::{
     period::Period,
     place::{Draft, place},
     pricing::PriceBooks,
+    recharge,
     state::{State, View},
 };
 
@@ -38,6 +39,8 @@ pub(crate) enum What {
     Bonus(u64),
     /// The month whose plan fee it is.
     Fee(Period),
+    /// To be asked for, or given up.
+    Recharge,
 }
 
 impl Due {
@@ -51,6 +54,10 @@ impl Due {
 
     pub(crate) fn fee(account_id: &str, period: Period, at_ms: i64) -> Self {
         Self { at_ms, account_id: account_id.into(), what: What::Fee(period) }
+    }
+
+    pub(crate) fn recharge(account_id: &str, at_ms: i64) -> Self {
+        Self { at_ms, account_id: account_id.into(), what: What::Recharge }
     }
 
     /// Whether a price book has a word in it.
@@ -106,6 +113,7 @@ pub fn tick(view: &impl View, books: &PriceBooks, due: &Due, now_ms: i64) -> Opt
             Draft::of(due.at_ms, kind).amount(lot.remaining.negated())
         }
         What::Fee(period) => fees::at_begin(account, books, *period, due.at_ms)?,
+        What::Recharge => recharge::at_due(account, &due.account_id, due.at_ms, now_ms)?,
     };
     // Never out of bounds: what is left after an expiry is the purchased part and the other lots, each within its own,
     // and a fee that leaves them is none.

@@ -29,6 +29,7 @@ mod overlay;
 mod period;
 mod place;
 mod pricing;
+mod recharge;
 mod refunds;
 mod state;
 mod usage;

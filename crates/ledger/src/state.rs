@@ -203,7 +203,7 @@ pub struct State {
     pub(crate) holds: DigestMap<Hold>,
     pub(crate) refunds: DigestMap<Refunded>,
     pub(crate) events: EventTable,
-    /// Of every open hold and every lot that expires.
+    /// Of every open hold, every lot that expires, and every recharge that is to be asked for or given up.
     pub(crate) due: BTreeSet<Due>,
     /// Of every account the month that comes next. Apart, because they wait while the price books are not known.
     pub(crate) fees: BTreeSet<Due>,

@@ -11,6 +11,7 @@ mod model;
 mod money;
 mod operations;
 mod pricing;
+mod recharge;
 mod refunds;
 mod replay;
 mod sizes;

@@ -4,7 +4,7 @@
 //! this code.
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
-use super::wire::{Entry, HoldPlaced, Kind, Record, Reversal, Usage, WireError};
+use super::wire::{Entry, HoldPlaced, Kind, RechargeSet, Record, Reversal, Usage, WireError};
 use super::witness::Witnesses;
 
 /// `type` is a word of the language.
@@ -94,6 +94,7 @@ rows! {
     from_bonus: Micros,
     original_seq: U64,
     hold_amount: Micros,
+    detail: Text,
 }
 
 /// What the kinds of entry differ in; empty where a kind has nothing to say.
@@ -110,6 +111,8 @@ struct Facts<'a> {
     plan_effective_at_ms: i64,
     original_seq: u64,
     hold_amount_micros: i64,
+    /// A JSON object, its members in alphabetical order.
+    detail: String,
 }
 
 impl<'a> Facts<'a> {
@@ -155,6 +158,28 @@ impl<'a> Facts<'a> {
                 let usage = Usage { booth_id, ..Usage::default() };
                 let reason = if paused { "paused" } else { "" };
                 Self { entry_type: "booth_set", usage, reason, note: name, ..Self::default() }
+            }
+            Kind::RechargeSet(set) => {
+                let reason = if set.enabled { "" } else { "off" };
+                Self { entry_type: "recharge_set", reason, detail: rule(&set), ..Self::default() }
+            }
+            Kind::RechargeRequested {
+                recharge_id,
+                amount_micros,
+                available_micros,
+                threshold_micros,
+                day_ends_at_ms,
+                month_ends_at_ms,
+            } => {
+                let detail = format!(
+                    r#"{{"amount_micros":{amount_micros},"available_micros":{available_micros},"day_ends_at_ms":{day_ends_at_ms},"month_ends_at_ms":{month_ends_at_ms},"threshold_micros":{threshold_micros}}}"#
+                );
+                Self { entry_type: "recharge_requested", note: recharge_id, detail, ..Self::default() }
+            }
+            Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros } => {
+                let detail =
+                    format!(r#"{{"amount_micros":{amount_micros},"failures":{failures},"retry_at_ms":{retry_at_ms}}}"#);
+                Self { entry_type: "recharge_failed", note: recharge_id, reason, detail, ..Self::default() }
             }
         }
     }
@@ -202,6 +227,20 @@ impl<'a> Facts<'a> {
         let entry_type = if reversal.cause == "refund" { "refund" } else { "reversal" };
         Self { entry_type, usage, plan, reason, note, original_seq, ..Self::default() }
     }
+}
+
+/// What is not set is not there.
+fn rule(set: &RechargeSet) -> String {
+    let member = |name: &str, micros: Option<i64>| micros.map(|micros| format!(r#""{name}":{micros}"#));
+    let members = [
+        member("amount_micros", set.amount_micros),
+        member("daily_cap_micros", set.daily_cap_micros),
+        Some(format!(r#""enabled":{}"#, set.enabled)),
+        member("monthly_cap_micros", set.monthly_cap_micros),
+        member("target_micros", set.target_micros),
+        member("threshold_micros", Some(set.threshold_micros)),
+    ];
+    format!("{{{}}}", members.into_iter().flatten().collect::<Vec<_>>().join(","))
 }
 
 impl Rows {
@@ -265,6 +304,7 @@ impl Rows {
         self.from_bonus.push(entry.from_bonus_micros);
         self.original_seq.push(facts.original_seq);
         self.hold_amount.push(facts.hold_amount_micros);
+        self.detail.push(&facts.detail);
     }
 
     /// Instants that lie close to another one are kept as their distance to it.

@@ -275,6 +275,35 @@ pub enum Kind<'a> {
         name: &'a str,
         paused: bool,
     },
+    RechargeSet(RechargeSet),
+    RechargeRequested {
+        recharge_id: &'a str,
+        amount_micros: i64,
+        available_micros: i64,
+        threshold_micros: i64,
+        day_ends_at_ms: i64,
+        month_ends_at_ms: i64,
+    },
+    RechargeFailed {
+        recharge_id: &'a str,
+        reason: &'a str,
+        failures: u32,
+        retry_at_ms: i64,
+        amount_micros: i64,
+    },
+}
+
+/// The rule by which credit is bought by itself; fields as in `ledger.proto`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct RechargeSet {
+    pub enabled: bool,
+    pub threshold_micros: i64,
+    /// The later one of the two counts.
+    pub amount_micros: Option<i64>,
+    pub target_micros: Option<i64>,
+    pub daily_cap_micros: Option<i64>,
+    pub monthly_cap_micros: Option<i64>,
 }
 
 /// Money set aside; fields as in `ledger.proto`.

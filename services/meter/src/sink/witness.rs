@@ -69,7 +69,10 @@ fn rolled_up(entry: &Entry<'_>) -> [bool; 3] {
         | Kind::HoldReleased { .. }
         | Kind::CreditLimitSet
         | Kind::EventDefined { .. }
-        | Kind::BoothSet { .. } => [false; 3],
+        | Kind::BoothSet { .. }
+        | Kind::RechargeSet(_)
+        | Kind::RechargeRequested { .. }
+        | Kind::RechargeFailed { .. } => [false; 3],
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     journal::Journal,
     price::Books,
     purse::Purse,
+    recharge::Recharges,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
     rows::Sums,
     source::{Input, SourceIndex},
@@ -143,6 +144,8 @@ pub(super) struct Account {
     pub(super) purse: Purse,
     /// The month whose plan fee comes next; `None`: the one after the opening.
     pub(super) fee_next: Option<Month>,
+    /// Where credit is bought by itself.
+    pub(super) recharges: Option<Box<Recharges>>,
     /// Lowest balance ever.
     pub(super) balance_min: i64,
     /// How far its balances are off, without sign.
@@ -314,6 +317,7 @@ impl Audit {
     pub fn finish(mut self) -> Report {
         self.finish_sources();
         self.finish_fees();
+        self.finish_recharges();
         self.finish_rows();
         self.finish_rollups();
         self.finish_balances();

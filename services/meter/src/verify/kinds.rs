@@ -46,6 +46,7 @@ impl Audit {
         for (defect, why) in complaints {
             self.report.defect(defect, || format!("{}: {why}", name()));
         }
+        self.check_recharge(account, record, entry, kind);
         match kind {
             Kind::HoldPlaced(placed) => self.check_hold_price(account, record, entry, placed),
             Kind::PlanFee(fee) => self.check_fee(account, record, entry, fee),
@@ -106,7 +107,16 @@ impl Audit {
 
     /// An entry that an instant made names no record and no command.
     pub(super) fn check_tick(&mut self, account: u32, index: u32, entry: &Entry) {
-        let by_itself = matches!(entry.kind, Some(Kind::HoldReleased(_) | Kind::BonusExpired(_) | Kind::PlanFee(_)));
+        let by_itself = matches!(
+            entry.kind,
+            Some(
+                Kind::HoldReleased(_)
+                    | Kind::BonusExpired(_)
+                    | Kind::PlanFee(_)
+                    | Kind::RechargeRequested(_)
+                    | Kind::RechargeFailed(_)
+            )
+        );
         if by_itself && entry.source_offset == 0 && entry.command.is_none() {
             return;
         }
@@ -123,7 +133,10 @@ const fn moves_no_money(kind: &Kind) -> bool {
         | Kind::HoldReleased(_)
         | Kind::CreditLimitSet(_)
         | Kind::EventDefined(_)
-        | Kind::BoothSet(_) => true,
+        | Kind::BoothSet(_)
+        | Kind::RechargeSet(_)
+        | Kind::RechargeRequested(_)
+        | Kind::RechargeFailed(_) => true,
         Kind::Usage(_)
         | Kind::Adjustment(_)
         | Kind::Reversal(_)

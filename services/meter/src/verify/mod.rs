@@ -19,6 +19,7 @@ mod kinds;
 mod log;
 mod price;
 mod purse;
+mod recharge;
 mod report;
 mod rows;
 mod source;

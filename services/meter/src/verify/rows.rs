@@ -1,10 +1,13 @@
 //! ClickHouse against the ledger: rows, rollups, balances.
 
+use std::borrow::Cow;
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use tollbooth_schemas::v1::{
-    Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, Reversal, ReversalCause, SourceTopic, Usage,
-    UsageStatus, entry::Kind,
+    Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, RechargeSet, Reversal, ReversalCause,
+    SourceTopic, Usage, UsageStatus, entry::Kind, recharge_set::Size,
 };
 
 use super::{
@@ -85,6 +88,12 @@ impl Part for &str {
     }
 }
 
+impl Part for Cow<'_, str> {
+    fn part(&self, parts: &mut Parts) {
+        parts.text(self);
+    }
+}
+
 macro_rules! number_part {
     ($($type:ty),*) => {
         $(impl Part for $type {
@@ -150,6 +159,7 @@ ledger_row! {
     "from_bonus" from_bonus: i64,
     "original_seq" original_seq: u64,
     "hold_amount" hold_amount: i64,
+    "detail" detail: Cow<'a, str>,
 }
 
 impl<'a> LedgerRow<'a> {
@@ -236,6 +246,7 @@ impl<'a> LedgerRow<'a> {
             from_bonus: entry.from_bonus_micros,
             original_seq: 0,
             hold_amount: 0,
+            detail: Cow::Borrowed(""),
         }
     }
 
@@ -315,6 +326,30 @@ impl<'a> LedgerRow<'a> {
                 self.reason = if set.paused { "paused" } else { "" };
                 "booth_set"
             }
+            Kind::RechargeSet(set) => {
+                self.reason = if set.enabled { "" } else { "off" };
+                self.detail = rule(set).to_string().into();
+                "recharge_set"
+            }
+            Kind::RechargeRequested(requested) => {
+                self.note = &requested.recharge_id;
+                let detail = json!({
+                    "amount_micros": requested.amount_micros, "available_micros": requested.available_micros,
+                    "day_ends_at_ms": requested.day_ends_at_ms, "month_ends_at_ms": requested.month_ends_at_ms,
+                    "threshold_micros": requested.threshold_micros,
+                });
+                self.detail = detail.to_string().into();
+                "recharge_requested"
+            }
+            Kind::RechargeFailed(failed) => {
+                (self.note, self.reason) = (&failed.recharge_id, &failed.reason);
+                let (failures, retry_at_ms) = (failed.failures, failed.retry_at_ms);
+                let amount_micros = failed.amount_micros;
+                let detail =
+                    json!({ "amount_micros": amount_micros, "failures": failures, "retry_at_ms": retry_at_ms });
+                self.detail = detail.to_string().into();
+                "recharge_failed"
+            }
             Kind::CreditLimitSet(_) => "credit_limit_set",
             Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
         };
@@ -377,6 +412,27 @@ impl<'a> LedgerRow<'a> {
             provider_cost: sign * i128::from(self.provider_cost),
         })
     }
+}
+
+/// The rule, without what is not set.
+fn rule(set: &RechargeSet) -> Value {
+    let (amount, target) = match set.size {
+        Some(Size::AmountMicros(micros)) => (Some(micros), None),
+        Some(Size::TargetMicros(micros)) => (None, Some(micros)),
+        None => (None, None),
+    };
+    let mut members = Map::new();
+    for (name, value) in [
+        ("amount_micros", amount.map(Value::from)),
+        ("daily_cap_micros", set.daily_cap_micros.map(Value::from)),
+        ("enabled", Some(set.enabled.into())),
+        ("monthly_cap_micros", set.monthly_cap_micros.map(Value::from)),
+        ("target_micros", target.map(Value::from)),
+        ("threshold_micros", Some(set.threshold_micros.into())),
+    ] {
+        members.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Value::Object(members)
 }
 
 /// A row of a rollup; `party` is the event or the booth.

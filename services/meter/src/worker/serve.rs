@@ -361,6 +361,11 @@ impl Worker {
         for (instance, reply) in &output.replies {
             producer.send(&replies, 0, instance.as_bytes(), &reply.encode_to_vec(), None)?;
         }
+        let outbox = topics.outbox();
+        for effect in &output.outbox {
+            let key = effect.account_id.as_bytes();
+            producer.send(&outbox, self.partition, key, &effect.encode_to_vec(), None)?;
+        }
         let dead_letters = topics.dead_letter();
         for letter in &output.dead {
             let key = dead_letter::cut(letter.record.key().unwrap_or_default(), letters::KEY_BYTES_MAX);

@@ -13,7 +13,7 @@ use tollbooth_schemas::{
 
 use super::{
     slow::{Outcome, Posted},
-    steps::{ACCOUNTS, Body, Report, Size, Step},
+    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step},
 };
 use crate::{
     harness::{NOW_MS, book, sample_book},
@@ -61,6 +61,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) now_ms: i64,
     keys: usize,
     charges: [Vec<Entry>; 2],
+    /// What every recharge was asked for with: id and amount.
+    asked: [Vec<(String, i64)>; 2],
     last: [Option<Last>; 2],
     pub(crate) ledger: Vec<LedgerRecord>,
 }
@@ -79,8 +81,8 @@ fn booth_id(booth: u64) -> String {
 
 impl<'a> Driver<'a> {
     pub(crate) fn new(books: &'a PriceBooks) -> Self {
-        let (charges, last) = ([Vec::new(), Vec::new()], [None, None]);
-        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, last, ledger: Vec::new() }
+        let (charges, asked, last) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], [None, None]);
+        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, asked, last, ledger: Vec::new() }
     }
 
     /// Whether a batch must not hold this step together with those before it: a tick ends what the committed state
@@ -130,9 +132,15 @@ impl<'a> Driver<'a> {
             note: match entry.kind.as_ref().unwrap() {
                 Kind::Usage(usage) => i64::from(usage.hold_outcome),
                 Kind::Reversal(reversal) => reversal.quantity_micros,
+                Kind::RechargeRequested(requested) => requested.amount_micros,
+                Kind::RechargeFailed(failed) => failed.retry_at_ms,
                 _ => 0,
             },
         };
+        if let Some(Kind::RechargeRequested(requested)) = &entry.kind {
+            let account = ACCOUNTS.iter().position(|id| *id == account_id).unwrap();
+            self.asked[account].push((requested.recharge_id.clone(), requested.amount_micros));
+        }
         let (account_id, posted_at_ms) = (account_id.to_owned(), self.now_ms);
         self.ledger.push(LedgerRecord { account_id, posted_at_ms, input_generation: 0, entries: vec![entry] });
         Outcome::Posted(posted)
@@ -268,6 +276,30 @@ impl<'a> Driver<'a> {
                 source: v1::PurchaseSource::Manual.into(),
             }),
             Body::Fee { month } => command::Body::PostPlanFee(v1::PostPlanFee { period: format!("2026-{month:02}") }),
+            Body::Recharge { threshold, size, daily_cap, monthly_cap } => command::Body::SetRecharge(v1::SetRecharge {
+                enabled: size.is_some(),
+                threshold_micros: threshold,
+                size: size.map(|size| match size {
+                    RechargeSize::Fixed(micros) => v1::set_recharge::Size::AmountMicros(micros),
+                    RechargeSize::UpTo(micros) => v1::set_recharge::Size::TargetMicros(micros),
+                }),
+                daily_cap_micros: daily_cap,
+                monthly_cap_micros: monthly_cap,
+            }),
+            Body::Recharged { back, paid } => {
+                let asked = self.asked[account].iter().rev().nth(back).cloned();
+                let (recharge_id, amount_micros) = asked.unwrap_or(("rch_none".to_owned(), 1_000_000));
+                if paid {
+                    command::Body::PostPurchase(v1::PostPurchase {
+                        payment_id: recharge_id,
+                        provider: "sandbox".to_owned(),
+                        amount_micros,
+                        source: v1::PurchaseSource::AutoRecharge.into(),
+                    })
+                } else {
+                    command::Body::FailRecharge(v1::FailRecharge { recharge_id, reason: "card_declined".to_owned() })
+                }
+            }
             Body::Event { event, budget, refuses } => command::Body::DefineEvent(v1::DefineEvent {
                 event_id: event_id(event),
                 ends_at_ms: 1,

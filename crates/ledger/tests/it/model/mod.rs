@@ -31,10 +31,12 @@ const CODES: &[&str] = &[
     "insufficient_balance",
     "invalid_expiry",
     "invalid_period",
+    "invalid_recharge",
     "invalid_timeout",
     "no_fee",
     "nothing_to_refund",
     "out_of_range",
+    "recharge_not_under_way",
     "refund_exceeds_charge",
     "unknown_account",
     "unknown_charge",
@@ -221,6 +223,10 @@ fn the_sequences_reach_every_outcome() {
         "no_plan_fee",
         "event_defined",
         "booth_set",
+        "recharge_set",
+        "recharge_requested",
+        "recharge_failed",
+        "auto_recharge",
     ];
     expected.extend(kinds.map(|kind| format!("posted {kind}")));
     expected.extend(

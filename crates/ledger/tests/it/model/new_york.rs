@@ -43,9 +43,19 @@ fn midnight(days: i64) -> i64 {
     days * DAY_MS + behind_ms(standard)
 }
 
+/// Days since the epoch of an instant.
+pub(crate) fn day(ms: i64) -> i64 {
+    (ms - behind_ms(ms)).div_euclid(DAY_MS)
+}
+
+/// When a day begins.
+pub(crate) fn day_start(day: i64) -> i64 {
+    midnight(day)
+}
+
 /// Months since the year 0 of an instant.
 pub(crate) fn month(ms: i64) -> i64 {
-    let (year, month, _) = date((ms - behind_ms(ms)).div_euclid(DAY_MS));
+    let (year, month, _) = date(day(ms));
     year * 12 + month - 1
 }
 
@@ -56,12 +66,13 @@ pub(crate) fn month_start(month: i64) -> i64 {
 
 #[test]
 fn the_law_is_what_the_database_of_zones_says() {
-    use tollbooth_schemas::zone::{Tz, month_of, month_start_ms};
+    use tollbooth_schemas::zone::{Tz, month_of, month_start_ms, next_day_start_ms};
     let zone = Tz::America__New_York;
     for index in 0..20_000 {
         let ms = 1_790_000_000_000 + index * 7_654_321;
         let (year, number) = month_of(zone, ms).unwrap();
         assert_eq!(month(ms), i64::from(year) * 12 + i64::from(number) - 1);
+        assert_eq!(day_start(day(ms) + 1), next_day_start_ms(zone, ms).unwrap());
         assert_eq!(month_start(month(ms)), month_start_ms(zone, year, number).unwrap());
     }
 }

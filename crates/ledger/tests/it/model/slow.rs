@@ -5,7 +5,7 @@
 use super::{
     core::FREE_FROM_MS,
     new_york,
-    steps::{BOUND, Body, Report, Size},
+    steps::{BOUND, Body, RechargeSize, Report, Size},
 };
 
 /// What a step did, as both ledgers tell it.
@@ -83,6 +83,22 @@ enum Thing {
     /// By the entry that granted it.
     Lot(u64),
     Fee,
+    Recharge,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RuleLine {
+    threshold: i64,
+    size: RechargeSize,
+    caps: [Option<i64>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AskLine {
+    amount: i64,
+    at_ms: i64,
+    under_way: bool,
+    failed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -108,10 +124,24 @@ pub(crate) struct Account {
     /// Months since the year 0: the latest one with a fee, and the one that comes by itself.
     fee_month: Option<i64>,
     fee_next: i64,
+    rule: Option<RuleLine>,
+    asks: Vec<AskLine>,
+    /// Since the last recharge that was paid, or the last word about the rule.
+    failures: u32,
+    not_before_ms: i64,
+    low_since_ms: Option<i64>,
+    /// Of the step.
+    now_ms: i64,
     last_command: Option<(Body, Option<u64>)>,
 }
 
 type Decision = Result<Draft, Outcome>;
+
+enum Ask {
+    Now(i64),
+    At(i64),
+    Never,
+}
 
 struct Draft {
     kind: &'static str,
@@ -207,7 +237,8 @@ impl Account {
         let lots = self.lots.iter().filter(|lot| lot.left > 0);
         let lots = lots.filter_map(|lot| Some((lot.expires_at_ms?, Thing::Lot(lot.seq))));
         let fee = self.open.then(|| (new_york::month_start(self.fee_next), Thing::Fee));
-        let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).collect();
+        let recharge = self.recharge_due().map(|at_ms| (at_ms, Thing::Recharge));
+        let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).chain(recharge).collect();
         due.sort_unstable();
         due
     }
@@ -219,6 +250,7 @@ impl Account {
 
     /// Carries out what is due. What one of it uses up is not there for the next.
     pub(crate) fn tick(&mut self, now_ms: i64) -> Vec<Posted> {
+        self.now_ms = now_ms;
         let reached = self.due_things().into_iter().filter(|(at_ms, _)| *at_ms <= now_ms).collect::<Vec<_>>();
         reached.into_iter().filter_map(|(at_ms, thing)| self.carry_out_due(at_ms, thing)).collect()
     }
@@ -233,6 +265,16 @@ impl Account {
                 let lot = self.lots.iter_mut().find(|lot| lot.left > 0 && lot.seq == seq)?;
                 let left = std::mem::take(&mut lot.left);
                 Some(self.post(&draft("bonus_expiry", -left, at_ms), 0, 0))
+            }
+            Thing::Recharge if self.recharge_due() != Some(at_ms) => None,
+            Thing::Recharge if self.under_way().is_some() => {
+                let note = self.fail_recharge();
+                Some(self.post(&Draft { note, ..draft("recharge_failed", 0, at_ms) }, 0, 0))
+            }
+            Thing::Recharge => {
+                let Ask::Now(amount) = self.ask(self.now_ms) else { panic!("due, and nothing to ask for") };
+                self.asks.push(AskLine { amount, at_ms: self.now_ms, under_way: true, failed: false });
+                Some(self.post(&Draft { note: amount, ..draft("recharge_requested", 0, at_ms) }, 0, 0))
             }
             Thing::Fee => {
                 let fee = self.fee_at(at_ms);
@@ -254,6 +296,86 @@ impl Account {
         }
     }
 
+    fn under_way(&self) -> Option<&AskLine> {
+        self.asks.iter().find(|ask| ask.under_way)
+    }
+
+    fn available(&self) -> i64 {
+        self.balance() - self.held()
+    }
+
+    /// 1 minute, 2, 4, 8 ... and no more than 6 hours after the failure.
+    fn fail_recharge(&mut self) -> i64 {
+        let ask = self.asks.iter_mut().find(|ask| ask.under_way).unwrap();
+        (ask.under_way, ask.failed) = (false, true);
+        self.failures += 1;
+        let mut minutes = 1;
+        for _ in 1..self.failures {
+            minutes = 360.min(minutes * 2);
+        }
+        self.not_before_ms = self.now_ms + minutes * 60_000;
+        self.not_before_ms
+    }
+
+    /// What the rule would buy at an instant at which too little is available.
+    fn ask(&self, at_ms: i64) -> Ask {
+        let rule = self.rule.unwrap();
+        let wide = i128::from;
+        let wanted = match rule.size {
+            RechargeSize::Fixed(amount) => wide(amount),
+            RechargeSize::UpTo(target) => (wide(target) - wide(self.available())).max(1_000_000),
+        };
+        let wanted = (wanted + 9_999) / 10_000 * 10_000;
+        if !in_bound(wanted) || !in_bound(wide(self.balance()) + wanted) {
+            return Ask::Never;
+        }
+        let asked = |is_within: &dyn Fn(i64) -> bool| -> i128 {
+            let counted = self.asks.iter().filter(|ask| !ask.failed && is_within(ask.at_ms));
+            counted.map(|ask| wide(ask.amount)).sum()
+        };
+        let (day, month) = (new_york::day(at_ms), new_york::month(at_ms));
+        let today = asked(&|ms| new_york::day(ms) == day);
+        let this_month = asked(&|ms| new_york::month(ms) == month);
+        let mut amount = wanted;
+        let mut free_at_ms = at_ms;
+        for (cap, asked, end_ms) in [
+            (rule.caps[0], today, new_york::day_start(day + 1)),
+            (rule.caps[1], this_month, new_york::month_start(month + 1)),
+        ] {
+            let Some(cap) = cap else { continue };
+            let left = wide(cap) - asked;
+            amount = amount.min(left);
+            if left < 1_000_000 {
+                free_at_ms = free_at_ms.max(end_ms);
+            }
+        }
+        if free_at_ms > at_ms { Ask::At(free_at_ms) } else { Ask::Now(i64::try_from(amount).unwrap()) }
+    }
+
+    fn recharge_due(&self) -> Option<i64> {
+        if let Some(under_way) = self.under_way() {
+            return Some(under_way.at_ms + 7 * 86_400_000);
+        }
+        let at_ms = self.low_since_ms?.max(self.not_before_ms);
+        match self.ask(at_ms) {
+            Ask::Now(_) => Some(at_ms),
+            Ask::At(at_ms) => Some(at_ms),
+            Ask::Never => None,
+        }
+    }
+
+    /// After everything posted: is there too little now?
+    fn look_at_what_is_left(&mut self) {
+        if self.rule.is_some_and(|rule| self.available() < rule.threshold) {
+            self.low_since_ms.get_or_insert(self.now_ms);
+        } else {
+            self.low_since_ms = None;
+            if self.failures == 0 {
+                self.not_before_ms = 0;
+            }
+        }
+    }
+
     fn settle_month(&mut self, month: i64) {
         self.fee_month = Some(month);
         self.fee_next = self.fee_next.max(month + 1);
@@ -262,6 +384,7 @@ impl Account {
     fn post(&mut self, draft: &Draft, from_bonus: i64, event: u64) -> Posted {
         let amount = i64::try_from(draft.amount).unwrap();
         self.posted.push((amount, event));
+        self.look_at_what_is_left();
         Posted {
             seq: self.seq(),
             kind: draft.kind,
@@ -289,6 +412,7 @@ impl Account {
     }
 
     pub(crate) fn usage(&mut self, report: Report, now_ms: i64) -> Outcome {
+        self.now_ms = now_ms;
         if !self.open {
             return Outcome::Dead("unknown_account");
         }
@@ -345,6 +469,7 @@ impl Account {
     }
 
     pub(crate) fn command(&mut self, body: Body, now_ms: i64) -> Outcome {
+        self.now_ms = now_ms;
         let outcome = match self.decide(body, now_ms) {
             Err(refused) => refused,
             Ok(draft) if !in_bound(i128::from(self.balance()) + draft.amount) => refuse(422, "out_of_range"),
@@ -388,6 +513,26 @@ impl Account {
             }
             Body::Fee { .. } if self.fee_at(now_ms) == 0 => Err(refuse(409, "no_fee")),
             Body::Fee { .. } => Ok(draft("plan_fee", -self.fee_at(now_ms), now_ms)),
+            Body::Recharge { threshold, .. } if !(0..=BOUND).contains(&threshold) => out_of_range(),
+            Body::Recharge { size: Some(RechargeSize::Fixed(amount)), .. } if amount < 1_000_000 => {
+                Err(refuse(422, "invalid_recharge"))
+            }
+            Body::Recharge { size: Some(RechargeSize::UpTo(target)), threshold, .. } if target <= threshold => {
+                Err(refuse(422, "invalid_recharge"))
+            }
+            Body::Recharge { size: Some(_), daily_cap, monthly_cap, .. }
+                if [daily_cap, monthly_cap].into_iter().flatten().any(|cap| cap < 1_000_000) =>
+            {
+                Err(refuse(422, "invalid_recharge"))
+            }
+            Body::Recharge { .. } => Ok(draft("recharge_set", 0, now_ms)),
+            Body::Recharged { back, paid: true } => {
+                Ok(draft("auto_recharge", self.asked(back).map_or(1_000_000, |ask| ask.amount), now_ms))
+            }
+            Body::Recharged { back, paid: false } => match self.asked(back) {
+                Some(ask) if ask.under_way => Ok(draft("recharge_failed", 0, now_ms)),
+                _ => Err(refuse(409, "recharge_not_under_way")),
+            },
             Body::Event { budget: Some(budget), .. } if budget < 0 => out_of_range(),
             Body::Event { .. } => Ok(draft("event_defined", 0, now_ms)),
             Body::Booth { .. } => Ok(draft("booth_set", 0, now_ms)),
@@ -399,6 +544,10 @@ impl Account {
             Body::Hold { .. } => self.decide_hold(body, now_ms),
             Body::Refund { pick, micros, wrong } => self.decide_refund(pick, micros, wrong),
         }
+    }
+
+    fn asked(&self, back: usize) -> Option<&AskLine> {
+        self.asks.iter().rev().nth(back)
     }
 
     fn hold_amount(&self, size: Size, now_ms: i64) -> Option<i64> {
@@ -465,6 +614,7 @@ impl Account {
 
     fn carry_out(&mut self, body: Body, draft: &Draft, now_ms: i64) -> Posted {
         let mut of_event = 0;
+        let mut note = draft.note;
         match body {
             Body::Open => {
                 self.open = true;
@@ -495,9 +645,21 @@ impl Account {
                     self.paused.push(booth);
                 }
             }
+            Body::Recharge { threshold, size, daily_cap, monthly_cap } => {
+                self.rule = size.map(|size| RuleLine { threshold, size, caps: [daily_cap, monthly_cap] });
+                (self.failures, self.not_before_ms, self.low_since_ms) = (0, 0, None);
+            }
+            Body::Recharged { back, paid: true } => {
+                let paid = self.asks.iter_mut().rev().nth(back).filter(|ask| ask.under_way);
+                if let Some(ask) = paid {
+                    ask.under_way = false;
+                    (self.failures, self.not_before_ms) = (0, now_ms + 60_000);
+                }
+            }
+            Body::Recharged { paid: false, .. } => note = self.fail_recharge(),
             Body::Adjust { .. } | Body::Purchase { .. } => {}
         }
         let from_bonus = self.draw(-draft.amount);
-        self.post(draft, from_bonus, of_event)
+        self.post(&Draft { note, ..*draft }, from_bonus, of_event)
     }
 }

@@ -5,6 +5,7 @@ mod fees;
 mod journal;
 mod kinds;
 mod ledger;
+mod recharge;
 mod sources;
 mod tables;
 mod world;
