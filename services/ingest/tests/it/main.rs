@@ -10,6 +10,7 @@ mod limits;
 mod meter;
 mod price_books;
 mod purchases;
+mod recharge;
 mod refunds;
 mod settings;
 mod stand;
