@@ -40,11 +40,13 @@ pub enum Endpoint {
     EventUsage,
     /// `/v1/price-books/current`
     PriceBook,
+    /// `/v1/accounts/{id}/recharge`
+    Recharge,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -58,6 +60,7 @@ impl Endpoint {
         Self::FleetUsage,
         Self::PriceBook,
         Self::Services,
+        Self::Recharge,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -77,6 +80,7 @@ impl Endpoint {
             Self::Usage => "usage",
             Self::EventUsage => "event_usage",
             Self::PriceBook => "price_book",
+            Self::Recharge => "recharge",
         }
     }
 }

@@ -24,6 +24,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
     paths(
         super::account::get,
         super::balance::get,
+        super::recharge::get,
         super::summary::get,
         super::transactions::list,
         super::csv::get,

@@ -8,6 +8,7 @@ mod entry;
 mod event_usage;
 mod fleet;
 mod price_book;
+mod recharge;
 mod services;
 mod stream;
 mod summary;
@@ -80,6 +81,7 @@ fn table() -> Vec<(&'static str, Route)> {
     vec![
         ("/v1/accounts/{account_id}", get(account::get)),
         ("/v1/accounts/{account_id}/balance", get(balance::get)),
+        ("/v1/accounts/{account_id}/recharge", get(recharge::get)),
         ("/v1/accounts/{account_id}/summary", get(summary::get)),
         ("/v1/accounts/{account_id}/transactions", get(transactions::list)),
         ("/v1/accounts/{account_id}/transactions.csv", get(csv::get)),

@@ -4,6 +4,7 @@ mod activity;
 mod balances;
 mod entry;
 mod projection;
+mod recharge;
 mod usage;
 
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ use tollbooth_chassis::problem::Problem;
 
 pub use balances::Accounts;
 pub use projection::{Behind, Projection};
+pub use recharge::RechargeRow;
 pub use usage::{GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 
 use crate::config::StoreSection;

@@ -17,6 +17,7 @@ mod matrix;
 mod prices;
 mod projection;
 mod query;
+mod recharge;
 mod stand;
 mod stream;
 mod summary;

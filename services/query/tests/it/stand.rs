@@ -19,7 +19,9 @@ use tollbooth_query::config::QueryConfig;
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{AccountOpened, Adjustment, Entry, LedgerRecord, Usage, UsageStatus};
+use tollbooth_schemas::v1::{
+    AccountOpened, Adjustment, Entry, LedgerRecord, RechargeSet, Usage, UsageStatus, recharge_set::Size,
+};
 
 pub(crate) use crate::query::Query;
 
@@ -308,6 +310,18 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
             "has_captured_at": usage.captured_at_ms.is_some(), "hold_id": usage.hold_id, "test_mode": usage.test_mode,
         }),
         Kind::Adjustment(adjustment) => serde_json::json!({"reason": adjustment.reason, "note": adjustment.note}),
+        Kind::RechargeSet(set) => serde_json::json!({"detail": rule(set).to_string()}),
+        Kind::RechargeRequested(requested) => serde_json::json!({
+            "note": requested.recharge_id,
+            "detail": serde_json::json!({
+                "amount_micros": requested.amount_micros, "day_ends_at_ms": requested.day_ends_at_ms,
+                "month_ends_at_ms": requested.month_ends_at_ms,
+            }).to_string(),
+        }),
+        Kind::RechargeFailed(failed) => serde_json::json!({
+            "note": failed.recharge_id, "reason": failed.reason,
+            "detail": serde_json::json!({"failures": failed.failures, "retry_at_ms": failed.retry_at_ms}).to_string(),
+        }),
         _ => serde_json::json!({}),
     };
     if let Some(Kind::PlanChanged(changed)) = &entry.kind {
@@ -320,6 +334,20 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
     row["actor"] = entry.command.as_ref().map(|command| command.actor.clone()).unwrap_or_default().into();
     row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     row
+}
+
+/// What is set of a rule.
+fn rule(set: &RechargeSet) -> Value {
+    let mut rule = serde_json::json!({
+        "enabled": set.enabled, "threshold_micros": set.threshold_micros, "daily_cap_micros": set.daily_cap_micros,
+        "monthly_cap_micros": set.monthly_cap_micros,
+    });
+    match set.size {
+        Some(Size::AmountMicros(micros)) => rule["amount_micros"] = micros.into(),
+        Some(Size::TargetMicros(micros)) => rule["target_micros"] = micros.into(),
+        None => {}
+    }
+    rule
 }
 
 /// An account under construction: a gapless ledger with a running balance.
