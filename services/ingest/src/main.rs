@@ -54,7 +54,7 @@ async fn effects(config: IngestConfig) -> anyhow::Result<ExitCode> {
     let _ops = ops::spawn(ops_listener, registry.clone(), health.clone());
     prepare_topics(&config).await?;
     topics.ready();
-    let in_time = Effects::start(config, &registry, health.clone(), shutdown)?.run().await;
+    let in_time = Effects::start(&config, &registry, health.clone(), shutdown)?.run().await;
     Ok(if in_time && health.liveness().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -48,8 +48,8 @@ enum Ended {
     NotPaid(&'static str),
 }
 
-/// What a provider's answer comes to; `None`: it may still become something.
-fn ended(answer: Result<Payment, PaymentError>) -> Ended {
+/// What a provider's answer comes to.
+fn ended(answer: &Result<Payment, PaymentError>) -> Ended {
     match answer {
         Ok(Payment::Succeeded) => Ended::Paid,
         // Nobody is there to do anything.
@@ -122,7 +122,7 @@ impl Carrier {
     async fn pay(&self, order: &PaymentOrder) -> Ended {
         for tries in 0.. {
             if let Ok(answer) = tokio::time::timeout(self.provider_timeout, self.provider.pay(order)).await {
-                let ended = ended(answer);
+                let ended = ended(&answer);
                 self.metrics.attempted(if ended == Ended::Paid { Attempt::Succeeded } else { Attempt::Failed });
                 return ended;
             }
@@ -185,14 +185,14 @@ mod tests {
     #[test]
     fn whatever_a_provider_says_ends_a_recharge() {
         let url = "/confirm".to_owned();
-        assert_eq!(ended(Ok(Payment::Succeeded)), Ended::Paid);
+        assert_eq!(ended(&Ok(Payment::Succeeded)), Ended::Paid);
         for (answer, reason) in [
             (Ok(Payment::NeedsAction { url }), "authentication_required"),
             (Ok(Payment::Failed { reason: "card_declined" }), "card_declined"),
             (Err(PaymentError::UnknownMethod), "unknown_payment_method"),
             (Err(PaymentError::Mismatch), "payment_mismatch"),
         ] {
-            assert_eq!(ended(answer), Ended::NotPaid(reason));
+            assert_eq!(ended(&answer), Ended::NotPaid(reason));
         }
     }
 }

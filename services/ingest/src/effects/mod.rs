@@ -46,7 +46,7 @@ impl Effects {
     /// # Errors
     /// [`StartError`]
     pub fn start(
-        config: IngestConfig,
+        config: &IngestConfig,
         registry: &Registry,
         health: Health,
         shutdown: Shutdown,
@@ -65,10 +65,10 @@ impl Effects {
         let produced = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
         let component = health.component("producer");
         component.ready();
-        let producer = EdgeProducer::new(&config, produced, component, shutdown.clone())?;
+        let producer = EdgeProducer::new(config, produced, component, shutdown.clone())?;
         let clients = KafkaClients::new(config.kafka.clone());
-        let carrier = Carrier::new(&config, provider, producer, metrics.clone());
-        let reader = Reader::new(&clients, &config, topics.outbox(), carrier, metrics, health.component("outbox"))?;
+        let carrier = Carrier::new(config, provider, producer, metrics.clone());
+        let reader = Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"))?;
         let until = shutdown.clone();
         let reader = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || reader.run(&until, DRAIN))?;
         Ok(Self { reader, health, shutdown })

@@ -44,7 +44,7 @@ impl Running {
         config.topics.partitions = PARTITIONS;
         config.kafka.bootstrap = stand.mock.bootstrap_servers();
         let (registry, shutdown) = (Registry::new(), Shutdown::new());
-        let effects = Effects::start(config, &registry, Health::new(), shutdown.clone()).unwrap();
+        let effects = Effects::start(&config, &registry, Health::new(), shutdown.clone()).unwrap();
         Self { registry, shutdown, ended: tokio::spawn(effects.run()) }
     }
 
@@ -236,6 +236,6 @@ async fn a_provider_that_does_not_answer_is_asked_again_with_the_same_id() {
 #[tokio::test]
 async fn without_a_provider_there_are_no_effects() {
     let config = IngestConfig::default();
-    let outcome = Effects::start(config, &Registry::new(), Health::new(), Shutdown::new());
+    let outcome = Effects::start(&config, &Registry::new(), Health::new(), Shutdown::new());
     assert!(matches!(outcome, Err(StartError::Setting(error)) if error.key == "purchases.provider"));
 }

@@ -245,7 +245,8 @@ mod tests {
         row(seq, "auto_recharge", id, "")
     }
 
-    fn state(rule: Option<RechargeRow>, entries: &[RechargeRow]) -> (RechargeState, Option<u32>, Option<i64>, i128) {
+    fn state(rule: Option<(u64, bool)>, entries: &[RechargeRow]) -> (RechargeState, Option<u32>, Option<i64>, i128) {
+        let rule = rule.map(|(seq, enabled)| self::rule(seq, enabled));
         let standing = Standing::of(rule.as_ref(), entries, NOW).unwrap();
         let failures = standing.last_failure.map(|failure| failure.failures);
         (standing.state, failures, standing.next_attempt_at, standing.today_micros / 1_000_000)
@@ -256,24 +257,24 @@ mod tests {
         use RechargeState::{Failed, Idle, InFlight, Off};
         let (day, month) = (NOW + 10, NOW + 20);
         assert_eq!(state(None, &[]), (Off, None, None, 0));
-        assert_eq!(state(Some(rule(3, true)), &[]), (Idle, None, None, 0));
+        assert_eq!(state(Some((3, true)), &[]), (Idle, None, None, 0));
         let mut entries = vec![asked(4, "rch_1", day, month)];
-        assert_eq!(state(Some(rule(3, true)), &entries), (InFlight, None, None, 50));
+        assert_eq!(state(Some((3, true)), &entries), (InFlight, None, None, 50));
         entries.push(failed(5, "rch_1", 1));
-        assert_eq!(state(Some(rule(3, true)), &entries), (Failed, Some(1), Some(NOW + 7), 0));
+        assert_eq!(state(Some((3, true)), &entries), (Failed, Some(1), Some(NOW + 7), 0));
         entries.push(asked(6, "rch_2", day, month));
-        assert_eq!(state(Some(rule(3, true)), &entries), (InFlight, Some(1), None, 50));
+        assert_eq!(state(Some((3, true)), &entries), (InFlight, Some(1), None, 50));
         // Switched off, what is under way is still under way.
-        assert_eq!(state(Some(rule(7, false)), &entries), (InFlight, None, None, 50));
+        assert_eq!(state(Some((7, false)), &entries), (InFlight, None, None, 50));
         entries.push(bought(8, "rch_2"));
-        assert_eq!(state(Some(rule(3, true)), &entries), (Idle, None, None, 50));
-        assert_eq!(state(Some(rule(7, false)), &entries), (Off, None, None, 50));
+        assert_eq!(state(Some((3, true)), &entries), (Idle, None, None, 50));
+        assert_eq!(state(Some((7, false)), &entries), (Off, None, None, 50));
         // A failure before the rule was set anew is forgotten.
         entries.extend([asked(9, "rch_3", day, month), failed(10, "rch_3", 1)]);
-        assert_eq!(state(Some(rule(11, true)), &entries), (Idle, None, None, 50));
+        assert_eq!(state(Some((11, true)), &entries), (Idle, None, None, 50));
         // Money of one that was given up counts as money, and ends nothing.
         entries.extend([asked(12, "rch_4", day, month), bought(13, "rch_3")]);
-        assert_eq!(state(Some(rule(11, true)), &entries), (InFlight, None, None, 100));
+        assert_eq!(state(Some((11, true)), &entries), (InFlight, None, None, 100));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret};
 use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning, TopicSpec, ensure_topics, partition_for};
 use tollbooth_local::Engines;
 use tollbooth_query::config::QueryConfig;
+use tollbooth_schemas::clickhouse::{BOOKKEEPING, MIGRATIONS, Migration};
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 use tollbooth_schemas::v1::entry::Kind;
@@ -29,14 +30,6 @@ pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// 2026-10-20T00:00:00Z
 pub(crate) const BASE_MS: i64 = 1_792_454_400_000;
-const MIGRATIONS: [&str; 6] = [
-    include_str!("../../../../schemas/clickhouse/000_bookkeeping.sql"),
-    include_str!("../../../../schemas/clickhouse/001_ledger.sql"),
-    include_str!("../../../../schemas/clickhouse/002_rollups.sql"),
-    include_str!("../../../../schemas/clickhouse/003_account_balances.sql"),
-    include_str!("../../../../schemas/clickhouse/004_sunk_ranges.sql"),
-    include_str!("../../../../schemas/clickhouse/005_money_and_holds.sql"),
-];
 
 fn engines() -> &'static Engines {
     static ENGINES: OnceLock<(Engines, tempfile::TempDir)> = OnceLock::new();
@@ -270,13 +263,7 @@ async fn create_topics(admin: &AdminClient<LogContext>, topics: &TopicSet, names
 }
 
 fn statements() -> Vec<String> {
-    let without_comments =
-        |sql: &str| sql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
-    MIGRATIONS
-        .iter()
-        .flat_map(|sql| without_comments(sql).split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>())
-        .filter(|statement| !statement.is_empty())
-        .collect()
+    std::iter::once(&BOOKKEEPING).chain(MIGRATIONS).flat_map(Migration::statements).collect()
 }
 
 fn decimal(micros: i64) -> String {
