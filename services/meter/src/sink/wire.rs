@@ -5,6 +5,8 @@
 
 mod kinds;
 
+pub use kinds::RechargeSet;
+
 use std::str::{Utf8Error, from_utf8};
 
 /// Bytes that are not a ledger record of this release.
@@ -291,19 +293,6 @@ pub enum Kind<'a> {
         retry_at_ms: i64,
         amount_micros: i64,
     },
-}
-
-/// The rule by which credit is bought by itself; fields as in `ledger.proto`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct RechargeSet {
-    pub enabled: bool,
-    pub threshold_micros: i64,
-    /// The later one of the two counts.
-    pub amount_micros: Option<i64>,
-    pub target_micros: Option<i64>,
-    pub daily_cap_micros: Option<i64>,
-    pub monthly_cap_micros: Option<i64>,
 }
 
 /// Money set aside; fields as in `ledger.proto`.

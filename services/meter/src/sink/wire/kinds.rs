@@ -1,6 +1,19 @@
 //! The kinds of entry that are rarer than usage.
 
-use super::{Fields, HoldPlaced, Kind, RechargeSet, Result, Reversal, Value, WireError, code};
+use super::{Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
+
+/// The rule by which credit is bought by itself; fields as in `ledger.proto`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct RechargeSet {
+    pub enabled: bool,
+    pub threshold_micros: i64,
+    /// The later one of the two counts.
+    pub amount_micros: Option<i64>,
+    pub target_micros: Option<i64>,
+    pub daily_cap_micros: Option<i64>,
+    pub monthly_cap_micros: Option<i64>,
+}
 
 pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
     match number {
