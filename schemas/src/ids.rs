@@ -146,6 +146,12 @@ pub fn derived_payment_id(account_id: &AccountId, idempotency_key: &str) -> Stri
     derived("pay_", account_id.as_str(), idempotency_key)
 }
 
+/// The id of a recharge and of its payment: a function of the account and the `seq` of the entry that asks for it.
+#[must_use]
+pub fn recharge_id(account_id: &str, seq: u64) -> String {
+    derived("rch_", account_id, &seq.to_string())
+}
+
 fn derived(prefix: &str, of: &str, idempotency_key: &str) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::new().chain_update(of).chain_update([0]).chain_update(idempotency_key).finalize();

@@ -29,6 +29,8 @@ pub enum EntryType {
     BonusExpiry,
     /// A plan's monthly fee.
     PlanFee,
+    /// A month of a plan without a fee; no money moves.
+    NoPlanFee,
     /// The account's first entry; no money moves.
     AccountOpened,
     /// No money moves.
@@ -43,6 +45,12 @@ pub enum EntryType {
     EventDefined,
     /// No money moves.
     BoothSet,
+    /// No money moves.
+    RechargeSet,
+    /// Credit is to be bought; no money moves yet.
+    RechargeRequested,
+    /// Nothing was bought; no money moves.
+    RechargeFailed,
 }
 
 impl EntryType {
@@ -57,6 +65,7 @@ impl EntryType {
         Self::Bonus,
         Self::BonusExpiry,
         Self::PlanFee,
+        Self::NoPlanFee,
         Self::AccountOpened,
         Self::PlanChanged,
         Self::HoldPlaced,
@@ -64,6 +73,9 @@ impl EntryType {
         Self::CreditLimitSet,
         Self::EventDefined,
         Self::BoothSet,
+        Self::RechargeSet,
+        Self::RechargeRequested,
+        Self::RechargeFailed,
     ];
 
     /// The code in rows, labels and answers.
@@ -79,6 +91,7 @@ impl EntryType {
             Self::Bonus => "bonus",
             Self::BonusExpiry => "bonus_expiry",
             Self::PlanFee => "plan_fee",
+            Self::NoPlanFee => "no_plan_fee",
             Self::AccountOpened => "account_opened",
             Self::PlanChanged => "plan_changed",
             Self::HoldPlaced => "hold_placed",
@@ -86,6 +99,9 @@ impl EntryType {
             Self::CreditLimitSet => "credit_limit_set",
             Self::EventDefined => "event_defined",
             Self::BoothSet => "booth_set",
+            Self::RechargeSet => "recharge_set",
+            Self::RechargeRequested => "recharge_requested",
+            Self::RechargeFailed => "recharge_failed",
         }
     }
 
@@ -108,13 +124,17 @@ impl EntryType {
             | Self::Bonus
             | Self::BonusExpiry
             | Self::PlanFee => true,
-            Self::AccountOpened
+            Self::NoPlanFee
+            | Self::AccountOpened
             | Self::PlanChanged
             | Self::HoldPlaced
             | Self::HoldReleased
             | Self::CreditLimitSet
             | Self::EventDefined
-            | Self::BoothSet => false,
+            | Self::BoothSet
+            | Self::RechargeSet
+            | Self::RechargeRequested
+            | Self::RechargeFailed => false,
         }
     }
 }
@@ -137,9 +157,13 @@ impl Entry {
             Kind::BonusExpired(_) => EntryType::BonusExpiry,
             Kind::Purchase(purchase) if purchase.source() == PurchaseSource::AutoRecharge => EntryType::AutoRecharge,
             Kind::Purchase(_) => EntryType::Purchase,
+            Kind::PlanFee(_) if self.amount_micros == 0 => EntryType::NoPlanFee,
             Kind::PlanFee(_) => EntryType::PlanFee,
             Kind::EventDefined(_) => EntryType::EventDefined,
             Kind::BoothSet(_) => EntryType::BoothSet,
+            Kind::RechargeSet(_) => EntryType::RechargeSet,
+            Kind::RechargeRequested(_) => EntryType::RechargeRequested,
+            Kind::RechargeFailed(_) => EntryType::RechargeFailed,
         })
     }
 

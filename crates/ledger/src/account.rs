@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tollbooth_schemas::Money;
 
-use crate::period::Period;
+use crate::{
+    period::{Period, zone_of},
+    recharge::Recharge,
+};
 
 /// Most bonus lots of an account that have something left.
 pub const BONUS_LOTS_MAX: usize = 1_000;
@@ -39,10 +42,14 @@ pub struct Account {
     pub(crate) events_tracked: u32,
     /// The latest month whose plan fee is posted.
     pub(crate) fee_period: Option<Period>,
+    /// The month whose plan fee is posted next, when it begins.
+    pub(crate) fee_next: Option<Period>,
     /// Effective instants and plan codes, in order; the plan of the opening applies to everything before.
     plans: Vec<(i64, String)>,
     /// Soonest expiry first. Never empty.
     lots: Option<Arc<Vec<Lot>>>,
+    /// `None`: no rule was ever set.
+    pub(crate) recharge: Option<Arc<Recharge>>,
     /// Never empty.
     paused: Option<Arc<BTreeSet<Box<str>>>>,
 }
@@ -88,8 +95,10 @@ impl Account {
             name: name.to_owned(),
             events_tracked: 0,
             fee_period: None,
+            fee_next: None,
             plans: vec![(i64::MIN, plan.to_owned())],
             lots: None,
+            recharge: None,
             paused: None,
         }
     }
@@ -125,6 +134,12 @@ impl Account {
     #[must_use]
     pub fn fee_posted(&self) -> Option<String> {
         self.fee_period.map(|period| period.to_string())
+    }
+
+    /// The month whose plan fee comes next, and the instant at which it begins.
+    pub(crate) fn fee_due(&self) -> Option<(Period, i64)> {
+        let period = self.fee_next?;
+        Some((period, period.start_ms(zone_of(&self.time_zone))?))
     }
 
     /// Whether holds of that booth are refused.

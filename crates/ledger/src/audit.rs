@@ -4,8 +4,9 @@ use hashbrown::HashMap;
 use tollbooth_schemas::Money;
 
 use crate::{
-    due::What,
+    due::{Due, What},
     holds::Hold,
+    recharge::Recharge,
     state::{State, View as _},
 };
 
@@ -25,6 +26,7 @@ struct Open<'a> {
     held_micros: i128,
     by_event: HashMap<&'a str, i128>,
     expiring_lots: usize,
+    recharge: bool,
 }
 
 impl State {
@@ -53,6 +55,16 @@ impl State {
             if open.expiring_lots != account.lots().iter().filter(|lot| lot.expires_at_ms.is_some()).count() {
                 return wrong("a lot that expires is not due");
             }
+            if account.fee_due().is_some_and(|(period, at_ms)| !self.fees.contains(&Due::fee(id, period, at_ms))) {
+                return wrong("the plan fee that comes next is not due");
+            }
+            let recharge = account.recharge.as_deref();
+            if recharge.is_some_and(|recharge| !recharge.is_settled(account)) {
+                return wrong("the recharge is not what the balance and the rule make of it");
+            }
+            if recharge.and_then(Recharge::due_at_ms).is_some() != open.recharge {
+                return wrong("the recharge is not due");
+            }
             let events = self.events.get(id);
             if events.map_or(0, |events| u32::try_from(events.len()).unwrap_or(u32::MAX)) != account.events_tracked {
                 return wrong("the tracked events are not counted");
@@ -62,6 +74,9 @@ impl State {
                     return wrong("what is held for an event is not the sum of its open holds");
                 }
             }
+        }
+        if self.fees.len() != self.accounts().filter(|(_, account)| account.fee_due().is_some()).count() {
+            return Err(AuditError { account_id: String::new(), what: "a plan fee is due that does not come next" });
         }
         let opened = self.holds.values().filter(|hold| matches!(hold, Hold::Open(_))).count();
         let due = open.values().fold(0_usize, |sum, open| sum.saturating_add(usize::try_from(open.holds).unwrap_or(0)));
@@ -95,6 +110,15 @@ impl State {
                     }
                     open.expiring_lots = open.expiring_lots.saturating_add(1);
                 }
+                What::Recharge => {
+                    let recharge = self.account(&due.account_id).and_then(|account| account.recharge.as_deref());
+                    if recharge.and_then(Recharge::due_at_ms) != Some(due.at_ms) {
+                        return wrong("a recharge is due that is not");
+                    }
+                    open.recharge = true;
+                }
+                // In an index of its own.
+                What::Fee(_) => return wrong("a plan fee is due among what expires"),
             }
         }
         Ok(accounts)

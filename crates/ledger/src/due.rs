@@ -6,12 +6,25 @@
 use tollbooth_schemas::v1::{BonusExpired, Entry, HoldReleaseCause, HoldReleased, SourceTopic, entry::Kind};
 
 use crate::{
+    fees,
     holds::Hold,
+    period::Period,
     place::{Draft, place},
+    pricing::PriceBooks,
+    recharge,
     state::{State, View},
 };
 
-/// Something that ends at an instant.
+/// Which of what is due counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticks {
+    /// All of it.
+    All,
+    /// Plan fees wait: what the price books say is not known.
+    WithoutFees,
+}
+
+/// Something that happens at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
     pub(crate) at_ms: i64,
@@ -24,6 +37,10 @@ pub(crate) enum What {
     Hold(Box<str>),
     /// By the entry that granted it.
     Bonus(u64),
+    /// The month whose plan fee it is.
+    Fee(Period),
+    /// To be asked for, or given up.
+    Recharge,
 }
 
 impl Due {
@@ -33,6 +50,20 @@ impl Due {
 
     pub(crate) fn bonus(account_id: &str, granted_seq: u64, at_ms: i64) -> Self {
         Self { at_ms, account_id: account_id.into(), what: What::Bonus(granted_seq) }
+    }
+
+    pub(crate) fn fee(account_id: &str, period: Period, at_ms: i64) -> Self {
+        Self { at_ms, account_id: account_id.into(), what: What::Fee(period) }
+    }
+
+    pub(crate) fn recharge(account_id: &str, at_ms: i64) -> Self {
+        Self { at_ms, account_id: account_id.into(), what: What::Recharge }
+    }
+
+    /// Whether a price book has a word in it.
+    #[must_use]
+    pub const fn is_fee(&self) -> bool {
+        matches!(self.what, What::Fee(_))
     }
 
     /// When.
@@ -48,16 +79,17 @@ impl Due {
     }
 }
 
-/// The next instant at which something ends.
+/// The next instant at which something is due.
 #[must_use]
-pub fn due(state: &State) -> Option<i64> {
-    state.due.first().map(Due::at_ms)
+pub fn due(state: &State, ticks: Ticks) -> Option<i64> {
+    let fee = state.fees.first().filter(|_| ticks == Ticks::All);
+    state.due.first().into_iter().chain(fee).map(Due::at_ms).min()
 }
 
-/// The entry by which a thing ends that was due in the committed state; `None` where it is not due yet, or ended in the
-/// batch that `view` holds.
+/// The entry of what was due in the committed state; `None` where it is not due yet, or no longer in the batch that
+/// `view` holds.
 #[must_use]
-pub fn tick(view: &impl View, due: &Due, now_ms: i64) -> Option<Entry> {
+pub fn tick(view: &impl View, books: &PriceBooks, due: &Due, now_ms: i64) -> Option<Entry> {
     if due.at_ms > now_ms {
         return None;
     }
@@ -80,7 +112,10 @@ pub fn tick(view: &impl View, due: &Due, now_ms: i64) -> Option<Entry> {
             let kind = Kind::BonusExpired(BonusExpired { granted_seq: *granted_seq });
             Draft::of(due.at_ms, kind).amount(lot.remaining.negated())
         }
+        What::Fee(period) => fees::at_begin(account, books, *period, due.at_ms)?,
+        What::Recharge => recharge::at_due(account, &due.account_id, due.at_ms, now_ms)?,
     };
-    // Never out of bounds: what is left then is the purchased part and the other lots, each within its own.
+    // Never out of bounds: what is left after an expiry is the purchased part and the other lots, each within its own,
+    // and a fee that leaves them is none.
     place(Some(account), draft, SourceTopic::Tick, 0)
 }

@@ -13,9 +13,9 @@ use crate::{
     account::{Account, Lot},
     digest::{self, Digest},
     due::Due,
-    events,
+    events, fees,
     holds::{self, Move},
-    refunds,
+    recharge, refunds,
     state::{Answer, Operation, ViewMut, week_of},
 };
 
@@ -72,6 +72,14 @@ pub enum FoldError {
         /// Where.
         seq: u64,
     },
+    /// A recharge is asked for while one is under way, or one ends that is not; or a rule is none.
+    #[error("{account_id} seq {seq}: the recharge does not follow from what was before")]
+    Recharge {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
     /// An entry of an account that was never opened, or a second opening.
     #[error("{account_id} seq {seq}: opened twice or not at all")]
     Opening {
@@ -111,6 +119,10 @@ impl At<'_> {
         FoldError::Refund { account_id: self.account_id.to_owned(), seq: self.seq }
     }
 
+    pub(crate) fn recharge(self) -> FoldError {
+        FoldError::Recharge { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
     pub(crate) fn opening(self) -> FoldError {
         FoldError::Opening { account_id: self.account_id.to_owned(), seq: self.seq }
     }
@@ -147,6 +159,7 @@ pub(crate) fn fold_entry(
     }
     let account = state.account_mut(account_id).ok_or_else(|| at.opening())?;
     chain(account, at, entry)?;
+    let has_recharge = account.recharge.is_some() || matches!(kind, Kind::RechargeSet(_));
     match Move::of(kind) {
         Move::None if entry.held_after_micros != account.held.micros() => return Err(at.held()),
         Move::None => {}
@@ -157,6 +170,9 @@ pub(crate) fn fold_entry(
         draw(state, at, entry)?;
     }
     fold_kind(state, at, entry, kind, operation)?;
+    if has_recharge {
+        recharge::settle(state, at)?;
+    }
     if let Some(command) = &entry.command {
         let key = digest::of_pair(account_id, &command.idempotency_key);
         state.insert_answer(key, Answer::of(entry, &command.body_hash, posted_at_ms));
@@ -218,14 +234,15 @@ fn fold_kind(
             let ended = ended.filter(|lot| lot.remaining.negated().micros() == entry.amount_micros);
             forget_lot(state, at, &ended.ok_or_else(|| at.parts())?);
         }
-        Kind::PlanFee(fee) => account_of(state, at)?.fee_period = fee.period.parse().ok(),
+        Kind::AccountOpened(_) => fees::begin(state, at)?,
+        Kind::PlanFee(fee) => fees::fold(state, at, fee)?,
         Kind::EventDefined(defined) => events::define(state, at, defined)?,
         Kind::BoothSet(set) => account_of(state, at)?.set_booth(&set.booth_id, set.paused),
-        Kind::AccountOpened(_)
-        | Kind::Adjustment(_)
-        | Kind::HoldPlaced(_)
-        | Kind::HoldReleased(_)
-        | Kind::Purchase(_) => {}
+        Kind::Purchase(purchase) => recharge::purchased(state, at, purchase)?,
+        Kind::RechargeSet(set) => recharge::set(state, at, set)?,
+        Kind::RechargeRequested(requested) => recharge::requested(state, at, requested)?,
+        Kind::RechargeFailed(failed) => recharge::failed(state, at, failed)?,
+        Kind::Adjustment(_) | Kind::HoldPlaced(_) | Kind::HoldReleased(_) => {}
     }
     Ok(())
 }

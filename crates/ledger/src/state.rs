@@ -11,7 +11,7 @@ use tollbooth_schemas::{
 use crate::{
     account::Account,
     digest::{self, Digest, DigestMap, Facts},
-    due::Due,
+    due::{Due, Ticks},
     events::{self, Event, EventTable},
     fold::{self, FoldError},
     holds::Hold,
@@ -203,8 +203,10 @@ pub struct State {
     pub(crate) holds: DigestMap<Hold>,
     pub(crate) refunds: DigestMap<Refunded>,
     pub(crate) events: EventTable,
-    /// Of every open hold and every lot that expires.
+    /// Of every open hold, every lot that expires, and every recharge that is to be asked for or given up.
     pub(crate) due: BTreeSet<Due>,
+    /// Of every account the month that comes next. Apart, because they wait while the price books are not known.
+    pub(crate) fees: BTreeSet<Due>,
     pub(crate) positions: Positions,
     pub(crate) posted_at_ms: i64,
     retention_weeks: u16,
@@ -223,6 +225,7 @@ impl State {
             refunds: DigestMap::default(),
             events: EventTable::default(),
             due: BTreeSet::default(),
+            fees: BTreeSet::default(),
             positions: Positions::default(),
             posted_at_ms: 0,
             retention_weeks: limits.retention_weeks,
@@ -284,8 +287,15 @@ impl State {
 
     /// What is due at an instant, soonest first, at most `max`: each goes through [`tick`](crate::tick).
     #[must_use]
-    pub fn due_until(&self, now_ms: i64, max: usize) -> Vec<Due> {
-        self.due.iter().take_while(|due| due.at_ms <= now_ms).take(max).cloned().collect()
+    pub fn due_until(&self, now_ms: i64, max: usize, ticks: Ticks) -> Vec<Due> {
+        let reached = |due: &&Due| due.at_ms <= now_ms;
+        let mut all: Vec<Due> = self.due.iter().take_while(reached).take(max).cloned().collect();
+        if ticks == Ticks::All && self.fees.first().is_some_and(|due| reached(&due)) {
+            all.extend(self.fees.iter().take_while(reached).take(max).cloned());
+            all.sort_unstable();
+            all.truncate(max);
+        }
+        all
     }
 
     /// Sweeps out operations, answers and ended holds of posting weeks beyond the retention. Whole weeks at a time, and a function
@@ -374,11 +384,13 @@ impl ViewMut for State {
     }
 
     fn add_due(&mut self, due: Due) {
-        self.due.insert(due);
+        let index = if due.is_fee() { &mut self.fees } else { &mut self.due };
+        index.insert(due);
     }
 
     fn remove_due(&mut self, due: Due) {
-        self.due.remove(&due);
+        let index = if due.is_fee() { &mut self.fees } else { &mut self.due };
+        index.remove(&due);
     }
 
     fn advance(&mut self, input_generation: u32, topic: SourceTopic, offset: i64, posted_at_ms: i64) {

@@ -5,11 +5,12 @@ use tollbooth_schemas::{
     price_book::PriceBook,
     v1::{
         Accepted, AccountOpened, Adjustment, BonusExpired, BonusGranted, BoothSet, BudgetRule, ChangePlan, Charge,
-        Command, CommandRef, CreditLimitSet, DefineEvent, Entry, EventDefined, GrantBonus, HoldOutcome, HoldPlaced,
-        HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, PlaceHold, PlanChanged, PlanFee, PostAdjustment,
-        PostPlanFee, PostPurchase, PreparePurchase, PriceModel, Purchase, PurchaseSource, Refund, Rejected, Reply,
-        Reversal, ReversalCause, SetBooth, SetCreditLimit, SourceTopic, Usage, UsageStatus, VoidHold, command::Body,
-        entry::Kind, place_hold::Size, reply::Outcome,
+        Command, CommandRef, CreditLimitSet, DefineEvent, Entry, EventDefined, FailRecharge, GrantBonus, HoldOutcome,
+        HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, OutboxRecord, PlaceHold, PlanChanged,
+        PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase, PriceModel, Purchase, PurchaseSource,
+        RechargeFailed, RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetBooth,
+        SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
+        outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
     },
 };
 
@@ -177,6 +178,14 @@ fn money_commands() -> Vec<Body> {
         Body::PostPurchase(purchase()),
         Body::PreparePurchase(PreparePurchase { purchase: Some(purchase()) }),
         Body::PostPlanFee(PostPlanFee { period: "2026-11".into() }),
+        Body::SetRecharge(SetRecharge {
+            enabled: true,
+            threshold_micros: 20_000_000,
+            size: Some(set_recharge::Size::TargetMicros(70_000_000)),
+            daily_cap_micros: Some(200_000_000),
+            monthly_cap_micros: Some(1_000_000_000),
+        }),
+        Body::FailRecharge(FailRecharge { recharge_id: "rch_1".into(), reason: "card_declined".into() }),
     ]
 }
 
@@ -319,6 +328,20 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         budget_micros: Some(100_000_000),
         on_exceeded: BudgetRule::RefuseHolds.into(),
     };
+    let rule = RechargeSet {
+        enabled: true,
+        threshold_micros: 20_000_000,
+        size: Some(recharge_set::Size::AmountMicros(50_000_000)),
+        daily_cap_micros: Some(200_000_000),
+        monthly_cap_micros: Some(1_000_000_000),
+    };
+    let failed = RechargeFailed {
+        recharge_id: "rch_1".into(),
+        reason: "card_declined".into(),
+        failures: 2,
+        retry_at_ms: NOON + 120_000,
+        amount_micros: 50_000_000,
+    };
     vec![
         (Kind::Reversal(reversal), 360_000, 0),
         (Kind::BonusGranted(granted), 2_000_000, 0),
@@ -327,7 +350,32 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         (Kind::Purchase(purchase), 50_000_000, 0),
         (Kind::EventDefined(defined), 0, 0),
         (Kind::BoothSet(BoothSet { booth_id: "bth_17".into(), name: "Left".into(), paused: true }), 0, 0),
+        (Kind::RechargeSet(rule), 0, 0),
+        (Kind::RechargeRequested(requested()), 0, 0),
+        (Kind::RechargeFailed(failed), 0, 0),
     ]
+}
+
+fn requested() -> RechargeRequested {
+    RechargeRequested {
+        recharge_id: "rch_1".into(),
+        amount_micros: 50_000_000,
+        available_micros: -1_500_000,
+        threshold_micros: 20_000_000,
+        day_ends_at_ms: NOON + 43_200_000,
+        month_ends_at_ms: NOON + 777_600_000,
+    }
+}
+
+/// Every effect.
+pub(crate) fn outbox_records() -> Vec<OutboxRecord> {
+    vec![OutboxRecord {
+        account_id: "acc_luna".into(),
+        seq: 17,
+        posted_at_ms: NOON,
+        currency: "USD".into(),
+        effect: Some(Effect::RechargeRequested(requested())),
+    }]
 }
 
 /// A ledger record with an entry of every kind.

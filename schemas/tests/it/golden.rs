@@ -45,6 +45,11 @@ fn replies() {
 }
 
 #[test]
+fn outbox_records() {
+    insta::assert_snapshot!(wire(&examples::outbox_records()));
+}
+
+#[test]
 fn ledger_record() {
     insta::assert_snapshot!(wire(&[examples::ledger_record()]));
 }

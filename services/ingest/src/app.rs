@@ -108,6 +108,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/plan-fees", post(commands::post_plan_fee)),
         ("/v1/accounts/{account_id}/purchases", post(commands::buy)),
         ("/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", post(commands::confirm_purchase)),
+        ("/v1/accounts/{account_id}/recharge", put(commands::set_recharge)),
         ("/v1/accounts/{account_id}/refunds", post(commands::refund)),
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),

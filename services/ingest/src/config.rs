@@ -44,6 +44,8 @@ pub struct IngestConfig {
     pub purchases: PurchasesSection,
     /// Requests that query passes on for who signed in there.
     pub forward: ForwardSection,
+    /// `tollbooth-ingest effects`.
+    pub effects: EffectsSection,
     /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clickhouse: Option<ClickHouseSection>,
@@ -125,6 +127,27 @@ pub struct PurchasesSection {
     pub provider_timeout_ms: u64,
 }
 
+/// `[effects]`: what `tollbooth-ingest effects` does beside the settings that it shares with `serve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EffectsSection {
+    /// Where `/metrics`, `/livez` and `/readyz` are. Default `127.0.0.1:9114`.
+    pub ops_listen: String,
+    /// Consumer group. Default `tollbooth-effects`.
+    pub group: String,
+    /// Name of this process in the group, unique, and the same after a restart. Default `effects-1`.
+    pub member_id: String,
+    /// Effects under way at once; beyond it nothing further is read. Default 64.
+    pub concurrency_max: usize,
+    /// Pause before a provider that did not answer is asked again; each further one doubles it. Default 1,000.
+    pub retry_min_ms: u64,
+    /// Longest such pause. Default 60,000.
+    pub retry_max_ms: u64,
+    /// The test card that the sandbox takes for the one that every account has saved. Default `4242424242424242`, which
+    /// approves.
+    pub sandbox_card: Secret,
+}
+
 /// Who takes the money of purchases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -152,6 +175,7 @@ impl Default for IngestConfig {
             commands: CommandsSection::default(),
             purchases: PurchasesSection::default(),
             forward: ForwardSection::default(),
+            effects: EffectsSection::default(),
             clickhouse: None,
         }
     }
@@ -185,6 +209,20 @@ impl Default for CommandsSection {
 impl Default for PurchasesSection {
     fn default() -> Self {
         Self { provider: Provider::None, amount_min: whole(50), amount_max: whole(10_000), provider_timeout_ms: 5_000 }
+    }
+}
+
+impl Default for EffectsSection {
+    fn default() -> Self {
+        Self {
+            ops_listen: "127.0.0.1:9114".to_owned(),
+            group: "tollbooth-effects".to_owned(),
+            member_id: "effects-1".to_owned(),
+            concurrency_max: 64,
+            retry_min_ms: 1_000,
+            retry_max_ms: 60_000,
+            sandbox_card: Secret::new("4242424242424242"),
+        }
     }
 }
 
@@ -228,6 +266,7 @@ impl IngestConfig {
         self.check_times()?;
         self.check_purchases()?;
         self.forwarding()?;
+        self.check_effects()?;
         for (key, bytes_max) in [
             ("admission.bytes_max", self.admission.bytes_max),
             ("admission.key_bytes_max", self.admission.key_bytes_max),
@@ -289,6 +328,18 @@ impl IngestConfig {
         let secret = &self.forward.secret;
         let forwarding = (!secret.is_empty()).then(|| Forwarding::new(secret.expose())).transpose();
         forwarding.map_err(|error| SettingError { key: "forward.secret", reason: error.to_string() })
+    }
+
+    fn check_effects(&self) -> Result<(), SettingError> {
+        let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
+        let EffectsSection { concurrency_max, retry_min_ms, retry_max_ms, .. } = self.effects;
+        if concurrency_max == 0 {
+            return fail("effects.concurrency_max", "must be 1 or more, or nothing is carried out");
+        }
+        if retry_min_ms == 0 || retry_max_ms < retry_min_ms {
+            return fail("effects.retry_max_ms", "must be effects.retry_min_ms or more, and that above 0");
+        }
+        Ok(())
     }
 
     /// How long a charge may be looked for.
@@ -377,6 +428,15 @@ mod tests {
         assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_max"));
         config.purchases.amount_min = Money::ZERO;
         assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_min"));
+    }
+
+    #[test]
+    fn effects_that_would_carry_out_nothing_or_ask_without_a_pause_are_refused() {
+        let mut config = IngestConfig::default();
+        config.effects.retry_max_ms = 999;
+        assert_eq!(config.check().map_err(|error| error.key), Err("effects.retry_max_ms"));
+        config.effects.concurrency_max = 0;
+        assert_eq!(config.check().map_err(|error| error.key), Err("effects.concurrency_max"));
     }
 
     #[test]

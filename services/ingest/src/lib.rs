@@ -8,6 +8,7 @@ mod app;
 mod charges;
 mod commands;
 pub mod config;
+mod effects;
 mod events;
 mod keys;
 mod metrics;
@@ -17,4 +18,5 @@ mod produce;
 mod service;
 
 pub use config::IngestConfig;
+pub use effects::Effects;
 pub use service::{Ingest, StartError, prepare_topics};

@@ -9,7 +9,7 @@ use tollbooth_chassis::config::{ConfigArgs, prepare};
 use tollbooth_chassis::ops::{self, Health};
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_chassis::telemetry;
-use tollbooth_ingest::{Ingest, IngestConfig, prepare_topics};
+use tollbooth_ingest::{Effects, Ingest, IngestConfig, prepare_topics};
 
 /// The write side of tollbooth.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ struct Args {
 enum Command {
     /// Takes usage and commands over HTTP.
     Serve,
+    /// Carries out what the meter decided: buys the credit that accounts recharge by themselves.
+    Effects,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -35,16 +37,31 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match args.command {
         Command::Serve => runtime.block_on(serve(config)),
+        Command::Effects => runtime.block_on(effects(config)),
     }
+}
+
+async fn bind(address: &str, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}: set {key}"))
+}
+
+async fn effects(config: IngestConfig) -> anyhow::Result<ExitCode> {
+    let registry = telemetry::registry("effects", env!("CARGO_PKG_VERSION"))?;
+    let (health, shutdown) = (Health::new(), Shutdown::new());
+    shutdown.listen_for_signals()?;
+    let ops_listener = bind(&config.effects.ops_listen, "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN").await?;
+    let topics = health.component("topics");
+    let _ops = ops::spawn(ops_listener, registry.clone(), health.clone());
+    prepare_topics(&config).await?;
+    topics.ready();
+    let in_time = Effects::start(&config, &registry, health.clone(), shutdown)?.run().await;
+    Ok(if in_time && health.liveness().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn serve(config: IngestConfig) -> anyhow::Result<ExitCode> {
     let registry = telemetry::registry("ingest", env!("CARGO_PKG_VERSION"))?;
     let (health, shutdown) = (Health::new(), Shutdown::new());
     shutdown.listen_for_signals()?;
-    let bind = async |address: &str, key: &str| {
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}: set {key}"))
-    };
     let listener = bind(&config.listen, "TOLLBOOTH_INGEST__LISTEN").await?;
     let ops_listener = bind(&config.ops_listen, "TOLLBOOTH_INGEST__OPS_LISTEN").await?;
     let topics = health.component("topics");

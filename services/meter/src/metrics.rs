@@ -256,7 +256,7 @@ impl Metrics {
             rating_failures,
             skipped: topics.each_ref().map(|topic| skipped.with_label_values(&[topic.as_str()])),
             produce_duration: produce_duration.with_label_values(&[set.ledger().as_str()]),
-            produce_errors: [set.ledger(), set.replies(), set.dead_letter()]
+            produce_errors: [set.ledger(), set.replies(), set.outbox(), set.dead_letter()]
                 .map(|topic| {
                     let counter = produce_errors.with_label_values(&[topic.as_str()]);
                     (topic, counter)

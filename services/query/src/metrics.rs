@@ -58,11 +58,13 @@ pub enum Endpoint {
     Estimate,
     /// `/v1/dead-letters`
     DeadLetters,
+    /// `/v1/accounts/{id}/recharge`
+    Recharge,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -83,6 +85,7 @@ impl Endpoint {
         Self::Forecast,
         Self::Estimate,
         Self::DeadLetters,
+        Self::Recharge,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -109,6 +112,7 @@ impl Endpoint {
             Self::Forecast => "forecast",
             Self::Estimate => "estimate",
             Self::DeadLetters => "dead_letters",
+            Self::Recharge => "recharge",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod hold;
 mod money;
+mod recharge;
 mod refund;
 mod settings;
 
@@ -132,6 +133,8 @@ fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) 
         Body::PreparePurchase(prepare) => money::prepare_purchase(prepare, now_ms),
         Body::GrantBonus(grant) => money::grant_bonus(&context, grant),
         Body::PostPlanFee(fee) => money::plan_fee(&context, fee),
+        Body::SetRecharge(set) => recharge::set(set, now_ms),
+        Body::FailRecharge(fail) => recharge::fail(&context, fail),
         Body::Refund(refund) => refund::refund(&context, refund),
         Body::PlaceHold(place) => hold::place(&context, place),
         Body::VoidHold(void) => hold::void(&context, void),

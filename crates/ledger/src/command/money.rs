@@ -9,7 +9,7 @@ use tollbooth_schemas::{
 };
 
 use super::{Context, out_of_range, positive};
-use crate::{account::BONUS_LOTS_MAX, decision::rejected, period::Period, place::Draft, state::View};
+use crate::{account::BONUS_LOTS_MAX, decision::rejected, fees::fee_of, period::Period, place::Draft, state::View};
 
 pub(super) fn adjust(adjustment: &PostAdjustment, now_ms: i64) -> Result<Draft, Rejected> {
     let amount = Money::from_micros(adjustment.amount_micros).ok_or_else(out_of_range)?;
@@ -67,13 +67,11 @@ pub(super) fn plan_fee(context: &Context<'_, impl View>, fee: &PostPlanFee) -> R
         return Err(rejected(409, "fee_posted", format!("the plan fee is posted up to {posted}")));
     }
     let plan = account.plan_at(context.now_ms);
-    let book = context.books.in_force(&account.currency, context.now_ms);
-    let found = book.and_then(|book| Some((book.version, book.plans.iter().find(|known| known.code == plan)?)));
     let no_price = || rejected(422, "no_price", format!("no price book in force names the plan {plan:?}"));
-    let (price_version, priced) = found.ok_or_else(no_price)?;
-    if priced.monthly_fee == Money::ZERO {
+    let fee = fee_of(context.books, plan, &account.currency, context.now_ms).ok_or_else(no_price)?;
+    if fee.amount == Money::ZERO {
         return Err(rejected(409, "no_fee", format!("the plan {plan:?} has no monthly fee")));
     }
-    let kind = Kind::PlanFee(PlanFee { plan: plan.to_owned(), period: period.to_string(), price_version });
-    Ok(Draft::of(context.now_ms, kind).amount(priced.monthly_fee.negated()))
+    let kind = Kind::PlanFee(PlanFee { plan: plan.to_owned(), period: period.to_string(), price_version: fee.version });
+    Ok(Draft::of(context.now_ms, kind).amount(fee.amount.negated()))
 }

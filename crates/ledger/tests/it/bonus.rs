@@ -42,7 +42,11 @@ fn lots_are_drawn_soonest_expiry_first_and_before_what_was_bought() {
     assert_eq!(lots(&partition), []);
     let parts = partition.account().parts();
     assert_eq!((parts.purchased, parts.bonus), (money("9.80"), money("0")));
-    assert_eq!(tollbooth_ledger::due(&partition.state), None, "a lot that is used up no longer expires");
+    assert_eq!(
+        tollbooth_ledger::due(&partition.state, tollbooth_ledger::Ticks::WithoutFees),
+        None,
+        "a lot that is used up no longer expires"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A partition without a log: decide, fold, keep the records.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Delta, Event, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput,
+    CommandDecision, CommandInput, Delta, Event, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput,
     View as _, apply_command, apply_usage, due, tick,
 };
 use tollbooth_schemas::{
@@ -209,15 +209,18 @@ impl Partition {
         self.ledger.push(record(account_id, self.now_ms, entry.clone()));
     }
 
-    /// Ends everything that is due at `now_ms`, and gives back how many entries that took.
+    /// Carries out everything that is due at `now_ms`, and gives back how many entries that took.
     pub(crate) fn tick(&mut self) -> usize {
         let entries = self.ledger.len();
-        for due in self.state.due_until(self.now_ms, 1_000) {
-            if let Some(entry) = tick(&self.state, &due, self.now_ms) {
-                self.post(due.account_id(), &entry);
+        while due(&self.state, Ticks::All).is_some_and(|next| next <= self.now_ms) {
+            let before = self.ledger.len();
+            for due in self.state.due_until(self.now_ms, 1_000, Ticks::All) {
+                if let Some(entry) = tick(&self.state, &self.books, &due, self.now_ms) {
+                    self.post(due.account_id(), &entry);
+                }
             }
+            assert!(self.ledger.len() > before, "something due was left");
         }
-        assert!(due(&self.state).is_none_or(|next| next > self.now_ms), "something due was left");
         self.ledger.len() - entries
     }
 

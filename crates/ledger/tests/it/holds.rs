@@ -172,7 +172,7 @@ fn a_hold_expires_by_its_entry() {
     accepted(partition.command("k1", hold("hld_1", "4")));
     accepted(partition.command("k2", hold_with("hld_2", Size::AmountMicros(1), |place| place.timeout_ms = 86_400_000)));
     let expires_at_ms = partition.now_ms + 600_000;
-    assert_eq!(tollbooth_ledger::due(&partition.state), Some(expires_at_ms));
+    assert_eq!(tollbooth_ledger::due(&partition.state, tollbooth_ledger::Ticks::WithoutFees), Some(expires_at_ms));
     partition.now_ms = expires_at_ms - 1;
     assert_eq!(partition.tick(), 0);
     partition.now_ms = expires_at_ms + 5_000;
@@ -195,7 +195,7 @@ fn a_capture_charges_the_usage_and_releases_the_whole_hold() {
         let entry = posted(partition.usage(&report("success", 1)));
         assert_eq!((entry.amount_micros, entry.held_after_micros), (-200_000, 0), "whatever was held");
         assert_eq!(usage_of(&entry).hold_outcome(), HoldOutcome::Captured);
-        assert_eq!(tollbooth_ledger::due(&partition.state), None);
+        assert_eq!(tollbooth_ledger::due(&partition.state, tollbooth_ledger::Ticks::WithoutFees), None);
     }
 }
 

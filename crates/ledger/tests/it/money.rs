@@ -18,7 +18,7 @@ fn purchase(payment_id: &str, amount: &str, source: PurchaseSource) -> Body {
     })
 }
 
-fn fee(period: &str) -> Body {
+pub(crate) fn fee(period: &str) -> Body {
     Body::PostPlanFee(PostPlanFee { period: period.to_owned() })
 }
 

@@ -34,6 +34,14 @@ pub(crate) const INGEST: Service = Service {
     operations: &["ingest operations"],
     stop_timeout: Duration::from_secs(20),
 };
+/// Buys what accounts recharge by themselves.
+pub(crate) const EFFECTS: Service = Service {
+    name: "effects",
+    program: "tollbooth-ingest",
+    args: &["effects"],
+    operations: &["effects operations"],
+    stop_timeout: Duration::from_secs(10),
+};
 pub(crate) const METER: Service = Service {
     name: "meter",
     program: "tollbooth-meter",
@@ -58,7 +66,7 @@ pub(crate) const FLEET: Service = Service {
 };
 
 /// In this order they end: nobody loses the one it still talks to.
-const STOP_ORDER: [Service; 4] = [FLEET, INGEST, METER, QUERY];
+const STOP_ORDER: [Service; 5] = [FLEET, INGEST, EFFECTS, METER, QUERY];
 
 impl Service {
     /// Where its readiness is asked for, with the listener's name.

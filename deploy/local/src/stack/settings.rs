@@ -54,6 +54,7 @@ const LISTENERS: &[(&str, &str, &str)] = &[
     ("meter operations", "TOLLBOOTH_METER__OPS_LISTEN", "127.0.0.1:9111"),
     ("query operations", "TOLLBOOTH_QUERY__OPS_LISTEN", "127.0.0.1:9112"),
     ("sink operations", "TOLLBOOTH_METER__SINK_OPS_LISTEN", "127.0.0.1:9113"),
+    ("effects operations", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN", "127.0.0.1:9114"),
 ];
 
 /// What the services are told beside the engines' addresses, unless the environment says otherwise.
@@ -101,7 +102,7 @@ impl Settings {
     /// Every log that grows while the stack runs.
     pub(crate) fn growing_logs(&self) -> Vec<PathBuf> {
         let mut logs = vec![self.path("kafka/kafka.log"), self.path("clickhouse/clickhouse.log")];
-        logs.extend(["ingest", "meter", "query", "fleet", "up"].map(|name| log_file(&self.logs(), name)));
+        logs.extend(["ingest", "effects", "meter", "query", "fleet", "up"].map(|name| log_file(&self.logs(), name)));
         logs
     }
 

@@ -13,7 +13,7 @@ use super::demo::{self, ACCOUNT_ID, DemoKeys};
 use super::fleet::Fleet;
 use super::instance::Instance;
 use super::line::StatusLine;
-use super::services::{INGEST, METER, QUERY, program};
+use super::services::{EFFECTS, INGEST, METER, QUERY, program};
 use super::settings::{Settings, shell_assignments};
 use super::supervisor::{Interrupted, Supervisor};
 use crate::error::explain;
@@ -98,7 +98,9 @@ fn start_services(settings: &Settings, supervisor: &mut Supervisor, addresses: &
     supervisor.start(INGEST, &[], &variables)?;
     supervisor.start(METER, &[], &variables)?;
     supervisor.wait_ready(INGEST)?;
+    supervisor.start(EFFECTS, &[], &variables)?;
     supervisor.wait_ready(METER)?;
+    supervisor.wait_ready(EFFECTS)?;
     supervisor.start(QUERY, &[], &variables)?;
     supervisor.wait_ready(QUERY)
 }
@@ -138,7 +140,8 @@ impl Addresses {
 
     /// For `status`; no secrets.
     fn listed(&self, listeners: &super::settings::Listeners) -> Vec<(String, String)> {
-        let operations = ["ingest operations", "meter operations", "query operations", "sink operations"];
+        let operations =
+            ["ingest operations", "meter operations", "query operations", "sink operations", "effects operations"];
         let listed = [
             ("ingest", &self.ingest),
             ("query", &self.query),
@@ -171,7 +174,7 @@ fn summary(
 ) -> String {
     let env = settings.path("demo.env");
     let env = env::current_dir().ok().and_then(|cwd| env.strip_prefix(cwd).ok()).unwrap_or(&env).display().to_string();
-    let operations: Vec<String> = ["ingest", "meter", "query", "sink"]
+    let operations: Vec<String> = ["ingest", "meter", "query", "sink", "effects"]
         .iter()
         .map(|name| format!("{name} {}", listeners.url(&format!("{name} operations"))))
         .collect();

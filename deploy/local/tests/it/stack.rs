@@ -66,6 +66,7 @@ fn up_says_which_port_is_taken_and_what_to_set() {
             "TOLLBOOTH_INGEST__OPS_LISTEN",
             "TOLLBOOTH_METER__OPS_LISTEN",
             "TOLLBOOTH_METER__SINK_OPS_LISTEN",
+            "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN",
             "TOLLBOOTH_QUERY__OPS_LISTEN",
         ] {
             up.env(variable, "127.0.0.1:0");

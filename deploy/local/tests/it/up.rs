@@ -18,13 +18,14 @@ const COMMAND_PATIENCE: Duration = Duration::from_secs(240);
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
-const LISTENERS: [&str; 6] = [
+const LISTENERS: [&str; 7] = [
     "TOLLBOOTH_INGEST__LISTEN",
     "TOLLBOOTH_QUERY__LISTEN",
     "TOLLBOOTH_INGEST__OPS_LISTEN",
     "TOLLBOOTH_METER__OPS_LISTEN",
     "TOLLBOOTH_QUERY__OPS_LISTEN",
     "TOLLBOOTH_METER__SINK_OPS_LISTEN",
+    "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN",
 ];
 /// What `demo.env` promises.
 const VARIABLES: [&str; 11] = [
@@ -255,7 +256,9 @@ fn the_stack_is_up_with_one_command_and_keeps_its_data() {
 
     // when it is stopped, nothing is left running
     let processes = stack.processes();
-    assert!(["fleet", "meter", "query", "kafka", "clickhouse"].iter().all(|name| processes.contains_key(*name)));
+    assert!(
+        ["fleet", "effects", "meter", "query", "kafka", "clickhouse"].iter().all(|name| processes.contains_key(*name))
+    );
     stack.local("down", &[]).well();
     let left: Vec<_> = processes.iter().filter(|(_, pid)| is_alive(**pid)).collect();
     assert!(left.is_empty(), "{left:?}");

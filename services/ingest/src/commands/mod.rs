@@ -9,6 +9,7 @@ mod documents;
 mod holds;
 mod idempotency;
 mod purchases;
+mod recharge;
 mod refunds;
 mod refusal;
 pub(crate) mod replies;
@@ -35,7 +36,8 @@ pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustmen
 pub(crate) use desk::CommandDesk;
 pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;
-pub(crate) use purchases::{buy, confirm as confirm_purchase};
+pub(crate) use purchases::{buy, confirm as confirm_purchase, posting_identity};
+pub(crate) use recharge::set as set_recharge;
 pub(crate) use refunds::refund;
 pub(crate) use settings::{define_event, set_booth};
 

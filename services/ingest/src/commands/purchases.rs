@@ -27,7 +27,7 @@ use crate::config::PurchasesSection;
 use crate::payments::{Confirmation, Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider};
 
 /// A hundredth, in micro-units: cards take no smaller part.
-const CENT_MICROS: i64 = 10_000;
+pub(super) const CENT_MICROS: i64 = 10_000;
 
 /// `POST /v1/accounts/{account_id}/purchases`
 // No `Debug`: nothing may show how somebody pays.
@@ -91,7 +91,7 @@ struct Buying {
     purchase: Purchase,
 }
 
-fn no_provider() -> Problem {
+pub(super) fn no_provider() -> Problem {
     Problem::new("no_payment_provider", StatusCode::CONFLICT, "No payment provider is configured")
 }
 
@@ -122,6 +122,13 @@ pub(crate) async fn buy(
         let problem = problem.with_extension("purchase_id", purchase_id).with_extension("provider", provider);
         problem.with_extension("sandbox", is_sandbox)
     })
+}
+
+/// Key and hash of a posting. Whoever tells the ledger of a payment tells it the same: both are functions of its facts.
+pub(crate) fn posting_identity(posting: &v1::PostPurchase, source: &str) -> (String, Vec<u8>) {
+    let amount = Money::from_micros(posting.amount_micros).unwrap_or_default();
+    let facts = json!([posting.payment_id, posting.provider, amount, source]);
+    (format!("payment:{}", posting.payment_id), body_hash("post_purchase", facts.to_string().as_bytes()))
 }
 
 impl Buying {
@@ -213,13 +220,12 @@ impl Buying {
         }
     }
 
-    /// Whoever tells the ledger of this payment tells it the same: the key and the hash are functions of its facts.
     async fn ask(&self, body: Body) -> Result<Option<v1::Reply>, Problem> {
-        let facts = json!([self.purchase_id, self.provider.name(), self.purchase.amount, "manual"]);
+        let (idempotency_key, body_hash) = posting_identity(&self.posting(), "manual");
         let order = Order {
             account_id: &self.account_id,
-            idempotency_key: &format!("payment:{}", self.purchase_id),
-            body_hash: body_hash("post_purchase", facts.to_string().as_bytes()),
+            idempotency_key: &idempotency_key,
+            body_hash,
             actor: self.call.actor.key_id.as_str(),
             body,
         };

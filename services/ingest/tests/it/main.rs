@@ -11,6 +11,7 @@ mod limits;
 mod meter;
 mod price_books;
 mod purchases;
+mod recharge;
 mod refunds;
 mod settings;
 mod stand;

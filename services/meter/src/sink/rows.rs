@@ -6,7 +6,7 @@
 use tollbooth_schemas::account_state::AccountState;
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
-use super::wire::{Entry, EventDefined, HoldPlaced, Kind, Record, Reversal, Usage, WireError};
+use super::wire::{Entry, EventDefined, HoldPlaced, Kind, RechargeSet, Record, Reversal, Usage, WireError};
 use super::witness::Witnesses;
 
 /// `type` is a word of the language.
@@ -96,6 +96,7 @@ rows! {
     from_bonus: Micros,
     original_seq: U64,
     hold_amount: Micros,
+    detail: Text,
 }
 
 /// What the kinds of entry differ in; empty where a kind has nothing to say.
@@ -114,11 +115,13 @@ struct Facts<'a> {
     hold_amount_micros: i64,
     /// Only of what is rare.
     account_state: String,
+    /// A JSON object, its members in alphabetical order.
+    detail: String,
 }
 
 impl<'a> Facts<'a> {
-    fn of(kind: Kind<'a>) -> Self {
-        match kind {
+    fn of(entry: &Entry<'a>) -> Self {
+        match entry.kind {
             Kind::Unknown => Self::default(),
             Kind::AccountOpened { name, plan, currency, time_zone } => {
                 Self { entry_type: "account_opened", account_name: name, plan, currency, time_zone, ..Self::default() }
@@ -154,13 +157,36 @@ impl<'a> Facts<'a> {
             }
             Kind::PlanFee { plan, period, price_version } => {
                 let usage = Usage { price_version, ..Usage::default() };
-                Self { entry_type: "plan_fee", usage, plan, reason: period, ..Self::default() }
+                let entry_type = if entry.amount_micros == 0 { "no_plan_fee" } else { "plan_fee" };
+                Self { entry_type, usage, plan, reason: period, ..Self::default() }
             }
             Kind::EventDefined(event) => Self::of_event(event),
             Kind::BoothSet { booth_id, name, paused } => {
                 let usage = Usage { booth_id, ..Usage::default() };
                 let reason = if paused { "paused" } else { "" };
                 Self { entry_type: "booth_set", usage, reason, note: name, ..Self::default() }
+            }
+            Kind::RechargeSet(set) => {
+                let reason = if set.enabled { "" } else { "off" };
+                Self { entry_type: "recharge_set", reason, detail: rule(&set), ..Self::default() }
+            }
+            Kind::RechargeRequested {
+                recharge_id,
+                amount_micros,
+                available_micros,
+                threshold_micros,
+                day_ends_at_ms,
+                month_ends_at_ms,
+            } => {
+                let detail = format!(
+                    r#"{{"amount_micros":{amount_micros},"available_micros":{available_micros},"day_ends_at_ms":{day_ends_at_ms},"month_ends_at_ms":{month_ends_at_ms},"threshold_micros":{threshold_micros}}}"#
+                );
+                Self { entry_type: "recharge_requested", note: recharge_id, detail, ..Self::default() }
+            }
+            Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros } => {
+                let detail =
+                    format!(r#"{{"amount_micros":{amount_micros},"failures":{failures},"retry_at_ms":{retry_at_ms}}}"#);
+                Self { entry_type: "recharge_failed", note: recharge_id, reason, detail, ..Self::default() }
             }
         }
     }
@@ -218,6 +244,20 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// What is not set is not there.
+fn rule(set: &RechargeSet) -> String {
+    let member = |name: &str, micros: Option<i64>| micros.map(|micros| format!(r#""{name}":{micros}"#));
+    let members = [
+        member("amount_micros", set.amount_micros),
+        member("daily_cap_micros", set.daily_cap_micros),
+        Some(format!(r#""enabled":{}"#, set.enabled)),
+        member("monthly_cap_micros", set.monthly_cap_micros),
+        member("target_micros", set.target_micros),
+        member("threshold_micros", Some(set.threshold_micros)),
+    ];
+    format!("{{{}}}", members.into_iter().flatten().collect::<Vec<_>>().join(","))
+}
+
 impl Rows {
     /// Rows so far.
     #[must_use]
@@ -247,7 +287,7 @@ impl Rows {
     }
 
     fn push(&mut self, record: &Record<'_>, partition: u16, entry: &Entry<'_>) {
-        let facts = Facts::of(entry.kind);
+        let facts = Facts::of(entry);
         let usage = &facts.usage;
         self.count += 1;
         self.witnesses.look_at(record.account_id, entry);
@@ -279,6 +319,7 @@ impl Rows {
         self.from_bonus.push(entry.from_bonus_micros);
         self.original_seq.push(facts.original_seq);
         self.hold_amount.push(facts.hold_amount_micros);
+        self.detail.push(&facts.detail);
     }
 
     /// Instants that lie close to another one are kept as their distance to it.

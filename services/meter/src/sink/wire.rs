@@ -5,6 +5,8 @@
 
 mod kinds;
 
+pub use kinds::RechargeSet;
+
 use std::str::{Utf8Error, from_utf8};
 
 /// Bytes that are not a ledger record of this release.
@@ -274,6 +276,22 @@ pub enum Kind<'a> {
         booth_id: &'a str,
         name: &'a str,
         paused: bool,
+    },
+    RechargeSet(RechargeSet),
+    RechargeRequested {
+        recharge_id: &'a str,
+        amount_micros: i64,
+        available_micros: i64,
+        threshold_micros: i64,
+        day_ends_at_ms: i64,
+        month_ends_at_ms: i64,
+    },
+    RechargeFailed {
+        recharge_id: &'a str,
+        reason: &'a str,
+        failures: u32,
+        retry_at_ms: i64,
+        amount_micros: i64,
     },
 }
 

@@ -52,8 +52,9 @@ struct EntryRow {
 }
 
 /// Which rollups have a row for an entry, as their views decide it.
-fn rolled_up(kind: &Kind<'_>) -> [bool; 3] {
-    match kind {
+fn rolled_up(entry: &Entry<'_>) -> [bool; 3] {
+    match &entry.kind {
+        Kind::PlanFee { .. } if entry.amount_micros == 0 => [false; 3],
         Kind::Usage(usage) => [true, !usage.event_id.is_empty(), !usage.booth_id.is_empty()],
         Kind::Reversal(reversal) => [true, !reversal.event_id.is_empty(), !reversal.booth_id.is_empty()],
         Kind::Adjustment { .. }
@@ -68,14 +69,17 @@ fn rolled_up(kind: &Kind<'_>) -> [bool; 3] {
         | Kind::HoldReleased { .. }
         | Kind::CreditLimitSet { .. }
         | Kind::EventDefined(_)
-        | Kind::BoothSet { .. } => [false; 3],
+        | Kind::BoothSet { .. }
+        | Kind::RechargeSet(_)
+        | Kind::RechargeRequested { .. }
+        | Kind::RechargeFailed { .. } => [false; 3],
     }
 }
 
 impl Witnesses {
     /// Takes an entry of the block for a witness where it is a better one.
     pub(super) fn look_at(&mut self, account_id: &str, entry: &Entry<'_>) {
-        let by_rollup = self.rollups.iter_mut().zip(rolled_up(&entry.kind));
+        let by_rollup = self.rollups.iter_mut().zip(rolled_up(entry));
         for (witness, is_there) in std::iter::once((&mut self.entry, true)).chain(by_rollup) {
             if is_there && witness.as_ref().is_none_or(|known| entry.seq < known.seq) {
                 let account_id = account_id.to_owned();

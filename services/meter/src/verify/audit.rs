@@ -10,11 +10,13 @@ use hashbrown::HashMap;
 use tollbooth_schemas::v1::SourceTopic;
 
 use super::{
+    calendar::Month,
     dead::DeadLetter,
     digest::{Key, Parts},
     journal::Journal,
     price::Books,
     purse::Purse,
+    recharge::Recharges,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
     rows::Sums,
     source::{Input, SourceIndex},
@@ -140,6 +142,10 @@ pub(super) struct Account {
     pub(super) balance: i64,
     pub(super) held: i64,
     pub(super) purse: Purse,
+    /// The month whose plan fee comes next; `None`: the one after the opening.
+    pub(super) fee_next: Option<Month>,
+    /// Where credit is bought by itself.
+    pub(super) recharges: Option<Box<Recharges>>,
     /// Lowest balance ever.
     pub(super) balance_min: i64,
     /// How far its balances are off, without sign.
@@ -310,6 +316,8 @@ impl Audit {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.finish_sources();
+        self.finish_fees();
+        self.finish_recharges();
         self.finish_rows();
         self.finish_rollups();
         self.finish_balances();

@@ -7,7 +7,7 @@ use tollbooth_schemas::{
     dead_letter::Reason,
     v1::{
         BudgetRule, Command, Entry, HoldReleaseCause, PurchaseSource, ReversalCause, command::Body, entry::Kind,
-        place_hold::Size,
+        place_hold::Size, recharge_set, set_recharge,
     },
 };
 
@@ -131,6 +131,13 @@ fn always_posts(body: &Body, account: Option<&Account>) -> bool {
             few && budget && !define.event_id.is_empty() && define.starts_at_ms < define.ends_at_ms
         }
         Body::SetBooth(set) => !set.paused && !set.booth_id.is_empty(),
+        Body::SetRecharge(set) => {
+            let caps = [set.daily_cap_micros, set.monthly_cap_micros];
+            set.threshold_micros == 0
+                && matches!(set.size, Some(set_recharge::Size::AmountMicros(micros)) if small(micros))
+                && !set.enabled
+                && caps == [None, None]
+        }
         _ => false,
     }
 }
@@ -203,6 +210,21 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
         }
         Kind::BoothSet(of) => {
             parts.number(12).text(&of.booth_id).text(&of.name).number(of.paused.into());
+        }
+        Kind::RechargeSet(of) => {
+            let [amount, target] = match of.size {
+                Some(recharge_set::Size::AmountMicros(micros)) => [Some(micros), None],
+                Some(recharge_set::Size::TargetMicros(micros)) => [None, Some(micros)],
+                None => [None, None],
+            };
+            parts.number(13).number(of.enabled.into()).number(of.threshold_micros).maybe(amount).maybe(target);
+            parts.maybe(of.daily_cap_micros).maybe(of.monthly_cap_micros);
+        }
+        Kind::RechargeFailed(of) => {
+            parts.number(14).text(&of.recharge_id).text(&of.reason);
+        }
+        Kind::RechargeRequested(of) => {
+            parts.text(&of.recharge_id);
         }
         Kind::BonusExpired(of) => {
             parts.number(of.granted_seq.cast_signed());
@@ -281,6 +303,18 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
         }
         Body::SetBooth(of) => {
             parts.number(0).number(12).text(&of.booth_id).text(&of.name).number(of.paused.into());
+        }
+        Body::SetRecharge(of) => {
+            let [amount, target] = match of.size {
+                Some(set_recharge::Size::AmountMicros(micros)) => [Some(micros), None],
+                Some(set_recharge::Size::TargetMicros(micros)) => [None, Some(micros)],
+                None => [None, None],
+            };
+            parts.number(0).number(13).number(of.enabled.into()).number(of.threshold_micros).maybe(amount);
+            parts.maybe(target).maybe(of.daily_cap_micros).maybe(of.monthly_cap_micros);
+        }
+        Body::FailRecharge(of) => {
+            parts.number(0).number(14).text(&of.recharge_id).text(&of.reason);
         }
         Body::OpenAccount(_) | Body::PostAdjustment(_) | Body::ChangePlan(_) | Body::PreparePurchase(_) => {}
     }

@@ -1,6 +1,6 @@
 //! The kinds of entry beside usage and what opens or changes an account: against prices, charges and what was held.
 
-use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, PlanFee, Reversal, Usage, entry::Kind};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, Reversal, Usage, entry::Kind};
 
 use super::{
     audit::Audit,
@@ -46,6 +46,7 @@ impl Audit {
         for (defect, why) in complaints {
             self.report.defect(defect, || format!("{}: {why}", name()));
         }
+        self.check_recharge(account, record, entry, kind);
         match kind {
             Kind::HoldPlaced(placed) => self.check_hold_price(account, record, entry, placed),
             Kind::PlanFee(fee) => self.check_fee(account, record, entry, fee),
@@ -82,21 +83,6 @@ impl Audit {
         });
     }
 
-    fn check_fee(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, fee: &PlanFee) {
-        let Some(at) = self.accounts.get_mut(account as usize) else { return };
-        self.report.checked(Checked::Repriced, 1);
-        let plan = at.plan_at(record.posted_at_ms, entry.seq);
-        let found = (fee.price_version, entry.amount_micros.saturating_neg());
-        let mut fees = self.books.fees(plan, at.currency(), record.posted_at_ms);
-        if plan == fee.plan && fees.any(|known| known == found) {
-            return;
-        }
-        let name = tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
-        self.report.defect(Defect::WrongPrice, || {
-            format!("{name}: {found:?} is not the fee of the plan {plan:?} at that time")
-        });
-    }
-
     fn check_reversal(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, reversal: &Reversal) {
         let digest = reversal_digest(&mut self.parts, reversal, entry.occurred_at_ms);
         let Some(at) = self.accounts.get_mut(account as usize) else { return };
@@ -121,8 +107,17 @@ impl Audit {
 
     /// An entry that an instant made names no record and no command.
     pub(super) fn check_tick(&mut self, account: u32, index: u32, entry: &Entry) {
-        let ends = matches!(entry.kind, Some(Kind::HoldReleased(_) | Kind::BonusExpired(_)));
-        if ends && entry.source_offset == 0 && entry.command.is_none() {
+        let by_itself = matches!(
+            entry.kind,
+            Some(
+                Kind::HoldReleased(_)
+                    | Kind::BonusExpired(_)
+                    | Kind::PlanFee(_)
+                    | Kind::RechargeRequested(_)
+                    | Kind::RechargeFailed(_)
+            )
+        );
+        if by_itself && entry.source_offset == 0 && entry.command.is_none() {
             return;
         }
         let name = self.name(account, index);
@@ -138,7 +133,10 @@ const fn moves_no_money(kind: &Kind) -> bool {
         | Kind::HoldReleased(_)
         | Kind::CreditLimitSet(_)
         | Kind::EventDefined(_)
-        | Kind::BoothSet(_) => true,
+        | Kind::BoothSet(_)
+        | Kind::RechargeSet(_)
+        | Kind::RechargeRequested(_)
+        | Kind::RechargeFailed(_) => true,
         Kind::Usage(_)
         | Kind::Adjustment(_)
         | Kind::Reversal(_)

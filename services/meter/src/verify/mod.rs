@@ -5,10 +5,12 @@
 //! money is used here: what is wrong there must not be wrong here in the same way. See `docs/verify.md`.
 
 mod audit;
+mod calendar;
 mod commands;
 mod dead;
 mod digest;
 mod facts;
+mod fees;
 mod fold;
 mod journal;
 mod journal_files;
@@ -17,6 +19,7 @@ mod kinds;
 mod log;
 mod price;
 mod purse;
+mod recharge;
 mod report;
 mod rows;
 mod source;

@@ -103,17 +103,19 @@ impl Books {
         self.known_at(posted_at_ms).map(|known| self.charge(work, known))
     }
 
-    /// Every monthly fee of a plan that was possible at that posting time: with its version, in millionths.
+    /// Every monthly fee of a plan at an instant that was possible at that posting time: with its version, in millionths.
+    /// `(0, 0)`: no book in force named the plan.
     pub(super) fn fees<'a>(
         &'a self,
         plan: &'a str,
         currency: &'a str,
+        at_ms: i64,
         posted_at_ms: i64,
     ) -> impl Iterator<Item = (u32, i64)> + 'a {
-        self.known_at(posted_at_ms).filter_map(move |known| {
-            let book = &self.in_force(known, currency, posted_at_ms)?.book;
-            let named = book.plans.iter().find(|named| named.code == plan)?;
-            Some((book.version, named.monthly_fee.micros()))
+        self.known_at(posted_at_ms).map(move |known| {
+            let book = self.in_force(known, currency, at_ms).map(|published| &published.book);
+            let named = book.and_then(|book| Some((book.version, book.plans.iter().find(|named| named.code == plan)?)));
+            named.map_or((0, 0), |(version, named)| (version, named.monthly_fee.micros()))
         })
     }
 

@@ -56,6 +56,10 @@ kinds! {
         HeldOff = "held_off",
         /// More or less was drawn from bonus credit than it had, or a bonus ended with another amount.
         BonusOff = "bonus_off",
+        /// A month's plan fee is missing, out of turn, or not dated to the month's begin.
+        FeeOff = "fee_off",
+        /// A recharge that was not due, or not asked for when it was, or of another amount, or whose end is not its own.
+        RechargeOff = "recharge_off",
         /// A refund of no such charge, or of more than was charged.
         RefundOff = "refund_off",
         /// `posted_at` went back within a partition.
@@ -112,6 +116,8 @@ kinds! {
         Accounts = "accounts",
         /// Charges that were priced again.
         Repriced = "repriced",
+        /// Recharges that were asked for.
+        Recharges = "recharges",
         /// Usage records read back.
         UsageRecords = "usage_records",
         /// Entries held against the record they came from.

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::v1::{
-    BudgetRule, Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, Reversal, ReversalCause,
-    SourceTopic, Usage, UsageStatus, entry::Kind,
+    BudgetRule, Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, RechargeSet, Reversal,
+    ReversalCause, SourceTopic, Usage, UsageStatus, entry::Kind, recharge_set::Size,
 };
 
 use super::{
@@ -159,6 +160,7 @@ ledger_row! {
     "from_bonus" from_bonus: i64,
     "original_seq" original_seq: u64,
     "hold_amount" hold_amount: i64,
+    "detail" detail: Cow<'a, str>,
 }
 
 impl<'a> LedgerRow<'a> {
@@ -185,7 +187,7 @@ impl<'a> LedgerRow<'a> {
                 row.plan = &changed.plan;
                 row.plan_effective_at_ms = changed.effective_at_ms;
             }
-            Some(kind) => row.set_rare(kind),
+            Some(kind) => row.set_rare(kind, entry.amount_micros),
             None => {}
         }
         row
@@ -245,6 +247,7 @@ impl<'a> LedgerRow<'a> {
             from_bonus: entry.from_bonus_micros,
             original_seq: 0,
             hold_amount: 0,
+            detail: Cow::Borrowed(""),
         }
     }
 
@@ -276,7 +279,7 @@ impl<'a> LedgerRow<'a> {
     }
 
     /// The kinds that are rarer than usage.
-    fn set_rare(&mut self, kind: &'a Kind) {
+    fn set_rare(&mut self, kind: &'a Kind, amount: i64) {
         self.entry_type = match kind {
             Kind::HoldPlaced(hold) => {
                 (self.service, self.engine, self.variant) = (&hold.service, &hold.engine, &hold.variant);
@@ -315,7 +318,7 @@ impl<'a> LedgerRow<'a> {
             }
             Kind::PlanFee(fee) => {
                 (self.plan, self.reason, self.price_version) = (&fee.plan, &fee.period, fee.price_version);
-                "plan_fee"
+                if amount == 0 { "no_plan_fee" } else { "plan_fee" }
             }
             Kind::EventDefined(defined) => {
                 (self.event_id, self.note) = (&defined.event_id, &defined.name);
@@ -338,6 +341,30 @@ impl<'a> LedgerRow<'a> {
                 let credit_limit_micros = set.credit_limit_micros;
                 self.account_state = AccountState::CreditLimitSet { credit_limit_micros }.text().into();
                 "credit_limit_set"
+            }
+            Kind::RechargeSet(set) => {
+                self.reason = if set.enabled { "" } else { "off" };
+                self.detail = rule(set).to_string().into();
+                "recharge_set"
+            }
+            Kind::RechargeRequested(requested) => {
+                self.note = &requested.recharge_id;
+                let detail = json!({
+                    "amount_micros": requested.amount_micros, "available_micros": requested.available_micros,
+                    "day_ends_at_ms": requested.day_ends_at_ms, "month_ends_at_ms": requested.month_ends_at_ms,
+                    "threshold_micros": requested.threshold_micros,
+                });
+                self.detail = detail.to_string().into();
+                "recharge_requested"
+            }
+            Kind::RechargeFailed(failed) => {
+                (self.note, self.reason) = (&failed.recharge_id, &failed.reason);
+                let (failures, retry_at_ms) = (failed.failures, failed.retry_at_ms);
+                let amount_micros = failed.amount_micros;
+                let detail =
+                    json!({ "amount_micros": amount_micros, "failures": failures, "retry_at_ms": retry_at_ms });
+                self.detail = detail.to_string().into();
+                "recharge_failed"
             }
             Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
         };
@@ -363,17 +390,19 @@ impl<'a> LedgerRow<'a> {
 
     /// What it adds to a rollup, if anything.
     pub(super) fn rolled_up(&self, rollup: Rollup) -> Option<RollupRow<'a>> {
-        let moves_no_money = matches!(
+        let moves_money = matches!(
             self.entry_type,
-            "" | "account_opened"
-                | "plan_changed"
-                | "hold_placed"
-                | "hold_released"
-                | "credit_limit_set"
-                | "event_defined"
-                | "booth_set"
+            "consume"
+                | "purchase"
+                | "auto_recharge"
+                | "refund"
+                | "reversal"
+                | "adjustment"
+                | "bonus"
+                | "bonus_expiry"
+                | "plan_fee"
         );
-        if moves_no_money {
+        if !moves_money {
             return None;
         }
         let failed = self.status == "failed";
@@ -398,6 +427,27 @@ impl<'a> LedgerRow<'a> {
             provider_cost: sign * i128::from(self.provider_cost),
         })
     }
+}
+
+/// The rule, without what is not set.
+fn rule(set: &RechargeSet) -> Value {
+    let (amount, target) = match set.size {
+        Some(Size::AmountMicros(micros)) => (Some(micros), None),
+        Some(Size::TargetMicros(micros)) => (None, Some(micros)),
+        None => (None, None),
+    };
+    let mut members = Map::new();
+    for (name, value) in [
+        ("amount_micros", amount.map(Value::from)),
+        ("daily_cap_micros", set.daily_cap_micros.map(Value::from)),
+        ("enabled", Some(set.enabled.into())),
+        ("monthly_cap_micros", set.monthly_cap_micros.map(Value::from)),
+        ("target_micros", target.map(Value::from)),
+        ("threshold_micros", Some(set.threshold_micros.into())),
+    ] {
+        members.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Value::Object(members)
 }
 
 /// A row of a rollup; `party` is the event or the booth.

@@ -5,11 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tollbooth_chassis::kafka::batch::Record;
 use tollbooth_ledger::{
     CommandDecision, CommandInput, Dead, Delta, Digest, Due, FoldError, Limits, Overlay, PriceBooks, State,
-    UsageDecision, UsageInput, apply_command, apply_usage, tick,
+    UsageDecision, UsageInput, View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     dead_letter::Reason,
-    v1::{Command, Entry, HoldOutcome, Rejected, Reply, SourceTopic, reply},
+    v1::{
+        Command, Entry, HoldOutcome, OutboxRecord, Rejected, Reply, SourceTopic, entry::Kind, outbox_record::Effect,
+        reply,
+    },
 };
 
 use super::{decode, records::Records};
@@ -43,6 +46,8 @@ pub(super) struct Output<'b> {
     /// With the instance that waits.
     pub(super) replies: Vec<(String, Reply)>,
     pub(super) dead: Vec<DeadLetter<'b>>,
+    /// Effects for somebody else to carry out.
+    pub(super) outbox: Vec<OutboxRecord>,
     pub(super) counts: BatchCounts,
     /// When each posted usage record was received.
     pub(super) received_at_ms: Vec<i64>,
@@ -114,10 +119,10 @@ impl<'a, 'b> Decider<'a, 'b> {
         (self.overlay.into_delta(), self.output)
     }
 
-    /// Ends what was due in the committed state. Before the records: what ends in this batch is gone for all of them.
+    /// Carries out what was due in the committed state. Before the records: what ends in this batch is gone for all of them.
     pub(super) fn ticks(&mut self, due: &[Due]) -> Result<(), FoldError> {
         for due in due {
-            if let Some(entry) = tick(&self.overlay, due, self.rules.now_ms) {
+            if let Some(entry) = tick(&self.overlay, &self.rules.books, due, self.rules.now_ms) {
                 self.post(due.account_id(), entry, None)?;
             }
         }
@@ -228,6 +233,15 @@ impl<'a, 'b> Decider<'a, 'b> {
 
     fn post(&mut self, account_id: &str, entry: Entry, operation: Option<Digest>) -> Result<(), FoldError> {
         self.overlay.post(self.rules.input_generation, account_id, self.rules.now_ms, &entry, operation)?;
+        if let Some(Kind::RechargeRequested(requested)) = &entry.kind {
+            self.output.outbox.push(OutboxRecord {
+                account_id: account_id.to_owned(),
+                seq: entry.seq,
+                posted_at_ms: self.rules.now_ms,
+                currency: self.overlay.account(account_id).map(|account| account.currency.clone()).unwrap_or_default(),
+                effect: Some(Effect::RechargeRequested(requested.clone())),
+            });
+        }
         self.output.push(account_id, entry);
         Ok(())
     }

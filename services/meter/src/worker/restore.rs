@@ -44,6 +44,8 @@ pub(super) struct Ready {
     pub(super) held: Option<Held>,
     /// Why it waits; until the next usage is committed.
     pub(super) hold: Option<Hold>,
+    /// Until when plan fees wait because the price books could not be read to their end.
+    pub(super) fees_wait: Option<Instant>,
     pub(super) lag: Lag,
 }
 
@@ -83,7 +85,7 @@ impl Worker {
             "partition restored"
         );
         let next = [usage_next, commands_next];
-        Ok(Some(Ready { producer, usage, commands, next, held: None, hold: None, lag }))
+        Ok(Some(Ready { producer, usage, commands, next, held: None, hold: None, fees_wait: None, lag }))
     }
 
     fn reader(&self, queued_kbytes_max: u32) -> Result<BatchReader, WorkerError> {

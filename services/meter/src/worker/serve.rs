@@ -11,7 +11,7 @@ use tollbooth_chassis::{
         txn::{self, TxnError},
     },
 };
-use tollbooth_ledger::{Delta, PriceBooks, due};
+use tollbooth_ledger::{Delta, Due, PriceBooks, Ticks, due};
 use tollbooth_schemas::{Money, dead_letter as letters};
 
 use super::{
@@ -30,7 +30,9 @@ use crate::{
 const LAG_WAIT: Duration = Duration::from_millis(500);
 /// How long usage waits after a look-up that came to nothing. Commands go on.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
-/// Most holds and bonuses that one transaction ends because their time has come; the rest comes with the next one.
+/// How long plan fees wait when the price books cannot be read to their end. Everything else goes on.
+const FEES_PAUSE: Duration = Duration::from_secs(10);
+/// Most of what is due that one transaction carries out; the rest comes with the next one.
 const TICKS_MAX: usize = 1_000;
 /// Pauses between two tries of a transaction that was aborted; the first try again comes at once.
 const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -120,7 +122,7 @@ impl Worker {
         }
         while self.owned(epoch) {
             let taken = self.take(&mut ready)?;
-            if !taken.is_empty() || self.until_due().is_some_and(|wait| wait.is_zero()) {
+            if !taken.is_empty() || self.until_due(&ready).is_some_and(|wait| wait.is_zero()) {
                 reached(&mut ready, taken.first_appended());
                 self.carry_out(&mut ready, taken, epoch)?;
             }
@@ -139,7 +141,7 @@ impl Worker {
             ready.commands.read(command_limit, Duration::ZERO).map_err(WorkerError::kafka("cannot read commands"))?;
         let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
         let linger = Duration::from_millis(if commands.is_empty() { config.linger_ms } else { 0 });
-        let linger = self.until_due().map_or(linger, |wait| wait.min(linger));
+        let linger = self.until_due(ready).map_or(linger, |wait| wait.min(linger));
         if usage_waits {
             std::thread::park_timeout(linger);
             return Ok(commands_only(commands));
@@ -152,9 +154,9 @@ impl Worker {
         Ok(Taken { usage: Some(usage), ..commands_only(commands) })
     }
 
-    /// How long nothing ends by its time; `None`: nothing ever does.
-    fn until_due(&self) -> Option<Duration> {
-        let wait_ms = due(&self.state)?.saturating_sub(self.posting_ms());
+    /// How long nothing is due; `None`: nothing ever is.
+    fn until_due(&self, ready: &Ready) -> Option<Duration> {
+        let wait_ms = due(&self.state, ticks(ready))?.saturating_sub(self.posting_ms());
         Some(Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default()))
     }
 
@@ -244,15 +246,30 @@ impl Worker {
         }
     }
 
+    /// What is due. A fee is posted by price books that were read to their end just now: there is one a month, and what
+    /// it says is final.
+    fn due(&self, ready: &mut Ready, now_ms: i64) -> Vec<Due> {
+        let due = self.state.due_until(now_ms, TICKS_MAX, ticks(ready));
+        if !due.iter().any(Due::is_fee) {
+            return due;
+        }
+        let usable = self.context.books.ensure_usable().map_err(|why| why.to_string());
+        let Err(why) = usable.and_then(|()| self.price_books_to_end(ready)) else { return due };
+        tracing::warn!(partition = self.partition, %why, "plan fees wait, everything else goes on");
+        ready.fees_wait = Some(Instant::now() + FEES_PAUSE);
+        self.state.due_until(now_ms, TICKS_MAX, Ticks::WithoutFees)
+    }
+
     /// `looks_up`: whether a refusal is looked up first. Without it there is no usage in the batch.
     fn attempt(&self, ready: &mut Ready, taken: &mut Taken, looks_up: bool) -> Result<Attempt, WorkerError> {
         debug_assert!(looks_up || taken.usage.is_none());
         let now_ms = self.posting_ms();
+        let due = self.due(ready, now_ms);
         let mut books = self.context.books.snapshot();
         let mut looked_up = Refusals { lacks_command: !looks_up, no_price: !looks_up };
         loop {
             let deciding = Instant::now();
-            let (delta, mut output) = self.decide(taken, books.clone(), now_ms)?;
+            let (delta, mut output) = self.decide(taken, &due, books.clone(), now_ms)?;
             self.context.metrics.rating_duration.observe(deciding.elapsed().as_secs_f64());
             let refusals = output.refusals();
             if refusals.lacks_command && !looked_up.lacks_command {
@@ -292,7 +309,13 @@ impl Worker {
     }
 
     /// Pure: the same records on the same state at the same time give the same output.
-    fn decide<'t>(&self, taken: &'t Taken, books: PriceBooks, now_ms: i64) -> Result<(Delta, Output<'t>), WorkerError> {
+    fn decide<'t>(
+        &self,
+        taken: &'t Taken,
+        due: &[Due],
+        books: PriceBooks,
+        now_ms: i64,
+    ) -> Result<(Delta, Output<'t>), WorkerError> {
         let context = &self.context;
         let rules = Rules {
             books,
@@ -302,7 +325,7 @@ impl Worker {
             now_ms,
         };
         let mut decider = Decider::new(&self.state, rules);
-        decider.ticks(&self.state.due_until(now_ms, TICKS_MAX))?;
+        decider.ticks(due)?;
         for batch in &taken.commands {
             decider.commands(batch.iter())?;
         }
@@ -337,6 +360,11 @@ impl Worker {
         let replies = topics.replies();
         for (instance, reply) in &output.replies {
             producer.send(&replies, 0, instance.as_bytes(), &reply.encode_to_vec(), None)?;
+        }
+        let outbox = topics.outbox();
+        for effect in &output.outbox {
+            let key = effect.account_id.as_bytes();
+            producer.send(&outbox, self.partition, key, &effect.encode_to_vec(), None)?;
         }
         let dead_letters = topics.dead_letter();
         for letter in &output.dead {
@@ -429,6 +457,12 @@ impl Worker {
         }
         reader.position(topic, self.partition).ok().flatten().map_or(next, |position| position.max(next))
     }
+}
+
+/// What counts of what is due.
+fn ticks(ready: &Ready) -> Ticks {
+    let waits = ready.fees_wait.is_some_and(|until| Instant::now() < until);
+    if waits { Ticks::WithoutFees } else { Ticks::All }
 }
 
 /// Whether records have left the readers that are not committed.

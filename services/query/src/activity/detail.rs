@@ -83,7 +83,9 @@ impl EntryDetail {
             Kind::Purchase(purchase) => detail.note.clone_from(&purchase.payment_id),
             Kind::EventDefined(defined) => detail.note.clone_from(&defined.name),
             Kind::BoothSet(booth) => detail.note.clone_from(&booth.name),
-            Kind::CreditLimitSet(_) | Kind::BonusExpired(_) => {}
+            Kind::RechargeRequested(requested) => detail.note.clone_from(&requested.recharge_id),
+            Kind::RechargeFailed(failed) => detail.note.clone_from(&failed.recharge_id),
+            Kind::CreditLimitSet(_) | Kind::BonusExpired(_) | Kind::RechargeSet(_) => {}
         }
         Some(detail)
     }

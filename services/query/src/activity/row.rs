@@ -88,7 +88,13 @@ impl ActivityRow {
                 row.booth_id.clone_from(&set.booth_id);
                 row.reason = if set.paused { "paused".to_owned() } else { String::new() };
             }
-            Kind::AccountOpened(_) | Kind::PlanChanged(_) | Kind::CreditLimitSet(_) | Kind::BonusExpired(_) => {}
+            Kind::RechargeSet(set) => row.reason = if set.enabled { String::new() } else { "off".to_owned() },
+            Kind::RechargeFailed(failed) => row.reason.clone_from(&failed.reason),
+            Kind::AccountOpened(_)
+            | Kind::PlanChanged(_)
+            | Kind::CreditLimitSet(_)
+            | Kind::BonusExpired(_)
+            | Kind::RechargeRequested(_) => {}
         }
         Some(row)
     }

@@ -29,6 +29,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::accounts::list,
         super::account::get,
         super::balance::get,
+        super::recharge::get,
         super::summary::get,
         super::forecast::get,
         super::booths::list,

@@ -17,6 +17,7 @@ mod forecast;
 mod parties;
 mod portal;
 mod price_book;
+mod recharge;
 mod services;
 mod session;
 mod stream;
@@ -111,6 +112,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts", get(accounts::list)),
         ("/v1/accounts/{account_id}", get(account::get)),
         ("/v1/accounts/{account_id}/balance", get(balance::get)),
+        ("/v1/accounts/{account_id}/recharge", get(recharge::get)),
         ("/v1/accounts/{account_id}/summary", get(summary::get)),
         ("/v1/accounts/{account_id}/transactions", get(transactions::list)),
         ("/v1/accounts/{account_id}/transactions.csv", get(csv::get)),

@@ -6,6 +6,7 @@ mod entry;
 mod parties;
 mod projection;
 mod purse;
+mod recharge;
 mod usage;
 
 use std::sync::OnceLock;
@@ -23,6 +24,7 @@ use tollbooth_chassis::problem::Problem;
 pub use balances::Accounts;
 pub use parties::{PartiesQuery, Party, PartyKind};
 pub use projection::{Behind, Projection};
+pub use recharge::RechargeRow;
 pub use usage::{GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 
 use crate::config::StoreSection;

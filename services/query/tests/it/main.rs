@@ -21,6 +21,7 @@ mod parties;
 mod prices;
 mod projection;
 mod query;
+mod recharge;
 mod session;
 mod site;
 mod stand;

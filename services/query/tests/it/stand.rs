@@ -18,10 +18,13 @@ use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning, TopicSpec
 use tollbooth_local::Engines;
 use tollbooth_query::config::{AnswersSection, QueryConfig};
 use tollbooth_schemas::account_state::AccountState;
+use tollbooth_schemas::clickhouse::{BOOKKEEPING, MIGRATIONS, Migration};
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{AccountOpened, Adjustment, BudgetRule, Entry, LedgerRecord, Usage, UsageStatus};
+use tollbooth_schemas::v1::{
+    AccountOpened, Adjustment, BudgetRule, Entry, LedgerRecord, RechargeSet, Usage, UsageStatus, recharge_set::Size,
+};
 
 pub(crate) use crate::query::Query;
 
@@ -29,14 +32,6 @@ pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// 2026-10-20T00:00:00Z
 pub(crate) const BASE_MS: i64 = 1_792_454_400_000;
-const MIGRATIONS: [&str; 6] = [
-    include_str!("../../../../schemas/clickhouse/000_bookkeeping.sql"),
-    include_str!("../../../../schemas/clickhouse/001_ledger.sql"),
-    include_str!("../../../../schemas/clickhouse/002_rollups.sql"),
-    include_str!("../../../../schemas/clickhouse/003_account_balances.sql"),
-    include_str!("../../../../schemas/clickhouse/004_sunk_ranges.sql"),
-    include_str!("../../../../schemas/clickhouse/005_money_and_holds.sql"),
-];
 
 fn engines() -> &'static Engines {
     static ENGINES: OnceLock<(Engines, tempfile::TempDir)> = OnceLock::new();
@@ -279,13 +274,7 @@ async fn create_topics(admin: &AdminClient<LogContext>, topics: &TopicSet, names
 }
 
 fn statements() -> Vec<String> {
-    let without_comments =
-        |sql: &str| sql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
-    MIGRATIONS
-        .iter()
-        .flat_map(|sql| without_comments(sql).split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>())
-        .filter(|statement| !statement.is_empty())
-        .collect()
+    std::iter::once(&BOOKKEEPING).chain(MIGRATIONS).flat_map(Migration::statements).collect()
 }
 
 fn decimal(micros: i64) -> String {
@@ -340,6 +329,18 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
         Kind::CreditLimitSet(set) => serde_json::json!({
             "account_state": AccountState::CreditLimitSet { credit_limit_micros: set.credit_limit_micros }.text(),
         }),
+        Kind::RechargeSet(set) => serde_json::json!({"detail": rule(set).to_string()}),
+        Kind::RechargeRequested(requested) => serde_json::json!({
+            "note": requested.recharge_id,
+            "detail": serde_json::json!({
+                "amount_micros": requested.amount_micros, "day_ends_at_ms": requested.day_ends_at_ms,
+                "month_ends_at_ms": requested.month_ends_at_ms,
+            }).to_string(),
+        }),
+        Kind::RechargeFailed(failed) => serde_json::json!({
+            "note": failed.recharge_id, "reason": failed.reason,
+            "detail": serde_json::json!({"failures": failed.failures, "retry_at_ms": failed.retry_at_ms}).to_string(),
+        }),
         _ => serde_json::json!({}),
     };
     row["from_bonus"] = decimal(entry.from_bonus_micros).into();
@@ -353,6 +354,20 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
     row["actor"] = entry.command.as_ref().map(|command| command.actor.clone()).unwrap_or_default().into();
     row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     row
+}
+
+/// What is set of a rule.
+fn rule(set: &RechargeSet) -> Value {
+    let mut rule = serde_json::json!({
+        "enabled": set.enabled, "threshold_micros": set.threshold_micros, "daily_cap_micros": set.daily_cap_micros,
+        "monthly_cap_micros": set.monthly_cap_micros,
+    });
+    match set.size {
+        Some(Size::AmountMicros(micros)) => rule["amount_micros"] = micros.into(),
+        Some(Size::TargetMicros(micros)) => rule["target_micros"] = micros.into(),
+        None => {}
+    }
+    rule
 }
 
 /// An account under construction: a gapless ledger with a running balance.

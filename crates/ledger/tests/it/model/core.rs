@@ -1,34 +1,43 @@
 //! The production core, driven by the same steps.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Limits, Overlay, PriceBooks, State, UsageDecision, UsageInput, View as _,
+    CommandDecision, CommandInput, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput, View as _,
     apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     Quantity,
+    time::rfc3339,
     usage::{Mode, Status, Text, UsageEvent},
     v1::{self, Command, Entry, LedgerRecord, command, entry::Kind, place_hold, reply},
 };
 
 use super::{
     slow::{Outcome, Posted},
-    steps::{ACCOUNTS, Body, Report, Size, Step},
+    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step},
 };
 use crate::{
     harness::{NOW_MS, book, sample_book},
     refunds::charge_of,
 };
 
+/// 2026-12-15T00:00:00Z.
+pub(crate) const FREE_FROM_MS: i64 = 1_797_292_800_000;
+
 /// 120 days.
 pub(crate) const JUMP_MS: i64 = 120 * 86_400_000;
 
-/// Prices of the sequences: 0.20 and 1.60 a piece, fees of 0.39 and 0.79.
+/// Prices of the sequences: 0.20 and 1.60 a piece, fees of 0.39 and 0.79; from the middle of December on the cheaper plan
+/// is free.
 pub(crate) fn books() -> PriceBooks {
     let mut sample = sample_book();
     sample["plans"][0]["monthly_fee"] = "0.39".into();
     sample["plans"][1]["monthly_fee"] = "0.79".into();
     sample["prices"][0]["plans"]["pro"] = "1.60".into();
     let mut books = PriceBooks::default();
+    assert!(books.publish(book(&sample)));
+    sample["version"] = 2.into();
+    sample["effective_from"] = rfc3339(FREE_FROM_MS).into();
+    sample["plans"][0]["monthly_fee"] = "0".into();
     assert!(books.publish(book(&sample)));
     books
 }
@@ -52,6 +61,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) now_ms: i64,
     keys: usize,
     charges: [Vec<Entry>; 2],
+    /// What every recharge was asked for with: id and amount.
+    asked: [Vec<(String, i64)>; 2],
     last: [Option<Last>; 2],
     pub(crate) ledger: Vec<LedgerRecord>,
 }
@@ -70,8 +81,8 @@ fn booth_id(booth: u64) -> String {
 
 impl<'a> Driver<'a> {
     pub(crate) fn new(books: &'a PriceBooks) -> Self {
-        let (charges, last) = ([Vec::new(), Vec::new()], [None, None]);
-        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, last, ledger: Vec::new() }
+        let (charges, asked, last) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], [None, None]);
+        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, asked, last, ledger: Vec::new() }
     }
 
     /// Whether a batch must not hold this step together with those before it: a tick ends what the committed state
@@ -121,9 +132,15 @@ impl<'a> Driver<'a> {
             note: match entry.kind.as_ref().unwrap() {
                 Kind::Usage(usage) => i64::from(usage.hold_outcome),
                 Kind::Reversal(reversal) => reversal.quantity_micros,
+                Kind::RechargeRequested(requested) => requested.amount_micros,
+                Kind::RechargeFailed(failed) => failed.retry_at_ms,
                 _ => 0,
             },
         };
+        if let Some(Kind::RechargeRequested(requested)) = &entry.kind {
+            let account = ACCOUNTS.iter().position(|id| *id == account_id).unwrap();
+            self.asked[account].push((requested.recharge_id.clone(), requested.amount_micros));
+        }
         let (account_id, posted_at_ms) = (account_id.to_owned(), self.now_ms);
         self.ledger.push(LedgerRecord { account_id, posted_at_ms, input_generation: 0, entries: vec![entry] });
         Outcome::Posted(posted)
@@ -131,8 +148,8 @@ impl<'a> Driver<'a> {
 
     fn tick(&mut self, base: &State, overlay: &mut Overlay<'_>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::new();
-        for due in base.due_until(self.now_ms, usize::MAX) {
-            if let Some(entry) = tick(overlay, &due, self.now_ms) {
+        for due in base.due_until(self.now_ms, usize::MAX, Ticks::All) {
+            if let Some(entry) = tick(overlay, self.books, &due, self.now_ms) {
                 let account = ACCOUNTS.iter().position(|id| *id == due.account_id()).unwrap();
                 outcomes.push((account, self.post(overlay, due.account_id(), entry)));
             }
@@ -259,6 +276,30 @@ impl<'a> Driver<'a> {
                 source: v1::PurchaseSource::Manual.into(),
             }),
             Body::Fee { month } => command::Body::PostPlanFee(v1::PostPlanFee { period: format!("2026-{month:02}") }),
+            Body::Recharge { threshold, size, daily_cap, monthly_cap } => command::Body::SetRecharge(v1::SetRecharge {
+                enabled: size.is_some(),
+                threshold_micros: threshold,
+                size: size.map(|size| match size {
+                    RechargeSize::Fixed(micros) => v1::set_recharge::Size::AmountMicros(micros),
+                    RechargeSize::UpTo(micros) => v1::set_recharge::Size::TargetMicros(micros),
+                }),
+                daily_cap_micros: daily_cap,
+                monthly_cap_micros: monthly_cap,
+            }),
+            Body::Recharged { back, paid } => {
+                let asked = self.asked[account].iter().rev().nth(back).cloned();
+                let (recharge_id, amount_micros) = asked.unwrap_or(("rch_none".to_owned(), 1_000_000));
+                if paid {
+                    command::Body::PostPurchase(v1::PostPurchase {
+                        payment_id: recharge_id,
+                        provider: "sandbox".to_owned(),
+                        amount_micros,
+                        source: v1::PurchaseSource::AutoRecharge.into(),
+                    })
+                } else {
+                    command::Body::FailRecharge(v1::FailRecharge { recharge_id, reason: "card_declined".to_owned() })
+                }
+            }
             Body::Event { event, budget, refuses } => command::Body::DefineEvent(v1::DefineEvent {
                 event_id: event_id(event),
                 ends_at_ms: 1,

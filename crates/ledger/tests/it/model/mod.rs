@@ -3,13 +3,14 @@
 //! `TOLLBOOTH_MODEL_SEQUENCES` sets how many (100,000 where it is not set).
 
 mod core;
+mod new_york;
 mod slow;
 mod steps;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
-use tollbooth_ledger::{Overlay, PriceBooks, State, View as _, due};
+use tollbooth_ledger::{Overlay, PriceBooks, State, Ticks, View as _, due};
 
 use self::{
     core::{Driver, books, event_id, limits},
@@ -30,9 +31,12 @@ const CODES: &[&str] = &[
     "insufficient_balance",
     "invalid_expiry",
     "invalid_period",
+    "invalid_recharge",
     "invalid_timeout",
+    "no_fee",
     "nothing_to_refund",
     "out_of_range",
+    "recharge_not_under_way",
     "refund_exceeds_charge",
     "unknown_account",
     "unknown_charge",
@@ -107,7 +111,7 @@ fn compare(state: &State, model: &[Account; 2]) -> TestCaseResult {
         }
         dues.extend(slow.due());
     }
-    prop_assert_eq!(due(state), dues.into_iter().min());
+    prop_assert_eq!(due(state, Ticks::All), dues.into_iter().min());
     Ok(())
 }
 
@@ -216,8 +220,13 @@ fn the_sequences_reach_every_outcome() {
         "bonus_expiry",
         "purchase",
         "plan_fee",
+        "no_plan_fee",
         "event_defined",
         "booth_set",
+        "recharge_set",
+        "recharge_requested",
+        "recharge_failed",
+        "auto_recharge",
     ];
     expected.extend(kinds.map(|kind| format!("posted {kind}")));
     expected.extend(

@@ -2,7 +2,14 @@
 //!
 //! It is written from the semantics of `docs/ledger.md`. Every sum is taken anew from what was posted.
 
-use super::steps::{BOUND, Body, Report, Size};
+mod recharge;
+
+use super::{
+    core::FREE_FROM_MS,
+    new_york,
+    steps::{BOUND, Body, RechargeSize, Report, Size},
+};
+use recharge::{Ask, AskLine, RuleLine};
 
 /// What a step did, as both ledgers tell it.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +79,16 @@ struct ChargeLine {
     forgotten: bool,
 }
 
+/// What happens by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Hold(u64),
+    /// By the entry that granted it.
+    Lot(u64),
+    Fee,
+    Recharge,
+}
+
 #[derive(Debug, Clone)]
 struct EventLine {
     event: u64,
@@ -92,7 +109,17 @@ pub(crate) struct Account {
     events: Vec<EventLine>,
     paused: Vec<u64>,
     limit: i64,
-    fee_month: Option<u64>,
+    /// Months since the year 0: the latest one with a fee, and the one that comes by itself.
+    fee_month: Option<i64>,
+    fee_next: i64,
+    rule: Option<RuleLine>,
+    asks: Vec<AskLine>,
+    /// Since the last recharge that was paid, or the last word about the rule.
+    failures: u32,
+    not_before_ms: i64,
+    low_since_ms: Option<i64>,
+    /// Of the step.
+    now_ms: i64,
     last_command: Option<(Body, Option<u64>)>,
 }
 
@@ -121,6 +148,11 @@ fn price(plan: &str, quantity: i64) -> Option<i64> {
     let up = rest > 500_000 || (rest == 500_000 && whole % 2 == 1);
     let rounded = whole + i128::from(up);
     if rounded > i128::from(BOUND) { None } else { Some(i64::try_from(rounded).unwrap()) }
+}
+
+/// As months since the year 0 are counted.
+fn month_of_2026(month: u64) -> i64 {
+    2026 * 12 + i64::try_from(month).unwrap() - 1
 }
 
 fn in_bound(micros: i128) -> bool {
@@ -181,38 +213,80 @@ impl Account {
         self.last_command = None;
     }
 
-    /// The instants at which something ends, soonest first.
-    pub(crate) fn due(&self) -> Vec<i64> {
-        let holds = self.holds.iter().filter(|line| line.open).map(|line| line.expires_at_ms);
-        let lots = self.lots.iter().filter(|lot| lot.left > 0).filter_map(|lot| lot.expires_at_ms);
-        let mut due: Vec<i64> = holds.chain(lots).collect();
+    /// What happens at an instant, soonest first; of one instant holds by id, then lots by age, then the fee.
+    fn due_things(&self) -> Vec<(i64, Thing)> {
+        let holds = self.holds.iter().filter(|line| line.open).map(|line| (line.expires_at_ms, Thing::Hold(line.hold)));
+        let lots = self.lots.iter().filter(|lot| lot.left > 0);
+        let lots = lots.filter_map(|lot| Some((lot.expires_at_ms?, Thing::Lot(lot.seq))));
+        let fee = self.open.then(|| (new_york::month_start(self.fee_next), Thing::Fee));
+        let recharge = self.recharge_due().map(|at_ms| (at_ms, Thing::Recharge));
+        let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).chain(recharge).collect();
         due.sort_unstable();
         due
     }
 
-    /// Ends what is due, by instant; of one instant holds by id, then lots by age.
+    /// Its instants.
+    pub(crate) fn due(&self) -> Vec<i64> {
+        self.due_things().into_iter().map(|(at_ms, _)| at_ms).collect()
+    }
+
+    /// Carries out what is due. What one of it uses up is not there for the next.
     pub(crate) fn tick(&mut self, now_ms: i64) -> Vec<Posted> {
-        let mut posted = Vec::new();
-        for at_ms in self.due().into_iter().filter(|at_ms| *at_ms <= now_ms) {
-            let mut holds: Vec<usize> = (0..self.holds.len()).collect();
-            holds.sort_by_key(|index| self.holds[*index].hold);
-            let hold =
-                holds.into_iter().find(|index| self.holds[*index].open && self.holds[*index].expires_at_ms == at_ms);
-            if let Some(index) = hold {
-                self.holds[index].open = false;
-                posted.push(self.post(&draft("hold_released", 0, at_ms), 0, 0));
-                continue;
+        self.now_ms = now_ms;
+        let reached = self.due_things().into_iter().filter(|(at_ms, _)| *at_ms <= now_ms).collect::<Vec<_>>();
+        reached.into_iter().filter_map(|(at_ms, thing)| self.carry_out_due(at_ms, thing)).collect()
+    }
+
+    fn carry_out_due(&mut self, at_ms: i64, thing: Thing) -> Option<Posted> {
+        match thing {
+            Thing::Hold(hold) => {
+                self.holds.iter_mut().find(|line| line.open && line.hold == hold)?.open = false;
+                Some(self.post(&draft("hold_released", 0, at_ms), 0, 0))
             }
-            let lot = self.lots.iter_mut().find(|lot| lot.left > 0 && lot.expires_at_ms == Some(at_ms)).unwrap();
-            let left = std::mem::take(&mut lot.left);
-            posted.push(self.post(&draft("bonus_expiry", -left, at_ms), 0, 0));
+            Thing::Lot(seq) => {
+                let lot = self.lots.iter_mut().find(|lot| lot.left > 0 && lot.seq == seq)?;
+                let left = std::mem::take(&mut lot.left);
+                Some(self.post(&draft("bonus_expiry", -left, at_ms), 0, 0))
+            }
+            Thing::Recharge if self.recharge_due() != Some(at_ms) => None,
+            Thing::Recharge if self.under_way().is_some() => {
+                let note = self.fail_recharge();
+                Some(self.post(&Draft { note, ..draft("recharge_failed", 0, at_ms) }, 0, 0))
+            }
+            Thing::Recharge => {
+                let Ask::Now(amount) = self.ask(self.now_ms) else { panic!("due, and nothing to ask for") };
+                self.asks.push(AskLine { amount, at_ms: self.now_ms, under_way: true, failed: false });
+                Some(self.post(&Draft { note: amount, ..draft("recharge_requested", 0, at_ms) }, 0, 0))
+            }
+            Thing::Fee => {
+                let fee = self.fee_at(at_ms);
+                let fee = if in_bound(i128::from(self.balance()) - i128::from(fee)) { fee } else { 0 };
+                self.settle_month(self.fee_next);
+                let kind = if fee == 0 { "no_plan_fee" } else { "plan_fee" };
+                let from_bonus = self.draw(fee.into());
+                Some(self.post(&draft(kind, -fee, at_ms), from_bonus, 0))
+            }
         }
-        posted
+    }
+
+    /// The fee of the plan at an instant.
+    fn fee_at(&self, at_ms: i64) -> i64 {
+        match self.plan_at(at_ms) {
+            "pro" => 790_000,
+            _ if at_ms >= FREE_FROM_MS => 0,
+            _ => 390_000,
+        }
+    }
+
+    fn settle_month(&mut self, month: i64) {
+        self.fee_month = Some(month);
+        self.fee_next = self.fee_next.max(month + 1);
     }
 
     fn post(&mut self, draft: &Draft, from_bonus: i64, event: u64) -> Posted {
         let amount = i64::try_from(draft.amount).unwrap();
         self.posted.push((amount, event));
+        self.look_at_what_is_left();
         Posted {
             seq: self.seq(),
             kind: draft.kind,
@@ -240,6 +314,7 @@ impl Account {
     }
 
     pub(crate) fn usage(&mut self, report: Report, now_ms: i64) -> Outcome {
+        self.now_ms = now_ms;
         if !self.open {
             return Outcome::Dead("unknown_account");
         }
@@ -296,6 +371,7 @@ impl Account {
     }
 
     pub(crate) fn command(&mut self, body: Body, now_ms: i64) -> Outcome {
+        self.now_ms = now_ms;
         let outcome = match self.decide(body, now_ms) {
             Err(refused) => refused,
             Ok(draft) if !in_bound(i128::from(self.balance()) + draft.amount) => refuse(422, "out_of_range"),
@@ -334,12 +410,31 @@ impl Account {
                 _ => Ok(draft("bonus", micros, now_ms)),
             },
             Body::Fee { month } if month == 0 || month > 12 => Err(refuse(422, "invalid_period")),
-            Body::Fee { month } if self.fee_month.is_some_and(|posted| posted >= month) => {
+            Body::Fee { month } if self.fee_month.is_some_and(|posted| posted >= month_of_2026(month)) => {
                 Err(refuse(409, "fee_posted"))
             }
-            Body::Fee { .. } => {
-                Ok(draft("plan_fee", if self.plan_at(now_ms) == "pro" { -790_000 } else { -390_000 }, now_ms))
+            Body::Fee { .. } if self.fee_at(now_ms) == 0 => Err(refuse(409, "no_fee")),
+            Body::Fee { .. } => Ok(draft("plan_fee", -self.fee_at(now_ms), now_ms)),
+            Body::Recharge { threshold, .. } if !(0..=BOUND).contains(&threshold) => out_of_range(),
+            Body::Recharge { size: Some(RechargeSize::Fixed(amount)), .. } if amount < 1_000_000 => {
+                Err(refuse(422, "invalid_recharge"))
             }
+            Body::Recharge { size: Some(RechargeSize::UpTo(target)), threshold, .. } if target <= threshold => {
+                Err(refuse(422, "invalid_recharge"))
+            }
+            Body::Recharge { size: Some(_), daily_cap, monthly_cap, .. }
+                if [daily_cap, monthly_cap].into_iter().flatten().any(|cap| cap < 1_000_000) =>
+            {
+                Err(refuse(422, "invalid_recharge"))
+            }
+            Body::Recharge { .. } => Ok(draft("recharge_set", 0, now_ms)),
+            Body::Recharged { back, paid: true } => {
+                Ok(draft("auto_recharge", self.asked(back).map_or(1_000_000, |ask| ask.amount), now_ms))
+            }
+            Body::Recharged { back, paid: false } => match self.asked(back) {
+                Some(ask) if ask.under_way => Ok(draft("recharge_failed", 0, now_ms)),
+                _ => Err(refuse(409, "recharge_not_under_way")),
+            },
             Body::Event { budget: Some(budget), .. } if budget < 0 => out_of_range(),
             Body::Event { .. } => Ok(draft("event_defined", 0, now_ms)),
             Body::Booth { .. } => Ok(draft("booth_set", 0, now_ms)),
@@ -417,9 +512,11 @@ impl Account {
 
     fn carry_out(&mut self, body: Body, draft: &Draft, now_ms: i64) -> Posted {
         let mut of_event = 0;
+        let mut note = draft.note;
         match body {
             Body::Open => {
                 self.open = true;
+                self.fee_next = new_york::month(now_ms) + 1;
                 self.plans.push((i64::MIN, "basic"));
             }
             Body::ChangePlan { pro } => self.plans.push((now_ms, if pro { "pro" } else { "basic" })),
@@ -438,7 +535,7 @@ impl Account {
                 let expires_at_ms = expires_in_ms.map(|ms| now_ms + ms);
                 self.lots.push(LotLine { seq: self.seq() + 1, expires_at_ms, left: micros });
             }
-            Body::Fee { month } => self.fee_month = Some(month),
+            Body::Fee { month } => self.settle_month(month_of_2026(month)),
             Body::Event { event, budget, refuses } => self.events.push(EventLine { event, budget, refuses }),
             Body::Booth { booth, paused } => {
                 self.paused.retain(|known| *known != booth);
@@ -446,9 +543,21 @@ impl Account {
                     self.paused.push(booth);
                 }
             }
+            Body::Recharge { threshold, size, daily_cap, monthly_cap } => {
+                self.rule = size.map(|size| RuleLine { threshold, size, caps: [daily_cap, monthly_cap] });
+                (self.failures, self.not_before_ms, self.low_since_ms) = (0, 0, None);
+            }
+            Body::Recharged { back, paid: true } => {
+                let paid = self.asks.iter_mut().rev().nth(back).filter(|ask| ask.under_way);
+                if let Some(ask) = paid {
+                    ask.under_way = false;
+                    (self.failures, self.not_before_ms) = (0, now_ms + 60_000);
+                }
+            }
+            Body::Recharged { paid: false, .. } => note = self.fail_recharge(),
             Body::Adjust { .. } | Body::Purchase { .. } => {}
         }
         let from_bonus = self.draw(-draft.amount);
-        self.post(draft, from_bonus, of_event)
+        self.post(&Draft { note, ..*draft }, from_bonus, of_event)
     }
 }

@@ -83,6 +83,19 @@ pub(crate) enum Body {
     Fee {
         month: u64,
     },
+    /// The rule by which credit is bought by itself.
+    Recharge {
+        threshold: i64,
+        /// `None`: off.
+        size: Option<RechargeSize>,
+        daily_cap: Option<i64>,
+        monthly_cap: Option<i64>,
+    },
+    /// The `back`th recharge from the last one that was asked for, 0 the last, was paid or was not.
+    Recharged {
+        back: usize,
+        paid: bool,
+    },
     Event {
         event: u64,
         budget: Option<i64>,
@@ -92,6 +105,12 @@ pub(crate) enum Body {
         booth: u64,
         paused: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum RechargeSize {
+    Fixed(i64),
+    UpTo(i64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,7 +174,7 @@ fn report(draw: &mut Draw) -> Report {
 }
 
 fn body(draw: &mut Draw) -> Body {
-    match draw.below(20) {
+    match draw.below(24) {
         0 => Body::Open,
         1 => Body::Adjust { micros: -draw.micros() },
         2 => Body::Adjust { micros: draw.micros() },
@@ -197,6 +216,20 @@ fn body(draw: &mut Draw) -> Body {
             budget: draw.of(&[None, Some(0), Some(300_000), Some(1_000_000), Some(-1)]),
             refuses: draw.below(3) > 0,
         },
+        20 | 21 => Body::Recharge {
+            threshold: if draw.rarely() { draw.of(&[-1, BOUND]) } else { draw.of(&[200_000, 1_000_000, 4_000_000]) },
+            size: draw.of(&[
+                Some(RechargeSize::Fixed(1_000_000)),
+                Some(RechargeSize::Fixed(2_345_678)),
+                Some(RechargeSize::UpTo(4_000_001)),
+                Some(RechargeSize::UpTo(6_000_000)),
+                Some(RechargeSize::Fixed(999_999)),
+                None,
+            ]),
+            daily_cap: draw.of(&[None, Some(2_500_000), Some(6_000_000)]),
+            monthly_cap: if draw.rarely() { Some(999_999) } else { draw.of(&[None, Some(5_000_000)]) },
+        },
+        22 | 23 => Body::Recharged { back: usize::from(draw.below(6) == 5), paid: draw.below(2) == 1 },
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }
 }

@@ -2,6 +2,19 @@
 
 use super::{EventDefined, Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
 
+/// The rule by which credit is bought by itself; fields as in `ledger.proto`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct RechargeSet {
+    pub enabled: bool,
+    pub threshold_micros: i64,
+    /// The later one of the two counts.
+    pub amount_micros: Option<i64>,
+    pub target_micros: Option<i64>,
+    pub daily_cap_micros: Option<i64>,
+    pub monthly_cap_micros: Option<i64>,
+}
+
 pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
     match number {
         20 => hold_placed(bytes),
@@ -14,6 +27,9 @@ pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
         27 => plan_fee(bytes),
         28 => event_defined(seq, bytes),
         29 => booth_set(bytes),
+        30 => recharge_set(bytes),
+        31 => recharge_requested(bytes),
+        32 => recharge_failed(bytes),
         _ => Err(WireError::UnknownKind { seq }),
     }
 }
@@ -190,4 +206,57 @@ fn booth_set(bytes: &[u8]) -> Result<Kind<'_>> {
         Ok(())
     })?;
     Ok(Kind::BoothSet { booth_id, name, paused })
+}
+
+fn recharge_set(bytes: &[u8]) -> Result<Kind<'_>> {
+    let mut set = RechargeSet::default();
+    each(bytes, |number, value| {
+        match number {
+            1 => set.enabled = value.number(number)? != 0,
+            2 => set.threshold_micros = value.int64(number)?,
+            3 => (set.amount_micros, set.target_micros) = (Some(value.int64(number)?), None),
+            4 => (set.amount_micros, set.target_micros) = (None, Some(value.int64(number)?)),
+            5 => set.daily_cap_micros = Some(value.int64(number)?),
+            6 => set.monthly_cap_micros = Some(value.int64(number)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::RechargeSet(set))
+}
+
+fn recharge_requested(bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut recharge_id, mut numbers) = ("", [0_i64; 5]);
+    each(bytes, |number, value| {
+        match number {
+            1 => recharge_id = value.text(number)?,
+            3 => numbers[1] = value.sint64(number)?,
+            2 | 4..=6 => numbers[number as usize - 2] = value.int64(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let [amount_micros, available_micros, threshold_micros, day_ends_at_ms, month_ends_at_ms] = numbers;
+    Ok(Kind::RechargeRequested {
+        recharge_id,
+        amount_micros,
+        available_micros,
+        threshold_micros,
+        day_ends_at_ms,
+        month_ends_at_ms,
+    })
+}
+
+fn recharge_failed(bytes: &[u8]) -> Result<Kind<'_>> {
+    let ([recharge_id, reason], mut failures, mut retry_at_ms, mut amount_micros) = (texts(bytes, [1, 2])?, 0, 0, 0);
+    each(bytes, |number, value| {
+        match number {
+            3 => failures = value.uint32(number)?,
+            4 => retry_at_ms = value.int64(number)?,
+            5 => amount_micros = value.int64(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros })
 }

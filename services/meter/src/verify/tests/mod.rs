@@ -1,9 +1,11 @@
 //! Every kind of defect is planted, and counted.
 
 mod engines;
+mod fees;
 mod journal;
 mod kinds;
 mod ledger;
+mod recharge;
 mod sources;
 mod tables;
 mod world;

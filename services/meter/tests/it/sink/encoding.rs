@@ -65,7 +65,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
     use v1::entry::Kind;
     let texts = proptest::collection::vec(text(), 12);
     let numbers = (any::<i64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>());
-    (texts, numbers, 0..10_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
+    (texts, numbers, 0..13_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
         let mut texts = texts.into_iter();
         let mut next = || texts.next().unwrap();
         match kind {
@@ -121,6 +121,32 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 time_zone: next(),
                 budget_micros: flag.then_some(number),
                 on_exceeded: code.max(1),
+            }),
+            9 => Kind::RechargeSet(v1::RechargeSet {
+                enabled: flag,
+                threshold_micros: number,
+                size: match code {
+                    0 => None,
+                    1 => Some(v1::recharge_set::Size::AmountMicros(number.rotate_left(9))),
+                    _ => Some(v1::recharge_set::Size::TargetMicros(number.rotate_left(18))),
+                },
+                daily_cap_micros: flag.then_some(number.rotate_left(27)),
+                monthly_cap_micros: (code == 0).then_some(number.rotate_left(36)),
+            }),
+            10 => Kind::RechargeRequested(v1::RechargeRequested {
+                recharge_id: next(),
+                amount_micros: number,
+                available_micros: number.rotate_left(9),
+                threshold_micros: number.rotate_left(18),
+                day_ends_at_ms: number.rotate_left(27),
+                month_ends_at_ms: number.rotate_left(36),
+            }),
+            11 => Kind::RechargeFailed(v1::RechargeFailed {
+                recharge_id: next(),
+                reason: next(),
+                failures: small,
+                retry_at_ms: number,
+                amount_micros: number.rotate_left(9),
             }),
             _ => Kind::BoothSet(v1::BoothSet { booth_id: next(), name: next(), paused: flag }),
         }
@@ -218,6 +244,41 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
         }),
         Kind::BoothSet { booth_id, name, paused } => {
             Owned::BoothSet(v1::BoothSet { booth_id: booth_id.to_owned(), name: name.to_owned(), paused })
+        }
+        Kind::RechargeSet(set) => Owned::RechargeSet(v1::RechargeSet {
+            enabled: set.enabled,
+            threshold_micros: set.threshold_micros,
+            size: match (set.amount_micros, set.target_micros) {
+                (Some(micros), _) => Some(v1::recharge_set::Size::AmountMicros(micros)),
+                (None, Some(micros)) => Some(v1::recharge_set::Size::TargetMicros(micros)),
+                (None, None) => None,
+            },
+            daily_cap_micros: set.daily_cap_micros,
+            monthly_cap_micros: set.monthly_cap_micros,
+        }),
+        Kind::RechargeRequested {
+            recharge_id,
+            amount_micros,
+            available_micros,
+            threshold_micros,
+            day_ends_at_ms,
+            month_ends_at_ms,
+        } => Owned::RechargeRequested(v1::RechargeRequested {
+            recharge_id: recharge_id.to_owned(),
+            amount_micros,
+            available_micros,
+            threshold_micros,
+            day_ends_at_ms,
+            month_ends_at_ms,
+        }),
+        Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros } => {
+            Owned::RechargeFailed(v1::RechargeFailed {
+                recharge_id: recharge_id.to_owned(),
+                reason: reason.to_owned(),
+                failures,
+                retry_at_ms,
+                amount_micros,
+            })
         }
         Kind::Unknown
         | Kind::AccountOpened { .. }

@@ -23,7 +23,9 @@ use tollbooth_schemas::dead_letter::header;
 use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::topics::TopicSet;
 use tollbooth_schemas::usage::STRUCTURED_CONTENT_TYPE;
-use tollbooth_schemas::v1::{Command, Entry, LedgerRecord, OpenAccount, PostAdjustment, Reply, command::Body};
+use tollbooth_schemas::v1::{
+    Command, Entry, LedgerRecord, OpenAccount, OutboxRecord, PostAdjustment, Reply, command::Body,
+};
 
 use crate::sink::harness::engines;
 
@@ -170,6 +172,16 @@ impl World {
     }
 
     /// Reasons of the dead letters.
+    /// What was decided for somebody else to carry out, of an account.
+    pub(super) fn outbox(&self, account_id: &str) -> Vec<OutboxRecord> {
+        let partition = self.partition_of(account_id);
+        let all = self.read(&self.topics.outbox(), partition, |record| {
+            assert_eq!(record.key(), Some(account_id.as_bytes()));
+            OutboxRecord::decode(record.payload().unwrap()).unwrap()
+        });
+        all.into_iter().filter(|record| record.account_id == account_id).collect()
+    }
+
     pub(super) fn dead_letters(&self) -> Vec<String> {
         self.read(&self.topics.dead_letter(), 0, |record| {
             String::from_utf8(record.header(header::REASON).unwrap().to_vec()).unwrap()

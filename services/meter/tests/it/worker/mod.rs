@@ -5,4 +5,5 @@ mod holds;
 mod look_ups;
 mod money;
 mod order;
+mod recharge;
 mod refusals;

@@ -1,0 +1,114 @@
+//! Credit that is bought by itself: every question is answered from the list of what was asked for.
+
+use super::{
+    super::{new_york, steps::RechargeSize},
+    Account, in_bound,
+};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RuleLine {
+    pub(super) threshold: i64,
+    pub(super) size: RechargeSize,
+    pub(super) caps: [Option<i64>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AskLine {
+    pub(super) amount: i64,
+    pub(super) at_ms: i64,
+    pub(super) under_way: bool,
+    pub(super) failed: bool,
+}
+
+/// What a rule makes of an instant.
+pub(super) enum Ask {
+    Now(i64),
+    At(i64),
+    Never,
+}
+
+impl Account {
+    pub(super) fn under_way(&self) -> Option<&AskLine> {
+        self.asks.iter().find(|ask| ask.under_way)
+    }
+
+    pub(super) fn available(&self) -> i64 {
+        self.balance() - self.held()
+    }
+
+    /// 1 minute, 2, 4, 8 ... and no more than 6 hours after the failure.
+    pub(super) fn fail_recharge(&mut self) -> i64 {
+        let ask = self.asks.iter_mut().find(|ask| ask.under_way).unwrap();
+        (ask.under_way, ask.failed) = (false, true);
+        self.failures += 1;
+        let mut minutes = 1;
+        for _ in 1..self.failures {
+            minutes = 360.min(minutes * 2);
+        }
+        self.not_before_ms = self.now_ms + minutes * 60_000;
+        self.not_before_ms
+    }
+
+    /// What the rule would buy at an instant at which too little is available.
+    pub(super) fn ask(&self, at_ms: i64) -> Ask {
+        let rule = self.rule.unwrap();
+        let wide = i128::from;
+        let wanted = match rule.size {
+            RechargeSize::Fixed(amount) => wide(amount),
+            RechargeSize::UpTo(target) => (wide(target) - wide(self.available())).max(1_000_000),
+        };
+        let wanted = (wanted + 9_999) / 10_000 * 10_000;
+        if !in_bound(wanted) || !in_bound(wide(self.balance()) + wanted) {
+            return Ask::Never;
+        }
+        let asked = |is_within: &dyn Fn(i64) -> bool| -> i128 {
+            let counted = self.asks.iter().filter(|ask| !ask.failed && is_within(ask.at_ms));
+            counted.map(|ask| wide(ask.amount)).sum()
+        };
+        let (day, month) = (new_york::day(at_ms), new_york::month(at_ms));
+        let today = asked(&|ms| new_york::day(ms) == day);
+        let this_month = asked(&|ms| new_york::month(ms) == month);
+        let mut amount = wanted;
+        let mut free_at_ms = at_ms;
+        for (cap, asked, end_ms) in [
+            (rule.caps[0], today, new_york::day_start(day + 1)),
+            (rule.caps[1], this_month, new_york::month_start(month + 1)),
+        ] {
+            let Some(cap) = cap else { continue };
+            let left = wide(cap) - asked;
+            amount = amount.min(left);
+            if left < 1_000_000 {
+                free_at_ms = free_at_ms.max(end_ms);
+            }
+        }
+        if free_at_ms > at_ms { Ask::At(free_at_ms) } else { Ask::Now(i64::try_from(amount).unwrap()) }
+    }
+
+    pub(super) fn recharge_due(&self) -> Option<i64> {
+        if let Some(under_way) = self.under_way() {
+            return Some(under_way.at_ms + 7 * 86_400_000);
+        }
+        let at_ms = self.low_since_ms?.max(self.not_before_ms);
+        match self.ask(at_ms) {
+            Ask::Now(_) => Some(at_ms),
+            Ask::At(at_ms) => Some(at_ms),
+            Ask::Never => None,
+        }
+    }
+
+    /// After everything posted: is there too little now?
+    pub(super) fn look_at_what_is_left(&mut self) {
+        if self.rule.is_some_and(|rule| self.available() < rule.threshold) {
+            self.low_since_ms.get_or_insert(self.now_ms);
+        } else {
+            self.low_since_ms = None;
+            if self.failures == 0 {
+                self.not_before_ms = 0;
+            }
+        }
+    }
+
+    pub(super) fn asked(&self, back: usize) -> Option<&AskLine> {
+        self.asks.iter().rev().nth(back)
+    }
+}

@@ -1,0 +1,61 @@
+//! Metric handles of the effects.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// What became of asking a payment provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// The money is taken.
+    Succeeded,
+    /// It is not, for good.
+    Failed,
+    /// Nobody knows: it is asked again.
+    NoAnswer,
+}
+
+impl Attempt {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Succeeded, "succeeded"), (Self::Failed, "failed"), (Self::NoAnswer, "no_answer")];
+}
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub(super) struct EffectsMetrics {
+    attempts: [IntCounter; Attempt::ALL.len()],
+    /// Records that are no effect of this release.
+    pub(super) unreadable: IntCounter,
+    pub(super) under_way: IntGauge,
+    pub(super) oldest_age: IntGauge,
+}
+
+impl EffectsMetrics {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let attempts = IntCounterVec::new(
+            Opts::new(
+                "tollbooth_recharge_attempts_total",
+                "Recharges that a payment provider was asked for, by result.",
+            ),
+            &["result"],
+        )?;
+        let unreadable = IntCounter::new(
+            "tollbooth_effects_unreadable_total",
+            "Records of the outbox that are no effect of this release; they are left out.",
+        )?;
+        let under_way =
+            IntGauge::new("tollbooth_effects_under_way", "Effects that were read and are not carried out yet.")?;
+        let oldest_age = IntGauge::new(
+            "tollbooth_effects_oldest_age_seconds",
+            "How long ago the oldest effect under way was decided; 0: none is.",
+        )?;
+        registry.register(Box::new(attempts.clone()))?;
+        registry.register(Box::new(unreadable.clone()))?;
+        registry.register(Box::new(under_way.clone()))?;
+        registry.register(Box::new(oldest_age.clone()))?;
+        let attempts = Attempt::ALL.map(|(_, label)| attempts.with_label_values(&[label]));
+        Ok(Self { attempts, unreadable, under_way, oldest_age })
+    }
+
+    pub(super) fn attempted(&self, attempt: Attempt) {
+        self.attempts[attempt as usize].inc();
+    }
+}

@@ -1,0 +1,82 @@
+//! `tollbooth-ingest effects`: carries out what the meter decided and wrote to `outbox`.
+//!
+//! An effect was decided exactly once; here it is carried out at least once, and ends in a command. Its id is the payment
+//! provider's idempotency key, and the command's key is derived from it: however often a record is read, money is taken
+//! and posted once. A record counts as read when its command is durable, so that nothing is lost with the process.
+//!
+//! A process of its own, because it holds the payment secrets.
+
+mod carry;
+mod metrics;
+mod reader;
+mod tracker;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tollbooth_chassis::kafka::KafkaClients;
+use tollbooth_chassis::ops::Health;
+use tollbooth_chassis::shutdown::{Drain, Shutdown};
+
+use crate::config::{IngestConfig, Provider, SettingError};
+use crate::metrics::IngestMetrics;
+use crate::payments::Sandbox;
+use crate::produce::EdgeProducer;
+use crate::service::StartError;
+use carry::Carrier;
+use metrics::EffectsMetrics;
+use reader::Reader;
+
+/// What is under way at the end may finish within this; what does not is done again at the next start.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The process, reading; it ends after [`Effects::run`].
+#[derive(Debug)]
+pub struct Effects {
+    reader: JoinHandle<()>,
+    health: Health,
+    shutdown: Shutdown,
+}
+
+impl Effects {
+    /// Sets up clients and begins to read; the topics must exist. Call inside a runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn start(
+        config: &IngestConfig,
+        registry: &Registry,
+        health: Health,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
+        config.check()?;
+        let provider = match config.purchases.provider {
+            Provider::None => {
+                let reason = "is none: what accounts recharge by themselves could not be paid".to_owned();
+                return Err(SettingError { key: "purchases.provider", reason }.into());
+            }
+            Provider::Sandbox => Arc::new(Sandbox::default()),
+        };
+        health.end_on_failure(shutdown.clone());
+        let topics = config.topic_set();
+        let metrics = EffectsMetrics::register(registry)?;
+        let produced = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
+        let component = health.component("producer");
+        component.ready();
+        let producer = EdgeProducer::new(config, produced, component, shutdown.clone())?;
+        let clients = KafkaClients::new(config.kafka.clone());
+        let carrier = Carrier::new(config, provider, producer, metrics.clone());
+        let reader = Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"))?;
+        let until = shutdown.clone();
+        let reader = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || reader.run(&until, DRAIN))?;
+        Ok(Self { reader, health, shutdown })
+    }
+
+    /// Carries out effects until the shutdown. Returns whether what was under way ended in time.
+    pub async fn run(self) -> bool {
+        let patience = DRAIN + Duration::from_secs(2);
+        Drain::new(self.health).thread("outbox", patience, self.reader).run(&self.shutdown).await
+    }
+}

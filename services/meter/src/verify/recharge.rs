@@ -1,0 +1,224 @@
+//! Credit that is bought by itself, told again from the entries: each request against the rule, what was available, what
+//! was asked for before on that day and in that month, and the failures in a row.
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use tollbooth_chassis::kafka::partition_for;
+use tollbooth_schemas::{
+    Money,
+    ids::{entry_id, recharge_id},
+    time::DAY_MS,
+    v1::{
+        Entry, LedgerRecord, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, SourceTopic, entry::Kind,
+        recharge_set::Size,
+    },
+};
+
+use super::{
+    audit::Audit,
+    calendar::{self, Month},
+    report::{Checked, Defect},
+};
+
+/// A recharge is asked for within this time, as long as the meter goes on posting.
+const LATE_MS_MAX: i64 = 600_000;
+/// How long an answer is waited for.
+const ANSWER_MS: i64 = 7 * DAY_MS;
+const MINUTE_MS: i64 = 60_000;
+/// 1.00
+const LEAST: i128 = 1_000_000;
+
+#[derive(Debug)]
+struct Asked {
+    id: String,
+    amount: i128,
+    at_ms: i64,
+    day: NaiveDate,
+    month: Month,
+    counts: bool,
+}
+
+/// See the module. Amounts are millionths.
+#[derive(Debug, Default)]
+pub(super) struct Recharges {
+    rule: RechargeSet,
+    asked: Vec<Asked>,
+    is_under_way: bool,
+    failures: u32,
+    not_before_ms: i64,
+    low_since_ms: Option<i64>,
+    /// Before the entry that is looked at.
+    available: i128,
+    balance: i128,
+}
+
+/// What the rule asks for at an instant at which too little is available.
+enum Wanted {
+    Now(i128),
+    /// The caps leave too little on that day or in that month.
+    Later,
+    Never,
+}
+
+impl Recharges {
+    fn wanted(&self, zone: Tz, at_ms: i64) -> Wanted {
+        let exact = match self.rule.size {
+            Some(Size::AmountMicros(micros)) => i128::from(micros),
+            Some(Size::TargetMicros(micros)) => LEAST.max(i128::from(micros) - self.available),
+            None => return Wanted::Never,
+        };
+        let cents = exact.div_euclid(10_000) + i128::from(exact.rem_euclid(10_000) != 0);
+        let mut wanted = cents * 10_000;
+        let most = i128::from(Money::MAX.micros());
+        if wanted > most || self.balance + wanted > most {
+            return Wanted::Never;
+        }
+        let (day, month) = (calendar::day(zone, at_ms), calendar::month(zone, at_ms));
+        let counted = || self.asked.iter().filter(|asked| asked.counts);
+        let today: i128 = counted().filter(|asked| asked.day == day).map(|asked| asked.amount).sum();
+        let this_month: i128 = counted().filter(|asked| asked.month == month).map(|asked| asked.amount).sum();
+        for (cap, asked) in [(self.rule.daily_cap_micros, today), (self.rule.monthly_cap_micros, this_month)] {
+            let Some(cap) = cap else { continue };
+            let left = i128::from(cap) - asked;
+            if left < LEAST {
+                return Wanted::Later;
+            }
+            wanted = wanted.min(left);
+        }
+        Wanted::Now(wanted)
+    }
+
+    fn request(&mut self, zone: Tz, name: (&str, u64), posting: (i64, &Entry), of: &RechargeRequested) -> Vec<String> {
+        let (posted_at_ms, entry) = posting;
+        let mut wrong = Vec::new();
+        let mut must = |holds: bool, why: &str| {
+            if !holds {
+                wrong.push(format!("a recharge {why}"));
+            }
+        };
+        must(self.rule.enabled && !self.is_under_way, "while one is under way, or without a rule");
+        let threshold = i128::from(self.rule.threshold_micros);
+        let told = (i128::from(of.available_micros), i128::from(of.threshold_micros));
+        must(
+            self.available < threshold && told == (self.available, threshold),
+            "with enough available, or told otherwise",
+        );
+        let since_ms = self.low_since_ms.map_or(i64::MAX, |since_ms| since_ms.max(self.not_before_ms));
+        must((since_ms..=posted_at_ms).contains(&entry.occurred_at_ms), "that is not due yet");
+        must(of.recharge_id == recharge_id(name.0, name.1), "with an id of its own");
+        let amount = i128::from(of.amount_micros);
+        must(matches!(self.wanted(zone, posted_at_ms), Wanted::Now(wanted) if wanted == amount), "of another amount");
+        let (day, month) = (calendar::day(zone, posted_at_ms), calendar::month(zone, posted_at_ms));
+        let day_end = of.day_ends_at_ms;
+        let ends = calendar::day(zone, day_end - 1) == day && calendar::day(zone, day_end) != day;
+        let month_end = calendar::begins(zone, of.month_ends_at_ms) == Some(month.next());
+        must(ends && month_end, "whose day or month ends at another time");
+        must(entry.source_topic() == SourceTopic::Tick, "that a command made");
+        self.is_under_way = true;
+        let id = of.recharge_id.clone();
+        self.asked.push(Asked { id, amount, at_ms: posted_at_ms, day, month, counts: true });
+        wrong
+    }
+
+    fn failure(&mut self, posting: (i64, &Entry), of: &RechargeFailed) -> Vec<String> {
+        let (posted_at_ms, entry) = posting;
+        let mut wrong = Vec::new();
+        self.failures += 1;
+        // One minute, doubled with every failure in a row, six hours at most.
+        let minutes = (1..self.failures).fold(1_i64, |minutes, _| (minutes * 2).min(360));
+        self.not_before_ms = of.retry_at_ms;
+        if of.failures != self.failures || of.retry_at_ms != posted_at_ms + minutes * MINUTE_MS {
+            wrong.push(format!("the {}th failure in a row, tried again at {}", of.failures, of.retry_at_ms));
+        }
+        let newest = self.asked.last_mut().filter(|_| std::mem::take(&mut self.is_under_way));
+        match newest.filter(|asked| asked.id == of.recharge_id && asked.amount == i128::from(of.amount_micros)) {
+            None => wrong.push(format!("{} fails, which is not under way", of.recharge_id)),
+            Some(asked) => {
+                asked.counts = false;
+                let given_up_ms = asked.at_ms + ANSWER_MS;
+                let is_tick = entry.source_topic() == SourceTopic::Tick;
+                let in_time = entry.occurred_at_ms == given_up_ms && posted_at_ms >= given_up_ms;
+                if is_tick && !(in_time && of.reason == "no_answer") {
+                    wrong.push(format!("{} was given up before its time", of.recharge_id));
+                }
+            }
+        }
+        wrong
+    }
+
+    fn take_in(&mut self, zone: Tz, name: (&str, u64), posting: (i64, &Entry), kind: &Kind) -> Vec<String> {
+        match kind {
+            Kind::RechargeSet(set) => {
+                self.rule = *set;
+                (self.failures, self.not_before_ms, self.low_since_ms) = (0, 0, None);
+                Vec::new()
+            }
+            Kind::RechargeRequested(of) => self.request(zone, name, posting, of),
+            Kind::RechargeFailed(of) => self.failure(posting, of),
+            Kind::Purchase(of) if of.source() == PurchaseSource::AutoRecharge && self.is_under_way => {
+                if self.asked.last().is_some_and(|asked| asked.id == of.payment_id) {
+                    self.is_under_way = false;
+                    (self.failures, self.not_before_ms) = (0, posting.0 + MINUTE_MS);
+                }
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is left after an entry.
+    fn look(&mut self, posted_at_ms: i64, balance: i64, held: i64) {
+        self.balance = i128::from(balance);
+        self.available = self.balance - i128::from(held);
+        if self.rule.enabled && self.available < i128::from(self.rule.threshold_micros) {
+            self.low_since_ms.get_or_insert(posted_at_ms);
+        } else {
+            self.low_since_ms = None;
+            if self.failures == 0 {
+                self.not_before_ms = 0;
+            }
+        }
+    }
+
+    /// Whether something should have been posted by an instant that was not.
+    fn is_overdue(&self, zone: Tz, by_ms: i64) -> bool {
+        if self.is_under_way {
+            return self.asked.last().is_some_and(|asked| asked.at_ms + ANSWER_MS < by_ms);
+        }
+        let due_ms = self.low_since_ms.map_or(i64::MAX, |since_ms| since_ms.max(self.not_before_ms));
+        due_ms < by_ms && matches!(self.wanted(zone, by_ms), Wanted::Now(_))
+    }
+}
+
+impl Audit {
+    /// After the entry's place in the chain and what it holds were taken in.
+    pub(super) fn check_recharge(&mut self, account: u32, record: &LedgerRecord, entry: &Entry, kind: &Kind) {
+        let Some(at) = self.accounts.get_mut(account as usize) else { return };
+        let is_about = matches!(kind, Kind::RechargeSet(_) | Kind::RechargeRequested(_) | Kind::RechargeFailed(_));
+        if at.recharges.is_none() && !is_about {
+            return;
+        }
+        let zone = calendar::zone(at.opened.as_ref().map_or("", |opened| &opened.time_zone));
+        let recharges = at.recharges.get_or_insert_default();
+        let wrong = recharges.take_in(zone, (&record.account_id, entry.seq), (record.posted_at_ms, entry), kind);
+        recharges.look(record.posted_at_ms, entry.balance_after_micros, entry.held_after_micros);
+        self.report.checked(Checked::Recharges, u64::from(matches!(kind, Kind::RechargeRequested(_))));
+        for why in wrong {
+            let name = entry_id(&record.account_id, entry.seq);
+            self.report.defect(Defect::RechargeOff, || format!("{name}: {why}"));
+        }
+    }
+
+    /// Nothing that is due is left out.
+    pub(super) fn finish_recharges(&mut self) {
+        for account in &self.accounts {
+            let Some(recharges) = &account.recharges else { continue };
+            let home = partition_for(account.id.as_bytes(), self.options.partitions);
+            let newest = home.and_then(|home| self.posted_at_ms.get(&home)).copied().unwrap_or_default();
+            let zone = calendar::zone(account.opened.as_ref().map_or("", |opened| &opened.time_zone));
+            if recharges.is_overdue(zone, newest.saturating_sub(LATE_MS_MAX)) {
+                self.report.defect(Defect::RechargeOff, || format!("{}: a recharge is due, and not there", account.id));
+            }
+        }
+    }
+}
