@@ -1,0 +1,2 @@
+export const daterange = {
+} as const;

@@ -1,0 +1,1 @@
+export const fleet = { title: "Fleet" } as const;
