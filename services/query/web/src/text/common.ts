@@ -14,6 +14,8 @@ export const common = {
   },
   skip: "Skip to content",
   account: "Account",
+  accountId: "Account id",
+  show: "Show",
   chooseAccount: "Choose an account",
   searchAccounts: "Search accounts",
   noAccounts: "No account matches",

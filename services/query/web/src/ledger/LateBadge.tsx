@@ -1,0 +1,15 @@
+import type { Transaction } from "@/api/types";
+import { Badge } from "@/components/Badge";
+import { formatDuration, isLate } from "@/format";
+import { text } from "@/text";
+
+/** Marks what was posted long after the work was done. */
+export function LateBadge({ row }: { row: Pick<Transaction, "occurred_at" | "posted_at"> }) {
+  if (!isLate(row.occurred_at, row.posted_at)) return null;
+  const ago = formatDuration(Date.parse(row.posted_at) - Date.parse(row.occurred_at));
+  return (
+    <Badge tone="warning" icon="clock" title={text.common.lateTitle(ago)}>
+      {text.common.late}
+    </Badge>
+  );
+}
