@@ -30,6 +30,6 @@ export const currentPriceBookQuery = (currency?: string) =>
 export const priceBookQuery = (version: number) =>
   queryOptions({
     queryKey: keys.priceBook(version),
-    queryFn: ({ signal }) => unwrap(api.GET("/v1/price-books/{version}", { params: { path: { version } }, signal })),
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/price-books/{version}", { params: { path: { version: String(version) } }, signal })),
     staleTime: Number.POSITIVE_INFINITY,
   });
