@@ -1,5 +1,5 @@
-import type { Plot } from './geometry';
-import type { PlottedSeries } from './series';
+import type { Plot } from "./geometry";
+import { lineColour, type PlottedSeries } from "./series";
 
 interface Props {
   readonly plot: Plot;
@@ -23,7 +23,7 @@ export function TimelineCursor({ plot, plotted, index, activeSeries }: Props) {
             cx={x}
             cy={plot.y(value.number)}
             r={position === activeSeries ? 5 : 3.5}
-            fill={series.colour ?? (series.role === 'compare' ? 'var(--chart-compare)' : 'var(--chart-line)')}
+            fill={lineColour(series)}
           />
         );
       })}

@@ -1,6 +1,6 @@
-import { memo } from 'react';
-import { seriesPaths, xTickIndices, type Plot } from './geometry';
-import type { PlottedSeries } from './series';
+import { memo } from "react";
+import { seriesPaths, xTickIndices, type Plot } from "./geometry";
+import { lineColour, lineDash, type PlottedSeries } from "./series";
 
 interface Props {
   readonly plot: Plot;
@@ -43,16 +43,16 @@ function Definitions({ id }: { readonly id: string }) {
 function Grid({ plot, tickText, slotText, slotWidth }: Props) {
   const { margin, width, height } = plot;
   const labels = xTickIndices(plot.slots, width - margin.left - margin.right, slotWidth);
-  const anchor = (x: number): 'start' | 'middle' | 'end' => {
-    if (x + slotWidth / 2 > width) return 'end';
-    return x < slotWidth / 2 ? 'start' : 'middle';
+  const anchor = (x: number): "start" | "middle" | "end" => {
+    if (x + slotWidth / 2 > width) return "end";
+    return x < slotWidth / 2 ? "start" : "middle";
   };
   return (
     <g aria-hidden="true">
       {plot.yTicks.map((tick) => (
         <g key={tick}>
           <line
-            className={tick === 0 ? 'tl-base' : 'tl-grid'}
+            className={tick === 0 ? "tl-base" : "tl-grid"}
             x1={margin.left}
             x2={width - margin.right}
             y1={plot.y(tick)}
@@ -84,26 +84,20 @@ interface MarkProps {
 function SeriesMark({ item, plot, id }: MarkProps) {
   const { series, values, partialIndex } = item;
   const paths = seriesPaths(item, plot);
-  const colour = series.colour ?? (series.role === 'compare' ? 'var(--chart-compare)' : 'var(--chart-line)');
+  const colour = lineColour(series);
   const last = values[partialIndex];
   return (
     <g className={`tl-series tl-${series.role}`} data-series={series.key}>
-      {series.role === 'main' && (
+      {series.role === "main" && (
         <>
           <path d={paths.area} fill={`url(#${id}-fade)`} />
           <path d={paths.partialArea} fill={`url(#${id}-hatch)`} />
         </>
       )}
-      <path className="tl-line" d={paths.line} stroke={colour} strokeDasharray={series.dash} />
+      <path className="tl-line" d={paths.line} stroke={colour} strokeDasharray={lineDash(series)} />
       <path className="tl-line tl-partial" d={paths.partialLine} stroke={colour} strokeDasharray="3 4" />
-      {last && series.role !== 'compare' && (
-        <circle
-          className="tl-open-end"
-          cx={plot.x(partialIndex)}
-          cy={plot.y(last.number)}
-          r={3.5}
-          stroke={colour}
-        />
+      {last && series.role !== "compare" && (
+        <circle className="tl-open-end" cx={plot.x(partialIndex)} cy={plot.y(last.number)} r={3.5} stroke={colour} />
       )}
     </g>
   );

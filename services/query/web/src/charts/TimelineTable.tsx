@@ -56,7 +56,9 @@ export function TimelineTable({ plotted, size, zone, currency, caption }: Props)
                 <td>{formatCount(value.failures)}</td>
                 {others.map(({ series, values }) => {
                   const other = values[index];
-                  return <td key={series.key}>{other ? `${formatCount(other.count)} · ${money(other.amount)}` : "–"}</td>;
+                  return (
+                    <td key={series.key}>{other ? `${formatCount(other.count)} · ${money(other.amount)}` : "–"}</td>
+                  );
                 })}
               </tr>
             );
@@ -64,7 +66,13 @@ export function TimelineTable({ plotted, size, zone, currency, caption }: Props)
         </tbody>
       </table>
       {rest > 0 && (
-        <button type="button" className="chart-text-button" onClick={() => { setShown(shown + ROWS_A_STEP); }}>
+        <button
+          type="button"
+          className="chart-text-button"
+          onClick={() => {
+            setShown(shown + ROWS_A_STEP);
+          }}
+        >
           {text.charts.showMoreRows(Math.min(rest, ROWS_A_STEP))}
         </button>
       )}

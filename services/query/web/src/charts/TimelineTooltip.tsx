@@ -1,7 +1,7 @@
 import { changePerMille, formatMoney, formatPerMille, toMicro } from "@/format";
 import { text } from "@/text";
 import { blockLabel } from "./labels";
-import type { PlottedSeries, PointValue } from "./series";
+import { lineColour, lineDash, type PlottedSeries, type PointValue } from "./series";
 import type { Accumulation, BucketSize, ChartBucket, Measure } from "./types";
 
 export interface TooltipContent {
@@ -100,7 +100,7 @@ function OtherLine({ item, content }: { readonly item: PlottedSeries; readonly c
     item.series.role === "compare" ? otherBlock(item.series.buckets[content.index], content) : item.series.label;
   return (
     <li>
-      <LineKey colour={item.series.colour ?? "var(--chart-compare)"} dash={item.series.dash} />
+      <LineKey colour={lineColour(item.series)} dash={lineDash(item.series)} />
       <span>{label}</span>
       <span className="tl-box-number">{valueText(value, content.measure, content.currency)}</span>
     </li>

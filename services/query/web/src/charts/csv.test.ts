@@ -17,7 +17,13 @@ describe("csv", () => {
         label: "This year",
         role: "main",
         buckets: [
-          { start: "2026-03-01T00:00:00-05:00", end: "2026-04-01T00:00:00-04:00", partial: false, count: 3, amount: "0.0125" },
+          {
+            start: "2026-03-01T00:00:00-05:00",
+            end: "2026-04-01T00:00:00-04:00",
+            partial: false,
+            count: 3,
+            amount: "0.0125",
+          },
         ],
       },
       "count",

@@ -1,5 +1,5 @@
-import { fromMicro, toMicro } from '@/format';
-import { engineLook, OTHER_LOOK, type EngineLook } from './engine-colours';
+import { fromMicro, toMicro } from "@/format";
+import { engineLook, OTHER_LOOK, type EngineLook } from "./engine-colours";
 
 export interface DonutItem {
   /** Engine code; decides the look. */
@@ -24,7 +24,7 @@ export interface DonutData {
 }
 
 export const SLICES_MAX = 6;
-export const OTHER_KEY = 'other';
+export const OTHER_KEY = "other";
 
 /**
  * `part` of `whole` in tenths of a percent, rounded half up, by integers alone: 1000 is all of it. 0 when there is no
@@ -88,7 +88,13 @@ export function donutData(items: readonly DonutItem[], otherLabel: string, slice
   });
   const slices = apart.map((item) => slice(item, engineLook(item.key), []));
   if (rest.length > 0) {
-    slices.push(slice(other(rest, otherLabel), OTHER_LOOK, rest.map((item) => item.label)));
+    slices.push(
+      slice(
+        other(rest, otherLabel),
+        OTHER_LOOK,
+        rest.map((item) => item.label),
+      ),
+    );
   }
   return { slices, total, count: spent.reduce((sum, item) => sum + item.count, 0) };
 }
@@ -97,15 +103,15 @@ export function donutData(items: readonly DonutItem[], otherLabel: string, slice
 export function nextSlice(current: number, key: string, count: number): number | null {
   if (count === 0) return null;
   switch (key) {
-    case 'ArrowRight':
-    case 'ArrowDown':
+    case "ArrowRight":
+    case "ArrowDown":
       return (current + 1) % count;
-    case 'ArrowLeft':
-    case 'ArrowUp':
+    case "ArrowLeft":
+    case "ArrowUp":
       return (current - 1 + count) % count;
-    case 'Home':
+    case "Home":
       return 0;
-    case 'End':
+    case "End":
       return count - 1;
     default:
       return null;

@@ -1,15 +1,15 @@
-import { describe, expect, it } from 'vitest';
-import { downsampleIndices } from './downsample';
+import { describe, expect, it } from "vitest";
+import { downsampleIndices } from "./downsample";
 
 const YEAR_OF_QUARTERS = 365 * 96;
 
-describe('downsampleIndices', () => {
-  it('keeps a short series whole', () => {
+describe("downsampleIndices", () => {
+  it("keeps a short series whole", () => {
     expect(downsampleIndices([3, 1, 2], 800)).toEqual([0, 1, 2]);
     expect(downsampleIndices([], 800)).toEqual([]);
   });
 
-  it('keeps every peak and dip of each pixel column', () => {
+  it("keeps every peak and dip of each pixel column", () => {
     const values = Float64Array.from({ length: YEAR_OF_QUARTERS }, (_, i) => 50 + Math.sin(i / 90) * 20);
     values[12_345] = 900;
     values[30_001] = -5;
@@ -27,7 +27,7 @@ describe('downsampleIndices', () => {
     }
   });
 
-  it('returns ascending indices without repeats, the ends included', () => {
+  it("returns ascending indices without repeats, the ends included", () => {
     const values = Array.from({ length: 10_000 }, (_, i) => (i * 7919) % 1009);
     const kept = downsampleIndices(values, 300);
     expect(kept[0]).toBe(0);

@@ -1,4 +1,4 @@
-import { colourOf, type EngineLook } from './engine-colours';
+import { colourOf, type EngineLook } from "./engine-colours";
 
 interface PatternProps {
   readonly id: string;
@@ -7,17 +7,17 @@ interface PatternProps {
 
 /** The texture of a look; nothing for a solid one. */
 export function TexturePattern({ id, look }: PatternProps) {
-  if (look.texture === 'solid') return null;
+  if (look.texture === "solid") return null;
   return (
     <pattern
       id={id}
       width="7"
       height="7"
       patternUnits="userSpaceOnUse"
-      patternTransform={look.texture === 'hatch' ? 'rotate(45)' : undefined}
+      patternTransform={look.texture === "hatch" ? "rotate(45)" : undefined}
     >
       <rect width="7" height="7" fill={colourOf(look)} />
-      {look.texture === 'hatch' ? (
+      {look.texture === "hatch" ? (
         <rect width="2.5" height="7" fill="var(--chart-separator)" />
       ) : (
         <circle cx="3.5" cy="3.5" r="1.6" fill="var(--chart-separator)" />
@@ -28,7 +28,7 @@ export function TexturePattern({ id, look }: PatternProps) {
 
 /** What fills a mark of this look, given the id of its pattern. */
 export function paintOf(look: EngineLook, patternId: string): string {
-  return look.texture === 'solid' ? colourOf(look) : `url(#${patternId})`;
+  return look.texture === "solid" ? colourOf(look) : `url(#${patternId})`;
 }
 
 /** The small square before an engine's name. */

@@ -1,7 +1,7 @@
-import { scaleLinear } from 'd3-scale';
-import { area, curveLinear, curveMonotoneX, line } from 'd3-shape';
-import { downsampleIndices } from './downsample';
-import type { PlottedSeries } from './series';
+import { scaleLinear } from "d3-scale";
+import { area, curveLinear, curveMonotoneX, line } from "d3-shape";
+import { downsampleIndices } from "./downsample";
+import type { PlottedSeries } from "./series";
 
 export interface Margin {
   readonly top: number;
@@ -95,13 +95,20 @@ export function seriesPaths(plotted: PlottedSeries, plot: Plot): SeriesPaths {
   const tail = partialIndex === -1 ? [] : [Math.max(0, partialIndex - 1), partialIndex].map(at);
   const curve = points.length <= SMOOTH_POINTS_MAX ? curveMonotoneX : curveLinear;
   const base = plot.y(0);
-  const draw = line<XY>((point) => point.x, (point) => point.y).digits(2);
-  const fill = area<XY>((point) => point.x, base, (point) => point.y).digits(2);
+  const draw = line<XY>(
+    (point) => point.x,
+    (point) => point.y,
+  ).digits(2);
+  const fill = area<XY>(
+    (point) => point.x,
+    base,
+    (point) => point.y,
+  ).digits(2);
   return {
-    line: draw.curve(curve)(points) ?? '',
-    area: fill.curve(curve)(points) ?? '',
-    partialLine: draw.curve(curveLinear)(tail) ?? '',
-    partialArea: fill.curve(curveLinear)(tail) ?? '',
+    line: draw.curve(curve)(points) ?? "",
+    area: fill.curve(curve)(points) ?? "",
+    partialLine: draw.curve(curveLinear)(tail) ?? "",
+    partialArea: fill.curve(curveLinear)(tail) ?? "",
   };
 }
 

@@ -13,10 +13,10 @@ export interface Extent {
 }
 
 export type Move =
-  | { readonly kind: 'key'; readonly key: string }
-  | { readonly kind: 'point'; readonly index: number; readonly series?: number }
-  | { readonly kind: 'focus' }
-  | { readonly kind: 'leave' };
+  | { readonly kind: "key"; readonly key: string }
+  | { readonly kind: "point"; readonly index: number; readonly series?: number }
+  | { readonly kind: "focus" }
+  | { readonly kind: "leave" };
 
 export const CLOSED: Cursor = { index: -1, series: 0, open: false };
 
@@ -35,24 +35,24 @@ function to(cursor: Cursor, extent: Extent, index: number, series = cursor.serie
 function byKey(cursor: Cursor, extent: Extent, key: string): Cursor {
   const last = lengthOf(extent, cursor.series) - 1;
   // From nowhere the newest point is the first: it is what people come for.
-  const from = cursor.index === -1 ? last + (key === 'ArrowLeft' || key === 'PageUp' ? 1 : 0) : cursor.index;
+  const from = cursor.index === -1 ? last + (key === "ArrowLeft" || key === "PageUp" ? 1 : 0) : cursor.index;
   switch (key) {
-    case 'ArrowLeft':
+    case "ArrowLeft":
       return to(cursor, extent, from - 1);
-    case 'ArrowRight':
+    case "ArrowRight":
       return to(cursor, extent, cursor.index === -1 ? last : from + 1);
-    case 'PageUp':
+    case "PageUp":
       return to(cursor, extent, from - extent.page);
-    case 'PageDown':
+    case "PageDown":
       return to(cursor, extent, from + extent.page);
-    case 'Home':
+    case "Home":
       return to(cursor, extent, 0);
-    case 'End':
+    case "End":
       return to(cursor, extent, last);
-    case 'ArrowUp':
-    case 'ArrowDown':
-      return bySeries(cursor, extent, key === 'ArrowDown' ? 1 : -1);
-    case 'Escape':
+    case "ArrowUp":
+    case "ArrowDown":
+      return bySeries(cursor, extent, key === "ArrowDown" ? 1 : -1);
+    case "Escape":
       return { ...cursor, open: false };
     default:
       return cursor;
@@ -70,27 +70,18 @@ function bySeries(cursor: Cursor, extent: Extent, step: number): Cursor {
 /** The whole of the chart's behaviour under keys, pointer and focus, as a function of values. */
 export function moveCursor(cursor: Cursor, move: Move, extent: Extent): Cursor {
   switch (move.kind) {
-    case 'key':
+    case "key":
       return byKey(cursor, extent, move.key);
-    case 'point':
+    case "point":
       return to(cursor, extent, move.index, move.series ?? cursor.series);
-    case 'focus':
+    case "focus":
       return to(cursor, extent, cursor.index === -1 ? lengthOf(extent, cursor.series) - 1 : cursor.index);
-    case 'leave':
+    case "leave":
       return { ...cursor, open: false };
   }
 }
 
-const HANDLED = new Set([
-  'ArrowLeft',
-  'ArrowRight',
-  'ArrowUp',
-  'ArrowDown',
-  'PageUp',
-  'PageDown',
-  'Home',
-  'End',
-]);
+const HANDLED = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
 
 /** Whether the chart takes the key: then the page must not scroll by it. */
 export function isChartKey(key: string): boolean {
@@ -99,6 +90,6 @@ export function isChartKey(key: string): boolean {
 
 /** A page of blocks: a quarter of a year, a week of days, a quarter of a day of hours. */
 export function pageOf(size: string): number {
-  const pages: Record<string, number> = { '15m': 96, hour: 6, day: 7, week: 4, month: 3, year: 5 };
+  const pages: Record<string, number> = { "15m": 96, hour: 6, day: 7, week: 4, month: 3, year: 5 };
   return pages[size] ?? 10;
 }

@@ -1,5 +1,5 @@
-import { fromMicro, toMicro } from '@/format';
-import type { Accumulation, ChartBucket, ChartSeries, Measure } from './types';
+import { fromMicro, toMicro } from "@/format";
+import type { Accumulation, ChartBucket, ChartSeries, Measure } from "./types";
 
 /** One drawn value: the number places it, the text (exact) is what people read. */
 export interface PointValue {
@@ -19,7 +19,7 @@ export interface PlottedSeries {
 
 function plain(bucket: ChartBucket, measure: Measure): PointValue {
   return {
-    number: measure === 'count' ? bucket.count : Number(bucket.amount),
+    number: measure === "count" ? bucket.count : Number(bucket.amount),
     count: bucket.count,
     amount: bucket.amount,
     failures: bucket.failures ?? 0,
@@ -35,7 +35,7 @@ function running(buckets: readonly ChartBucket[], measure: Measure): PointValue[
     micros += toMicro(bucket.amount);
     failures += bucket.failures ?? 0;
     const amount = fromMicro(micros);
-    return { number: measure === 'count' ? count : Number(amount), count, amount, failures };
+    return { number: measure === "count" ? count : Number(amount), count, amount, failures };
   });
 }
 
@@ -44,7 +44,7 @@ export function plotSeries(series: ChartSeries, measure: Measure, accumulation: 
   const firstFuture = series.buckets.findIndex((bucket) => bucket.future === true);
   const begun = firstFuture === -1 ? series.buckets : series.buckets.slice(0, firstFuture);
   const values =
-    accumulation === 'cumulative' ? running(begun, measure) : begun.map((bucket) => plain(bucket, measure));
+    accumulation === "cumulative" ? running(begun, measure) : begun.map((bucket) => plain(bucket, measure));
   // Only the last one may be under way; a range that starts inside a block has a partial first one, long over.
   return { series, values, partialIndex: begun.at(-1)?.partial === true ? begun.length - 1 : -1 };
 }
@@ -67,4 +67,14 @@ export function peakIndex(buckets: readonly ChartBucket[], measure: Measure): nu
     }
   });
   return peak;
+}
+
+/** Colour of a line, of its markers and of its key. */
+export function lineColour(series: ChartSeries): string {
+  return series.colour ?? (series.role === "compare" ? "var(--chart-compare)" : "var(--chart-line)");
+}
+
+/** Dashes of a line and of its key: the period before is dashed, whatever its colour. */
+export function lineDash(series: ChartSeries): string | undefined {
+  return series.dash ?? (series.role === "compare" ? "4 3" : undefined);
 }

@@ -1,8 +1,8 @@
 /** What the timeline can measure. */
-export type Measure = 'count' | 'amount';
+export type Measure = "count" | "amount";
 
 /** Every block by itself, or the running total up to and including it. */
-export type Accumulation = 'bucket' | 'cumulative';
+export type Accumulation = "bucket" | "cumulative";
 
 /**
  * One block of time. `start` and `end` carry the zone's offset, as the API writes them; `amount` is an exact decimal
@@ -25,7 +25,7 @@ export interface ChartSeries {
   readonly label: string;
   readonly buckets: readonly ChartBucket[];
   /** The period before is drawn faintly and has no area. */
-  readonly role: 'main' | 'compare' | 'group';
+  readonly role: "main" | "compare" | "group";
   /** CSS colour of line and marker; by default the accent. */
   readonly colour?: string;
   /** SVG dash array, so that lines differ by more than colour. */
@@ -33,4 +33,4 @@ export interface ChartSeries {
 }
 
 /** Sizes of a block, as the API names them. */
-export type BucketSize = '15m' | 'hour' | 'day' | 'week' | 'month' | 'year';
+export type BucketSize = "15m" | "hour" | "day" | "week" | "month" | "year";

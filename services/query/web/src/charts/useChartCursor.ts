@@ -68,7 +68,8 @@ export function useChartCursor({ plot, extent, onOpen }: Options): ChartCursor {
       onKeyDown,
       onFocus: (event) => {
         // A click focuses as well, and has its own point.
-        if (event.target === event.currentTarget && event.target.matches(":focus-visible")) move({ kind: "focus" }, true);
+        if (event.target === event.currentTarget && event.target.matches(":focus-visible"))
+          move({ kind: "focus" }, true);
       },
       onBlur: (event) => {
         if (!event.currentTarget.parentElement?.contains(event.relatedTarget)) close();

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, useState, type RefObject } from 'react';
+import { useLayoutEffect, useRef, useState, type RefObject } from "react";
 
 /** Width of an element, followed as it changes; 0 before it is known. */
 export function useWidth<T extends HTMLElement>(): [RefObject<T | null>, number] {
@@ -8,7 +8,7 @@ export function useWidth<T extends HTMLElement>(): [RefObject<T | null>, number]
     const element = ref.current;
     if (!element) return undefined;
     setWidth(Math.round(element.getBoundingClientRect().width));
-    if (typeof ResizeObserver === 'undefined') return undefined;
+    if (typeof ResizeObserver === "undefined") return undefined;
     const observer = new ResizeObserver(([entry]) => {
       if (entry) setWidth(Math.round(entry.contentRect.width));
     });

@@ -6,15 +6,17 @@ import {
   startOfYear,
   toCalendarDate,
   toZoned,
-} from '@internationalized/date';
+} from "@internationalized/date";
+
+import { text } from "@/text";
 
 /** What the segmented control offers. */
-export type PeriodKind = 'year' | 'month' | 'dates' | 'event';
+export type PeriodKind = "year" | "month" | "dates" | "event";
 
 /** What is chosen. Days are local ones of the zone, `YYYY-MM-DD`, both inclusive: as people say it. */
 export type Period =
-  | { readonly kind: 'year' | 'month' | 'event' }
-  | { readonly kind: 'dates'; readonly first: string; readonly last: string };
+  | { readonly kind: "year" | "month" | "event" }
+  | { readonly kind: "dates"; readonly first: string; readonly last: string };
 
 export interface EventSpan {
   readonly starts_at: string | null;
@@ -37,7 +39,7 @@ export interface ResolvedPeriod {
   /** First instant (or day) after the range. */
   readonly to: string;
   readonly tz: string;
-  readonly bucket: 'hour' | 'day' | 'week' | 'month';
+  readonly bucket: "hour" | "day" | "week" | "month";
   /** First and last local day, both inclusive. */
   readonly first: string;
   readonly last: string;
@@ -62,17 +64,22 @@ export function dayRange(first: string, last: string, zone: string): { from: Dat
 }
 
 /** Block size of a range that people chose: up to 2 days hours, up to 92 days days, up to 2 years weeks, else months. */
-export function bucketFor(days: number): ResolvedPeriod['bucket'] {
-  if (days <= 2) return 'hour';
-  if (days <= 92) return 'day';
-  return days <= 731 ? 'week' : 'month';
+export function bucketFor(days: number): ResolvedPeriod["bucket"] {
+  if (days <= 2) return "hour";
+  if (days <= 92) return "day";
+  return days <= 731 ? "week" : "month";
 }
 
 function days(first: CalendarDate, last: CalendarDate): number {
   return last.compare(first) + 1;
 }
 
-function ofDays(first: CalendarDate, last: CalendarDate, zone: string, bucket?: ResolvedPeriod['bucket']): ResolvedPeriod {
+function ofDays(
+  first: CalendarDate,
+  last: CalendarDate,
+  zone: string,
+  bucket?: ResolvedPeriod["bucket"],
+): ResolvedPeriod {
   return {
     from: first.toString(),
     to: last.add({ days: 1 }).toString(),
@@ -95,10 +102,12 @@ function latest(...times: (string | null)[]): number | null {
 
 /**
  * The event's own time: from its start or first activity to its end or last activity, whichever reaches further, in
- * whole local hours. So what was done before the doors opened is in it, and the chart adds up to the event's total.
+ * whole local hours. So what was done before the doors opened is in it, and the chart adds up to the event's total. Of an
+ * event that nothing is known of, the last thirty days.
  */
 function ofEvent(event: EventSpan, zone: string, now: Date): ResolvedPeriod {
-  const begin = earliest(event.starts_at, event.first_activity_at) ?? now.getTime();
+  const begin = earliest(event.starts_at, event.first_activity_at);
+  if (begin === null) return ofDays(todayIn(zone, now).subtract({ days: 29 }), todayIn(zone, now), zone);
   const end = Math.max(begin, latest(event.ends_at, event.last_activity_at) ?? now.getTime());
   const first = fromDate(new Date(begin), zone).set({ minute: 0, second: 0, millisecond: 0 });
   const after = fromDate(new Date(end), zone).set({ minute: 0, second: 0, millisecond: 0 }).add({ hours: 1 });
@@ -117,17 +126,17 @@ export function resolvePeriod(period: Period, context: PeriodContext): ResolvedP
   const { zone, now } = context;
   const today = todayIn(zone, now);
   switch (period.kind) {
-    case 'year': {
+    case "year": {
       const first = startOfYear(today);
-      return ofDays(first, first.add({ years: 1 }).subtract({ days: 1 }), zone, 'month');
+      return ofDays(first, first.add({ years: 1 }).subtract({ days: 1 }), zone, "month");
     }
-    case 'month': {
+    case "month": {
       const first = startOfMonth(today);
-      return ofDays(first, first.add({ months: 1 }).subtract({ days: 1 }), zone, 'day');
+      return ofDays(first, first.add({ months: 1 }).subtract({ days: 1 }), zone, "day");
     }
-    case 'dates':
+    case "dates":
       return ofDays(parseDate(period.first), parseDate(period.last), zone);
-    case 'event':
+    case "event":
       return context.event ? ofEvent(context.event, zone, now) : ofDays(startOfMonth(today), today, zone);
   }
 }
@@ -135,18 +144,18 @@ export function resolvePeriod(period: Period, context: PeriodContext): ResolvedP
 /** Default of the date picker: the last seven days, today included. */
 export function lastDays(count: number, zone: string, now: Date): Period {
   const today = todayIn(zone, now);
-  return { kind: 'dates', first: today.subtract({ days: count - 1 }).toString(), last: today.toString() };
+  return { kind: "dates", first: today.subtract({ days: count - 1 }).toString(), last: today.toString() };
 }
 
-export type RangeError = 'first_missing' | 'last_missing' | 'reversed' | 'too_long';
+export type RangeError = "first_missing" | "last_missing" | "reversed" | "too_long";
 
 /** Why two days make no range, or null. */
 export function rangeError(first: string, last: string): RangeError | null {
-  if (!isDay(first)) return 'first_missing';
-  if (!isDay(last)) return 'last_missing';
+  if (!isDay(first)) return "first_missing";
+  if (!isDay(last)) return "last_missing";
   const [from, to] = [parseDate(first), parseDate(last)];
-  if (to.compare(from) < 0) return 'reversed';
-  return to.compare(from.add({ years: RANGE_YEARS_MAX })) > 0 ? 'too_long' : null;
+  if (to.compare(from) < 0) return "reversed";
+  return to.compare(from.add({ years: RANGE_YEARS_MAX })) > 0 ? "too_long" : null;
 }
 
 export function isDay(text: string): boolean {
@@ -156,4 +165,29 @@ export function isDay(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+export interface Preset {
+  readonly label: string;
+  readonly first: string;
+  readonly last: string;
+}
+
+/** Ranges people ask for most. */
+export function presets(zone: string, now: Date): Preset[] {
+  const today = todayIn(zone, now);
+  const monthEnd = startOfMonth(today).subtract({ days: 1 });
+  const yearEnd = startOfYear(today).subtract({ days: 1 });
+  const back = (days: number): Preset => ({
+    label: text.daterange.lastDays(days),
+    first: today.subtract({ days: days - 1 }).toString(),
+    last: today.toString(),
+  });
+  return [
+    back(7),
+    back(30),
+    back(90),
+    { label: text.daterange.lastMonth, first: startOfMonth(monthEnd).toString(), last: monthEnd.toString() },
+    { label: text.daterange.lastYear, first: startOfYear(yearEnd).toString(), last: yearEnd.toString() },
+  ];
 }
