@@ -15,8 +15,16 @@ export function setCsrfToken(token: string | null): void {
   csrfToken = token;
 }
 
+let bearer: string | null = null;
+
+/** For embedded widgets: a portal token in place of the session's cookie. */
+export function setBearer(token: string | null): void {
+  bearer = token;
+}
+
 async function send(request: Request): Promise<Response> {
   if (request.method !== "GET" && csrfToken !== null) request.headers.set("X-CSRF-Token", csrfToken);
+  if (bearer !== null) request.headers.set("Authorization", `Bearer ${bearer}`);
   const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   let response: Response;
   try {

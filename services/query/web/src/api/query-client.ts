@@ -4,13 +4,15 @@ import { ApiProblem } from "./problem";
 
 const RETRIES_MAX = 2;
 
-export function makeQueryClient(): QueryClient {
+export function makeQueryClient(refetchMs: number | false = false): QueryClient {
   return new QueryClient({
     defaultOptions: {
       queries: {
         staleTime: 10_000,
         gcTime: 5 * 60_000,
         refetchOnWindowFocus: true,
+        // Where no stream keeps the page current.
+        refetchInterval: refetchMs,
         // What a person has to change (4xx) is not tried again; what passes by itself is.
         retry: (failures, error) => error instanceof ApiProblem && error.isTransient && failures < RETRIES_MAX,
         retryDelay: (attempt, error) =>

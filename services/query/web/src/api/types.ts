@@ -6,6 +6,7 @@ type Schemas = components["schemas"];
 
 export type Money = Schemas["Amount"];
 export type Account = Schemas["Account"];
+export type AccountPlan = Schemas["AccountPlan"];
 export type Balance = Schemas["Balance"];
 export type Transaction = Schemas["Transaction"];
 export type TransactionDetail = Schemas["TransactionDetail"];

@@ -1,5 +1,5 @@
 import { QueryClientProvider } from "@tanstack/react-query";
-import { lazy, useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { BrowserRouter, Route, Routes } from "react-router";
 
 import { makeQueryClient } from "@/api/query-client";
@@ -19,32 +19,44 @@ const Pricing = lazy(() => import("@/pages/pricing/PricingPage"));
 const Billing = lazy(() => import("@/pages/billing/BillingPage"));
 const Settings = lazy(() => import("@/pages/settings/SettingsPage"));
 const Fleet = lazy(() => import("@/pages/fleet/FleetPage"));
+const Embed = lazy(() => import("@/pages/embed/EmbedPage"));
 const SignIn = lazy(() => import("@/pages/sign-in/SignInPage"));
 
 export function App() {
-  const [queryClient] = useState(makeQueryClient);
+  return (
+    <BrowserRouter>
+      <Suspense fallback={<PageSkeleton />}>
+        <Routes>
+          <Route path="/embed/:widget" element={<Embed />} />
+          <Route path="*" element={<Dashboards />} />
+        </Routes>
+      </Suspense>
+    </BrowserRouter>
+  );
+}
+
+function Dashboards() {
+  const [queryClient] = useState(() => makeQueryClient());
   return (
     <QueryClientProvider client={queryClient}>
-      <BrowserRouter>
-        <SessionProvider loading={<PageSkeleton />}>
-          <Routes>
-            <Route path="/sign-in" element={<SignIn />} />
-            <Route element={<Shell />}>
-              <Route path="/pricing" element={<Pricing />} />
-              <Route path="/fleet" element={<Fleet />} />
-              <Route element={<AccountPages />}>
-                <Route path="/" element={<Dashboard />} />
-                <Route path="/events" element={<Events />} />
-                <Route path="/events/:eventId/analytics" element={<EventAnalytics />} />
-                <Route path="/activity" element={<Activity />} />
-                <Route path="/billing" element={<Billing />} />
-                <Route path="/settings" element={<Settings />} />
-              </Route>
-              <Route path="*" element={<NotFound />} />
+      <SessionProvider loading={<PageSkeleton />}>
+        <Routes>
+          <Route path="/sign-in" element={<SignIn />} />
+          <Route element={<Shell />}>
+            <Route path="/pricing" element={<Pricing />} />
+            <Route path="/fleet" element={<Fleet />} />
+            <Route element={<AccountPages />}>
+              <Route path="/" element={<Dashboard />} />
+              <Route path="/events" element={<Events />} />
+              <Route path="/events/:eventId/analytics" element={<EventAnalytics />} />
+              <Route path="/activity" element={<Activity />} />
+              <Route path="/billing" element={<Billing />} />
+              <Route path="/settings" element={<Settings />} />
             </Route>
-          </Routes>
-        </SessionProvider>
-      </BrowserRouter>
+            <Route path="*" element={<NotFound />} />
+          </Route>
+        </Routes>
+      </SessionProvider>
     </QueryClientProvider>
   );
 }

@@ -12,7 +12,9 @@ export function SessionProvider({ children, loading }: { children: ReactNode; lo
   const queryClient = useQueryClient();
   const [search, setSearch] = useSearchParams();
   const linked = accountOf(search);
-  const [chosen, setChosen] = useState<string | null>(() => linked ?? storedAccount());
+  const [stored, setChosen] = useState<string | null>(storedAccount);
+  // A link's choice holds from the first moment; the effect below then keeps it.
+  const chosen = linked ?? stored;
 
   const chooseAccount = useCallback((accountId: string | null) => {
     storeAccount(accountId);
@@ -21,11 +23,17 @@ export function SessionProvider({ children, loading }: { children: ReactNode; lo
 
   useEffect(() => {
     if (linked === null) return;
-    chooseAccount(linked);
-    const rest = new URLSearchParams(search);
-    rest.delete("account");
-    setSearch(rest, { replace: true });
-  }, [linked, search, setSearch, chooseAccount]);
+    storeAccount(linked);
+    setSearch(
+      (before) => {
+        const rest = new URLSearchParams(before);
+        rest.delete("account");
+        return rest;
+      },
+      { replace: true },
+    );
+    return () => setChosen(linked);
+  }, [linked, setSearch]);
 
   // A 401 anywhere ends the session here: its key was revoked, or it ran out.
   useEffect(() => {

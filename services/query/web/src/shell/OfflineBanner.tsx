@@ -11,15 +11,17 @@ const PATIENCE_MS = 4_000;
 /** Says that what is shown stands still, and since when; the pages stay usable. */
 export function OfflineBanner({ zone }: { zone: string }) {
   const { state, lastEventAt } = useLiveStatus();
-  const [shown, setShown] = useState(false);
+  const [waited, setWaited] = useState(false);
+  const away = state !== "open";
   useEffect(() => {
-    if (state === "open") {
-      setShown(false);
-      return;
-    }
-    const timer = setTimeout(() => setShown(true), PATIENCE_MS);
-    return () => clearTimeout(timer);
-  }, [state]);
+    if (!away) return;
+    const timer = setTimeout(() => setWaited(true), PATIENCE_MS);
+    return () => {
+      clearTimeout(timer);
+      setWaited(false);
+    };
+  }, [away]);
+  const shown = away && waited;
   return (
     <div role="status">
       {shown ? (

@@ -4,6 +4,7 @@ import { charts } from "./charts";
 import { common } from "./common";
 import { dashboard } from "./dashboard";
 import { daterange } from "./daterange";
+import { embed } from "./embed";
 import { events } from "./events";
 import { fleet } from "./fleet";
 import { pricing } from "./pricing";
@@ -19,6 +20,7 @@ export const text = {
   common,
   dashboard,
   daterange,
+  embed,
   events,
   fleet,
   pricing,
