@@ -139,7 +139,15 @@ function TimelinePlot(props: PlotProps) {
     [tickCurrency, main, plotted, size, zone],
   );
   return (
-    <div className="tl-frame" ref={ref} data-pinned={width > 0 && width < PINNED_BELOW_PX} onPointerLeave={close}>
+    <div
+      className="tl-frame"
+      ref={ref}
+      data-pinned={width > 0 && width < PINNED_BELOW_PX}
+      onPointerLeave={(event) => {
+        // A finger that is lifted leaves as well; its box stays until the next tap or Escape.
+        if (event.pointerType === "mouse") close();
+      }}
+    >
       <div
         className="tl-focus"
         role="application"

@@ -18,6 +18,7 @@ import { formatMoney, isoDate, zoneCity } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
+import { activityOf } from "./links";
 import { ENGINE_LINES_MAX, timelineSeries } from "./timeline-series";
 
 const { activities } = text.events;
@@ -45,9 +46,7 @@ export function ActivitiesPanel({ event }: { readonly event: EventListed }) {
   );
   const drill = (bucket: ChartBucket) => {
     const last = isoDate(new Date(Date.parse(bucket.end) - 1), zone);
-    void navigate(
-      `/activity?event_id=${encodeURIComponent(event.event_id)}&from=${isoDate(bucket.start, zone)}&to=${last}`,
-    );
+    void navigate(activityOf(event.event_id, { from: isoDate(bucket.start, zone), to: last }));
   };
   return (
     <Panel

@@ -15,6 +15,7 @@ import { text } from "@/text";
 
 import { Breakdown } from "./Breakdown";
 import { byEngine, byService } from "./describe";
+import { activityOfEngine } from "./links";
 
 const { credits } = text.events;
 
@@ -28,9 +29,7 @@ export function CreditsPanel({ event }: { readonly event: EventListed }) {
   const items = useMemo(() => byEngine(rows ?? [], services ?? []), [rows, services]);
   const lines = useMemo(() => byService(rows ?? [], services ?? []), [rows, services]);
   const href = (slice: Slice): string | null =>
-    slice.key === OTHER_KEY
-      ? null
-      : `/activity?event_id=${encodeURIComponent(event.event_id)}&engine=${encodeURIComponent(slice.key)}`;
+    slice.key === OTHER_KEY ? null : activityOfEngine(event.event_id, slice.key, rows ?? []);
   return (
     <div className="event-columns event-columns-wide">
       <Panel title={credits.title} note={credits.note}>

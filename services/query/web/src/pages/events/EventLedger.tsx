@@ -16,6 +16,8 @@ import { useRecent } from "@/live/useRecent";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
+import { activityOf } from "./links";
+
 const { ledger } = text.events;
 const ROWS = 50;
 const NONE: readonly Transaction[] = [];
@@ -34,10 +36,7 @@ export function EventLedger({ event }: { readonly event: EventListed }) {
       actions={
         <>
           <LiveToggle paused={paused} waiting={waiting} onToggle={toggle} />
-          <Link
-            to={`/activity?event_id=${encodeURIComponent(event.event_id)}`}
-            className={buttonClass("plain", "small")}
-          >
+          <Link to={activityOf(event.event_id)} className={buttonClass("plain", "small")}>
             {ledger.all}
           </Link>
         </>
