@@ -7,7 +7,7 @@ import { ErrorBoundary } from "@/components/ErrorBoundary";
 import { Icon } from "@/components/Icon";
 import { PageSkeleton } from "@/components/PageSkeleton";
 import { useOptionalSession } from "@/session/context";
-import { sessionQuery, signOut } from "@/session/session";
+import { replaceSession, signOut } from "@/session/session";
 import { text } from "@/text";
 
 import { AccountCard } from "./AccountCard";
@@ -26,10 +26,12 @@ export function Shell({ children }: { children?: ReactNode }) {
   const close = () => setOpen(false);
 
   // A new page is read from its beginning, also by a screen reader.
-  const first = useRef(true);
+  const shownPath = useRef(location.pathname);
   useEffect(() => {
-    if (first.current) first.current = false;
-    else main.current?.focus();
+    if (shownPath.current === location.pathname) return;
+    shownPath.current = location.pathname;
+    window.scrollTo({ top: 0 });
+    main.current?.focus({ preventScroll: true });
   }, [location.pathname]);
 
   useEffect(() => {
@@ -42,8 +44,7 @@ export function Shell({ children }: { children?: ReactNode }) {
   const leave = async () => {
     await signOut().catch(() => undefined);
     session?.chooseAccount(null);
-    queryClient.clear();
-    queryClient.setQueryData(sessionQuery.queryKey, null);
+    replaceSession(queryClient, null);
   };
 
   return (

@@ -6,7 +6,7 @@ import { Button } from "@/components/Button";
 import { CoinIcon } from "@/components/CoinIcon";
 import { TextField } from "@/components/TextField";
 import { useOptionalSession } from "@/session/context";
-import { sessionQuery, signIn, takeKeyFromFragment } from "@/session/session";
+import { replaceSession, signIn, takeKeyFromFragment } from "@/session/session";
 import { text } from "@/text";
 
 import "./sign-in.css";
@@ -29,8 +29,9 @@ export default function SignInPage() {
   const { mutate, isPending } = useMutation({
     mutationFn: signIn,
     onSuccess: (value) => {
-      // Nothing that somebody else has seen stays in this tab.
-      queryClient.clear();
+      // Nothing that somebody else has seen stays in this tab. The session's own query stays: who watches a query that was
+      // removed never hears of its successor.
+      queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionQuery.queryKey[0] });
       queryClient.setQueryData(sessionQuery.queryKey, value);
     },
     onError: (problem) => {
