@@ -59,7 +59,7 @@ describe("Activity", () => {
       ["nothing of the kind", 0],
     ] as const) {
       await search.fill(words);
-      await expect.poll(async () => (await ledgerRows(page.locator("main"))).length, words).toBe(count);
+      await expect.poll(async () => (await ledgerRows(page.locator("main"))).length, { message: words }).toBe(count);
     }
     await page.getByText("No activity matching").waitFor();
     await page.getByRole("button", { name: "Clear filters" }).first().click();

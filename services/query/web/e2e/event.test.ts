@@ -135,7 +135,7 @@ describe("Event analytics", () => {
       await chart.getByRole("button", { name: "Show as table" }).click();
       const counted = async (): Promise<number> =>
         (await tableRows(chart)).reduce((total, cells) => total + Number(cells[1]), 0);
-      await expect.poll(counted, toggle).toBe(entries.length);
+      await expect.poll(counted, { message: toggle }).toBe(entries.length);
       await chart.getByRole("button", { name: "Show as table" }).click();
     }
     const budget = panel(page, "Budget");

@@ -47,7 +47,9 @@ describe("Buy credits", () => {
       await page.getByLabel("Amount *").fill(typed);
       await page.getByRole("button", { name: "Buy credits" }).click();
       const id = await page.getByLabel("Amount *").getAttribute("aria-describedby");
-      await expect.poll(() => shown(page.locator(`[id="${id?.split(" ")[0] ?? ""}"]`)), typed).toContain(message);
+      await expect
+        .poll(() => shown(page.locator(`[id="${id?.split(" ")[0] ?? ""}"]`)), { message: typed })
+        .toContain(message);
       expect(await page.getByRole("dialog").count()).toBe(0);
     }
     await context.close();

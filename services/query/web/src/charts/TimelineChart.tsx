@@ -58,7 +58,10 @@ export function TimelineChart(props: TimelineChartProps) {
     () => series.map((item) => plotSeries(item, measure, accumulation)),
     [series, measure, accumulation],
   );
-  const caption = takeaway({ buckets: series[0]?.buckets ?? [], measure, size, zone, currency });
+  const caption = useMemo(
+    () => takeaway({ buckets: series[0]?.buckets ?? [], measure, size, zone, currency }),
+    [series, measure, size, zone, currency],
+  );
   return (
     <figure className="tl" aria-labelledby={`${id}-caption`}>
       {asTable ? (
@@ -119,7 +122,7 @@ function TimelinePlot(props: PlotProps) {
     () => ({ lengths: plotted.map(({ values }) => values.length), page: pageOf(size) }),
     [plotted, size],
   );
-  const main = plotted[0]?.series.buckets ?? [];
+  const main = useMemo(() => plotted[0]?.series.buckets ?? [], [plotted]);
   const open = (index: number) => {
     const bucket = main[index];
     if (bucket) onDrill?.(bucket);

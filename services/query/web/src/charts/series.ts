@@ -60,7 +60,7 @@ export function peakIndex(buckets: readonly ChartBucket[], measure: Measure): nu
   let peak = -1;
   let highest = 0;
   buckets.forEach((bucket, index) => {
-    const value = plain(bucket, measure).number;
+    const value = measure === "count" ? bucket.count : Number(bucket.amount);
     if (value > highest) {
       highest = value;
       peak = index;
