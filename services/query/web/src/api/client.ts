@@ -44,7 +44,7 @@ function isJson(response: Response): boolean {
   return (response.headers.get("Content-Type") ?? "").includes("json");
 }
 
-export const api = createClient<paths & ContractPaths>({
+export const api = createClient<Omit<paths, keyof ContractPaths> & ContractPaths>({
   // Requests need an absolute address outside of a browser (tests).
   baseUrl: globalThis.location?.origin ?? "http://127.0.0.1",
   credentials: "same-origin",

@@ -1,11 +1,12 @@
 import type { Balance, Money, Page } from "./types";
 
-// Routes that openapi.json does not describe yet, in the shape openapi-typescript would give them. When the document has
-// one, it goes from here.
+// Routes that openapi.json does not describe, or describes only in part (what ingest takes is passed on by query), in the
+// shape openapi-typescript gives them. What stands here wins over the generated types; what the document has in full goes
+// from here.
 
 export interface Session {
   kind: "account" | "admin";
-  account_id: string | null;
+  account_id?: string | null;
   key_id: string;
   scopes?: string[];
   csrf_token: string;
@@ -193,7 +194,7 @@ export interface PurchaseAnswer extends Partial<Posted> {
 }
 
 interface Json<T> {
-  headers: { [name: string]: unknown };
+  headers: Record<string, unknown>;
   content: { "application/json": T };
 }
 
@@ -202,11 +203,11 @@ interface Get<Answer, Path = never, Query = never> {
   get: { parameters: { query?: Query; header?: never; path: Path; cookie?: never }; responses: { 200: Json<Answer> } };
 }
 
-type Command<Body, Answer, Path> = {
+interface Command<Body, Answer, Path> {
   parameters: { query?: never; header: { "Idempotency-Key": string }; path: Path; cookie?: never };
   requestBody: { content: { "application/json": Body } };
   responses: { 200: Json<Answer>; 202: Json<Answer> };
-};
+}
 
 interface OfAccount {
   account_id: string;
@@ -228,7 +229,7 @@ export interface ContractPaths {
       requestBody: { content: { "application/json": { key: string } } };
       responses: { 200: Json<Session> };
     };
-    delete: { parameters: { path?: never }; responses: { 204: { headers: { [name: string]: unknown }; content?: never } } };
+    delete: { parameters: { path?: never }; responses: { 204: { headers: Record<string, unknown>; content?: never } } };
   };
   "/v1/accounts": {
     get: { parameters: { query?: Paged; path?: never }; responses: { 200: Json<Page<AccountListed>> } };

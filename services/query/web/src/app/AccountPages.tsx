@@ -5,6 +5,7 @@ import { PageSkeleton } from "@/components/PageSkeleton";
 import { LiveProvider } from "@/live/LiveProvider";
 import { AccountProvider } from "@/session/AccountProvider";
 import { useAccount, useOptionalSession } from "@/session/context";
+import { hasLeft } from "@/session/session";
 import { AccountPicker } from "@/shell/AccountPicker";
 import { OfflineBanner } from "@/shell/OfflineBanner";
 import { text } from "@/text";
@@ -15,7 +16,8 @@ export function AccountPages() {
   const location = useLocation();
   const [wasSignedIn] = useState(session !== null);
   if (session === null) {
-    return <Navigate to="/sign-in" replace state={{ from: location.pathname + location.search, ended: wasSignedIn }} />;
+    const state = hasLeft() ? null : { from: location.pathname + location.search, ended: wasSignedIn };
+    return <Navigate to="/sign-in" replace state={state} />;
   }
   if (session.accountId === null) {
     return (

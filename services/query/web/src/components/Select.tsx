@@ -1,6 +1,7 @@
 import { useId, type SelectHTMLAttributes } from "react";
 
 import "./field.css";
+import { Icon } from "./Icon";
 
 export interface SelectOption {
   value: string;
@@ -21,13 +22,16 @@ export function Select({ label, hideLabel = false, options, onChange, ...rest }:
       <label htmlFor={id} className={hideLabel ? "visually-hidden" : "field-label"}>
         {label}
       </label>
-      <select {...rest} id={id} className="input" onChange={(event) => onChange(event.target.value)}>
-        {options.map((option) => (
-          <option key={option.value} value={option.value}>
-            {option.label}
-          </option>
-        ))}
-      </select>
+      <div className="select">
+        <select {...rest} id={id} className="input" onChange={(event) => onChange(event.target.value)}>
+          {options.map((option) => (
+            <option key={option.value} value={option.value}>
+              {option.label}
+            </option>
+          ))}
+        </select>
+        <Icon name="chevron" size={15} />
+      </div>
     </div>
   );
 }

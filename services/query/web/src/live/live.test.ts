@@ -1,7 +1,9 @@
 import { QueryClient } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
+import type { BalanceWithParts } from "@/api/contract";
 import { keys } from "@/api/keys";
+import { balanceQuery } from "@/api/queries/account";
 import type { StreamBalance, Transaction } from "@/api/types";
 
 import { applyBatch, type RecentRows } from "./apply";
@@ -71,6 +73,13 @@ describe("what the stream does to the caches", () => {
     expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 20, balance: { amount: "5.00" } });
     batch({ balance: balance(21, "4.80") });
     expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 21, balance: { amount: "4.80" } });
+  });
+
+  it("keeps the newer balance when an older answer comes late", async () => {
+    const options = balanceQuery(id);
+    client.setQueryData(options.queryKey, { seq: 21 } as BalanceWithParts);
+    await client.fetchQuery({ ...options, queryFn: () => Promise.resolve({ seq: 20 } as BalanceWithParts), staleTime: 0 });
+    expect(client.getQueryData(options.queryKey)?.seq).toBe(21);
   });
 
   it("reads everything of the account again, and of no other, after a jump", () => {

@@ -12,9 +12,8 @@ export function SessionProvider({ children, loading }: { children: ReactNode; lo
   const queryClient = useQueryClient();
   const [search, setSearch] = useSearchParams();
   const linked = accountOf(search);
-  const [stored, setChosen] = useState<string | null>(storedAccount);
-  // A link's choice holds from the first moment; the effect below then keeps it.
-  const chosen = linked ?? stored;
+  // Links with an account come from outside: they are the first thing a tab opens.
+  const [chosen, setChosen] = useState<string | null>(() => linked ?? storedAccount());
 
   const chooseAccount = useCallback((accountId: string | null) => {
     storeAccount(accountId);
@@ -32,7 +31,6 @@ export function SessionProvider({ children, loading }: { children: ReactNode; lo
       },
       { replace: true },
     );
-    return () => setChosen(linked);
   }, [linked, setSearch]);
 
   // A 401 anywhere ends the session here: its key was revoked, or it ran out.
@@ -50,7 +48,7 @@ export function SessionProvider({ children, loading }: { children: ReactNode; lo
   const value = useMemo<SessionContextValue | null>(() => {
     if (session === undefined || session === null) return null;
     const isAdmin = session.kind === "admin";
-    return { session, isAdmin, accountId: isAdmin ? chosen : session.account_id, chooseAccount };
+    return { session, isAdmin, accountId: isAdmin ? chosen : (session.account_id ?? null), chooseAccount };
   }, [session, chosen, chooseAccount]);
 
   if (query.isPending) return loading;

@@ -1,4 +1,4 @@
-import { queryOptions } from "@tanstack/react-query";
+import { queryOptions, type QueryClient } from "@tanstack/react-query";
 
 import { api, setCsrfToken, unwrap } from "@/api/client";
 import type { Session } from "@/api/contract";
@@ -22,13 +22,31 @@ export const sessionQuery = queryOptions({
   staleTime: 5 * 60_000,
 });
 
+/** Whether the person ended the session; else it ended by itself, and the sign-in page says so. */
+let leftByChoice = false;
+
+export function hasLeft(): boolean {
+  return leftByChoice;
+}
+
+/**
+ * Another session, or none: nothing that somebody else has seen stays in this tab. The session's own query stays: who
+ * watches a query that was removed never hears of its successor.
+ */
+export function replaceSession(queryClient: QueryClient, session: Session | null): void {
+  queryClient.setQueryData(sessionQuery.queryKey, session);
+  queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionQuery.queryKey[0] });
+}
+
 export async function signIn(key: string): Promise<Session> {
   const session = await unwrap(api.POST("/v1/session", { body: { key } }));
   setCsrfToken(session.csrf_token);
+  leftByChoice = false;
   return session;
 }
 
 export async function signOut(): Promise<void> {
+  leftByChoice = true;
   await unwrap(api.DELETE("/v1/session", { parseAs: "text" }));
   setCsrfToken(null);
 }

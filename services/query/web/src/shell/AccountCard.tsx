@@ -17,9 +17,13 @@ export function AccountCard({ session }: { session: SessionContextValue }) {
   const name = accountId === null ? text.common.chooseAccount : (query.data?.name ?? accountId);
   const body = (
     <>
-      <span className="account-name">{name}</span>
+      <span className="account-text">
+        <span className="account-name" title={name}>
+          {name}
+        </span>
+        {accountId === null ? null : <span className="account-sub">{query.data?.plan.name ?? accountId}</span>}
+      </span>
       {isAdmin ? <Icon name="chevron" size={16} /> : null}
-      {accountId === null ? null : <span className="account-sub">{query.data?.plan.name ?? accountId}</span>}
     </>
   );
   if (!isAdmin) return <div className="account-card">{body}</div>;

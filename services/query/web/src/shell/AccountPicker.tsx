@@ -42,9 +42,9 @@ export function AccountPicker({ current, onChoose }: { current: string | null; o
                     aria-current={account.account_id === current || undefined}
                     onClick={() => onChoose(account.account_id)}
                   >
-                    <span>
+                    <span className="account-text">
                       <span className="account-name">{account.name}</span>
-                      <span className="account-sub"> {account.account_id}</span>
+                      <span className="account-sub">{account.account_id}</span>
                     </span>
                     <MoneyText money={account.balance} />
                   </button>

@@ -8,6 +8,7 @@ export const dashboard = {
   newAccount: "Buy credits to begin. Each AI image, video or message then takes its price off this balance.",
   figures: {
     label: "Figures",
+    period: (range: string): string => `Figures for ${range}`,
     balance: "Current balance",
     used: "Total credits used",
     purchased: "Credits purchased",
@@ -46,8 +47,6 @@ export const dashboard = {
     spent: "spent",
     now: "This period",
     before: "Period before",
-    group: "By service",
-    late: (count: string): string => `${count} activities arrived late today and are counted where they happened`,
   },
   recent: {
     title: "Recent Activity",
@@ -55,7 +54,6 @@ export const dashboard = {
     all: "All activity",
     empty: "Nothing yet",
     emptyText: "Each AI image, video or message a booth reports appears here within a moment, with its price and the balance right after it.",
-    announce: (count: string): string => `${count}`,
     newCharges: (count: number): string => (count === 1 ? "1 new entry" : `${count} new entries`),
     balanceNow: (amount: string): string => `balance ${amount}`,
     live: "Live",

@@ -1,4 +1,4 @@
-import { queryOptions } from "@tanstack/react-query";
+import { queryOptions, replaceEqualDeep } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
 import type { BalanceWithParts } from "../contract";
@@ -12,12 +12,20 @@ export const accountQuery = (accountId: string) =>
     staleTime: 60_000,
   });
 
+// An answer that was under way when a newer balance came must not put the old one back.
+function newerBalance(old: unknown, next: unknown): unknown {
+  const before = old as BalanceWithParts | undefined;
+  const after = next as BalanceWithParts;
+  return before !== undefined && before.seq > after.seq ? before : replaceEqualDeep(before, after);
+}
+
 /** The balance; the stream keeps it current (live/apply.ts). */
 export const balanceQuery = (accountId: string) =>
   queryOptions({
     queryKey: keys.balance(accountId),
     queryFn: async ({ signal }): Promise<BalanceWithParts> =>
       unwrap(api.GET("/v1/accounts/{account_id}/balance", { params: { path: { account_id: accountId } }, signal })),
+    structuralSharing: newerBalance,
   });
 
 export interface RangeQuery {

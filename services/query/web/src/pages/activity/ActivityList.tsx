@@ -36,7 +36,7 @@ export function ActivityList({ filters, services, openId, onOpen, onClear }: Pro
   const options = transactionsQuery(accountId, asked);
   const query = useInfiniteQuery(options);
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.data) ?? [], [query.data]);
-  const late = useMemo(() => rows.filter((row) => isLate(row.occurred_at, row.posted_at)).length, [rows]);
+  const late = useMemo(() => rows.filter((row) => row.type === "consume" && isLate(row.occurred_at, row.posted_at)).length, [rows]);
 
   if (query.data === undefined) {
     if (query.error !== null) return <ProblemPanel error={query.error} onRetry={() => void query.refetch()} />;

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 
 import { Button } from "@/components/Button";
 import { isoDate } from "@/format";
@@ -19,22 +19,19 @@ export function FreshNotice({ filters, newestSeq, onShow }: Props) {
   const live = useLive();
   const { zone } = useAccount();
   const [seqs, setSeqs] = useState<readonly number[]>([]);
-  const current = useRef(filters);
   useEffect(() => {
-    current.current = filters;
-    setSeqs([]);
-  }, [filters]);
-
-  useEffect(
-    () =>
-      live?.subscribe((batch) => {
-        const fresh = batch.transactions
-          .filter((row) => matches(row, current.current, (instant) => isoDate(instant, zone)))
-          .map((row) => row.seq);
-        if (fresh.length > 0) setSeqs((before) => [...new Set([...before, ...fresh])]);
-      }),
-    [live, zone],
-  );
+    const stop = live?.subscribe((batch) => {
+      const fresh = batch.transactions
+        .filter((row) => matches(row, filters, (instant) => isoDate(instant, zone)))
+        .map((row) => row.seq);
+      if (fresh.length > 0) setSeqs((before) => [...new Set([...before, ...fresh])]);
+    });
+    return () => {
+      stop?.();
+      // Other filters, another count.
+      setSeqs([]);
+    };
+  }, [live, zone, filters]);
 
   const count = seqs.filter((seq) => seq > newestSeq).length;
   if (count === 0) return null;

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { balanceQuery, summaryQuery } from "@/api/queries/account";
 import type { Money, Summary } from "@/api/types";
 import type { ResolvedPeriod } from "@/components/daterange/period";
+import { rangeText } from "@/components/daterange/PeriodControl";
 import { MoneyText } from "@/components/MoneyText";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
@@ -22,6 +23,7 @@ export function Figures({ range }: { range: ResolvedPeriod }) {
   });
   return (
     <section aria-label={figures.label}>
+      <p className="figures-period">{figures.period(rangeText(range.first, range.last))}</p>
       <QueryState query={query} skeleton={<Skeleton height="6.6rem" />}>
         {(summary) => <FigureRow summary={summary} />}
       </QueryState>
@@ -66,7 +68,7 @@ function Figure({ label, value, before, id, children }: FigureProps) {
       <dd className="figure-value" data-testid={`figure-${id}`}>
         <MoneyText money={value} />
       </dd>
-      {before === undefined ? null : (
+      {before === undefined || (isZero(before) && isZero(value)) ? null : (
         <dd className="figure-note figure-change" title={formatMoney(before)}>
           {changeText(value, before)}
         </dd>

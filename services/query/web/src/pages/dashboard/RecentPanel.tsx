@@ -2,11 +2,13 @@ import { useState } from "react";
 import { Link } from "react-router";
 
 import type { Transaction } from "@/api/types";
+import { Badge } from "@/components/Badge";
 import { buttonClass } from "@/components/Button";
 import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
+import { formatCount, isLate } from "@/format";
 import { EntryDrawer } from "@/ledger/EntryDrawer";
 import { LedgerTable } from "@/ledger/LedgerTable";
 import { LiveToggle } from "@/live/LiveToggle";
@@ -24,10 +26,18 @@ export function RecentPanel() {
   const { accountId, zone } = useAccount();
   const query = useRecent(accountId);
   const { rows, paused, waiting, toggle } = usePausable(query.data?.rows ?? NONE, (row) => row.seq);
+  const late = rows.slice(0, ROWS).filter((row) => row.type === "consume" && isLate(row.occurred_at, row.posted_at)).length;
   const [openId, setOpenId] = useState<string | null>(null);
   return (
     <Panel
       title={recent.title}
+      note={
+        late === 0 ? undefined : (
+          <Badge tone="warning" icon="clock" title={text.activity.lateTitle}>
+            {text.activity.late(formatCount(late))}
+          </Badge>
+        )
+      }
       flush
       actions={
         <>

@@ -8,7 +8,7 @@ import { chartBuckets } from "@/charts/adapt";
 import { TimelineChart } from "@/charts/TimelineChart";
 import type { Accumulation, ChartBucket, ChartSeries, Measure } from "@/charts/types";
 import type { Period, ResolvedPeriod } from "@/components/daterange/period";
-import { PeriodControl } from "@/components/daterange/PeriodControl";
+import { PeriodControl, rangeText } from "@/components/daterange/PeriodControl";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Segmented } from "@/components/Segmented";
@@ -50,7 +50,7 @@ export function TimelinePanel({ period, range, onPeriod }: Props) {
   return (
     <Panel
       title={timeline.title}
-      note={zoneCity(zone)}
+      note={`${rangeText(range.first, range.last)} \u00b7 ${zoneCity(zone)}`}
       actions={<PeriodControl period={period} zone={zone} onChange={onPeriod} />}
     >
       <div className="timeline-tools">

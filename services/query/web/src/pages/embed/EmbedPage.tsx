@@ -21,7 +21,7 @@ const REFETCH_MS = 10_000;
 /** One widget for a customer's own site, read with a portal token. */
 export default function EmbedPage() {
   const { widget } = useParams();
-  const [settings] = useState(() => readEmbed(widget, new URLSearchParams(location.search), location.hash));
+  const [settings] = useState(() => begin(readEmbed(widget, new URLSearchParams(location.search), location.hash)));
   const [queryClient] = useState(() => makeQueryClient(REFETCH_MS));
   if ("problem" in settings) {
     return (
@@ -39,18 +39,20 @@ export default function EmbedPage() {
   );
 }
 
+// Before anything is asked for: every request carries the token.
+function begin(settings: ReturnType<typeof readEmbed>): ReturnType<typeof readEmbed> {
+  if (!("problem" in settings)) setBearer(settings.token);
+  return settings;
+}
+
 function Widget({ settings }: { settings: EmbedSettings }) {
-  const [ready, setReady] = useState(false);
   useLayoutEffect(() => {
-    setBearer(settings.token);
     // The token stays out of the history and of what is copied from the address bar.
     history.replaceState(history.state, "", location.pathname + location.search);
     const root = document.documentElement;
     if (settings.theme !== null) root.dataset.theme = settings.theme;
     for (const [property, colour] of Object.entries(settings.colours)) root.style.setProperty(property, colour);
-    setReady(true);
   }, [settings]);
-  if (!ready) return null;
   return (
     <main className={`embed embed-${settings.widget}`} aria-label={text.embed.widgets[settings.widget]}>
       <ErrorBoundary>

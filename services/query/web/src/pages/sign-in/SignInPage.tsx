@@ -28,12 +28,7 @@ export default function SignInPage() {
 
   const { mutate, isPending } = useMutation({
     mutationFn: signIn,
-    onSuccess: (value) => {
-      // Nothing that somebody else has seen stays in this tab. The session's own query stays: who watches a query that was
-      // removed never hears of its successor.
-      queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionQuery.queryKey[0] });
-      queryClient.setQueryData(sessionQuery.queryKey, value);
-    },
+    onSuccess: (value) => replaceSession(queryClient, value),
     onError: (problem) => {
       setError(signInError(problem));
       input.current?.focus();
