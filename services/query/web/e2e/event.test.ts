@@ -176,8 +176,9 @@ describe("Event analytics", () => {
     const account = await TestAccount.open({ credit: "5.00" });
     await account.report([{ work: MODIFY }, { work: MODIFY }]);
     const { page, context } = await open(browser, account.key, PATH);
-    // 150 guests, 1.25 each, 0.24 an image.
-    await expect.poll(() => shown(page.getByTestId("estimate-total"))).toBe("$45.00");
+    // 160 guests, 1.25 activities each, 0.24 an image.
+    await page.getByLabel("Guests").fill("160");
+    await expect.poll(() => shown(page.getByTestId("estimate-total"))).toBe("$48.00");
     expect(await shown(page.getByTestId("estimate"))).toContain("more is needed");
     await page.getByLabel("Guests").fill("8");
     await expect.poll(() => shown(page.getByTestId("estimate-total"))).toBe("$2.40");

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "react-router";
 
-import type { Estimate, EventListed } from "@/api/contract";
+import type { Estimate, EstimateLine, EventListed } from "@/api/contract";
 import { estimateQuery } from "@/api/queries/events";
 import { buttonClass } from "@/components/Button";
 import { Icon } from "@/components/Icon";
@@ -71,6 +71,13 @@ function Answer({ eventId, guests, operations }: AnswerProps) {
   );
 }
 
+/** What has no price today counts as it did so far. */
+function unitPrice({ unit_price, unit }: EstimateLine): string {
+  if (unit_price === null) return text.common.none;
+  const price = formatMoney(unit_price, { places: "exact" });
+  return unit === null ? price : words.unit(price, unit);
+}
+
 function Result({ estimate }: { readonly estimate: Estimate }) {
   const { enough, missing, available, total, basis } = estimate;
   return (
@@ -107,8 +114,8 @@ function Result({ estimate }: { readonly estimate: Estimate }) {
               {estimate.lines.map((line) => (
                 <tr key={`${line.service} ${line.engine} ${line.variant ?? ""}`}>
                   <th scope="row">{line.name}</th>
-                  <td>{formatQuantity(line.count)}</td>
-                  <td>{words.unit(formatMoney(line.unit_price, { places: "exact" }), line.unit)}</td>
+                  <td>{formatQuantity(String(line.count))}</td>
+                  <td>{unitPrice(line)}</td>
                   <td>{formatMoney(line.amount)}</td>
                 </tr>
               ))}
