@@ -36,7 +36,7 @@ describe("Activity", () => {
       "Transaction",
       "Balance",
     ]);
-    const entries = await account.entries("limit=200");
+    const entries = await account.entries({});
     const rows = await ledgerRows(page.locator("main"));
     expect(rows.map((row) => [row[4], row[5]])).toEqual(
       entries.map((entry) => [dollars(micro(entry.amount.amount), true), dollars(micro(entry.balance_after.amount))]),
@@ -101,7 +101,7 @@ describe("Activity", () => {
     const lines = readFileSync(await download.path(), "utf8")
       .trimEnd()
       .split("\r\n");
-    const entries = (await account.entries("event_id=evt_one")).map((entry) => entry.entry_id);
+    const entries = (await account.entries({ event_id: "evt_one" })).map((entry) => entry.entry_id);
     expect(lines.slice(1).map((line) => line.split(",")[0])).toEqual(entries);
     await context.close();
   });

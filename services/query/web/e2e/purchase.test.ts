@@ -21,7 +21,7 @@ async function ask(page: Page, amount: string, card?: string): Promise<void> {
 }
 
 const purchases = async (account: TestAccount): Promise<string[]> =>
-  (await account.entries("type=purchase")).map((entry) => entry.amount.amount);
+  (await account.entries({ type: "purchase" })).map((entry) => entry.amount.amount);
 
 describe("Buy credits", () => {
   it("S2: adds the exact amount and shows the new balance at once", async () => {

@@ -143,12 +143,12 @@ export class TestAccount {
   }
 
   /** All entries, newest first, by as many pages as it takes. */
-  async entries(query = "include=all"): Promise<Entry[]> {
+  async entries(query: Readonly<Record<string, string>> = { include: "all" }): Promise<Entry[]> {
     const entries: Entry[] = [];
     let cursor: string | null = null;
     do {
-      const at: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const page: Page = await read<Page>(`/v1/accounts/${this.id}/transactions?limit=200&${query}${at}`);
+      const search = new URLSearchParams({ ...query, limit: "200", ...(cursor === null ? {} : { cursor }) });
+      const page: Page = await read<Page>(`/v1/accounts/${this.id}/transactions?${search.toString()}`);
       entries.push(...page.data);
       cursor = page.has_more ? (page.next_cursor ?? null) : null;
     } while (cursor !== null);
