@@ -12,6 +12,7 @@ export const keys = {
   recent: (id: string, eventId: string | null) => ["account", id, "recent", eventId] as const,
   transaction: (id: string, entryId: string) => ["account", id, "transaction", entryId] as const,
   events: (id: string, query: unknown) => ["account", id, "events", query] as const,
+  eventNames: (id: string) => ["account", id, "event-names"] as const,
   event: (id: string, eventId: string, part: string, query?: unknown) =>
     ["account", id, "event", eventId, part, query ?? null] as const,
   booths: (id: string, query?: unknown) => ["account", id, "booths", query ?? null] as const,

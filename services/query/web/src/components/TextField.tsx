@@ -36,7 +36,7 @@ export function TextField(props: TextFieldProps) {
       {prefix === undefined ? (
         input
       ) : (
-        <div className={`input-affix ${typeof prefix === "string" ? "input-affix-short" : ""}`}>
+        <div className={`input-affix ${typeof prefix === "string" && prefix.length === 1 ? "input-affix-short" : ""}`}>
           <span className="affix" aria-hidden="true">
             {prefix}
           </span>

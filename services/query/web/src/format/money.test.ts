@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { addMoney, compareMoney, formatMoney, fromMicro, isNegative, isZero, negate, perMille, toMicro } from "./money";
+import { addMoney, compareMoney, currencySign, formatMoney, fromMicro, isNegative, isZero, negate, perMille, toMicro } from "./money";
 
 const usd = (amount: string) => ({ amount, currency: "USD" });
 
@@ -43,6 +43,12 @@ describe("formatMoney", () => {
     expect(formatMoney({ amount: "12.50", currency: "EUR" })).toBe("\u20ac12.50");
     expect(formatMoney(usd("1e5"))).toBe("1e5");
   });
+});
+
+it("knows a currency's sign", () => {
+  expect(currencySign("USD")).toBe("$");
+  expect(currencySign("EUR")).toBe("\u20ac");
+  expect(currencySign("CHF")).toBe("CHF");
 });
 
 describe("micro-units", () => {

@@ -52,6 +52,12 @@ export function decimalText(format: Intl.NumberFormat, decimal: string): string 
   return format.format(decimal as Intl.StringNumericLiteral);
 }
 
+/** `$`, `€`, or the code where the currency has no sign of its own. */
+export function currencySign(currency: string, locale = "en-US"): string {
+  const parts = formatter(currency, "cents", locale).formatToParts(0);
+  return parts.find((part) => part.type === "currency")?.value ?? currency;
+}
+
 export function isZero(money: Money): boolean {
   return /^-?0+(\.0+)?$/.test(money.amount);
 }

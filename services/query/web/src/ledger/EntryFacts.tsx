@@ -7,6 +7,8 @@ import { Instant } from "@/components/Instant";
 import { MoneyText } from "@/components/MoneyText";
 import { text } from "@/text";
 
+import { useEventNames } from "./useEventNames";
+
 const { detail } = text.activity;
 
 interface Fact {
@@ -35,6 +37,7 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
           },
         ]
       : [];
+  const eventName = useEventNames();
   const { source } = entry;
   return (
     <>
@@ -42,7 +45,7 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
         title={detail.where}
         facts={[
           ...(entry.event_id
-            ? [{ label: detail.event, value: <Link to={`/events/${entry.event_id}/analytics`}>{entry.event_id}</Link> }]
+            ? [{ label: detail.event, value: <Link to={`/events/${entry.event_id}/analytics`}>{eventName(entry.event_id)}</Link> }]
             : []),
           ...(entry.booth_id
             ? [{ label: detail.booth, value: <Link to={`/activity?booth=${entry.booth_id}`}>{entry.booth_id}</Link> }]

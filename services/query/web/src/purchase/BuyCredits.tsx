@@ -2,7 +2,7 @@ import { useRef, useState } from "react";
 
 import { Button } from "@/components/Button";
 import { TextField } from "@/components/TextField";
-import { formatMoney } from "@/format";
+import { currencySign, formatMoney } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -57,7 +57,7 @@ export function BuyCredits() {
             required
             inputMode="decimal"
             autoComplete="off"
-            prefix={currency === "USD" ? "$" : currency}
+            prefix={currencySign(currency)}
             placeholder="100.00"
             inputRef={input}
             value={typed}

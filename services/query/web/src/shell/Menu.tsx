@@ -19,10 +19,17 @@ const ITEMS: readonly Item[] = [
   { to: "/billing", icon: "billing", label: menu.billing },
   { to: "/settings", icon: "settings", label: menu.settings },
 ];
+// What everybody may see.
+const PUBLIC: readonly Item[] = ITEMS.filter((item) => item.to === "/pricing");
 const FLEET: Item = { to: "/fleet", icon: "fleet", label: menu.fleet };
 
-export function Menu({ isAdmin, onNavigate }: { isAdmin: boolean; onNavigate: () => void }) {
-  const items = isAdmin ? [...ITEMS, FLEET] : ITEMS;
+interface MenuProps {
+  kind: "account" | "admin" | null;
+  onNavigate: () => void;
+}
+
+export function Menu({ kind, onNavigate }: MenuProps) {
+  const items = kind === null ? PUBLIC : kind === "admin" ? [...ITEMS, FLEET] : ITEMS;
   return (
     <nav aria-label={menu.label}>
       <ul className="shell-menu">

@@ -55,7 +55,7 @@ export function Shell({ children }: { children?: ReactNode }) {
       <aside className={`shell-side ${open ? "shell-side-open" : ""}`}>
         <Brand />
         {session === null ? null : <AccountCard session={session} />}
-        <Menu isAdmin={session?.isAdmin ?? false} onNavigate={close} />
+        <Menu kind={session?.session.kind ?? null} onNavigate={close} />
         <div className="shell-foot">
           <ThemeSwitch />
           {session === null ? (

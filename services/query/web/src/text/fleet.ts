@@ -4,7 +4,7 @@ export const fleet = {
   adminOnly: "The fleet is for administrators",
   adminOnlyText: "Sign in with an admin key to see all accounts.",
   figures: { label: "Fleet figures", spent: "Spent this month", margin: "Margin", cost: "Providers\u2019 cost", operations: "Operations", failed: "Failed" },
-  spendTitle: "Spend by service",
+  spendTitle: "Spend by engine",
   spendNote: "this month, UTC",
   spendCaption: "Spend, cost and margin by engine this month",
   columns: { engine: "Engine", count: "Operations", failed: "Failed", spent: "Spent", cost: "Provider\u2019s cost", margin: "Margin", share: "Share" },

@@ -53,7 +53,7 @@ export const settings = {
   },
   webhooks: {
     title: "Webhooks",
-    text: "Alerts and recharges can be sent to an address of yours. This server has no webhook settings on this page yet; they are part of its configuration.",
+    text: "Alerts and recharges can be sent to an address of yours. For now that is set up where the server is configured.",
   },
   appearance: { title: "Appearance", text: "Kept in this browser." },
 } as const;

@@ -1,4 +1,5 @@
 import { Icon } from "@/components/Icon";
+import { useEventNames } from "@/ledger/useEventNames";
 import { text } from "@/text";
 
 import { isFiltered, NO_FILTERS, type Filters } from "./filters";
@@ -7,11 +8,12 @@ const { activity } = text;
 
 /** What came by a link (an event, a booth) and has no field of its own, and the way back to everything. */
 export function FilterChips({ filters, onChange }: { filters: Filters; onChange: (part: Partial<Filters>) => void }) {
+  const eventName = useEventNames();
   if (!isFiltered(filters)) return null;
   return (
     <div className="chips">
       {filters.event === null ? null : (
-        <Chip label={`${activity.event} ${filters.event}`} onRemove={() => onChange({ event: null })} />
+        <Chip label={`${activity.event} ${eventName(filters.event)}`} onRemove={() => onChange({ event: null })} />
       )}
       {filters.booth === null ? null : (
         <Chip label={`${activity.booth} ${filters.booth}`} onRemove={() => onChange({ booth: null })} />

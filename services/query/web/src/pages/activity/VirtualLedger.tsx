@@ -5,6 +5,7 @@ import type { Transaction } from "@/api/types";
 import { LedgerHead } from "@/ledger/LedgerHead";
 import { LedgerRow } from "@/ledger/LedgerRow";
 import { nextIndex } from "@/ledger/row-keys";
+import { useEventNames } from "@/ledger/useEventNames";
 import "@/ledger/ledger.css";
 import { text } from "@/text";
 
@@ -28,6 +29,7 @@ export function VirtualLedger({ rows, zone, openId, onOpen }: Props) {
   const [top, setTop] = useState(0);
   const wanted = useRef<number | null>(null);
   const rowPx = useRowHeight();
+  const eventName = useEventNames();
 
   useLayoutEffect(() => {
     const box = table.current?.getBoundingClientRect();
@@ -93,7 +95,7 @@ export function VirtualLedger({ rows, zone, openId, onOpen }: Props) {
               key={item.key}
               row={row}
               zone={zone}
-              sub={row.event_id ?? undefined}
+              sub={row.event_id ? eventName(row.event_id) : undefined}
               selected={openId === row.entry_id}
               tabIndex={item.index === Math.min(active, rows.length - 1) ? 0 : -1}
               onOpen={open}

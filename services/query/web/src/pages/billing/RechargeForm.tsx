@@ -7,6 +7,7 @@ import { putRecharge } from "@/api/queries/billing";
 import { Button } from "@/components/Button";
 import { Segmented } from "@/components/Segmented";
 import { TextField } from "@/components/TextField";
+import { currencySign } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -35,7 +36,7 @@ export function RechargeForm({ rule }: { rule: Recharge }) {
       hint={hint}
       inputMode="decimal"
       autoComplete="off"
-      prefix={currency === "USD" ? "$" : currency}
+      prefix={currencySign(currency)}
       value={draft[name]}
       error={visible[name]}
       onChange={(event) => change({ [name]: event.target.value })}

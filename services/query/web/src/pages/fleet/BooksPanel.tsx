@@ -58,7 +58,7 @@ function stateOf(book: PriceBookListed): "current" | "next" | "past" {
 
 function columnsOf(onShow: (version: number) => void): ColumnDef<PriceBookListed>[] {
   return [
-    { id: "version", header: words.version, accessorKey: "version", meta: { numeric: true } },
+    { id: "version", header: words.version, accessorKey: "version" },
     {
       id: "state",
       header: words.state,
