@@ -50,5 +50,5 @@ export function PartsList({ balance, zone }: { balance: BalanceWithParts; zone: 
 }
 
 function expiryText(part: BalancePart, zone: string): string {
-  return part.expires_at === null ? words.never : words.expires(formatDate(part.expires_at, zone));
+  return part.expires_at ? words.expires(formatDate(part.expires_at, zone)) : words.never;
 }

@@ -44,11 +44,11 @@ export function RechargePanel() {
 }
 
 function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
-  const cap = (money: Recharge["daily_cap"]): string | null => (money === null ? null : formatMoney(money));
+  const cap = (money: Recharge["daily_cap"]): string | null => (money ? formatMoney(money) : null);
   const buys =
-    rule.target !== null
+    rule.target
       ? recharge.fillsTo(formatMoney(rule.target))
-      : rule.amount !== null
+      : rule.amount
         ? recharge.buys(formatMoney(rule.amount))
         : null;
   return (
@@ -61,12 +61,12 @@ function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
           {recharge.month(formatMoney(rule.spent_this_month), cap(rule.monthly_cap))}
         </p>
       ) : null}
-      {rule.last_failure === null ? null : (
+      {rule.last_failure ? (
         <p className="form-problem" role="alert">
           {recharge.failure(rule.last_failure.replaceAll("_", " "))}{" "}
-          {rule.next_attempt_at === null ? null : recharge.nextTry(formatDateTime(rule.next_attempt_at, zone))}
+          {rule.next_attempt_at ? recharge.nextTry(formatDateTime(rule.next_attempt_at, zone)) : null}
         </p>
-      )}
+      ) : null}
     </div>
   );
 }

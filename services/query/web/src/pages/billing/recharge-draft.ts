@@ -20,7 +20,7 @@ const AMOUNT = /^\d{1,7}(\.\d{1,2})?$/;
 export function draftOf(rule: Recharge): Draft {
   return {
     enabled: rule.enabled,
-    mode: rule.target === null ? "amount" : "target",
+    mode: rule.target ? "target" : "amount",
     threshold: rule.threshold.amount,
     amount: rule.amount?.amount ?? "100.00",
     target: rule.target?.amount ?? "",

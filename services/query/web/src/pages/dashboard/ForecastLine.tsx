@@ -19,7 +19,7 @@ export function ForecastLine({ available }: { available: Money }) {
     <p
       className="balance-forecast"
       data-testid="forecast"
-      title={data.runs_out_at === null ? undefined : utcTitle(data.runs_out_at)}
+      title={data.runs_out_at ? utcTitle(data.runs_out_at) : undefined}
     >
       <Icon name="clock" size={16} />
       {sentence}

@@ -6,7 +6,7 @@ import { text } from "@/text";
 /** "At tonight's pace $84.20 lasts until 10:40 PM."; null where there is too little to say. */
 export function forecastSentence(forecast: Forecast, available: Money, zone: string): string | null {
   const amount = formatMoney(available);
-  if (forecast.runs_out_at !== null && forecast.method !== null) {
+  if (forecast.runs_out_at && forecast.method) {
     const today = isoDate(forecast.as_of, zone) === isoDate(forecast.runs_out_at, zone);
     const time = formatTime(forecast.runs_out_at, zone, false);
     const when = today ? time : `${formatDay(forecast.runs_out_at, zone)}, ${time}`;

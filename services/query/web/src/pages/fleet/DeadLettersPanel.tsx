@@ -129,14 +129,14 @@ function Record({ letter, onClose }: { letter: DeadLetter; onClose: () => void }
       </p>
       <p>{letter.detail}</p>
       <p className="muted small">{text.activity.detail.sourceText(topic, partition, offset)}</p>
-      {letter.payload_text === null ? <p className="muted small">{words.binary}</p> : null}
+      {letter.payload_text ? null : <p className="muted small">{words.binary}</p>}
       <pre className="payload">{pretty(letter)}</pre>
     </Dialog>
   );
 }
 
 function pretty(letter: DeadLetter): string {
-  if (letter.payload_text === null) return letter.payload_base64;
+  if (!letter.payload_text) return letter.payload_base64;
   try {
     return JSON.stringify(JSON.parse(letter.payload_text), null, 2);
   } catch {

@@ -64,7 +64,7 @@ function columnsOf(zone: string, onAsk: ((booth: BoothListed) => void) | null): 
       cell: ({ row: { original: booth } }) => (
         <span>
           <Link to={`/activity?booth=${encodeURIComponent(booth.booth_id)}`}>{booth.name ?? booth.booth_id}</Link>
-          {booth.name === null ? null : <span className="muted"> {booth.booth_id}</span>}
+          {booth.name ? <span className="muted"> {booth.booth_id}</span> : null}
         </span>
       ),
     },
@@ -110,10 +110,10 @@ function columnsOf(zone: string, onAsk: ((booth: BoothListed) => void) | null): 
       header: words.last,
       accessorFn: (booth) => booth.last_activity_at ?? "",
       cell: ({ row }) =>
-        row.original.last_activity_at === null ? (
-          text.common.none
-        ) : (
+        row.original.last_activity_at ? (
           <Instant at={row.original.last_activity_at} zone={zone} />
+        ) : (
+          text.common.none
         ),
     },
   ];

@@ -17,7 +17,7 @@ export function PauseDialog({ booth, onClose }: { booth: BoothListed; onClose: (
   const queryClient = useQueryClient();
   const name = booth.name ?? booth.booth_id;
   const change = useMutation({
-    mutationFn: () => putBooth(accountId, booth.booth_id, { name: booth.name, paused: !booth.paused }),
+    mutationFn: () => putBooth(accountId, booth.booth_id, { name: booth.name ?? null, paused: !booth.paused }),
     onSuccess: async () => {
       await queryClient.invalidateQueries({ queryKey: keys.booths(accountId) });
       onClose();
