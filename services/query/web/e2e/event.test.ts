@@ -130,7 +130,7 @@ describe("Event analytics", () => {
     for (const toggle of ["Event Period", "This Year"]) {
       await chart.getByRole("radio", { name: toggle }).check({ force: true });
       await expect
-        .poll(() => shown(page.getByTestId("activities-total")), toggle)
+        .poll(() => shown(page.getByTestId("activities-total")), { message: toggle })
         .toContain(`${String(entries.length)} activities`);
       await chart.getByRole("button", { name: "Show as table" }).click();
       const counted = async (): Promise<number> =>

@@ -37,15 +37,23 @@ stop() {
 }
 trap stop EXIT
 
-# Ports that nobody has: the kernel names them, and they stay free for the moment until the services take them.
+# Ports that nobody has, below those that the kernel gives to outgoing connections: one of these could take a port between
+# this look and the service that wants it.
 free_ports() {
     node -e '
 const net = require("node:net");
-const servers = Array.from({ length: Number(process.argv[1]) }, () => net.createServer().listen(0, "127.0.0.1"));
-Promise.all(servers.map((server) => new Promise((done) => server.on("listening", done)))).then(() => {
-  console.log(servers.map((server) => server.address().port).join(" "));
-  servers.forEach((server) => server.close());
-});' "$1"
+const tryPort = (port) => new Promise((done) => {
+  const server = net.createServer().on("error", () => done(null));
+  server.listen(port, "127.0.0.1", () => server.close(() => done(port)));
+});
+(async () => {
+  const found = new Set();
+  while (found.size < Number(process.argv[1])) {
+    const port = await tryPort(15000 + Math.floor(Math.random() * 15000));
+    if (port !== null) found.add(port);
+  }
+  console.log([...found].join(" "));
+})();' "$1"
 }
 
 env_file="${TOLLBOOTH_E2E_ENV:-}"

@@ -47,25 +47,27 @@ export function Donut({ items, currency, label, href, onOpen }: DonutProps) {
   const [active, setActive] = useState<string | null>(null);
   const shown = data.slices.find((slice) => slice.key === active);
   return (
-    <figure className="donut" aria-label={label}>
-      <Ring slices={data.slices} currency={currency} label={label} id={id} active={active} onActive={setActive}>
-        <text className="donut-value" textAnchor="middle" dy="0.02em" data-testid="donut-total">
-          {formatMoney({ amount: shown?.amount ?? data.total, currency })}
-        </text>
-        <text className="donut-note" textAnchor="middle" dy="1.75em">
-          {shown ? shareText(shown.share) : text.charts.activities(data.count)}
-        </text>
-      </Ring>
-      <Legend
-        slices={data.slices}
-        currency={currency}
-        id={id}
-        active={active}
-        onActive={setActive}
-        href={href}
-        onOpen={onOpen}
-      />
-    </figure>
+    <div className="donut-frame">
+      <figure className="donut" aria-label={label}>
+        <Ring slices={data.slices} currency={currency} label={label} id={id} active={active} onActive={setActive}>
+          <text className="donut-value" textAnchor="middle" dy="0.02em" data-testid="donut-total">
+            {formatMoney({ amount: shown?.amount ?? data.total, currency })}
+          </text>
+          <text className="donut-note" textAnchor="middle" dy="1.75em">
+            {shown ? shareText(shown.share) : text.charts.activities(data.count)}
+          </text>
+        </Ring>
+        <Legend
+          slices={data.slices}
+          currency={currency}
+          id={id}
+          active={active}
+          onActive={setActive}
+          href={href}
+          onOpen={onOpen}
+        />
+      </figure>
+    </div>
   );
 }
 

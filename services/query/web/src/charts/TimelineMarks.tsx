@@ -86,11 +86,13 @@ function SeriesMark({ item, plot, id }: MarkProps) {
   const paths = seriesPaths(item, plot);
   const colour = lineColour(series);
   const last = values[partialIndex];
+  const dense = values.length > plot.width * 2;
   return (
-    <g className={`tl-series tl-${series.role}`} data-series={series.key}>
+    <g className={`tl-series tl-${series.role} ${dense ? "tl-dense" : ""}`} data-series={series.key}>
       {series.role === "main" && (
         <>
-          <path d={paths.area} fill={`url(#${id}-fade)`} />
+          {/* Below a dense line the fade would be a hundred stripes, one behind the other. */}
+          {!dense && <path d={paths.area} fill={`url(#${id}-fade)`} />}
           <path d={paths.partialArea} fill={`url(#${id}-hatch)`} />
         </>
       )}

@@ -19,7 +19,7 @@ import { text } from "@/text";
 import { activityOf } from "./links";
 
 const { ledger } = text.events;
-const ROWS = 50;
+const ROWS = 25;
 const NONE: readonly Transaction[] = [];
 
 /** The event's charges as they happen, each with the account's balance right after it; can be held still. */
