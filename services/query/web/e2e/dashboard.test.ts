@@ -114,7 +114,7 @@ describe("Dashboard", () => {
     const timeline = panel(page, "Activity Timeline");
     await timeline.getByRole("button", { name: "Show as table" }).click();
     await expect.poll(async () => plain((await tableRows(timeline))[0]?.[0] ?? "")).toMatch(/^January \d{4}/);
-    await timeline.getByRole("radio", { name: "This Month" }).check({ force: true });
+    await timeline.getByRole("radio", { name: "This Month" }).click({ force: true });
     await expect.poll(() => page.url()).toContain("period=month");
     await expect.poll(async () => plain((await tableRows(timeline))[0]?.[0] ?? "")).toMatch(/, \w{3} 1, \d{4}/);
     await page.goBack();

@@ -128,7 +128,7 @@ describe("Event analytics", () => {
     await page.getByText("Times in Asia/Kathmandu").waitFor();
     const entries = ofEvent(await account.entries()).filter((entry) => entry.status === "success");
     for (const toggle of ["Event Period", "This Year"]) {
-      await chart.getByRole("radio", { name: toggle }).check({ force: true });
+      await chart.getByRole("radio", { name: toggle }).click({ force: true });
       await expect
         .poll(() => shown(page.getByTestId("activities-total")), { message: toggle })
         .toContain(`${String(entries.length)} activities`);

@@ -32,7 +32,7 @@ describe("On a phone", () => {
 
   it("offers the system's own date picker instead of a calendar", async () => {
     const { page, context } = await open(browser, account.key, "/?period=year", { size: PHONE, touch: true });
-    await panel(page, "Activity Timeline").getByRole("radio", { name: "Select Dates" }).check({ force: true });
+    await panel(page, "Activity Timeline").getByRole("radio", { name: "Select Dates" }).click({ force: true });
     const dialog = page.getByRole("dialog", { name: "Select dates" });
     await dialog.waitFor();
     expect(await dialog.locator("input[type=date]").count()).toBe(2);

@@ -107,8 +107,10 @@ export class TestAccount {
     await this.reached(seq);
   }
 
-  /** Names an event and gives it dates, zone and budget. */
-  async event(eventId: string, body: Record<string, unknown>): Promise<void> {
+  /** Names an event and gives it dates, zone and budget; by default it is under way, in the account's zone. */
+  async event(eventId: string, parts: Record<string, unknown>): Promise<void> {
+    const hours = (count: number): string => new Date(Date.now() + count * 3_600_000).toISOString();
+    const body = { starts_at: hours(-3), ends_at: hours(3), time_zone: this.zone, ...parts };
     await command(
       "PUT",
       `/v1/accounts/${this.id}/events/${eventId}`,
