@@ -3,6 +3,7 @@
 #
 #   setup.sh            check; install C tools, Java and Maven with apt-get when this is root or sudo asks no password
 #   setup.sh --check    check only
+#   setup.sh --tests    also what `make test` needs: Chromium, for the dashboard's tests
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
 # What an engine needs is left out when KAFKA_BOOTSTRAP or CLICKHOUSE_URL point at one that runs elsewhere.
@@ -14,14 +15,17 @@ java_min=17
 node_min=20
 
 install=yes
-case "${1:-}" in
-"") ;;
---check) install=no ;;
-*)
-    echo "usage: setup.sh [--check]" >&2
-    exit 2
-    ;;
-esac
+tests=no
+for argument in "$@"; do
+    case "$argument" in
+    --check) install=no ;;
+    --tests) tests=yes ;;
+    *)
+        echo "usage: setup.sh [--check] [--tests]" >&2
+        exit 2
+        ;;
+    esac
+done
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -50,6 +54,9 @@ has_java() { has "$(java_program)" && at_least "$(java_version)" "$java_min"; }
 names_old_java() { [ "$(java_program)" != java ] && ! has_java; }
 has_maven() { has mvn; }
 has_node() { has node && at_least "$(node_version)" "$node_min" && has npm; }
+# The browser of the dashboard's tests; TOLLBOOTH_CHROMIUM names one that stands elsewhere.
+needs_chromium() { [ "$tests" = yes ]; }
+has_chromium() { [ -x "${TOLLBOOTH_CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome; }
 has_platform() { [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1; }
 
 # The first of the given packages that the package lists know.
@@ -74,6 +81,9 @@ missing_system() {
         has_java || names_old_java || echo java
         has_maven || echo maven
     fi
+    if needs_chromium; then
+        has_chromium || echo chromium
+    fi
 }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -90,6 +100,8 @@ install_system() {
         zlib) packages+=(zlib1g-dev) ;;
         java) packages+=("$(first_known openjdk-21-jre-headless openjdk-17-jre-headless default-jre-headless)") ;;
         maven) packages+=(maven) ;;
+        # Ubuntu's chromium is a snap that containers cannot run: there a missing one is reported below.
+        chromium) packages+=(chromium fonts-liberation) ;;
         esac
     done
     echo "setup: installing ${packages[*]}"
@@ -143,6 +155,10 @@ it name a newer one."
 Debian, Ubuntu: apt-get install openjdk-17-jre-headless. Or set KAFKA_BOOTSTRAP to a Kafka that runs."
     fi
     require has_maven "Maven, to fetch Kafka once. Debian, Ubuntu: apt-get install maven"
+fi
+if needs_chromium; then
+    require has_chromium "Chromium, for the dashboard's tests. Debian: apt-get install chromium. \
+Or set TOLLBOOTH_CHROMIUM to a Chromium or Chrome."
 fi
 if needs_clickhouse; then
     require has_platform "x86-64 Linux with glibc, to run the ClickHouse library. Elsewhere set CLICKHOUSE_URL to a server that runs."

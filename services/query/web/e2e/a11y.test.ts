@@ -1,0 +1,92 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { ALL_WORK, TestAccount, VIDEO } from "./support/account";
+import { seriousFindings } from "./support/axe";
+import { DESK, launch, open, PHONE, visit } from "./support/browser";
+
+let browser: Browser;
+let account: TestAccount;
+beforeAll(async () => {
+  browser = await launch();
+  account = await TestAccount.open({ credit: "400.00" });
+  await account.event("evt_gala", { name: "Gala Night", budget: { amount: "20.00", on_exceeded: "warn" } });
+  await account.report([...ALL_WORK.map((work) => ({ work })), { work: VIDEO, failed: true }]);
+});
+afterAll(() => browser.close());
+
+const PAGES = [
+  ["/", "Recent Activity"],
+  ["/events", "Gala Night"],
+  ["/events/evt_gala/analytics", "Event Activities"],
+  ["/activity", "Kling"],
+  ["/pricing", "Full Plan Breakdown"],
+  ["/billing", "Billing"],
+  ["/settings", "Settings"],
+] as const;
+
+describe.each(["light", "dark"] as const)("In the %s theme", (theme) => {
+  it.each([
+    ["on a desk", DESK, false],
+    ["on a phone", PHONE, true],
+  ] as const)("%s no page has a serious finding, and none is wider than the screen", async (_name, size, touch) => {
+    const { page, context, complaints } = await open(browser, account.key, "/", { theme, size, touch });
+    const findings: string[] = [];
+    for (const [path, words] of PAGES) {
+      await page.goto(path);
+      await page.getByText(words).first().waitFor({ state: "attached" });
+      await page.waitForLoadState("networkidle", { timeout: 3_000 }).catch(() => undefined);
+      findings.push(...(await seriousFindings(page)).map((finding) => `${path} ${finding}`));
+      const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      if ((wide ?? 0) > (screen ?? 0)) findings.push(`${path} is ${String(wide)} px wide on ${String(screen)} px`);
+    }
+    expect(findings).toEqual([]);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("Without a session", () => {
+  it("the sign-in page has no serious finding", async () => {
+    const { page, context } = await visit(browser);
+    await page.goto("/sign-in");
+    await page.getByLabel("API key").waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("By keys alone", () => {
+  it("one can filter, look into the chart and buy", async () => {
+    const { page, context } = await open(browser, account.key);
+    const focusBy = async (key: string, wanted: () => Promise<boolean>): Promise<void> => {
+      for (let step = 0; step < 60; step += 1) {
+        await page.keyboard.press(key);
+        if (await wanted()) return;
+      }
+      throw new Error("the tab order never came there");
+    };
+    const on = (selector: string) => () =>
+      page.evaluate((wanted) => document.activeElement?.matches(wanted) === true, selector);
+
+    await focusBy("Tab", on(".buy input"));
+    await page.keyboard.type("50");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    await focusBy("Tab", () => page.evaluate(() => /^Buy \$/.test(document.activeElement?.textContent ?? "")));
+    await page.keyboard.press("Enter");
+    await page.getByText("$50.00 added").waitFor();
+    await page.keyboard.press("Escape");
+
+    await focusBy("Tab", on('.tl-focus[role="application"]'));
+    await page.keyboard.press("ArrowLeft");
+    await page.getByTestId("chart-box").waitFor();
+
+    await page.goto("/activity");
+    await page.locator("tr[data-seq]").first().waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("kling");
+    await expect.poll(() => page.locator("tr[data-seq]").count()).toBe(1);
+    await context.close();
+  });
+});

@@ -1,0 +1,58 @@
+import { queryOptions, replaceEqualDeep } from "@tanstack/react-query";
+
+import { api, unwrap } from "../client";
+import type { BalanceWithParts } from "../contract";
+import { keys } from "../keys";
+
+export const accountQuery = (accountId: string) =>
+  queryOptions({
+    queryKey: keys.facts(accountId),
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/accounts/{account_id}", { params: { path: { account_id: accountId } }, signal })),
+    staleTime: 60_000,
+  });
+
+// An answer that was under way when a newer balance came must not put the old one back.
+function newerBalance(old: unknown, next: unknown): unknown {
+  const before = old as BalanceWithParts | undefined;
+  const after = next as BalanceWithParts;
+  return before !== undefined && before.seq > after.seq ? before : replaceEqualDeep(before, after);
+}
+
+/** The balance; the stream keeps it current (live/apply.ts). */
+export const balanceQuery = (accountId: string) =>
+  queryOptions({
+    queryKey: keys.balance(accountId),
+    queryFn: async ({ signal }): Promise<BalanceWithParts> =>
+      unwrap(api.GET("/v1/accounts/{account_id}/balance", { params: { path: { account_id: accountId } }, signal })),
+    structuralSharing: newerBalance,
+  });
+
+export interface RangeQuery {
+  from?: string;
+  to?: string;
+  tz?: string;
+}
+
+export const summaryQuery = (accountId: string, query: RangeQuery) =>
+  queryOptions({
+    queryKey: keys.summary(accountId, query),
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.GET("/v1/accounts/{account_id}/summary", { params: { path: { account_id: accountId }, query }, signal }),
+      ),
+  });
+
+export const forecastQuery = (accountId: string, eventId?: string) =>
+  queryOptions({
+    queryKey: keys.forecast(accountId, eventId),
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.GET("/v1/accounts/{account_id}/forecast", {
+          params: { path: { account_id: accountId }, ...(eventId === undefined ? {} : { query: { event_id: eventId } }) },
+          signal,
+        }),
+      ),
+    staleTime: 30_000,
+    refetchInterval: 60_000,
+  });

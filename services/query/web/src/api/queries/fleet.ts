@@ -1,0 +1,42 @@
+import { infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
+
+import { api, unwrap } from "../client";
+import { keys } from "../keys";
+
+export const deadLettersQuery = (reason: string) =>
+  infiniteQueryOptions({
+    queryKey: keys.deadLetters({ reason }),
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET("/v1/dead-letters", {
+          params: {
+            query: {
+              limit: 50,
+              ...(reason === "" ? {} : { reason }),
+              ...(pageParam === null ? {} : { cursor: pageParam }),
+            },
+          },
+          signal,
+        }),
+      ),
+    getNextPageParam: (page) => (page.has_more ? (page.next_cursor ?? null) : null),
+    placeholderData: keepPreviousData,
+  });
+
+export const fleetAccountsQuery = (q: string) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.accounts(q), "pages"],
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET("/v1/accounts", {
+          params: {
+            query: { limit: 100, ...(q === "" ? {} : { q }), ...(pageParam === null ? {} : { cursor: pageParam }) },
+          },
+          signal,
+        }),
+      ),
+    getNextPageParam: (page) => (page.has_more ? (page.next_cursor ?? null) : null),
+    placeholderData: keepPreviousData,
+  });

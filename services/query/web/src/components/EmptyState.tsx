@@ -1,0 +1,24 @@
+import type { ReactNode } from "react";
+
+import { Icon, type IconName } from "./Icon";
+import "./states.css";
+
+export interface EmptyStateProps {
+  icon?: IconName;
+  title: string;
+  children?: ReactNode;
+  actions?: ReactNode;
+}
+
+export function EmptyState({ icon = "info", title, children, actions }: EmptyStateProps) {
+  return (
+    <div className="state">
+      <span className="state-icon">
+        <Icon name={icon} />
+      </span>
+      <p className="state-title">{title}</p>
+      {children === undefined ? null : <div className="state-text">{children}</div>}
+      {actions === undefined ? null : <div className="state-actions">{actions}</div>}
+    </div>
+  );
+}

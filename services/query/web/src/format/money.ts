@@ -1,0 +1,112 @@
+import type { Money } from "@/api/types";
+
+// Exact money. An amount is a decimal string from the API to the screen: Intl.NumberFormat formats strings exactly, and
+// what little arithmetic the pages need is done on integers of micro-units. Nothing here is ever a float.
+
+export const MINUS = "\u2212";
+
+const DECIMAL = /^-?\d+(\.\d{1,6})?$/;
+const MICRO_PLACES = 6;
+
+export interface MoneyStyle {
+  /** "cents": two places, for balances. "exact": two to six, for what one operation cost. "whole": none, for axes. */
+  places?: "cents" | "exact" | "whole";
+  /** Shows `+` before what was added. */
+  signed?: boolean;
+  locale?: string;
+}
+
+const formatters = new Map<string, Intl.NumberFormat>();
+
+function formatter(currency: string, places: "cents" | "exact" | "whole", locale: string): Intl.NumberFormat {
+  const key = `${currency} ${places} ${locale}`;
+  let found = formatters.get(key);
+  if (found === undefined) {
+    found = new Intl.NumberFormat(locale, {
+      style: "currency",
+      currency,
+      minimumFractionDigits: places === "whole" ? 0 : 2,
+      maximumFractionDigits: places === "exact" ? MICRO_PLACES : places === "whole" ? 0 : 2,
+      // As the ledger rounds.
+      roundingMode: "halfEven",
+    });
+    formatters.set(key, found);
+  }
+  return found;
+}
+
+/** `-1234.5` in USD is `−$1,234.50`; with `signed`, `2` is `+$2.00`. */
+export function formatMoney(money: Money, style: MoneyStyle = {}): string {
+  const { places = "cents", signed = false, locale = "en-US" } = style;
+  if (!DECIMAL.test(money.amount)) return money.amount;
+  const negative = money.amount.startsWith("-");
+  const magnitude = negative ? money.amount.slice(1) : money.amount;
+  const text = decimalText(formatter(money.currency, places, locale), magnitude);
+  if (isZero(money)) return text;
+  if (negative) return MINUS + text;
+  return signed ? `+${text}` : text;
+}
+
+/** Formats a decimal string exactly; the types of the standard library know only numeric literals. */
+export function decimalText(format: Intl.NumberFormat, decimal: string): string {
+  return format.format(decimal as Intl.StringNumericLiteral);
+}
+
+/** `$`, `€`, or the code where the currency has no sign of its own. */
+export function currencySign(currency: string, locale = "en-US"): string {
+  const parts = formatter(currency, "cents", locale).formatToParts(0);
+  return parts.find((part) => part.type === "currency")?.value ?? currency;
+}
+
+export function isZero(money: Money): boolean {
+  return /^-?0+(\.0+)?$/.test(money.amount);
+}
+
+export function isNegative(money: Money): boolean {
+  return money.amount.startsWith("-") && !isZero(money);
+}
+
+/** Micro-units of a decimal string, exact. Throws on what is no decimal. */
+export function toMicro(decimal: string): bigint {
+  if (!DECIMAL.test(decimal)) throw new RangeError(`not a decimal: ${decimal}`);
+  const negative = decimal.startsWith("-");
+  const [whole = "0", fraction = ""] = (negative ? decimal.slice(1) : decimal).split(".");
+  const micro = BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(MICRO_PLACES, "0"));
+  return negative ? -micro : micro;
+}
+
+/** The decimal string of micro-units, with two to six places. */
+export function fromMicro(micro: bigint): string {
+  const negative = micro < 0n;
+  const digits = (negative ? -micro : micro).toString().padStart(MICRO_PLACES + 1, "0");
+  const whole = digits.slice(0, -MICRO_PLACES);
+  const fraction = digits.slice(-MICRO_PLACES).replace(/0{1,4}$/, "");
+  return `${negative ? "-" : ""}${whole}.${fraction}`;
+}
+
+export function addMoney(a: Money, b: Money): Money {
+  return { amount: fromMicro(toMicro(a.amount) + toMicro(b.amount)), currency: a.currency };
+}
+
+export function compareMoney(a: Money, b: Money): number {
+  const difference = toMicro(a.amount) - toMicro(b.amount);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+export function negate(money: Money): Money {
+  return { amount: fromMicro(-toMicro(money.amount)), currency: money.currency };
+}
+
+/**
+ * For pixels only: where a mark stands in a chart. Never show this number, show the string it came from.
+ */
+export function toPixelValue(money: Money): number {
+  return Number(money.amount);
+}
+
+/** What of `part` in `whole` in per mille, exact; null of nothing. */
+export function perMille(part: Money, whole: Money): number | null {
+  const total = toMicro(whole.amount);
+  if (total === 0n) return null;
+  return Number((toMicro(part.amount) * 1000n) / total);
+}

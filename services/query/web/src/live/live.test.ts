@@ -1,0 +1,206 @@
+import { QueryClient } from "@tanstack/react-query";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import type { BalanceWithParts } from "@/api/contract";
+import { keys } from "@/api/keys";
+import { balanceQuery } from "@/api/queries/account";
+import type { StreamBalance, Transaction } from "@/api/types";
+
+import { applyBatch, type RecentRows } from "./apply";
+import { mergeRows } from "./merge";
+import { Ring } from "./ring";
+import { LiveStream, emptyBatch, type LiveBatch } from "./stream";
+
+const row = (seq: number, eventId: string | null = null): Transaction =>
+  ({ seq, entry_id: `ent_acc_luna_${String(seq)}`, event_id: eventId }) as Transaction;
+const rows = (...seqs: number[]): Transaction[] => seqs.map((seq) => row(seq));
+const seqs = (list: readonly Transaction[] | undefined): number[] => (list ?? []).map((item) => item.seq);
+
+describe("mergeRows", () => {
+  it("puts every row once, newest first", () => {
+    expect(seqs(mergeRows(rows(5, 3, 2), rows(6, 7, 5), 10))).toEqual([7, 6, 5, 3, 2]);
+    expect(seqs(mergeRows(rows(5), rows(6, 6), 10))).toEqual([6, 5]);
+  });
+
+  it("changes nothing where nothing is new, so that nothing renders", () => {
+    const list = rows(5, 4);
+    expect(mergeRows(list, rows(5, 4), 10)).toBe(list);
+  });
+
+  it("keeps the newest within the limit", () => {
+    expect(seqs(mergeRows(rows(2, 1), rows(4, 3), 3))).toEqual([4, 3, 2]);
+  });
+});
+
+describe("what the stream does to the caches", () => {
+  const id = "acc_luna";
+  let client: QueryClient;
+  let ring: Ring;
+  const batch = (part: Partial<LiveBatch>): void => applyBatch(client, id, ring, { ...emptyBatch(), ...part });
+  const recent = (eventId: string | null = null) => client.getQueryData<RecentRows>(keys.recent(id, eventId))?.rows;
+
+  beforeEach(() => {
+    client = new QueryClient();
+    ring = new Ring();
+    client.setQueryData<RecentRows>(keys.recent(id, null), { rows: rows(10, 9), hasMore: true });
+    client.setQueryData<RecentRows>(keys.recent(id, "evt_gala"), { rows: [], hasMore: false });
+  });
+  afterEach(() => client.clear());
+
+  it("adds rows to the lists they belong to, once", () => {
+    batch({ transactions: [row(11, "evt_gala"), row(12)] });
+    batch({ transactions: [row(11, "evt_gala"), row(12)] });
+    expect(seqs(recent())).toEqual([12, 11, 10, 9]);
+    expect(seqs(recent("evt_gala"))).toEqual([11]);
+  });
+
+  it("reads lists again that end below where the stream begins", () => {
+    batch({ ready: { account_id: id, seq: 15 } });
+    expect(client.getQueryState(keys.recent(id, null))?.isInvalidated).toBe(true);
+    expect(ring.floorSeq).toBe(15);
+  });
+
+  it("leaves lists alone that reach it", () => {
+    batch({ ready: { account_id: id, seq: 10 } });
+    expect(client.getQueryState(keys.recent(id, null))?.isInvalidated).toBe(false);
+  });
+
+  it("never puts an older balance over a newer one", () => {
+    const balance = (seq: number, amount: string) =>
+      ({ seq, balance: { amount, currency: "USD" } }) as StreamBalance;
+    client.setQueryData(keys.balance(id), balance(20, "5.00"));
+    batch({ balance: balance(19, "9.00") });
+    expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 20, balance: { amount: "5.00" } });
+    batch({ balance: balance(21, "4.80") });
+    expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 21, balance: { amount: "4.80" } });
+  });
+
+  it("keeps the newer balance when an older answer comes late", async () => {
+    const options = balanceQuery(id);
+    client.setQueryData(options.queryKey, { seq: 21 } as BalanceWithParts);
+    await client.fetchQuery({ ...options, queryFn: () => Promise.resolve({ seq: 20 } as BalanceWithParts), staleTime: 0 });
+    expect(client.getQueryData(options.queryKey)?.seq).toBe(21);
+  });
+
+  it("reads everything of the account again, and of no other, after a jump", () => {
+    client.setQueryData(keys.facts("acc_other"), {});
+    ring.push(rows(11));
+    batch({ resync: { seq: 40, reason: "gap" } });
+    expect(client.getQueryState(keys.recent(id, null))?.isInvalidated).toBe(true);
+    expect(client.getQueryState(keys.facts("acc_other"))?.isInvalidated).toBe(false);
+    expect(ring.matching(null)).toEqual([]);
+    expect(ring.floorSeq).toBe(40);
+  });
+
+  it("keeps rows for a list whose answer is older than they are", () => {
+    batch({ transactions: rows(11, 12) });
+    const answer = rows(10, 9);
+    expect(seqs(mergeRows(answer, ring.matching(null), 200))).toEqual([12, 11, 10, 9]);
+  });
+});
+
+class FakeSource {
+  static all: FakeSource[] = [];
+  readyState = 0;
+  onopen: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  closed = false;
+  private readonly listeners = new Map<string, (event: { data: string; lastEventId: string }) => void>();
+  readonly url: string;
+
+  constructor(url: string) {
+    this.url = url;
+    FakeSource.all.push(this);
+  }
+
+  addEventListener(name: string, listener: (event: { data: string; lastEventId: string }) => void): void {
+    this.listeners.set(name, listener);
+  }
+
+  send(name: string, id: string, data: unknown): void {
+    this.listeners.get(name)?.({ data: JSON.stringify(data), lastEventId: id });
+  }
+
+  close(): void {
+    this.closed = true;
+    this.readyState = 2;
+  }
+}
+
+describe("the stream", () => {
+  const batches: LiveBatch[] = [];
+  const states: string[] = [];
+  const open = (): LiveStream => {
+    const stream = new LiveStream({
+      accountId: "acc_luna",
+      onBatch: (batch) => batches.push(batch),
+      onState: (state) => states.push(state),
+      makeSource: (url) => new FakeSource(url) as unknown as EventSource,
+    });
+    stream.open();
+    return stream;
+  };
+  const source = (index: number): FakeSource => {
+    const found = FakeSource.all[index];
+    if (found === undefined) throw new Error(`no source ${String(index)}`);
+    return found;
+  };
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal("EventSource", { CLOSED: 2 });
+    FakeSource.all = [];
+    batches.length = 0;
+    states.length = 0;
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  it("gathers what comes at once into one batch, in order", () => {
+    open();
+    for (let seq = 1; seq <= 200; seq += 1) source(0).send("transaction", `${String(seq)}.1`, row(seq));
+    expect(batches).toEqual([]);
+    vi.advanceTimersByTime(250);
+    expect(batches).toHaveLength(1);
+    expect(batches[0]?.transactions.map((item) => item.seq)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+  });
+
+  it("opens again behind the last id when the browser gave up", () => {
+    open();
+    expect(source(0).url).not.toContain("after=");
+    source(0).send("transaction", "42.41", row(42));
+    source(0).readyState = 2;
+    source(0).onerror?.();
+    expect(states.at(-1)).toBe("paused");
+    vi.advanceTimersByTime(2_000);
+    expect(source(1).url).toContain("after=42.41");
+  });
+
+  it("leaves resuming to the browser while it tries itself", () => {
+    open();
+    source(0).onerror?.();
+    vi.advanceTimersByTime(60_000);
+    expect(FakeSource.all).toHaveLength(1);
+  });
+
+  it("takes nothing from a connection that was replaced", () => {
+    const stream = open();
+    stream.close();
+    source(0).send("transaction", "43.1", row(43));
+    vi.advanceTimersByTime(1_000);
+    expect(batches).toEqual([]);
+    expect(source(0).closed).toBe(true);
+  });
+
+  it("drops what was gathered before a jump", () => {
+    open();
+    source(0).send("transaction", "5.1", row(5));
+    source(0).send("resync", "90.1", { seq: 90, reason: "gap" });
+    source(0).send("transaction", "91.1", row(91));
+    vi.advanceTimersByTime(250);
+    expect(batches[0]?.resync?.seq).toBe(90);
+    expect(seqs(batches[0]?.transactions)).toEqual([91]);
+  });
+});

@@ -1,0 +1,87 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import type { Recharge } from "@/api/contract";
+import { keys } from "@/api/keys";
+import { putRecharge } from "@/api/queries/billing";
+import { Button } from "@/components/Button";
+import { Segmented } from "@/components/Segmented";
+import { TextField } from "@/components/TextField";
+import { currencySign } from "@/format";
+import { useAccount } from "@/session/context";
+import { text } from "@/text";
+
+import { bodyOf, draftErrors, draftOf, type Draft } from "./recharge-draft";
+
+const { recharge } = text.billing;
+
+export function RechargeForm({ rule }: { rule: Recharge }) {
+  const { accountId, currency } = useAccount();
+  const queryClient = useQueryClient();
+  const [draft, setDraft] = useState<Draft>(() => draftOf(rule));
+  const [shown, setShown] = useState(false);
+  const save = useMutation({
+    mutationFn: () => putRecharge(accountId, bodyOf(draft)),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: keys.recharge(accountId) }),
+  });
+  const errors = draftErrors(draft);
+  const visible = shown ? errors : {};
+  const change = (part: Partial<Draft>) => {
+    save.reset();
+    setDraft({ ...draft, ...part });
+  };
+  const field = (name: "threshold" | "amount" | "target" | "dailyCap" | "monthlyCap", label: string, hint?: string) => (
+    <TextField
+      label={label}
+      hint={hint}
+      inputMode="decimal"
+      autoComplete="off"
+      prefix={currencySign(currency)}
+      value={draft[name]}
+      error={visible[name]}
+      onChange={(event) => change({ [name]: event.target.value })}
+    />
+  );
+  return (
+    <form
+      className="stack"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        setShown(true);
+        if (Object.keys(errors).length === 0) save.mutate();
+      }}
+    >
+      <label className="check">
+        <input type="checkbox" checked={draft.enabled} onChange={(event) => change({ enabled: event.target.checked })} />
+        <span>{recharge.enabled}</span>
+      </label>
+      <div className="form-grid">
+        {field("threshold", recharge.threshold)}
+        {draft.mode === "amount" ? field("amount", recharge.amount) : field("target", recharge.target)}
+      </div>
+      <Segmented
+        label={recharge.mode}
+        value={draft.mode}
+        onChange={(mode) => change({ mode })}
+        options={[
+          { value: "amount", label: recharge.modeAmount },
+          { value: "target", label: recharge.modeTarget },
+        ]}
+      />
+      <div className="form-grid">
+        {field("dailyCap", recharge.dailyCap, recharge.optional)}
+        {field("monthlyCap", recharge.monthlyCap, recharge.optional)}
+      </div>
+      <div className="row">
+        <Button type="submit" variant="primary" busy={save.isPending}>
+          {text.common.save}
+        </Button>
+        <span role="status">
+          {save.isSuccess ? <span className="form-note">{recharge.saved}</span> : null}
+          {save.error === null ? null : <span className="form-problem">{save.error.message}</span>}
+        </span>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+
+import { bodyOf, draftErrors, type Draft } from "./recharge-draft";
+
+const DRAFT: Draft = {
+  enabled: true,
+  mode: "amount",
+  threshold: "10",
+  amount: "100.5",
+  target: "",
+  dailyCap: "",
+  monthlyCap: "500",
+};
+
+it("sends decimal strings, one of amount and target, and null for no limit", () => {
+  expect(draftErrors(DRAFT)).toEqual({});
+  expect(bodyOf(DRAFT)).toEqual({
+    enabled: true,
+    threshold: "10.00",
+    amount: "100.50",
+    target: null,
+    daily_cap: null,
+    monthly_cap: "500.00",
+  });
+  expect(bodyOf({ ...DRAFT, mode: "target", target: "200" })).toMatchObject({ amount: null, target: "200.00" });
+});
+
+it("finds what cannot be", () => {
+  expect(Object.keys(draftErrors({ ...DRAFT, threshold: "ten", amount: " ", dailyCap: "-1" }))).toEqual([
+    "threshold",
+    "amount",
+    "dailyCap",
+  ]);
+  expect(draftErrors({ ...DRAFT, mode: "target", target: "10.00" }).target).toBeDefined();
+  expect(draftErrors({ ...DRAFT, mode: "target", target: "9999999.99" })).toEqual({});
+});

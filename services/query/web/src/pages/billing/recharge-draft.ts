@@ -1,0 +1,65 @@
+import type { Recharge } from "@/api/contract";
+import type { RechargeRuleBody } from "@/api/queries/billing";
+import { toMicro } from "@/format";
+import { text } from "@/text";
+
+export interface Draft {
+  enabled: boolean;
+  mode: "amount" | "target";
+  threshold: string;
+  amount: string;
+  target: string;
+  dailyCap: string;
+  monthlyCap: string;
+}
+
+export type DraftErrors = Partial<Record<"threshold" | "amount" | "target" | "dailyCap" | "monthlyCap", string>>;
+
+const AMOUNT = /^\d{1,7}(\.\d{1,2})?$/;
+
+export function draftOf(rule: Recharge): Draft {
+  return {
+    enabled: rule.enabled,
+    mode: rule.target ? "target" : "amount",
+    threshold: rule.threshold.amount,
+    amount: rule.amount?.amount ?? "100.00",
+    target: rule.target?.amount ?? "",
+    dailyCap: rule.daily_cap?.amount ?? "",
+    monthlyCap: rule.monthly_cap?.amount ?? "",
+  };
+}
+
+/** What is wrong with a draft, by field; empty when it can be sent. */
+export function draftErrors(draft: Draft): DraftErrors {
+  const { invalid, needAmount, targetAbove } = text.billing.recharge;
+  const errors: DraftErrors = {};
+  const good = (value: string): boolean => AMOUNT.test(value.trim());
+  if (!good(draft.threshold)) errors.threshold = invalid;
+  const field = draft.mode;
+  if (draft[field].trim() === "") errors[field] = needAmount;
+  else if (!good(draft[field])) errors[field] = invalid;
+  else if (field === "target" && errors.threshold === undefined) {
+    if (toMicro(draft.target.trim()) <= toMicro(draft.threshold.trim())) errors.target = targetAbove;
+  }
+  for (const cap of ["dailyCap", "monthlyCap"] as const) {
+    if (draft[cap].trim() !== "" && !good(draft[cap])) errors[cap] = invalid;
+  }
+  return errors;
+}
+
+export function bodyOf(draft: Draft): RechargeRuleBody {
+  const optional = (value: string): string | null => (value.trim() === "" ? null : cents(value));
+  return {
+    enabled: draft.enabled,
+    threshold: cents(draft.threshold),
+    amount: draft.mode === "amount" ? cents(draft.amount) : null,
+    target: draft.mode === "target" ? cents(draft.target) : null,
+    daily_cap: optional(draft.dailyCap),
+    monthly_cap: optional(draft.monthlyCap),
+  };
+}
+
+function cents(value: string): string {
+  const [whole = "0", fraction = ""] = value.trim().split(".");
+  return `${whole}.${fraction.padEnd(2, "0")}`;
+}

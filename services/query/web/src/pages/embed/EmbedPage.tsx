@@ -1,0 +1,78 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { useLayoutEffect, useState } from "react";
+import { useParams } from "react-router";
+
+import { setBearer } from "@/api/client";
+import { makeQueryClient } from "@/api/query-client";
+import { EmptyState } from "@/components/EmptyState";
+import { ErrorBoundary } from "@/components/ErrorBoundary";
+import { AccountProvider } from "@/session/AccountProvider";
+import { text } from "@/text";
+
+import "./embed.css";
+import { EmbedActivity } from "./EmbedActivity";
+import { EmbedBalance } from "./EmbedBalance";
+import { EmbedDonut } from "./EmbedDonut";
+import { readEmbed, type EmbedSettings } from "./embed-settings";
+import { EmbedTimeline } from "./EmbedTimeline";
+
+const REFETCH_MS = 10_000;
+
+/** One widget for a customer's own site, read with a portal token. */
+export default function EmbedPage() {
+  const { widget } = useParams();
+  const [settings] = useState(() => begin(readEmbed(widget, new URLSearchParams(location.search), location.hash)));
+  const [queryClient] = useState(() => makeQueryClient(REFETCH_MS));
+  if ("problem" in settings) {
+    return (
+      <main className="embed">
+        <EmptyState icon="alert" title={text.embed.wrongTitle}>
+          {text.embed.wrong[settings.problem]}
+        </EmptyState>
+      </main>
+    );
+  }
+  return (
+    <QueryClientProvider client={queryClient}>
+      <Widget settings={settings} />
+    </QueryClientProvider>
+  );
+}
+
+// Before anything is asked for: every request carries the token.
+function begin(settings: ReturnType<typeof readEmbed>): ReturnType<typeof readEmbed> {
+  if (!("problem" in settings)) setBearer(settings.token);
+  return settings;
+}
+
+function Widget({ settings }: { settings: EmbedSettings }) {
+  useLayoutEffect(() => {
+    // The token stays out of the history and of what is copied from the address bar.
+    history.replaceState(history.state, "", location.pathname + location.search);
+    const root = document.documentElement;
+    if (settings.theme !== null) root.dataset.theme = settings.theme;
+    for (const [property, colour] of Object.entries(settings.colours)) root.style.setProperty(property, colour);
+  }, [settings]);
+  return (
+    <main className={`embed embed-${settings.widget}`} aria-label={text.embed.widgets[settings.widget]}>
+      <ErrorBoundary>
+        <AccountProvider accountId={settings.accountId}>
+          <Content settings={settings} />
+        </AccountProvider>
+      </ErrorBoundary>
+    </main>
+  );
+}
+
+function Content({ settings }: { settings: EmbedSettings }) {
+  switch (settings.widget) {
+    case "balance":
+      return <EmbedBalance />;
+    case "timeline":
+      return <EmbedTimeline eventId={settings.eventId} />;
+    case "donut":
+      return <EmbedDonut eventId={settings.eventId} />;
+    case "activity":
+      return <EmbedActivity eventId={settings.eventId} />;
+  }
+}

@@ -1,0 +1,46 @@
+import { useQuery } from "@tanstack/react-query";
+
+import { usageQuery } from "@/api/queries/usage";
+import { chartBuckets } from "@/charts/adapt";
+import { TimelineChart } from "@/charts/TimelineChart";
+import { QueryState } from "@/components/QueryState";
+import { Skeleton } from "@/components/Skeleton";
+import { useAccount } from "@/session/context";
+import { text } from "@/text";
+
+import { useMonth } from "./useMonth";
+
+export function EmbedTimeline({ eventId }: { eventId: string | null }) {
+  const { accountId, zone, currency } = useAccount();
+  const range = useMonth();
+  const query = useQuery(
+    usageQuery(accountId, {
+      from: range.from,
+      to: range.to,
+      tz: range.tz,
+      bucket: "day",
+      ...(eventId === null ? {} : { event_id: [eventId] }),
+    }),
+  );
+  return (
+    <QueryState query={query} skeleton={<Skeleton height="18rem" />}>
+      {(usage) => (
+        <TimelineChart
+          series={[
+            {
+              key: "now",
+              label: text.dashboard.timeline.now,
+              role: "main",
+              buckets: chartBuckets(usage.buckets, new Date()),
+            },
+          ]}
+          size="day"
+          measure="count"
+          zone={zone}
+          currency={currency}
+          label={text.dashboard.timeline.chartLabel}
+        />
+      )}
+    </QueryState>
+  );
+}

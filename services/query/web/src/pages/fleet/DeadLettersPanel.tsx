@@ -1,0 +1,145 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import type { ColumnDef } from "@tanstack/react-table";
+import { useMemo, useState } from "react";
+
+import type { DeadLetter } from "@/api/contract";
+import { deadLettersQuery } from "@/api/queries/fleet";
+import { Badge } from "@/components/Badge";
+import { Button } from "@/components/Button";
+import { DataTable } from "@/components/DataTable";
+import { Dialog } from "@/components/Dialog";
+import { EmptyState } from "@/components/EmptyState";
+import { Instant } from "@/components/Instant";
+import { Panel } from "@/components/Panel";
+import { QueryState } from "@/components/QueryState";
+import { Select } from "@/components/Select";
+import { Skeleton } from "@/components/Skeleton";
+import { text } from "@/text";
+
+const { deadLetters: words } = text.fleet;
+const ZONE = "UTC";
+const REASONS = [
+  "malformed",
+  "wrong_partition",
+  "unknown_account",
+  "no_price",
+  "engine_retired",
+  "unit_mismatch",
+  "too_old",
+  "in_future",
+  "out_of_range",
+  "conflict",
+  "failed_after_charge",
+  "internal",
+];
+
+/** What was received and could not be charged, with the record itself. */
+export function DeadLettersPanel() {
+  const [reason, setReason] = useState("");
+  const [open, setOpen] = useState<DeadLetter | null>(null);
+  const query = useInfiniteQuery(deadLettersQuery(reason));
+  const columns = useMemo(() => columnsOf(setOpen), []);
+  return (
+    <Panel
+      title={words.title}
+      note={ZONE}
+      flush
+      actions={
+        <Select
+          label={words.reason}
+          hideLabel
+          value={reason}
+          onChange={setReason}
+          options={[
+            { value: "", label: words.anyReason },
+            ...REASONS.map((value) => ({ value, label: value.replaceAll("_", " ") })),
+          ]}
+        />
+      }
+    >
+      <QueryState
+        query={query}
+        skeleton={
+          <div className="ledger-skeleton">
+            <Skeleton height="2.2rem" lines={3} />
+          </div>
+        }
+      >
+        {(data) => {
+          const rows = data.pages.flatMap((page) => page.data);
+          if (rows.length === 0) {
+            return (
+              <EmptyState icon="check" title={words.empty}>
+                {words.emptyText}
+              </EmptyState>
+            );
+          }
+          return <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.id} />;
+        }}
+      </QueryState>
+      {query.hasNextPage ? (
+        <p className="list-more">
+          <Button size="small" busy={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+            {text.common.loadMore}
+          </Button>
+        </p>
+      ) : null}
+      {open === null ? null : <Record letter={open} onClose={() => setOpen(null)} />}
+    </Panel>
+  );
+}
+
+function columnsOf(onShow: (letter: DeadLetter) => void): ColumnDef<DeadLetter>[] {
+  return [
+    { id: "at", header: words.at, accessorKey: "at", cell: ({ row }) => <Instant at={row.original.at} zone={ZONE} /> },
+    {
+      id: "reason",
+      header: words.reason,
+      accessorKey: "reason",
+      cell: ({ row }) => (
+        <Badge tone="danger" icon="alert">
+          {row.original.reason.replaceAll("_", " ")}
+        </Badge>
+      ),
+    },
+    { id: "step", header: words.step, accessorKey: "step" },
+    { id: "key", header: words.account, accessorFn: (row) => row.key ?? text.common.none },
+    { id: "detail", header: words.detail, accessorKey: "detail", enableSorting: false },
+    {
+      id: "show",
+      header: words.payload,
+      enableSorting: false,
+      cell: ({ row }) => (
+        <Button size="small" onClick={() => onShow(row.original)}>
+          {words.show}
+        </Button>
+      ),
+    },
+  ];
+}
+
+function Record({ letter, onClose }: { letter: DeadLetter; onClose: () => void }) {
+  const { topic, partition, offset } = letter.source;
+  return (
+    <Dialog kind="drawer" title={words.title1} onClose={onClose}>
+      <p>
+        <Badge tone="danger" icon="alert">
+          {letter.reason.replaceAll("_", " ")}
+        </Badge>
+      </p>
+      <p>{letter.detail}</p>
+      <p className="muted small">{text.activity.detail.sourceText(topic, partition, offset)}</p>
+      {letter.payload_text ? null : <p className="muted small">{words.binary}</p>}
+      <pre className="payload">{pretty(letter)}</pre>
+    </Dialog>
+  );
+}
+
+function pretty(letter: DeadLetter): string {
+  if (!letter.payload_text) return letter.payload_base64;
+  try {
+    return JSON.stringify(JSON.parse(letter.payload_text), null, 2);
+  } catch {
+    return letter.payload_text;
+  }
+}

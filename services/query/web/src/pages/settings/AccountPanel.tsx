@@ -1,0 +1,53 @@
+import type { ReactNode } from "react";
+import { Link } from "react-router";
+
+import { Instant } from "@/components/Instant";
+import { Panel } from "@/components/Panel";
+import { formatDate, formatTime, zoneName } from "@/format";
+import { useAccount } from "@/session/context";
+import { text } from "@/text";
+
+const { account: words } = text.settings;
+
+export function AccountPanel() {
+  const { account, zone } = useAccount();
+  const now = new Date().toISOString();
+  const planNote = account.plan.in_force ? null : ` ${words.planFrom(formatDate(account.plan.effective_from, zone))}`;
+  return (
+    <Panel title={words.title}>
+      <dl className="facts">
+        <Fact label={words.name}>{account.name}</Fact>
+        <Fact label={words.id}>
+          <code>{account.account_id}</code>
+        </Fact>
+        <Fact label={words.plan}>
+          <span>
+            {account.plan.name}
+            {planNote} <Link to="/pricing">{words.comparePlans}</Link>
+          </span>
+        </Fact>
+        <Fact label={words.currency}>{account.currency}</Fact>
+        <Fact label={words.zone}>
+          <span>
+            {zone} ({zoneName(now, zone)})
+          </span>
+          <span className="muted small">
+            {words.now(formatTime(now, zone, false))}. {words.zoneNote}
+          </span>
+        </Fact>
+        <Fact label={words.opened}>
+          <Instant at={account.opened_at} zone={zone} show="date" />
+        </Fact>
+      </dl>
+    </Panel>
+  );
+}
+
+function Fact({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,25 @@
+import { Panel } from "@/components/Panel";
+import { usePageTitle } from "@/components/usePageTitle";
+import { text } from "@/text";
+
+import { AccountPanel } from "./AccountPanel";
+import { BoothsPanel } from "./BoothsPanel";
+import { KeysPanel } from "./KeysPanel";
+import "./settings.css";
+
+export default function SettingsPage() {
+  usePageTitle(text.settings.title);
+  return (
+    <div className="page">
+      <header className="page-head">
+        <h1>{text.settings.title}</h1>
+      </header>
+      <AccountPanel />
+      <BoothsPanel />
+      <KeysPanel />
+      <Panel title={text.settings.webhooks.title}>
+        <p className="muted small">{text.settings.webhooks.text}</p>
+      </Panel>
+    </div>
+  );
+}

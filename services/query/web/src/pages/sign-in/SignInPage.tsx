@@ -1,0 +1,102 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import { Link, Navigate, useLocation } from "react-router";
+
+import { Button } from "@/components/Button";
+import { CoinIcon } from "@/components/CoinIcon";
+import { TextField } from "@/components/TextField";
+import { useOptionalSession } from "@/session/context";
+import { replaceSession, signIn, takeKeyFromFragment } from "@/session/session";
+import { text } from "@/text";
+
+import "./sign-in.css";
+import { keyError, signInError } from "./sign-in-error";
+
+// Where to go after signing in; never to another site.
+function targetOf(state: unknown): string {
+  const from = typeof state === "object" && state !== null && "from" in state ? state.from : null;
+  return typeof from === "string" && from.startsWith("/") && !from.startsWith("//") ? from : "/";
+}
+
+export default function SignInPage() {
+  const session = useOptionalSession();
+  const queryClient = useQueryClient();
+  const location = useLocation();
+  const [key, setKey] = useState("");
+  const [error, setError] = useState<string | undefined>();
+  const input = useRef<HTMLInputElement>(null);
+
+  const { mutate, isPending } = useMutation({
+    mutationFn: signIn,
+    onSuccess: (value) => replaceSession(queryClient, value),
+    onError: (problem) => {
+      setError(signInError(problem));
+      input.current?.focus();
+    },
+  });
+
+  useEffect(() => {
+    const linked = takeKeyFromFragment(window.location, window.history);
+    if (linked !== null) mutate(linked);
+  }, [mutate]);
+
+  useEffect(() => {
+    document.title = `${text.signIn.title} \u00b7 ${text.common.product}`;
+  }, []);
+
+  if (session !== null && !isPending) return <Navigate to={targetOf(location.state)} replace />;
+  const ended = typeof location.state === "object" && location.state !== null && "ended" in location.state && location.state.ended === true;
+
+  const submit = () => {
+    const trimmed = key.trim();
+    const wrong = keyError(trimmed);
+    setError(wrong ?? undefined);
+    if (wrong === null) mutate(trimmed);
+    else input.current?.focus();
+  };
+
+  return (
+    <main className="sign-in">
+      <div className="sign-in-card">
+        <div className="sign-in-head">
+          <CoinIcon size={36} />
+          <h1>{text.signIn.title}</h1>
+          <p className="muted small">{text.signIn.intro}</p>
+        </div>
+        {ended && error === undefined ? (
+          <p className="sign-in-note" role="status">
+            {text.signIn.ended}
+          </p>
+        ) : null}
+        <form
+          className="sign-in-form"
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (!isPending) submit();
+          }}
+        >
+          <TextField
+            label={text.signIn.label}
+            type="password"
+            required
+            autoFocus
+            autoComplete="current-password"
+            spellCheck={false}
+            inputRef={input}
+            value={key}
+            error={error}
+            hint={text.signIn.hint}
+            onChange={(event) => setKey(event.target.value)}
+          />
+          <Button type="submit" variant="primary" busy={isPending}>
+            {isPending ? text.signIn.working : text.signIn.submit}
+          </Button>
+        </form>
+      </div>
+      <Link to="/pricing" className="small">
+        {text.signIn.pricing}
+      </Link>
+    </main>
+  );
+}

@@ -1,0 +1,37 @@
+import { useEffect, useState } from "react";
+
+import { Icon } from "@/components/Icon";
+import { formatTime } from "@/format";
+import { useLiveStatus } from "@/live/context";
+import { text } from "@/text";
+
+// A reconnection within this time is nobody's business.
+const PATIENCE_MS = 4_000;
+
+/** Says that what is shown stands still, and since when; the pages stay usable. */
+export function OfflineBanner({ zone }: { zone: string }) {
+  const { state, lastEventAt } = useLiveStatus();
+  const [waited, setWaited] = useState(false);
+  const away = state !== "open";
+  useEffect(() => {
+    if (!away) return;
+    const timer = setTimeout(() => setWaited(true), PATIENCE_MS);
+    return () => {
+      clearTimeout(timer);
+      setWaited(false);
+    };
+  }, [away]);
+  const shown = away && waited;
+  return (
+    <div role="status">
+      {shown ? (
+        <p className="shell-banner">
+          <Icon name="alert" size={16} />
+          {lastEventAt === null
+            ? text.common.offlineNoTime
+            : text.common.offline(formatTime(new Date(lastEventAt).toISOString(), zone, false))}
+        </p>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,16 @@
+export const signIn = {
+  title: "Sign in",
+  intro: "Use an account key to see one account, or an admin key to see the fleet.",
+  label: "API key",
+  hint: "Begins with tb_sk_ or tb_ak_. It is exchanged for a session and is not stored in this browser.",
+  submit: "Sign in",
+  working: "Signing in",
+  required: "Enter a key",
+  malformed: "This does not look like a key: it begins with tb_",
+  refused: "This key is not known, or was revoked",
+  booth: "A booth's key can report work, but not read an account. Use an account key",
+  tooMany: (seconds: number): string => `Too many tries. Wait ${seconds} s and try again`,
+  unavailable: "This server has no sign-in yet",
+  ended: "Your session has ended. Sign in again to continue.",
+  pricing: "See the price list",
+} as const;
