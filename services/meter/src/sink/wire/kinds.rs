@@ -248,9 +248,11 @@ fn recharge_requested(bytes: &[u8]) -> Result<Kind<'_>> {
 }
 
 fn recharge_failed(bytes: &[u8]) -> Result<Kind<'_>> {
-    let ([recharge_id, reason], mut failures, mut retry_at_ms, mut amount_micros) = (texts(bytes, [1, 2])?, 0, 0, 0);
+    let (mut recharge_id, mut reason, mut failures, mut retry_at_ms, mut amount_micros) = ("", "", 0, 0, 0);
     each(bytes, |number, value| {
         match number {
+            1 => recharge_id = value.text(number)?,
+            2 => reason = value.text(number)?,
             3 => failures = value.uint32(number)?,
             4 => retry_at_ms = value.int64(number)?,
             5 => amount_micros = value.int64(number)?,
