@@ -4,6 +4,7 @@ export const pricing = {
   breakdown: "Full Plan Breakdown",
   breakdownNote: (currency: string): string => `Price of one unit in ${currency}, taken off the balance when the work is done`,
   toBreakdown: "Full Plan Breakdown",
+  table: "Prices by service and plan",
   perMonth: "a month",
   free: "No monthly fee",
   yourPlan: "Your plan",

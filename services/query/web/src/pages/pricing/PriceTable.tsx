@@ -24,7 +24,7 @@ export function PriceTable({ book, ownPlan, zone, withRetired = false }: Props) 
     .filter((group) => group.rows.length > 0);
   const own = (code: string): string => (code === ownPlan ? "num prices-own" : "num");
   return (
-    <div className="prices-scroll" role="region" aria-label={pricing.breakdown} tabIndex={0}>
+    <div className="prices-scroll" role="region" aria-label={pricing.table} tabIndex={0}>
       <table className="prices">
         <thead>
           <tr>
