@@ -13,7 +13,9 @@ DEMO_ENV := $(or $(TOLLBOOTH_LOCAL_DIR),.local)/demo.env
 # fault points on.
 RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollbooth-query -p tollbooth-booth
 
-.PHONY: help setup build up down reset status verify test crash nightly bench lint fmt check clean
+WEB := services/query/web
+
+.PHONY: help setup test-setup build web up down reset status verify test crash nightly bench lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,10 +25,21 @@ help: ## Show this list
 setup: ## Check the prerequisites, install what may be installed
 	@deploy/local/setup.sh
 
-build: setup ## Build everything for release
+build: setup $(WEB)/dist ## Build everything for release
 	$(CARGO) build --release $(RELEASED)
 
-up: setup ## Start the engines, the services and a simulated fleet (DETACH=1: in the background)
+web: $(WEB)/dist ## Build the dashboard
+
+# Both are named after what they leave behind, so that nothing is fetched or built again that is current.
+$(WEB)/node_modules: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(WEB)/dist: $(WEB)/node_modules $(shell find $(WEB)/src $(WEB)/public -type f) $(wildcard $(WEB)/*.ts $(WEB)/*.html)
+	cd $(WEB) && npm run --silent build
+	@touch $@
+
+up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background)
 	$(CARGO) build --release $(RELEASED)
 	$(LOCAL) up $(if $(DETACH),--detach) $(ARGS)
 
@@ -55,10 +68,15 @@ verify: | $(LOCAL) ## Prove that ledger, sources and rows of the running stack a
 # All targets, so that the tests themselves compile nothing again: what only tests depend on changes the features of what
 # everything depends on. The tests come last: their summaries close the output. The engines are fetched before, so that
 # progress is seen.
-test: setup lint ## Format, lints and all tests, over the real engines
+test: test-setup lint ## Format, lints and all tests, over the real engines and in a real browser
 	$(CARGO) build --workspace --all-targets
 	$(TARGET)/debug/tollbooth-local fetch
 	$(CARGO) test --workspace
+	$(MAKE) --no-print-directory $(WEB)/dist
+	cd $(WEB) && npm run --silent check && e2e/run.sh
+
+test-setup:
+	@deploy/local/setup.sh --tests
 
 crash: setup ## The long crash test
 	$(CARGO) build --workspace --all-targets

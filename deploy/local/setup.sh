@@ -12,7 +12,7 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 rust_min="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 java_min=17
-node_min=20
+node_min=20.19
 
 install=yes
 tests=no
@@ -162,8 +162,8 @@ Or set TOLLBOOTH_CHROMIUM to a Chromium or Chrome."
 fi
 if needs_clickhouse; then
     require has_platform "x86-64 Linux with glibc, to run the ClickHouse library. Elsewhere set CLICKHOUSE_URL to a server that runs."
-    require has_node "Node.js $node_min or later with npm (found: $(has node && node_version || echo none)), to fetch ClickHouse once. \
-The distribution's may be too old: use nvm (https://github.com/nvm-sh/nvm, then 'nvm install $node_min') or the packages \
+    require has_node "Node.js $node_min or later with npm (found: $(has node && node_version || echo none)), to fetch ClickHouse once and to build the dashboard. \
+The distribution's may be too old: use nvm (https://github.com/nvm-sh/nvm, then 'nvm install ${node_min%%.*}') or the packages \
 of https://nodesource.com. Or set CLICKHOUSE_URL to a server that runs."
 fi
 

@@ -23,15 +23,8 @@ export interface AccountListed {
   time_zone: string;
 }
 
-export interface BalancePart {
-  kind: "purchased" | "bonus";
-  amount: Money;
-  expires_at: string | null;
-  seq: number | null;
-}
-
-/** What the balance route may add to the documented members. */
-export type BalanceWithParts = Balance & { parts?: BalancePart[]; credit_limit?: Money | null };
+export type BalanceWithParts = Balance;
+export type BalancePart = NonNullable<Balance["parts"]>[number];
 
 export interface EventBudget {
   amount: Money;

@@ -38,6 +38,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All accounts, by id
+         * @description From memory, a moment behind the ledger.
+         */
+        get: operations["list_accounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts/{account_id}": {
         parameters: {
             query?: never;
@@ -78,6 +98,83 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts/{account_id}/booths": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Booths, those with the newest activity first
+         * @description One that was named or paused counts as active then.
+         */
+        get: operations["list_booths"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events, those with the newest activity first
+         * @description One that was defined counts as active then.
+         */
+        get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account_id}/events/{event_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An event */
+        get: operations["get_event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account_id}/events/{event_id}/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a party will cost
+         * @description Guests times operations per guest, in the mix of the event so far or of the account's last 30 days, at today's prices.
+         */
+        get: operations["get_estimate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts/{account_id}/events/{event_id}/transactions": {
         parameters: {
             query?: never;
@@ -110,6 +207,46 @@ export interface paths {
          * @description Over all time, or a range.
          */
         get: operations["get_event_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account_id}/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Until when the money lasts
+         * @description By three methods, each with what it was made of. Nothing is said from fewer than 20 charges or 30 minutes.
+         */
+        get: operations["get_forecast"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account_id}/recharge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Buying credit by itself
+         * @description From history, which is a moment behind: name the `seq` of a command's answer as `min_seq` to see what it did.
+         */
+        get: operations["get_recharge"];
         put?: never;
         post?: never;
         delete?: never;
@@ -241,6 +378,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dead letters, newest first
+         * @description Read from the end of their topic.
+         */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fleet/usage": {
         parameters: {
             query?: never;
@@ -252,6 +409,27 @@ export interface paths {
         get: operations["get_fleet_usage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/portal-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a portal token
+         * @description Read-only, short-lived and stored nowhere: for pages that show an account, or one event of it, with no key in the
+         *     browser. It ends with the key that made it. What work costs us it never shows, also where an admin made it.
+         */
+        post: operations["make_portal_token"];
         delete?: never;
         options?: never;
         head?: never;
@@ -338,6 +516,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is signed in */
+        get: operations["get_session"];
+        put?: never;
+        /**
+         * Sign in
+         * @description For browsers: the cookie of the answer stands for the key in every request, until the session ends or the key is
+         *     revoked. What is changed with it (everything that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to
+         *     where commands are taken.
+         */
+        post: operations["sign_in"];
+        /** Sign out */
+        delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -360,6 +562,19 @@ export interface components {
             /** @description IANA zone, in which dates are meant and buckets are cut where a request names none. */
             time_zone: string;
         };
+        AccountListed: {
+            account_id: string;
+            /** @description `balance` less what is held. */
+            available: components["schemas"]["Amount"];
+            balance: components["schemas"]["Amount"];
+            /** @description ISO 4217. */
+            currency: string;
+            name: string;
+            /** @description Code of the plan that was decided last. */
+            plan: string;
+            /** @description IANA zone. */
+            time_zone: string;
+        };
         AccountPlan: {
             code: string;
             /**
@@ -371,6 +586,14 @@ export interface components {
             in_force: boolean;
             /** @description As people read it. */
             name: string;
+        };
+        /** @description A page of accounts, by id. */
+        Accounts: {
+            data: components["schemas"]["AccountListed"][];
+            /** @description Whether others follow. */
+            has_more: boolean;
+            /** @description `cursor` of the next page. */
+            next_cursor?: string | null;
         };
         /**
          * @description `{"amount": "12.34", "currency": "USD"}`.
@@ -401,13 +624,108 @@ export interface components {
             available: components["schemas"]["Amount"];
             /** @description What the account has. */
             balance: components["schemas"]["Amount"];
+            credit_limit?: components["schemas"]["Amount"] | null;
             /** @description What of it is set aside for work under way. */
             held: components["schemas"]["Amount"];
+            /**
+             * @description What the balance is made of: purchased credit, which never expires and is below zero where something is owed, then
+             *     bonuses in the order they are used up. Null, as the credit limit is, while it cannot be told.
+             */
+            parts?: components["schemas"]["BalancePart"][] | null;
             /**
              * Format: int64
              * @description The newest entry.
              */
             seq: number;
+        };
+        /** @description A part of a balance. */
+        BalancePart: {
+            amount: components["schemas"]["Amount"];
+            /**
+             * Format: date-time
+             * @description Then what is left of it is gone; null: never.
+             */
+            expires_at?: string | null;
+            kind: components["schemas"]["BalancePartKind"];
+            /**
+             * Format: int64
+             * @description The entry that granted it; null for what was purchased.
+             */
+            seq?: number | null;
+        };
+        /** @enum {string} */
+        BalancePartKind: "purchased" | "bonus";
+        /** @description A booth. One that was only named by usage has no name. */
+        Booth: {
+            /** @description Spent, positive, net of what was given back. */
+            amount: components["schemas"]["Amount"];
+            booth_id: string;
+            /**
+             * Format: int64
+             * @description Successful operations net of reversals.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Failed operations.
+             */
+            failed: number;
+            /**
+             * Format: date-time
+             * @description Start of the quarter of an hour of the newest activity.
+             */
+            last_activity_at?: string | null;
+            name?: string | null;
+            /** @description Its holds are refused; its usage posts all the same. */
+            paused: boolean;
+        };
+        /** @description A page of booths. */
+        Booths: {
+            data: components["schemas"]["Booth"][];
+            /** @description Whether others follow. */
+            has_more: boolean;
+            /** @description `cursor` of the next page. */
+            next_cursor?: string | null;
+        };
+        /** @description A record that could not be charged. */
+        DeadLetter: {
+            /** @description When it was put there, RFC 3339. */
+            at: string;
+            /** @description What is wrong, for a person. */
+            detail: string;
+            /** @description Of the record: source topic, partition and offset. */
+            id: string;
+            /** @description The record's key: the account, where it is right. */
+            key: string;
+            /** @description The same in base64. */
+            payload_base64: string;
+            /**
+             * Format: int64
+             * @description How many bytes the record has.
+             */
+            payload_bytes: number;
+            /** @description The record's bytes, the first 16 KiB of them, as text; null where they are none. */
+            payload_text?: string | null;
+            /** @description Code of why. */
+            reason: string;
+            source: components["schemas"]["DeadLetterSource"];
+            /** @description Where it was found: `decode`, `apply`. */
+            step: string;
+        };
+        /** @description A page of dead letters, newest first. It may be short, even empty, and have more behind it. */
+        DeadLetters: {
+            data: components["schemas"]["DeadLetter"][];
+            /** @description Whether older ones may follow. */
+            has_more: boolean;
+            /** @description `cursor` of the next page. */
+            next_cursor?: string | null;
+        };
+        DeadLetterSource: {
+            /** Format: int64 */
+            offset: number;
+            /** Format: int64 */
+            partition: number;
+            topic: string;
         };
         EngineUsage: {
             amount: components["schemas"]["Amount"];
@@ -419,6 +737,108 @@ export interface components {
             service: string;
             /** @description Both as people read them. */
             service_name: string;
+        };
+        /** @description What a party will cost. */
+        Estimate: {
+            /** @description The balance less what is held. */
+            available: components["schemas"]["Amount"];
+            basis: components["schemas"]["EstimateBasis"];
+            /** @description Whether it covers the total. */
+            enough: boolean;
+            /** Format: int64 */
+            guests: number;
+            /** @description Largest amount first; empty where nothing was seen that it could be like. */
+            lines: components["schemas"]["EstimateLine"][];
+            missing?: components["schemas"]["Amount"] | null;
+            /** @example 1.25 */
+            operations_per_guest: string;
+            total: components["schemas"]["Amount"];
+        };
+        /** @description What the mix is taken from. */
+        EstimateBasis: {
+            /**
+             * Format: int64
+             * @description Successful operations in it.
+             */
+            count: number;
+            kind: components["schemas"]["EstimateBasisKind"];
+        };
+        /** @enum {string} */
+        EstimateBasisKind: "event" | "account_30_days";
+        EstimateLine: {
+            amount: components["schemas"]["Amount"];
+            /**
+             * Format: int64
+             * @description Operations.
+             */
+            count: number;
+            engine: string;
+            /** @description Service and engine as people read them. */
+            name: string;
+            /** @example 131 */
+            quantity: string;
+            service: string;
+            /**
+             * @description Its part of all operations, from 0 to 1.
+             * @example 0.7
+             */
+            share: string;
+            /** @description What the quantity counts; null where no price says it. */
+            unit?: string | null;
+            unit_price?: components["schemas"]["Amount"] | null;
+            variant?: string | null;
+        };
+        /** @description An event: the party that a booth is hired for. One that was only named by usage has no name and no time. */
+        Event: {
+            /** @description Spent, positive, net of what was given back. */
+            amount: components["schemas"]["Amount"];
+            budget?: components["schemas"]["EventBudget"] | null;
+            /**
+             * Format: int64
+             * @description Successful operations net of reversals.
+             */
+            count: number;
+            /** Format: date-time */
+            ends_at?: string | null;
+            event_id: string;
+            /**
+             * Format: int64
+             * @description Failed operations.
+             */
+            failed: number;
+            /**
+             * Format: date-time
+             * @description Start of the quarter of an hour of the first activity.
+             */
+            first_activity_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Of the newest.
+             */
+            last_activity_at?: string | null;
+            name?: string | null;
+            /** Format: date-time */
+            starts_at?: string | null;
+            /** @description Its own, or the account's. */
+            time_zone: string;
+        };
+        /** @description What may be spent for an event. */
+        EventBudget: {
+            amount: components["schemas"]["Amount"];
+            policy: components["schemas"]["EventBudgetPolicy"];
+            /** @description Below zero where more was spent. */
+            remaining: components["schemas"]["Amount"];
+            spent: components["schemas"]["Amount"];
+        };
+        /** @enum {string} */
+        EventBudgetPolicy: "warn" | "refuse_holds";
+        /** @description A page of events. */
+        Events: {
+            data: components["schemas"]["Event"][];
+            /** @description Whether others follow. */
+            has_more: boolean;
+            /** @description `cursor` of the next page. */
+            next_cursor?: string | null;
         };
         EventTotal: {
             amount: components["schemas"]["Amount"];
@@ -439,6 +859,52 @@ export interface components {
         FleetUsage: components["schemas"]["Usage"] & {
             currency: string;
         };
+        /** @description Until when the money lasts. */
+        Forecast: {
+            /** Format: date-time */
+            as_of: string;
+            /** @description What is to last: the balance less what is held. */
+            available: components["schemas"]["Amount"];
+            currency: string;
+            method?: components["schemas"]["ForecastMethodCode"] | null;
+            methods: components["schemas"]["ForecastMethod"][];
+            reason?: components["schemas"]["ForecastReason"] | null;
+            /**
+             * Format: date-time
+             * @description Null: it cannot be told, see `reason`.
+             */
+            runs_out_at?: string | null;
+            /**
+             * Format: int64
+             * @description The newest entry of the balance.
+             */
+            seq: number;
+        };
+        ForecastMethod: {
+            /** @description What they cost, net of what was given back. */
+            amount: components["schemas"]["Amount"];
+            /**
+             * Format: int64
+             * @description Successful operations in it.
+             */
+            charges: number;
+            /**
+             * Format: date-time
+             * @description What was looked at: from its first charge on.
+             */
+            from: string;
+            method: components["schemas"]["ForecastMethodCode"];
+            per_hour: components["schemas"]["Amount"];
+            reason?: components["schemas"]["ForecastReason"] | null;
+            /** Format: date-time */
+            runs_out_at?: string | null;
+            /** Format: date-time */
+            to: string;
+        };
+        /** @enum {string} */
+        ForecastMethodCode: "event_pace" | "last_7_days" | "same_weekday";
+        /** @enum {string} */
+        ForecastReason: "not_enough_data" | "no_spend" | "beyond_horizon";
         /** @description How a price becomes a charge. */
         Model: "per_unit" | "flat";
         /** @description Decimal string in units of the currency, at most 6 places; never a JSON number. */
@@ -450,6 +916,25 @@ export interface components {
             /** @description `Nano Banana 2`. */
             name: string;
         };
+        /** @description What the token is to read, and how long. */
+        NewPortalToken: {
+            /**
+             * @description By default the key's own account; an admin names one.
+             * @example acc_luna
+             */
+            account_id?: string | null;
+            /**
+             * @description This event alone: itself and its usage, and not the account's balance, which stands in every transaction.
+             * @example evt_gala
+             */
+            event_id?: string | null;
+            /**
+             * Format: int64
+             * @description How long it is good for, in seconds; at most a day unless configured otherwise.
+             * @example 3600
+             */
+            ttl_s: number;
+        };
         /** @description A plan an account can be on. */
         Plan: {
             /** @description `basic`. */
@@ -458,6 +943,13 @@ export interface components {
             monthly_fee: components["schemas"]["Money"];
             /** @description As people read it. */
             name: string;
+        };
+        /** @description A token. */
+        PortalToken: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Send it as `Authorization: Bearer`, or give it to a page below `/embed/` as `#token=`. */
+            token: string;
         };
         /** @description One row: what a unit of an engine's work costs on each plan. */
         Price: {
@@ -561,6 +1053,43 @@ export interface components {
              */
             pointer: string;
         };
+        /** @description How credit is bought by itself, and how that stands. */
+        Recharge: {
+            amount?: components["schemas"]["Amount"] | null;
+            daily_cap?: components["schemas"]["Amount"] | null;
+            enabled: boolean;
+            last_failure?: components["schemas"]["RechargeFailure"] | null;
+            monthly_cap?: components["schemas"]["Amount"] | null;
+            /**
+             * Format: date-time
+             * @description When it is tried again after a failure.
+             */
+            next_attempt_at?: string | null;
+            /** @description Bought or asked for in this month, in the account's zone: what the monthly cap counts. */
+            spent_this_month: components["schemas"]["Amount"];
+            /** @description Bought or asked for today, in the account's zone: what the daily cap counts. */
+            spent_today: components["schemas"]["Amount"];
+            state: components["schemas"]["RechargeState"];
+            target?: components["schemas"]["Amount"] | null;
+            /** @description Bought when less than this is available. */
+            threshold: components["schemas"]["Amount"];
+        };
+        RechargeFailure: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int32
+             * @description How many in a row.
+             */
+            failures: number;
+            /**
+             * @description The payment provider's code, or `no_answer`.
+             * @example card_declined
+             */
+            reason: string;
+        };
+        /** @enum {string} */
+        RechargeState: "off" | "idle" | "in_flight" | "failed";
         Service: {
             /** @description Engine code. */
             engine: string;
@@ -577,6 +1106,29 @@ export interface components {
         /** @description Everything that ever had a price. */
         Services: {
             data: components["schemas"]["Service"][];
+        };
+        /** @description Who is signed in. */
+        Session: {
+            /** @description The account; null for an admin. */
+            account_id?: string | null;
+            /** @description Send it as `X-CSRF-Token` with everything that is not a `GET`. */
+            csrf_token: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description The key that signed in. */
+            key_id: string;
+            /** @description `account` or `admin`. */
+            kind: components["schemas"]["SessionKind"];
+        };
+        /** @enum {string} */
+        SessionKind: "account" | "admin";
+        /** @description With what somebody signs in. */
+        SignIn: {
+            /**
+             * @description A key of an account, or of an admin.
+             * @example tb_sk_live_...
+             */
+            key: string;
         };
         /** @description Where the record lies that an entry came from. */
         Source: {
@@ -940,6 +1492,13 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter` */
             400: {
                 headers: {
@@ -959,6 +1518,101 @@ export interface operations {
                 };
             };
             /** @description `unavailable`: what the answer is made of is being read */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_accounts: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, with the same `q`. */
+                cursor?: string;
+                /** @description Most rows of the page; by default 50. */
+                limit?: number;
+                /** @description Part of id or name; ASCII letters in any case. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "account_id": "acc_luna",
+                     *           "available": {
+                     *             "amount": "83.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "balance": {
+                     *             "amount": "84.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "currency": "USD",
+                     *           "name": "Luna Booths",
+                     *           "plan": "basic",
+                     *           "time_zone": "America/New_York"
+                     *         }
+                     *       ],
+                     *       "has_more": false,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Accounts"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: needs an admin key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */
@@ -1010,6 +1664,13 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["Account"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
@@ -1093,15 +1754,550 @@ export interface operations {
                      *         "amount": "84.20",
                      *         "currency": "USD"
                      *       },
+                     *       "credit_limit": {
+                     *         "amount": "0.00",
+                     *         "currency": "USD"
+                     *       },
                      *       "held": {
                      *         "amount": "1.00",
                      *         "currency": "USD"
                      *       },
+                     *       "parts": [
+                     *         {
+                     *           "amount": {
+                     *             "amount": "74.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "expires_at": null,
+                     *           "kind": "purchased",
+                     *           "seq": null
+                     *         },
+                     *         {
+                     *           "amount": {
+                     *             "amount": "10.00",
+                     *             "currency": "USD"
+                     *           },
+                     *           "expires_at": "2026-12-31T23:00:00.000Z",
+                     *           "kind": "bonus",
+                     *           "seq": 7
+                     *         }
+                     *       ],
                      *       "seq": 42
                      *     }
                      */
                     "application/json": components["schemas"]["Balance"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_booths: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, with the same `q`. */
+                cursor?: string;
+                /** @description Most rows of the page; by default 50. */
+                limit?: number;
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+                /** @description Part of id or name, in any case. */
+                q?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "amount": {
+                     *             "amount": "115.80",
+                     *             "currency": "USD"
+                     *           },
+                     *           "booth_id": "bth_17",
+                     *           "count": 579,
+                     *           "failed": 6,
+                     *           "last_activity_at": "2026-11-22T01:45:00.000Z",
+                     *           "name": "Front door",
+                     *           "paused": false
+                     *         }
+                     *       ],
+                     *       "has_more": true,
+                     *       "next_cursor": "AQ..."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Booths"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, with the same `q`. */
+                cursor?: string;
+                /** @description Most rows of the page; by default 50. */
+                limit?: number;
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+                /** @description Part of id or name, in any case. */
+                q?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "amount": {
+                     *             "amount": "115.80",
+                     *             "currency": "USD"
+                     *           },
+                     *           "budget": {
+                     *             "amount": {
+                     *               "amount": "200.00",
+                     *               "currency": "USD"
+                     *             },
+                     *             "policy": "warn",
+                     *             "remaining": {
+                     *               "amount": "84.20",
+                     *               "currency": "USD"
+                     *             },
+                     *             "spent": {
+                     *               "amount": "115.80",
+                     *               "currency": "USD"
+                     *             }
+                     *           },
+                     *           "count": 579,
+                     *           "ends_at": "2026-11-22T04:00:00.000Z",
+                     *           "event_id": "evt_gala",
+                     *           "failed": 6,
+                     *           "first_activity_at": "2026-11-21T23:00:00.000Z",
+                     *           "last_activity_at": "2026-11-22T01:45:00.000Z",
+                     *           "name": "Winter Gala",
+                     *           "starts_at": "2026-11-21T23:00:00.000Z",
+                     *           "time_zone": "America/New_York"
+                     *         },
+                     *         {
+                     *           "amount": {
+                     *             "amount": "3.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "budget": null,
+                     *           "count": 16,
+                     *           "ends_at": null,
+                     *           "event_id": "evt_only_used",
+                     *           "failed": 0,
+                     *           "first_activity_at": "2026-11-20T18:15:00.000Z",
+                     *           "last_activity_at": "2026-11-20T19:00:00.000Z",
+                     *           "name": null,
+                     *           "starts_at": null,
+                     *           "time_zone": "America/New_York"
+                     *         }
+                     *       ],
+                     *       "has_more": false,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Events"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_event: {
+        parameters: {
+            query?: {
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+                /** @description The event, the party a booth is hired for. */
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The event */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": {
+                     *         "amount": "115.80",
+                     *         "currency": "USD"
+                     *       },
+                     *       "budget": {
+                     *         "amount": {
+                     *           "amount": "200.00",
+                     *           "currency": "USD"
+                     *         },
+                     *         "policy": "warn",
+                     *         "remaining": {
+                     *           "amount": "84.20",
+                     *           "currency": "USD"
+                     *         },
+                     *         "spent": {
+                     *           "amount": "115.80",
+                     *           "currency": "USD"
+                     *         }
+                     *       },
+                     *       "count": 579,
+                     *       "ends_at": "2026-11-22T04:00:00.000Z",
+                     *       "event_id": "evt_gala",
+                     *       "failed": 6,
+                     *       "first_activity_at": "2026-11-21T23:00:00.000Z",
+                     *       "last_activity_at": "2026-11-22T01:45:00.000Z",
+                     *       "name": "Winter Gala",
+                     *       "starts_at": "2026-11-21T23:00:00.000Z",
+                     *       "time_zone": "America/New_York"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Event"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_estimate: {
+        parameters: {
+            query?: {
+                /** @description How many come. Needed. */
+                guests?: number;
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+                /** @description A decimal above 0, at most 100, with at most 6 places; by default 1.25. */
+                operations_per_guest?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+                /** @description The event, the party a booth is hired for. */
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The estimate */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "available": {
+                     *         "amount": "20.00",
+                     *         "currency": "USD"
+                     *       },
+                     *       "basis": {
+                     *         "count": 579,
+                     *         "kind": "event"
+                     *       },
+                     *       "enough": false,
+                     *       "guests": 150,
+                     *       "lines": [
+                     *         {
+                     *           "amount": {
+                     *             "amount": "26.40",
+                     *             "currency": "USD"
+                     *           },
+                     *           "count": 132,
+                     *           "engine": "nano_banana_2",
+                     *           "name": "AI Modify (Nano Banana 2)",
+                     *           "quantity": "132",
+                     *           "service": "ai_modify",
+                     *           "share": "0.7",
+                     *           "unit": "image",
+                     *           "unit_price": {
+                     *             "amount": "0.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "variant": "1k"
+                     *         },
+                     *         {
+                     *           "amount": {
+                     *             "amount": "1.68",
+                     *             "currency": "USD"
+                     *           },
+                     *           "count": 56,
+                     *           "engine": "sms_us_ca",
+                     *           "name": "SMS (SMS US and Canada)",
+                     *           "quantity": "56",
+                     *           "service": "sms",
+                     *           "share": "0.3",
+                     *           "unit": null,
+                     *           "unit_price": null,
+                     *           "variant": null
+                     *         }
+                     *       ],
+                     *       "missing": {
+                     *         "amount": "8.08",
+                     *         "currency": "USD"
+                     *       },
+                     *       "operations_per_guest": "1.25",
+                     *       "total": {
+                     *         "amount": "28.08",
+                     *         "currency": "USD"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Estimate"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
@@ -1178,7 +2374,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -1235,6 +2431,13 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["Transactions"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
@@ -1344,6 +2547,273 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["EventUsage"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_forecast: {
+        parameters: {
+            query?: {
+                /** @description The pace of now is that of this event; by default that of the whole account. */
+                event_id?: string;
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The forecast */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "as_of": "2026-11-22T02:00:04.002Z",
+                     *       "available": {
+                     *         "amount": "84.20",
+                     *         "currency": "USD"
+                     *       },
+                     *       "currency": "USD",
+                     *       "method": "event_pace",
+                     *       "methods": [
+                     *         {
+                     *           "amount": {
+                     *             "amount": "151.56",
+                     *             "currency": "USD"
+                     *           },
+                     *           "charges": 579,
+                     *           "from": "2026-11-21T23:00:00.000Z",
+                     *           "method": "event_pace",
+                     *           "per_hour": {
+                     *             "amount": "50.52",
+                     *             "currency": "USD"
+                     *           },
+                     *           "reason": null,
+                     *           "runs_out_at": "2026-11-22T03:40:00.000Z",
+                     *           "to": "2026-11-22T02:00:00.000Z"
+                     *         },
+                     *         {
+                     *           "amount": {
+                     *             "amount": "201.60",
+                     *             "currency": "USD"
+                     *           },
+                     *           "charges": 910,
+                     *           "from": "2026-11-15T02:00:00.000Z",
+                     *           "method": "last_7_days",
+                     *           "per_hour": {
+                     *             "amount": "1.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "reason": null,
+                     *           "runs_out_at": "2026-11-25T00:10:00.000Z",
+                     *           "to": "2026-11-22T02:00:00.000Z"
+                     *         },
+                     *         {
+                     *           "amount": {
+                     *             "amount": "201.60",
+                     *             "currency": "USD"
+                     *           },
+                     *           "charges": 910,
+                     *           "from": "2026-11-15T02:00:00.000Z",
+                     *           "method": "same_weekday",
+                     *           "per_hour": {
+                     *             "amount": "1.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "reason": "not_enough_data",
+                     *           "runs_out_at": null,
+                     *           "to": "2026-11-22T02:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "reason": null,
+                     *       "runs_out_at": "2026-11-22T03:40:00.000Z",
+                     *       "seq": 42
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Forecast"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_recharge: {
+        parameters: {
+            query?: {
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rule and how it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": {
+                     *         "amount": "50.00",
+                     *         "currency": "USD"
+                     *       },
+                     *       "daily_cap": {
+                     *         "amount": "200.00",
+                     *         "currency": "USD"
+                     *       },
+                     *       "enabled": true,
+                     *       "last_failure": {
+                     *         "at": "2026-11-21T20:15:04.002Z",
+                     *         "failures": 1,
+                     *         "reason": "card_declined"
+                     *       },
+                     *       "monthly_cap": null,
+                     *       "next_attempt_at": "2026-11-21T20:16:04.002Z",
+                     *       "spent_this_month": {
+                     *         "amount": "150.00",
+                     *         "currency": "USD"
+                     *       },
+                     *       "spent_today": {
+                     *         "amount": "0.00",
+                     *         "currency": "USD"
+                     *       },
+                     *       "state": "failed",
+                     *       "target": null,
+                     *       "threshold": {
+                     *         "amount": "20.00",
+                     *         "currency": "USD"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Recharge"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
@@ -1580,6 +3050,13 @@ export interface operations {
                     "application/json": components["schemas"]["Summary"];
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
                 headers: {
@@ -1657,7 +3134,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -1712,6 +3189,13 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["Transactions"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
@@ -1786,7 +3270,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -1936,6 +3420,13 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["TransactionDetail"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
@@ -2127,6 +3618,13 @@ export interface operations {
                     "application/json": components["schemas"]["Usage"];
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
                 headers: {
@@ -2164,6 +3662,102 @@ export interface operations {
                 };
             };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dead_letters: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, with the same `reason`. */
+                cursor?: string;
+                /** @description Most rows of the page; by default 50. */
+                limit?: number;
+                /** @description Only those that are there for this reason. */
+                reason?: "malformed" | "wrong_partition" | "unknown_account" | "no_price" | "engine_retired" | "unit_mismatch" | "too_old" | "in_future" | "out_of_range" | "conflict" | "failed_after_charge" | "internal";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "at": "2026-11-21T20:15:03.410Z",
+                     *           "detail": "no price for ai_modify/nano_banana_9 on plan basic",
+                     *           "id": "tollbooth.usage-3-1207",
+                     *           "key": "acc_luna",
+                     *           "payload_base64": "eyJvcGVyYXRpb25faWQiOiJvcF83ZjNhIn0=",
+                     *           "payload_bytes": 26,
+                     *           "payload_text": "{\"operation_id\":\"op_7f3a\"}",
+                     *           "reason": "no_price",
+                     *           "source": {
+                     *             "offset": 1207,
+                     *             "partition": 3,
+                     *             "topic": "tollbooth.usage"
+                     *           },
+                     *           "step": "apply"
+                     *         }
+                     *       ],
+                     *       "has_more": false,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeadLetters"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: needs an admin key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */
@@ -2295,6 +3889,13 @@ export interface operations {
                     "application/json": components["schemas"]["FleetUsage"];
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
             400: {
                 headers: {
@@ -2323,6 +3924,110 @@ export interface operations {
                 };
             };
             /** @description `unavailable`: history or keys cannot be read at the moment */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_portal_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPortalToken"];
+            };
+        };
+        responses: {
+            /** @description The token */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "expires_at": "2026-11-21T21:15:03.000Z",
+                     *       "token": "tbp1.eyJrZXlfaWQiOiJrZXlfMSJ9.c2lnbmF0dXJl"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PortalToken"];
+                };
+            };
+            /** @description `unknown_parameter`, `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, no session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `csrf`: a session without its `X-CSRF-Token`; `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid`: too long a life, or no account named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: keys are being read */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */
@@ -2366,6 +4071,13 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["PriceBooks"];
                 };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unknown_parameter`, `bad_parameter` */
             400: {
@@ -2456,6 +4168,13 @@ export interface operations {
                     "application/json": components["schemas"]["PriceBook"];
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter` */
             400: {
                 headers: {
@@ -2545,6 +4264,13 @@ export interface operations {
                     "application/json": components["schemas"]["PriceBook"];
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter` */
             400: {
                 headers: {
@@ -2607,6 +4333,13 @@ export interface operations {
                     "application/json": components["schemas"]["Services"];
                 };
             };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `unknown_parameter`, `bad_parameter` */
             400: {
                 headers: {
@@ -2626,6 +4359,214 @@ export interface operations {
                 };
             };
             /** @description `unavailable`: what the answer is made of is being read */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "account_id": "acc_luna",
+                     *       "csrf_token": "wkJjRrD0w3mWnO0m8VdC5m3n8l3O8N7mWmC7W0bq2iE",
+                     *       "expires_at": "2026-11-22T08:15:03.000Z",
+                     *       "key_id": "key_0123456789abcdef0123",
+                     *       "kind": "account"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description `unknown_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: nobody */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: keys are being read */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Signed in; `Set-Cookie` holds the session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "account_id": "acc_luna",
+                     *       "csrf_token": "wkJjRrD0w3mWnO0m8VdC5m3n8l3O8N7mWmC7W0bq2iE",
+                     *       "expires_at": "2026-11-22T08:15:03.000Z",
+                     *       "key_id": "key_0123456789abcdef0123",
+                     *       "kind": "account"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description `malformed`, `unknown_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no such key, or a revoked one */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: too many failed tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: keys are being read */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nobody is signed in any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, no session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `csrf`: a session without its `X-CSRF-Token`; `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: keys are being read */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */
