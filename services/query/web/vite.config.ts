@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
+import { pack } from "./dev/pack.ts";
 import { devSession } from "./dev/session.ts";
 
 // Where the services listen; only the development server uses it. A plain key is no session, which query would pass on:
@@ -16,7 +17,7 @@ const headers: Record<string, string> = process.env.TOLLBOOTH_DEV_KEY
 
 export default defineConfig(({ command }) => ({
   // The key that stands in for a session (dev/session.ts) is a matter of the development server, never of the bundle.
-  plugins: [react(), ...(command === "serve" ? [devSession(process.env)] : [])],
+  plugins: [react(), pack(), ...(command === "serve" ? [devSession(process.env)] : [])],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   server: {
     host: "127.0.0.1",
