@@ -89,7 +89,7 @@ describe("Activity", () => {
     await page.locator("tr[data-seq]").first().click();
     const drawer = page.getByRole("dialog");
     await drawer.waitFor();
-    await expect.poll(() => shown(drawer)).toContain("5 second \u00d7 $0.24");
+    await expect.poll(() => shown(drawer)).toContain("5 seconds \u00d7 $0.24");
     await page.keyboard.press("Escape");
     await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
     await context.close();

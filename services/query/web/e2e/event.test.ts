@@ -126,7 +126,8 @@ describe("Event analytics", () => {
     ]);
     expect(await toggles.first().isChecked()).toBe(true);
     await page.getByText("Times in Asia/Kathmandu").waitFor();
-    const entries = ofEvent(await account.entries()).filter((entry) => entry.status === "success");
+    const isWork = (entry: Entry): boolean => entry.type === "consume" && entry.status === "success";
+    const entries = ofEvent(await account.entries()).filter(isWork);
     for (const toggle of ["Event Period", "This Year"]) {
       await chart.getByRole("radio", { name: toggle }).click({ force: true });
       await expect

@@ -63,10 +63,11 @@ if [ -z "$env_file" ]; then
         exit 2
     }
     dir="$(mktemp -d)"
-    read -r ingest query ingest_ops meter_ops query_ops sink_ops <<<"$(free_ports 6)"
+    read -r ingest query ingest_ops meter_ops query_ops sink_ops effects_ops <<<"$(free_ports 7)"
     export TOLLBOOTH_INGEST__LISTEN="127.0.0.1:$ingest" TOLLBOOTH_QUERY__LISTEN="127.0.0.1:$query"
     export TOLLBOOTH_INGEST__OPS_LISTEN="127.0.0.1:$ingest_ops" TOLLBOOTH_QUERY__OPS_LISTEN="127.0.0.1:$query_ops"
     export TOLLBOOTH_METER__OPS_LISTEN="127.0.0.1:$meter_ops" TOLLBOOTH_METER__SINK_OPS_LISTEN="127.0.0.1:$sink_ops"
+    export TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN="127.0.0.1:$effects_ops"
     export TOLLBOOTH_QUERY__DASHBOARD__DIR="${TOLLBOOTH_QUERY__DASHBOARD__DIR:-$web/dist}"
     echo "e2e: starting a stack in $dir"
     "$local_bin" up --detach --rate 0 --history-events 0 --accounts 1 --dir "$dir" >"$dir.log" 2>&1 || {
