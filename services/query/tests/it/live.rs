@@ -26,7 +26,8 @@ async fn a_fresh_system_is_followed_from_the_ledgers_first_record() {
     assert_eq!(
         balance,
         json!({"account_id": "acc_luna", "balance": money("999.98"), "held": money("0.00"),
-               "available": money("999.98"), "seq": 4})
+               "available": money("999.98"), "credit_limit": money("0.00"), "seq": 4,
+               "parts": [{"kind": "purchased", "amount": money("999.98"), "expires_at": null, "seq": null}]})
     );
 
     // and it follows

@@ -68,6 +68,7 @@ async fn what_is_asked_again_is_not_asked_of_clickhouse_until_something_happens(
     luna.charge(1);
     stand.post(&luna.records[4..]);
     stand.sink(&luna.records[4..]).await;
+    stand.commit_all().await;
     let newer = query.ok(&format!("{path}&min_seq=6")).await;
     assert_eq!([&newer["seq"], &newer["period"]["operations"]], [6, 4]);
     until("the newer entry is in the answer", async || query.ok(path).await["period"]["operations"] == 4).await;
