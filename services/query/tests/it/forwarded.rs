@@ -90,7 +90,7 @@ async fn a_command_reaches_ingest_as_it_was_meant_and_its_answer_comes_back() {
     assert_eq!([&answer.headers["retry-after"], &answer.headers["x-request-id"]], ["2", "req-1"]);
     assert!(!answer.headers.contains_key("set-cookie"));
     assert_eq!(defined.status, 202);
-    let received = received.lock().unwrap();
+    let received = std::mem::take(&mut *received.lock().unwrap());
     let (what, headers, body) = &received[0];
     assert_eq!((what.as_str(), body.as_str()), ("POST /v1/accounts/acc_luna/purchases", r#"{"amount":"50"}"#));
     assert_eq!([&headers["idempotency-key"], &headers["x-request-id"]], ["\"buy-1\"", "req-1"]);
@@ -100,7 +100,6 @@ async fn a_command_reaches_ingest_as_it_was_meant_and_its_answer_comes_back() {
     assert_eq!((claims.key_id.as_str(), claims.kind), ("key_1", KeyKind::Account));
     assert_eq!(claims.account_id.unwrap().as_str(), "acc_luna");
     assert_eq!(received[1].0, "PUT /v1/accounts/acc_luna/recharge?x=1");
-    drop(received);
     assert!(query.metrics().await.contains("tollbooth_query_forwarded_total{result=\"ok\"} 2"));
 }
 
