@@ -135,25 +135,6 @@ export interface Recharge extends RechargeRule {
   spent_this_month: Money;
 }
 
-export interface AlertRule {
-  kind: string;
-  amount?: Money | null;
-  percent?: string | number | null;
-}
-
-export interface AlertRaised {
-  alert_id: string;
-  kind: string;
-  seq: number;
-  at: string;
-  text: string;
-}
-
-export interface Alerts {
-  rules: AlertRule[];
-  data: AlertRaised[];
-}
-
 export interface ApiKey {
   key_id: string;
   kind: "booth" | "account" | "admin";
@@ -249,7 +230,6 @@ export interface ContractPaths {
   };
   "/v1/accounts/{account_id}/forecast": Get<Forecast, OfAccount, { event_id?: string }>;
   "/v1/accounts/{account_id}/recharge": Get<Recharge, OfAccount> & { put: Command<unknown, Recharge, OfAccount> };
-  "/v1/accounts/{account_id}/alerts": Get<Alerts, OfAccount>;
   "/v1/accounts/{account_id}/purchases": {
     post: Command<{ amount: string; payment_method?: string }, PurchaseAnswer, OfAccount>;
   };

@@ -18,7 +18,6 @@ export const keys = {
   booths: (id: string, query?: unknown) => ["account", id, "booths", query ?? null] as const,
   forecast: (id: string, eventId?: string) => ["account", id, "forecast", eventId ?? null] as const,
   recharge: (id: string) => ["account", id, "recharge"] as const,
-  alerts: (id: string) => ["account", id, "alerts"] as const,
   apiKeys: (id: string | null) => ["keys", id] as const,
   services: ["services"] as const,
   priceBooks: ["price-books"] as const,

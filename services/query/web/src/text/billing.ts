@@ -108,13 +108,4 @@ export const billing = {
     needAmount: "Enter what to buy",
     targetAbove: "The balance to reach must be above the threshold",
   },
-  alerts: {
-    title: "Alerts",
-    rules: "You are told when",
-    noRules: "No alerts are set.",
-    history: "Raised",
-    noHistory: "None was raised so far.",
-    atAmount: (amount: string): string => `the balance falls to ${amount}`,
-    atPercent: (percent: string): string => `${percent}% of the last purchase is left`,
-  },
 } as const;

@@ -51,9 +51,5 @@ export const settings = {
     adminOnly: "Keys are made and revoked by an administrator.",
     expires: (time: string): string => `The session ends ${time}.`,
   },
-  webhooks: {
-    title: "Webhooks",
-    text: "Alerts and recharges can be sent to an address of yours. For now that is set up where the server is configured.",
-  },
   appearance: { title: "Appearance", text: "Kept in this browser." },
 } as const;

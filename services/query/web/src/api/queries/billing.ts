@@ -27,10 +27,3 @@ export function putRecharge(accountId: string, body: RechargeRuleBody): Promise<
     }),
   );
 }
-
-export const alertsQuery = (accountId: string) =>
-  queryOptions({
-    queryKey: keys.alerts(accountId),
-    queryFn: ({ signal }) =>
-      unwrap(api.GET("/v1/accounts/{account_id}/alerts", { params: { path: { account_id: accountId } }, signal })),
-  });

@@ -12,7 +12,6 @@ import { BuyCredits } from "@/purchase/BuyCredits";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
-import { AlertsPanel } from "./AlertsPanel";
 import "./billing.css";
 import { PartsList } from "./PartsList";
 import { PurchasesPanel } from "./PurchasesPanel";
@@ -50,14 +49,11 @@ export default function BillingPage() {
       </Panel>
       <div className="columns">
         <RechargePanel />
-        <div className="stack">
-          <Panel title={text.billing.parts.title}>
-            <QueryState query={balance} skeleton={<Skeleton height="2rem" lines={3} />}>
-              {(data) => <PartsList balance={data} zone={zone} />}
-            </QueryState>
-          </Panel>
-          <AlertsPanel />
-        </div>
+        <Panel title={text.billing.parts.title}>
+          <QueryState query={balance} skeleton={<Skeleton height="2rem" lines={3} />}>
+            {(data) => <PartsList balance={data} zone={zone} />}
+          </QueryState>
+        </Panel>
       </div>
       <PurchasesPanel />
     </div>

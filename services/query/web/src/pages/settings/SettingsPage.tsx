@@ -1,4 +1,3 @@
-import { Panel } from "@/components/Panel";
 import { usePageTitle } from "@/components/usePageTitle";
 import { text } from "@/text";
 
@@ -17,9 +16,6 @@ export default function SettingsPage() {
       <AccountPanel />
       <BoothsPanel />
       <KeysPanel />
-      <Panel title={text.settings.webhooks.title}>
-        <p className="muted small">{text.settings.webhooks.text}</p>
-      </Panel>
     </div>
   );
 }
