@@ -91,7 +91,9 @@ pub fn keep(document: &Path, name: &str, expected: &str) -> Result<(), String> {
 /// Whether a metric is one that every process has.
 #[must_use]
 pub fn is_common(name: &str) -> bool {
-    ["process_", "tollbooth_tokio_", "tollbooth_build_info"].iter().any(|prefix| name.starts_with(prefix))
+    ["process_", "tollbooth_tokio_", "tollbooth_build_info", "tollbooth_ready"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 fn labels(family: &MetricFamily) -> BTreeMap<&str, BTreeSet<&str>> {

@@ -132,6 +132,7 @@ mod tests {
     #[tokio::test]
     async fn what_every_process_shows_is_documented() {
         let registry = registry("meter", "0.1.0").unwrap();
+        crate::ops::register_readiness(&registry, &crate::ops::Health::new()).unwrap();
         let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
         // The service is of whoever asks.
         let rows = metric_table::section(&registry, metric_table::is_common).unwrap();

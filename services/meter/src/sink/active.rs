@@ -347,6 +347,7 @@ impl<'a> Active<'a> {
         if let Ok((_, end)) = self.ends.ask(topic, partition, LAG_TIMEOUT) {
             lag.open_transaction.set((end - high).max(0));
         }
+        lag.stable_offset.set(high);
         let underway = self.underway.as_ref().map(|underway| &underway.block);
         let underway_range = underway.and_then(|block| block.ranges.iter().find(|range| range.partition == partition));
         let first_open = underway_range

@@ -22,6 +22,8 @@ pub struct SinkMetrics {
     /// Without labels; a vector because its one gauge comes and goes.
     watermark: GaugeVec,
     group: GroupMetrics,
+    /// How far each partition may be read.
+    stable_offsets: IntGaugeVec,
     /// Offsets behind the last stable one, by partition.
     open_transactions: IntGaugeVec,
     /// What the drift watch shows.
@@ -61,6 +63,7 @@ impl Collector for GroupMetrics {
 pub(super) struct PartitionLag {
     pub(super) records: IntGauge,
     pub(super) seconds: Gauge,
+    pub(super) stable_offset: IntGauge,
     pub(super) open_transaction: IntGauge,
 }
 
@@ -121,6 +124,10 @@ impl SinkMetrics {
             "tollbooth_rollup_watermark_timestamp_seconds",
             "Everything posted before this instant is in the rollups, as the active sink knows it.",
         );
+        let stable_offsets = Opts::new(
+            "tollbooth_ledger_stable_offset",
+            "Last stable offset: what lies before it may be read. Stands still while a transaction stays open.",
+        );
         let open_transactions = Opts::new(
             "tollbooth_ledger_open_transaction_records",
             "Offsets that wait for a transaction to end before anybody may read them: end of the log less last stable offset.",
@@ -141,6 +148,7 @@ impl SinkMetrics {
             active: register(registry, active)?,
             watermark: register(registry, GaugeVec::new(watermark, &[])?)?,
             group: GroupMetrics::register(registry, group, lease_group)?,
+            stable_offsets: register(registry, IntGaugeVec::new(stable_offsets, &["topic", "partition"])?)?,
             open_transactions: register(registry, IntGaugeVec::new(open_transactions, &["topic", "partition"])?)?,
             drift: DriftMetrics::register(registry)?,
             topic: topic.to_owned(),
@@ -152,6 +160,7 @@ impl SinkMetrics {
         PartitionLag {
             records: self.group.lag_records.with_label_values(&labels),
             seconds: self.group.lag_seconds.with_label_values(&labels),
+            stable_offset: self.stable_offsets.with_label_values(&labels),
             open_transaction: self.open_transactions.with_label_values(&labels),
         }
     }
@@ -185,6 +194,7 @@ impl SinkMetrics {
         self.group.lag_records.reset();
         self.group.lag_seconds.reset();
         self.group.last_commit.reset();
+        self.stable_offsets.reset();
         self.open_transactions.reset();
         self.drift.stand_by();
         self.watermark.reset();
