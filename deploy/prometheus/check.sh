@@ -63,10 +63,12 @@ known="$scratch/known"
     awk '/^ *expr: / { print; block = match($0, /[^ ]/); next } block && match($0, /[^ ]/) > block { print; next } { block = 0 }' \
         "$rules"/*.rules.yml
     sed -n 's/^ *"expr": //p; s/^ *"query": //p' deploy/grafana/dashboards/*.json
+    # What a page tells to look at stands in backquotes; a word before a hyphen is a program.
+    grep -ohE '`[^`]*`' docs/runbooks/*.md | sed 's/tollbooth-[a-z]*//g'
 } | grep -oE '\b(tollbooth[a-z_:0-9]*|process_[a-z_]+|node_[a-z_]+|probe_[a-z_]+)\b' | grep -vE '^tollbooth$' | sort -u >"$scratch/named"
 while read -r name; do
     # Names of jobs and consumer groups stand in quotes, with a hyphen behind the word.
-    grep -qx "$name" "$known" || fail "$name is named by a rule or a dashboard and stands in no table of docs/metrics.md"
+    grep -qx "$name" "$known" || fail "$name is named by a rule, a dashboard or a page and stands in no table of docs/metrics.md"
 done < <(grep -E '_|:' "$scratch/named")
 
 # Every query of a dashboard as a rule, so that promtool reads it. JSON is YAML.
