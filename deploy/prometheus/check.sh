@@ -23,6 +23,12 @@ fi
 promtool check rules "$rules"/*.rules.yml >"$scratch/out" || { cat "$scratch/out" >&2; fail "promtool refuses a rule"; }
 promtool check config --syntax-only "$rules/prometheus.yml" >"$scratch/out" ||
     { cat "$scratch/out" >&2; fail "promtool refuses $rules/prometheus.yml"; }
+# The ones with shorter windows are rules, too, and no window is left as it was.
+"$rules/faster.sh" 60 "$scratch/faster"
+promtool check rules "$scratch"/faster/*.rules.yml >"$scratch/out" || { cat "$scratch/out" >&2; fail "faster.sh makes no rules"; }
+if grep -nE '\[[0-9]+[smhd]\]|for: [0-9]+[mhd]$' "$scratch"/faster/*.rules.yml | grep -v 'predict_linear' >&2; then
+    fail "faster.sh left a window as it was"
+fi
 
 # The tests compare labels. Without the annotations they need not repeat every sentence.
 mkdir "$scratch/tests"
