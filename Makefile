@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 DETACH ?=
+OBSERVE ?=
 ARGS ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -15,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify test crash nightly bench lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules test crash nightly bench lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,9 +40,9 @@ $(WEB)/dist: $(WEB)/node_modules $(shell find $(WEB)/src $(WEB)/public -type f) 
 	cd $(WEB) && npm run --silent build
 	@touch $@
 
-up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background)
+up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background, OBSERVE=1: with Prometheus)
 	$(CARGO) build --release $(RELEASED)
-	$(LOCAL) up $(if $(DETACH),--detach) $(ARGS)
+	$(LOCAL) up $(if $(DETACH),--detach) $(if $(OBSERVE),--observe) $(ARGS)
 
 # `down`, `reset` and `status` must not wait for a compiler when the binary is there.
 $(LOCAL):
@@ -68,12 +69,15 @@ verify: | $(LOCAL) ## Prove that ledger, sources and rows of the running stack a
 # All targets, so that the tests themselves compile nothing again: what only tests depend on changes the features of what
 # everything depends on. The tests come last: their summaries close the output. The engines are fetched before, so that
 # progress is seen.
-test: test-setup lint ## Format, lints and all tests, over the real engines and in a real browser
+test: test-setup lint rules ## Format, lints and all tests, over the real engines and in a real browser
 	$(CARGO) build --workspace --all-targets
 	$(TARGET)/debug/tollbooth-local fetch
 	$(CARGO) test --workspace
 	$(MAKE) --no-print-directory $(WEB)/dist
 	cd $(WEB) && npm run --silent check && e2e/run.sh
+
+rules: ## Check alert rules, their tests, runbooks and dashboards
+	@deploy/prometheus/check.sh
 
 test-setup:
 	@deploy/local/setup.sh --tests

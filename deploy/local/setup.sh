@@ -3,7 +3,7 @@
 #
 #   setup.sh            check; install C tools, Java and Maven with apt-get when this is root or sudo asks no password
 #   setup.sh --check    check only
-#   setup.sh --tests    also what `make test` needs: Chromium, for the dashboard's tests
+#   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
 # What an engine needs is left out when KAFKA_BOOTSTRAP or CLICKHOUSE_URL point at one that runs elsewhere.
@@ -72,6 +72,9 @@ first_known() {
     echo "${!#}"
 }
 
+# Comes with Prometheus.
+has_promtool() { has promtool; }
+
 # What must come from the package manager, one word each.
 missing_system() {
     has_cc || echo cc
@@ -83,6 +86,7 @@ missing_system() {
     fi
     if needs_chromium; then
         has_chromium || echo chromium
+        has_promtool || echo promtool
     fi
 }
 
@@ -102,6 +106,7 @@ install_system() {
         maven) packages+=(maven) ;;
         # Ubuntu's chromium is a snap that containers cannot run: there a missing one is reported below.
         chromium) packages+=(chromium fonts-liberation) ;;
+        promtool) packages+=(prometheus) ;;
         esac
     done
     echo "setup: installing ${packages[*]}"
@@ -114,6 +119,10 @@ install_system() {
         tail -n 15 "$log" >&2
     fi
     rm -f "$log"
+    # The package would run a Prometheus of its own on port 9090; only its tools are wanted.
+    if [[ " ${packages[*]} " == *" prometheus "* ]] && has systemctl; then
+        as_root systemctl disable --now prometheus >/dev/null 2>&1 || true
+    fi
 }
 
 missing="$(missing_system)"
@@ -159,6 +168,9 @@ fi
 if needs_chromium; then
     require has_chromium "Chromium, for the dashboard's tests. Debian: apt-get install chromium. \
 Or set TOLLBOOTH_CHROMIUM to a Chromium or Chrome."
+fi
+if [ "$tests" = yes ]; then
+    require has_promtool "promtool, to check the alert rules. Debian, Ubuntu: apt-get install --no-install-recommends prometheus"
 fi
 if needs_clickhouse; then
     require has_platform "x86-64 Linux with glibc, to run the ClickHouse library. Elsewhere set CLICKHOUSE_URL to a server that runs."

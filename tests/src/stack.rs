@@ -283,15 +283,20 @@ impl Stack {
         })
     }
 
+    /// All that a service exposes; `None` while it does not answer.
+    #[must_use]
+    pub fn metrics_text(&self, service: &Process) -> Option<String> {
+        let url = format!("http://{}/metrics", service.ops_address()?);
+        let text = self.api.request(Method::GET, &url, None, &[], None).ok()?.ok().ok()?;
+        text.as_str().map(ToOwned::to_owned)
+    }
+
     /// Sum of a metric over its labels; `None` while the service does not answer.
     #[must_use]
     pub fn metric(&self, service: &Process, name: &str) -> Option<f64> {
-        let url = format!("http://{}/metrics", service.ops_address()?);
-        let text = self.api.request(Method::GET, &url, None, &[], None).ok()?.ok().ok()?;
-        let lines = text
-            .as_str()?
-            .lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        let text = self.metrics_text(service)?;
+        let lines =
+            text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         Some(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 

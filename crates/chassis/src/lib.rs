@@ -20,6 +20,7 @@ pub mod crashpoint;
 pub mod forward;
 pub mod http;
 pub mod kafka;
+pub mod metric_table;
 pub mod ops;
 pub mod priority;
 pub mod problem;

@@ -14,7 +14,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
 use parking_lot::Mutex;
-use prometheus::{Registry, TextEncoder};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, Registry, TextEncoder};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -198,8 +200,37 @@ fn elapsed_ms(origin: Instant) -> u64 {
     u64::try_from(origin.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// `tollbooth_ready`, read when it is asked for.
+struct Readiness {
+    health: Health,
+    gauge: IntGauge,
+}
+
+impl Collector for Readiness {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(i64::from(self.health.readiness().is_ok()));
+        self.gauge.collect()
+    }
+}
+
+/// Shows as `tollbooth_ready` what `/readyz` says.
+///
+/// # Errors
+/// When the name is taken.
+pub fn register_readiness(registry: &Registry, health: &Health) -> Result<(), prometheus::Error> {
+    let gauge = IntGauge::new("tollbooth_ready", "1 while /readyz says ok; its body says what is missing.")?;
+    registry.register(Box::new(Readiness { health: health.clone(), gauge }))
+}
+
 /// The routes of the operations listener.
 pub fn router(registry: Registry, health: Health) -> Router {
+    if let Err(error) = register_readiness(&registry, &health) {
+        tracing::warn!(%error, "readiness is no metric here");
+    }
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(|State((_, health)): State<(Registry, Health)>| async move { answer(&health.liveness()) }))

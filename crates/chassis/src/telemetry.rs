@@ -123,3 +123,20 @@ impl Collector for RuntimeCollector {
         self.gauges().into_iter().flat_map(read).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric_table;
+
+    #[tokio::test]
+    async fn what_every_process_shows_is_documented() {
+        let registry = registry("meter", "0.1.0").unwrap();
+        crate::ops::register_readiness(&registry, &crate::ops::Health::new()).unwrap();
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        // The service is of whoever asks.
+        let rows = metric_table::section(&registry, metric_table::is_common).unwrap();
+        let rows = rows.replace("`service`: meter", "`service`: effects, ingest, meter, query, sink");
+        metric_table::keep(&document, "every process", &rows).unwrap();
+    }
+}

@@ -134,3 +134,30 @@ impl IngestMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tollbooth_chassis::{metric_table, telemetry};
+    use tollbooth_schemas::topics::TopicSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_metric_is_documented_and_has_bounded_labels() {
+        let topics = TopicSet { prefix: "tollbooth.".to_owned(), partitions: 1 };
+        let registry = telemetry::registry("ingest", "0").unwrap();
+        let metrics = IngestMetrics::register(&registry, |topic| topic.name(&topics)).unwrap();
+        drop(metrics.http.route("/v1/events"));
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let rows = metric_table::section(&registry, |name| !metric_table::is_common(name)).unwrap();
+        metric_table::keep(&document, "ingest", &rows).unwrap();
+
+        // The effects produce, too, but take no events.
+        let registry = telemetry::registry("effects", "0").unwrap();
+        crate::effects::register_metrics(&registry).unwrap();
+        let rows = metric_table::section(&registry, |name| !metric_table::is_common(name)).unwrap();
+        metric_table::keep(&document, "effects", &rows).unwrap();
+    }
+}

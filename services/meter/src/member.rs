@@ -24,7 +24,7 @@ use tollbooth_chassis::{
     shutdown::Shutdown,
 };
 
-use crate::metrics::Metrics;
+use crate::metrics::{FencedBy, Metrics};
 
 /// How long a revocation waits for a worker in the middle of a commit. Beyond it the partition is given back all the
 /// same: the next owner's fence ends what is open.
@@ -369,6 +369,7 @@ impl Member {
     /// Gives every partition up and joins again with a new consumer.
     fn renew(&self, why: &str) -> Result<(), String> {
         tracing::warn!(%why, "joining the group again");
+        self.group.metrics.fenced(FencedBy::Group);
         self.group.component.not_ready(format!("joining the group again: {why}"));
         self.group.withdraw();
         // Closed before the next one joins: its last call-back would withdraw that one's partitions. And not under the

@@ -3,6 +3,7 @@
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+use tollbooth_chassis::kafka::txn::TxnError;
 use tollbooth_schemas::{dead_letter::Reason, ledger::EntryType, topics::TopicSet};
 
 /// What became of a reported operation.
@@ -119,8 +120,12 @@ pub struct Metrics {
     pub batch_records: Histogram,
     /// Receipt to commit, per record.
     pub ingest_to_ledger: Histogram,
-    /// By outcome: committed, aborted.
-    transactions: IntCounterVec,
+    committed: IntCounter,
+    aborted: IntCounter,
+    /// By cause, as [`ABORT_CAUSES`].
+    aborts: [IntCounter; ABORT_CAUSES.len()],
+    /// By the coordinator of the transactions, and by that of the group.
+    fenced: [IntCounter; 2],
     /// Rebalances seen.
     pub rebalances: IntCounter,
     /// Time of the last commit, by partition.
@@ -154,6 +159,29 @@ pub struct StateSizes {
     pub operations: usize,
     /// Bytes they take.
     pub operation_bytes: usize,
+}
+
+/// Why a transaction was not committed: the codes of [`TxnError`].
+const ABORT_CAUSES: [&str; 5] = ["abortable", "fenced", "group_lost", "retriable", "fatal"];
+
+/// Who told this process that another one has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FencedBy {
+    /// A younger producer has the partition's transactional id.
+    Transaction,
+    /// Another process has the `member_id`.
+    Group,
+}
+
+impl FencedBy {
+    const ALL: [Self; 2] = [Self::Transaction, Self::Group];
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Group => "group",
+        }
+    }
 }
 
 /// One of the two input topics.
@@ -244,6 +272,17 @@ impl Metrics {
             &["state"],
         )?;
         registry.register(Box::new(restore_seconds.clone()))?;
+        let transactions = counters("tollbooth_meter_transactions_total", "Transactions ended.", &["outcome"])?;
+        let aborts = counters(
+            "tollbooth_meter_transaction_aborts_total",
+            "Transactions that were not committed, by what the broker said; their records are decided again.",
+            &["cause"],
+        )?;
+        let fenced = counters(
+            "tollbooth_meter_fenced_total",
+            "How often this process was told that another one has its place.",
+            &["by"],
+        )?;
         let rebalances = counters("tollbooth_consumer_rebalances_total", "Rebalances of the group.", &["group"])?;
         Ok(Self {
             outcomes: Outcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.code()])),
@@ -286,7 +325,10 @@ impl Metrics {
                 prometheus::exponential_buckets(1.0, 4.0, 9)?,
             )?,
             ingest_to_ledger: stages.with_label_values(&["ingest_to_ledger"]),
-            transactions: counters("tollbooth_meter_transactions_total", "Transactions ended.", &["outcome"])?,
+            committed: transactions.with_label_values(&["committed"]),
+            aborted: transactions.with_label_values(&["aborted"]),
+            aborts: ABORT_CAUSES.map(|cause| aborts.with_label_values(&[cause])),
+            fenced: FencedBy::ALL.map(|by| fenced.with_label_values(&[by.code()])),
             rebalances: rebalances.with_label_values(&[group]),
             last_commit: gauges(
                 "tollbooth_consumer_last_commit_timestamp_seconds",
@@ -350,14 +392,25 @@ impl Metrics {
         for (counter, count) in self.skipped.iter().zip(counts.skipped) {
             counter.inc_by(count);
         }
-        self.transactions.with_label_values(&["committed"]).inc();
+        self.committed.inc();
         let now = chrono::Utc::now().timestamp();
         self.last_commit.with_label_values(&[self.group.as_str(), partition]).set(now);
     }
 
-    /// One transaction was aborted.
-    pub fn aborted(&self) {
-        self.transactions.with_label_values(&["aborted"]).inc();
+    /// One transaction was not committed.
+    pub fn aborted(&self, why: &TxnError) {
+        self.aborted.inc();
+        if let Some(index) = ABORT_CAUSES.iter().position(|cause| *cause == why.code()) {
+            self.aborts[index].inc();
+        }
+        if matches!(why, TxnError::Fenced(_)) {
+            self.fenced(FencedBy::Transaction);
+        }
+    }
+
+    /// This process was told that another one has its place.
+    pub fn fenced(&self, by: FencedBy) {
+        self.fenced[by as usize].inc();
     }
 
     /// How far a partition of an input is behind.
@@ -404,5 +457,67 @@ impl Metrics {
             drop(self.lag_records.remove_label_values(&labels));
             drop(self.lag_seconds.remove_label_values(&labels));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+    use tollbooth_chassis::{metric_table, telemetry};
+
+    use super::*;
+
+    fn metrics(registry: &Registry) -> Metrics {
+        let topics = TopicSet { prefix: "tollbooth.".to_owned(), partitions: 1 };
+        Metrics::new(registry, "tollbooth-meter", &topics).unwrap()
+    }
+
+    /// Touches what has no sample before something happens.
+    fn exercise(metrics: &Metrics) {
+        let mut counts = BatchCounts::default();
+        counts.unpriced(OTHER_ENGINE, Reason::NoPrice);
+        metrics.committed(&counts, "0");
+        metrics.lag(Input::Usage, "0", 0, 0);
+        metrics.sizes("0", &StateSizes::default());
+        metrics.restored("0", true, Duration::ZERO);
+        metrics.restored("0", false, Duration::ZERO);
+        metrics.refused("0", false);
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_documented_and_has_bounded_labels() {
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let of_process = |name: &str| !metric_table::is_common(name);
+        let registry = telemetry::registry("meter", "0").unwrap();
+        exercise(&metrics(&registry));
+        let rows = metric_table::section(&registry, of_process).unwrap();
+        metric_table::keep(&document, "meter", &rows).unwrap();
+
+        let registry = telemetry::registry("sink", "0").unwrap();
+        crate::sink::SinkMetrics::register(&registry, "ledger-sink", "tollbooth-sink", "tollbooth.ledger")
+            .unwrap()
+            .exercise();
+        let rows = metric_table::section(&registry, of_process).unwrap();
+        metric_table::keep(&document, "sink", &rows).unwrap();
+    }
+
+    #[test]
+    fn a_transaction_that_was_not_committed_is_counted_by_its_cause() {
+        // given
+        let registry = Registry::new();
+        let metrics = metrics(&registry);
+
+        // when
+        metrics.aborted(&TxnError::Abortable(KafkaError::Global(RDKafkaErrorCode::MessageTimedOut)));
+        metrics.aborted(&TxnError::Fenced(KafkaError::Global(RDKafkaErrorCode::ProducerFenced)));
+        metrics.fenced(FencedBy::Group);
+
+        // then
+        assert_eq!((metrics.committed.get(), metrics.aborted.get()), (0, 2));
+        assert_eq!(metrics.aborts.each_ref().map(IntCounter::get), [1, 1, 0, 0, 0]);
+        assert_eq!(metrics.fenced.each_ref().map(IntCounter::get), [1, 1]);
     }
 }

@@ -298,3 +298,23 @@ fn live(registry: &Registry, e2e: &HistogramVec) -> Result<LiveMetrics, promethe
     let ledger_to_view = e2e.with_label_values(&["ledger_to_view"]);
     Ok(LiveMetrics { ledger_to_view, accounts, recent_bytes, reloads, lag_records, lag_seconds })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tollbooth_chassis::{metric_table, telemetry};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_metric_is_documented_and_has_bounded_labels() {
+        let registry = telemetry::registry("query", "0").unwrap();
+        let metrics = Metrics::register(&registry).unwrap();
+        drop(metrics.http.route("/v1/accounts/{id}/balance"));
+        drop(metrics.live.lag("tollbooth.ledger", 1));
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let rows = metric_table::section(&registry, |name| !metric_table::is_common(name)).unwrap();
+        metric_table::keep(&document, "query", &rows).unwrap();
+    }
+}

@@ -5,6 +5,7 @@ mod dead_letters;
 mod first_event;
 mod holds;
 mod kafka_modes;
+mod metrics;
 mod once;
 mod outages;
 mod purchases;

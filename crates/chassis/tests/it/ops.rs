@@ -34,9 +34,11 @@ async fn readiness_names_what_is_missing_and_why() {
     // when the other is met
     restored.ready();
     assert_eq!(get(&health, "/readyz").await.0, 200);
+    assert!(get(&health, "/metrics").await.1.contains("\ntollbooth_ready 1\n"));
     // when the process is about to end
     health.begin_shutdown();
     assert_eq!(get(&health, "/readyz").await.0, 503);
+    assert!(get(&health, "/metrics").await.1.contains("\ntollbooth_ready 0\n"));
     assert_eq!(get(&health, "/livez").await.0, 200);
 }
 

@@ -36,6 +36,9 @@ pub fn up_detached(settings: &Settings) -> anyhow::Result<ExitCode> {
     for (flag, value) in flags(settings) {
         command.args([flag, value.as_str()]);
     }
+    if settings.observe {
+        command.arg("--observe");
+    }
     command.stdin(Stdio::null()).stdout(out).stderr(err);
     sys::new_session(&mut command);
     let mut supervisor = command.spawn().context("start the supervisor")?;
@@ -71,12 +74,15 @@ fn wait(settings: &Settings, supervisor: &mut Child, follow: &mut impl FnMut()) 
 
 /// The settings as flags: they may have come from flags here.
 fn flags(settings: &Settings) -> Vec<(&'static str, String)> {
-    vec![
+    let rules = settings.prometheus_rules.as_ref().map(|folder| ("--prometheus-rules", folder.display().to_string()));
+    let flags = [
         ("--dir", settings.dir.display().to_string()),
         ("--rate", settings.rate.to_string()),
         ("--history-events", settings.history_events.to_string()),
         ("--accounts", settings.accounts.to_string()),
         ("--seed", settings.seed.to_string()),
         ("--data-mib-max", settings.data_mib_max.to_string()),
-    ]
+        ("--prometheus-listen", settings.prometheus_listen.clone()),
+    ];
+    flags.into_iter().chain(rules).collect()
 }

@@ -12,6 +12,7 @@ mod instance;
 mod line;
 mod manage;
 mod metrics;
+mod observe;
 mod restarts;
 mod services;
 mod settings;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::observe::system_program;
 use super::restarts::{BOUND, Restarts};
 use super::settings::{Listeners, log_file};
 use crate::process::{Process, Stop};
@@ -65,8 +66,17 @@ pub(crate) const FLEET: Service = Service {
     stop_timeout: Duration::from_secs(10),
 };
 
-/// In this order they end: nobody loses the one it still talks to.
-const STOP_ORDER: [Service; 5] = [FLEET, INGEST, EFFECTS, METER, QUERY];
+/// The system's own; it watches the others.
+pub(crate) const PROMETHEUS: Service = Service {
+    name: "prometheus",
+    program: "prometheus",
+    args: &[],
+    operations: &[],
+    stop_timeout: Duration::from_secs(10),
+};
+
+/// In this order they end: nobody loses the one it still talks to. Prometheus first, or it would call the rest down.
+const STOP_ORDER: [Service; 6] = [PROMETHEUS, FLEET, INGEST, EFFECTS, METER, QUERY];
 
 impl Service {
     /// Where its readiness is asked for, with the listener's name.
@@ -253,8 +263,11 @@ impl Children {
     }
 }
 
-/// A program of this project: beside our own, or one above for a test in `target/*/deps`.
+/// A program of this project: beside our own, or one above for a test in `target/*/deps`. Prometheus is the system's.
 pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    if name == PROMETHEUS.program {
+        return system_program(name).with_context(|| format!("{name} is not installed"));
+    }
     let own = env::current_exe().context("cannot find this executable")?;
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
     let Some(found) = found else {

@@ -33,6 +33,15 @@ pub struct Settings {
     /// Data in the folder, in MiB, from which on the fleet is stopped.
     #[arg(long, env = "TOLLBOOTH_LOCAL_DATA_MIB_MAX", default_value_t = 8_192)]
     pub data_mib_max: u64,
+    /// Also start the system's Prometheus, with the alert rules loaded.
+    #[arg(long)]
+    pub observe: bool,
+    /// Where it listens.
+    #[arg(long, env = "TOLLBOOTH_LOCAL_PROMETHEUS_LISTEN", default_value = "127.0.0.1:9090")]
+    pub prometheus_listen: String,
+    /// Folder of the rules it loads instead of those built in, such as faster ones.
+    #[arg(long, env = "TOLLBOOTH_LOCAL_PROMETHEUS_RULES")]
+    pub prometheus_rules: Option<PathBuf>,
 }
 
 /// Addresses that the services listen on.
@@ -102,7 +111,10 @@ impl Settings {
     /// Every log that grows while the stack runs.
     pub(crate) fn growing_logs(&self) -> Vec<PathBuf> {
         let mut logs = vec![self.path("kafka/kafka.log"), self.path("clickhouse/clickhouse.log")];
-        logs.extend(["ingest", "effects", "meter", "query", "fleet", "up"].map(|name| log_file(&self.logs(), name)));
+        logs.extend(
+            ["ingest", "effects", "meter", "query", "fleet", "prometheus", "up"]
+                .map(|name| log_file(&self.logs(), name)),
+        );
         logs
     }
 
@@ -128,7 +140,7 @@ pub(crate) fn log_file(logs: &Path, name: &str) -> PathBuf {
 pub(crate) struct Listeners(Vec<Listener>);
 
 impl Listeners {
-    fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
         let listener = |&(name, key, default): &(&'static str, &'static str, &str)| {
             let address = variable(key).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned());
             Listener { name, variable: key, address }

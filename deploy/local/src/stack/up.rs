@@ -13,6 +13,7 @@ use super::demo::{self, ACCOUNT_ID, DemoKeys};
 use super::fleet::Fleet;
 use super::instance::Instance;
 use super::line::StatusLine;
+use super::observe;
 use super::services::{EFFECTS, INGEST, METER, QUERY, program};
 use super::settings::{Settings, shell_assignments};
 use super::supervisor::{Interrupted, Supervisor};
@@ -43,6 +44,9 @@ pub fn up(settings: &Settings) -> anyhow::Result<ExitCode> {
         bail!("{} is in use: `make status` shows what runs, `make down` stops it", settings.dir.display());
     };
     settings.listeners().check()?;
+    if settings.observe {
+        observe::check(&settings)?;
+    }
     for name in ["tollbooth-ingest", "tollbooth-meter", "tollbooth-query", "tollbooth-fleet"] {
         program(name)?;
     }
@@ -69,6 +73,9 @@ fn run(settings: &Settings, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     let addresses = Addresses { ingest, query, admin_key, kafka, clickhouse, database };
     start_services(settings, supervisor, &addresses)?;
     supervisor.say(format!("Services ready after {:.1} s", started.elapsed().as_secs_f64()));
+    if settings.observe {
+        observe::start(settings, supervisor)?;
+    }
 
     let api = Api::new(&addresses.ingest, &addresses.query, &addresses.admin_key);
     let keys = DemoKeys::ensure(&settings.path("demo-keys.json"), &api)?;
@@ -83,9 +90,15 @@ fn run(settings: &Settings, supervisor: &mut Supervisor) -> anyhow::Result<()> {
         Ok(api.balance(ACCOUNT_ID).map(drop).ok_or_else(|| format!("the balance of {ACCOUNT_ID}")))
     })?;
     supervisor.say(summary(settings, &addresses, &listeners, &keys));
+    let mut listed = addresses.listed(&listeners);
+    if settings.observe {
+        let url = observe::url(settings);
+        supervisor.say(format!("Prometheus, with every alert loaded: {url}/alerts\n"));
+        listed.push(("prometheus".to_owned(), url));
+    }
     supervisor
         .say(format!("Ready after {:.1} s. Ctrl-C or `make down` stops everything.", started.elapsed().as_secs_f64()));
-    supervisor.ready(addresses.listed(&listeners))?;
+    supervisor.ready(listed)?;
     let mut line = StatusLine::new(listeners, api, ACCOUNT_ID);
     supervisor.watch(|| line.make())
 }

@@ -1,7 +1,7 @@
 //! Carrying one effect out: the provider is asked until it answers, and the ledger is told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use tollbooth_schemas::command::body_hash;
@@ -121,13 +121,15 @@ impl Carrier {
 
     async fn pay(&self, order: &PaymentOrder) -> Ended {
         for tries in 0.. {
+            let asked = Instant::now();
             if let Ok(answer) = tokio::time::timeout(self.provider_timeout, self.provider.pay(order)).await {
                 let ended = ended(&answer);
-                self.metrics.attempted(if ended == Ended::Paid { Attempt::Succeeded } else { Attempt::Failed });
+                let attempt = if ended == Ended::Paid { Attempt::Succeeded } else { Attempt::Failed };
+                self.metrics.attempted(attempt, asked.elapsed());
                 return ended;
             }
             tracing::warn!(recharge_id = order.payment_id, tries, "the payment provider does not answer");
-            self.metrics.attempted(Attempt::NoAnswer);
+            self.metrics.attempted(Attempt::NoAnswer, asked.elapsed());
             tokio::time::sleep(self.retry.after(tries)).await;
         }
         unreachable!("tries do not end")

@@ -1,6 +1,8 @@
 //! Metric handles of the effects.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What became of asking a payment provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,7 @@ impl Attempt {
 #[derive(Debug, Clone)]
 pub(super) struct EffectsMetrics {
     attempts: [IntCounter; Attempt::ALL.len()],
+    durations: [Histogram; Attempt::ALL.len()],
     /// Records that are no effect of this release.
     pub(super) unreadable: IntCounter,
     pub(super) under_way: IntGauge,
@@ -37,6 +40,14 @@ impl EffectsMetrics {
             ),
             &["result"],
         )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "tollbooth_recharge_duration_seconds",
+                "Time until the payment provider answered, or was given up for this try.",
+            )
+            .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]),
+            &["result"],
+        )?;
         let unreadable = IntCounter::new(
             "tollbooth_effects_unreadable_total",
             "Records of the outbox that are no effect of this release; they are left out.",
@@ -48,14 +59,17 @@ impl EffectsMetrics {
             "How long ago the oldest effect under way was decided; 0: none is.",
         )?;
         registry.register(Box::new(attempts.clone()))?;
+        registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(unreadable.clone()))?;
         registry.register(Box::new(under_way.clone()))?;
         registry.register(Box::new(oldest_age.clone()))?;
         let attempts = Attempt::ALL.map(|(_, label)| attempts.with_label_values(&[label]));
-        Ok(Self { attempts, unreadable, under_way, oldest_age })
+        let durations = Attempt::ALL.map(|(_, label)| durations.with_label_values(&[label]));
+        Ok(Self { attempts, durations, unreadable, under_way, oldest_age })
     }
 
-    pub(super) fn attempted(&self, attempt: Attempt) {
+    pub(super) fn attempted(&self, attempt: Attempt, elapsed: Duration) {
         self.attempts[attempt as usize].inc();
+        self.durations[attempt as usize].observe(elapsed.as_secs_f64());
     }
 }

@@ -32,6 +32,12 @@ use reader::Reader;
 /// What is under way at the end may finish within this; what does not is done again at the next start.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Registers the metrics of the effects' own, for the documented table.
+#[cfg(test)]
+pub(crate) fn register_metrics(registry: &Registry) -> Result<(), prometheus::Error> {
+    EffectsMetrics::register(registry).map(drop)
+}
+
 /// The process, reading; it ends after [`Effects::run`].
 #[derive(Debug)]
 pub struct Effects {

@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::AbortHandle;
 use tollbooth_chassis::crashpoint;
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
-use tollbooth_chassis::kafka::{LogContext, ReaderTuning, txn};
+use tollbooth_chassis::kafka::{LogContext, ReaderTuning, Watermarks, txn};
 use tollbooth_chassis::shutdown::Shutdown;
 
 use super::Context;
@@ -72,6 +72,8 @@ pub(super) struct Active<'a> {
     queue: Queue,
     underway: Option<Underway>,
     last_cut: Option<Instant>,
+    /// Asks for the end of the log, open transactions included.
+    ends: Watermarks,
     lag: Vec<PartitionLag>,
     lag_next: i32,
     lag_looked_at: Instant,
@@ -106,6 +108,7 @@ impl<'a> Active<'a> {
         let mut active = Self {
             queue: Queue::new(&context.binding.cluster_id, &context.binding.ledger_topic, &begins),
             lag: (0..context.binding.partitions).map(|partition| context.metrics.lag_of(partition)).collect(),
+            ends: Watermarks::new(&context.clients).map_err(created)?,
             context,
             lease,
             shutdown,
@@ -340,6 +343,11 @@ impl<'a> Active<'a> {
         let Some(lag) = usize::try_from(partition).ok().and_then(|index| self.lag.get(index)) else { return };
         let topic = &self.context.binding.ledger_topic;
         let Ok((_, high)) = self.reader.watermarks(topic, partition, LAG_TIMEOUT) else { return };
+        // The reader sees up to the last stable offset only.
+        if let Ok((_, end)) = self.ends.ask(topic, partition, LAG_TIMEOUT) {
+            lag.open_transaction.set((end - high).max(0));
+        }
+        lag.stable_offset.set(high);
         let underway = self.underway.as_ref().map(|underway| &underway.block);
         let underway_range = underway.and_then(|block| block.ranges.iter().find(|range| range.partition == partition));
         let first_open = underway_range
@@ -403,7 +411,10 @@ async fn insert_until_done(store: &Store, block: &Block, context: &Context) -> R
     let mut pause = RETRY_PAUSE_MIN;
     let (mut is_repeat, mut repeats) = (block.is_repeat, 0);
     loop {
-        match insert(store, block, is_repeat).await {
+        let inserting = context.inserts.lock().await;
+        let outcome = insert(store, block, is_repeat).await;
+        drop(inserting);
+        match outcome {
             Ok(Standing::Whole) => return Ok(()),
             Ok(Standing::Lacking(tables)) if repeats < REPEATS_MAX => {
                 repeats += 1;

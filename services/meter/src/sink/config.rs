@@ -23,6 +23,10 @@ pub struct SinkConfig {
     pub read_ahead_bytes_max: usize,
     /// LZ4 on the way to ClickHouse. Default off: on one machine it costs more than it saves.
     pub lz4: bool,
+    /// Pause between two turns of the drift watch. Default 10,000; 0: none is kept.
+    pub drift_interval_ms: u64,
+    /// Most rows of `ledger` that a turn of it reads; an account with more is a turn of its own. Default 200,000.
+    pub drift_rows_max: u64,
     /// Consumer group that decides who is active. Default `tollbooth-sink`.
     pub lease_group: String,
     /// Group under which the offsets of the ledger are committed. Default `ledger-sink`. A second database beside the
@@ -40,6 +44,8 @@ impl Default for SinkConfig {
             retry_pause_max_ms: 10_000,
             read_ahead_bytes_max: 64 * 1024 * 1024,
             lz4: false,
+            drift_interval_ms: 10_000,
+            drift_rows_max: 200_000,
             lease_group: SINK_LEASE_GROUP.to_owned(),
             offsets_group: SINK_OFFSETS_GROUP.to_owned(),
         }

@@ -7,6 +7,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::drift::metrics::DriftMetrics;
+
 /// Handles, bound once.
 #[derive(Debug, Clone)]
 pub struct SinkMetrics {
@@ -20,6 +22,12 @@ pub struct SinkMetrics {
     /// Without labels; a vector because its one gauge comes and goes.
     watermark: GaugeVec,
     group: GroupMetrics,
+    /// How far each partition may be read.
+    stable_offsets: IntGaugeVec,
+    /// Offsets behind the last stable one, by partition.
+    open_transactions: IntGaugeVec,
+    /// What the drift watch shows.
+    pub(super) drift: DriftMetrics,
     topic: String,
 }
 
@@ -55,6 +63,8 @@ impl Collector for GroupMetrics {
 pub(super) struct PartitionLag {
     pub(super) records: IntGauge,
     pub(super) seconds: Gauge,
+    pub(super) stable_offset: IntGauge,
+    pub(super) open_transaction: IntGauge,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
@@ -114,6 +124,14 @@ impl SinkMetrics {
             "tollbooth_rollup_watermark_timestamp_seconds",
             "Everything posted before this instant is in the rollups, as the active sink knows it.",
         );
+        let stable_offsets = Opts::new(
+            "tollbooth_ledger_stable_offset",
+            "Last stable offset: what lies before it may be read. Stands still while a transaction stays open.",
+        );
+        let open_transactions = Opts::new(
+            "tollbooth_ledger_open_transaction_records",
+            "Offsets that wait for a transaction to end before anybody may read them: end of the log less last stable offset.",
+        );
         Ok(Self {
             rows: counter("tollbooth_sink_rows_inserted_total", "Rows acknowledged by ClickHouse.")?,
             blocks: counter("tollbooth_sink_blocks_inserted_total", "Blocks acknowledged by ClickHouse.")?,
@@ -130,6 +148,9 @@ impl SinkMetrics {
             active: register(registry, active)?,
             watermark: register(registry, GaugeVec::new(watermark, &[])?)?,
             group: GroupMetrics::register(registry, group, lease_group)?,
+            stable_offsets: register(registry, IntGaugeVec::new(stable_offsets, &["topic", "partition"])?)?,
+            open_transactions: register(registry, IntGaugeVec::new(open_transactions, &["topic", "partition"])?)?,
+            drift: DriftMetrics::register(registry)?,
             topic: topic.to_owned(),
         })
     }
@@ -139,6 +160,8 @@ impl SinkMetrics {
         PartitionLag {
             records: self.group.lag_records.with_label_values(&labels),
             seconds: self.group.lag_seconds.with_label_values(&labels),
+            stable_offset: self.stable_offsets.with_label_values(&labels),
+            open_transaction: self.open_transactions.with_label_values(&labels),
         }
     }
 
@@ -156,12 +179,24 @@ impl SinkMetrics {
         &self.group.rebalances
     }
 
+    /// Gives every metric a sample.
+    #[cfg(test)]
+    pub(crate) fn exercise(&self) {
+        drop(self.lag_of(0));
+        self.set_watermark(0.0);
+        self.committed();
+        self.drift.exercise();
+    }
+
     /// A standby shows neither lag nor watermark nor commits: what it knew as the active one grows stale, and the numbers
     /// of the one that is active now stand beside it.
     pub(super) fn stand_by(&self) {
         self.group.lag_records.reset();
         self.group.lag_seconds.reset();
         self.group.last_commit.reset();
+        self.stable_offsets.reset();
+        self.open_transactions.reset();
+        self.drift.stand_by();
         self.watermark.reset();
         self.active.set(0);
     }

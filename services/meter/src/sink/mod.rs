@@ -12,6 +12,7 @@ mod active;
 pub mod block;
 mod columns;
 pub mod config;
+mod drift;
 pub mod error;
 mod lease;
 pub mod metrics;
@@ -74,6 +75,8 @@ struct Context {
     metrics: SinkMetrics,
     component: Component,
     runtime: tokio::runtime::Handle,
+    /// Held while a block is inserted; the drift watch takes it to look at tables that agree.
+    inserts: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Context {
@@ -158,6 +161,7 @@ fn prepare(
         metrics: metrics.clone(),
         component: component.clone(),
         runtime: runtime.clone(),
+        inserts: Arc::default(),
     })
 }
 
@@ -201,7 +205,10 @@ fn serve(context: &Context, options: &SinkOptions, shutdown: &Shutdown) -> Resul
             database = context.store.database(),
             "this sink is active"
         );
-        match active.run()? {
+        let watching = drift::watch(context);
+        let ended = active.run();
+        drop(watching);
+        match ended? {
             Ended::Shutdown => return Ok(()),
             Ended::LeaseLost => tracing::info!("another sink is active"),
         }

@@ -221,9 +221,9 @@ impl Worker {
                         return Ok(());
                     }
                 }
-                Err(WorkerError::Transaction(TxnError::Abortable(why))) => {
+                Err(WorkerError::Transaction(why @ TxnError::Abortable(_))) => {
                     tracing::warn!(partition = self.partition, error = %why, "transaction aborted, tried again");
-                    self.context.metrics.aborted();
+                    self.context.metrics.aborted(&why);
                     txn::abort(&ready.producer.inner)?;
                     self.housekeeping(ready, InHand::Batch)?;
                     std::thread::park_timeout(pause);
@@ -231,7 +231,7 @@ impl Worker {
                 }
                 Err(error) => {
                     if let WorkerError::Transaction(error) = &error {
-                        self.context.metrics.aborted();
+                        self.context.metrics.aborted(error);
                         if let TxnError::GroupLost(_) = error {
                             // Best effort: what is left open, the next owner's fence ends.
                             drop(txn::abort(&ready.producer.inner));

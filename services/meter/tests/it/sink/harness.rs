@@ -324,6 +324,11 @@ impl Running {
         self.registry.gather().iter().any(|family| family.name() == name)
     }
 
+    /// Its metrics, also for when it has ended.
+    pub(super) fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
     /// Ends it in order.
     pub(super) fn stop(self) -> Result<(), SinkError> {
         self.shutdown.trigger("test");

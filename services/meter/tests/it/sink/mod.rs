@@ -2,6 +2,7 @@
 
 mod blocks;
 mod deadline;
+mod drift;
 mod encoding;
 mod forgetting;
 mod handover;

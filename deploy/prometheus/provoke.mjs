@@ -1,0 +1,174 @@
+// Provokes alerts on a running local stack whose Prometheus has the faster rules, and says which fired, how soon, and which
+// went away again. See docs/local.md, "Observing".
+//
+//   node deploy/prometheus/provoke.mjs [DIR]        DIR: the stack's folder, default .local
+//
+// It stops and continues processes, and damages rows of ClickHouse and mends them: for a stack of trial only.
+import fs from "node:fs";
+
+const dir = process.argv[2] ?? ".local";
+const run = JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8"));
+const addresses = Object.fromEntries(run.addresses);
+const pids = Object.fromEntries(run.processes);
+const env = Object.fromEntries(
+    fs.readFileSync(`${dir}/demo.env`, "utf8").trim().split("\n").map((line) => {
+        const at = line.indexOf("=");
+        return [line.slice(0, at), line.slice(at + 1).replace(/^'|'$/g, "")];
+    }),
+);
+const account = env.TOLLBOOTH_ACCOUNT_ID;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const quietly = (promise) => promise.catch(() => undefined);
+
+/** First seen firing, in ms since the provocation. */
+const firing = async () => {
+    const answer = await (await fetch(`${addresses.prometheus}/api/v1/alerts`)).json();
+    return new Set(answer.data.alerts.filter((alert) => alert.state === "firing").map((alert) => alert.labels.alertname));
+};
+
+const post = (url, key, type, body) =>
+    quietly(
+        fetch(url, {
+            method: "POST",
+            headers: { authorization: `Bearer ${key}`, "content-type": type },
+            body: JSON.stringify(body),
+            signal: AbortSignal.timeout(4000),
+        }),
+    );
+let number = 0;
+const event = (more = {}, data = {}) => {
+    number += 1;
+    const id = `provoked-${Date.now()}-${number}`;
+    return {
+        specversion: "1.0", id, source: "/booths/bth_provoke", type: "tollbooth.usage.v1", subject: account,
+        time: new Date().toISOString(), ...more,
+        data: {
+            operation_id: id, booth_id: "bth_provoke", service: "ai_modify", engine: "nano_banana_2", unit: "image",
+            quantity: "1", status: "success", ...data,
+        },
+    };
+};
+const events = (batch) =>
+    post(`${env.TOLLBOOTH_INGEST_URL}/v1/events`, env.TOLLBOOTH_BOOTH_KEY, "application/cloudevents-batch+json", batch);
+const sql = async (statement) => {
+    const url = `${env.CLICKHOUSE_URL}/?database=${env.CLICKHOUSE_DATABASE}`;
+    const answer = await fetch(url, { method: "POST", body: statement });
+    if (!answer.ok) throw new Error(await answer.text());
+    return (await answer.text()).trim();
+};
+const many = (count, make) => Array.from({ length: count }, make);
+/** Does it once a second until the end of the provocation. */
+const often = (work) => async (isOver) => {
+    while (!isOver()) {
+        await work();
+        await sleep(500);
+    }
+};
+const stopped = (name, meanwhile = async () => {}) => ({
+    begin: async (isOver) => {
+        process.kill(pids[name], "SIGSTOP");
+        while (!isOver()) {
+            await meanwhile();
+            await sleep(500);
+        }
+    },
+    end: async () => process.kill(pids[name], "SIGCONT"),
+});
+const read = (path) =>
+    quietly(
+        fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
+            headers: { authorization: `Bearer ${env.TOLLBOOTH_ACCOUNT_KEY}` },
+            signal: AbortSignal.timeout(4000),
+        }),
+    );
+const history = () => {
+    const day = new Date(Date.now() - 86_400_000).toISOString();
+    const path = `/v1/accounts/${account}/usage?from=${day}&to=${new Date().toISOString()}&bucket=hour&tz=UTC`;
+    // Another zone each time: what is kept would be answered from memory.
+    return read(`${path.replace("tz=UTC", `tz=Etc/GMT%2B${number++ % 12}`)}`);
+};
+const duplicate = event();
+
+/** By name: what is done, the alerts that must follow, and how long they may take. */
+const provocations = [
+    {
+        name: "a rollup is damaged", expected: ["BalanceDrift"], seconds: 60,
+        begin: () =>
+            sql(`INSERT INTO usage_15m_by_booth (account_id, booth_id, bucket, amount) VALUES ('${account}', 'bth_x', now(), 7)`),
+        end: () => sql(`ALTER TABLE usage_15m_by_booth DELETE WHERE booth_id = 'bth_x' SETTINGS mutations_sync = 2`),
+        passes: 40,
+    },
+    {
+        name: "usage of an engine without a price, and a contradiction", seconds: 20,
+        expected: ["UnpricedUsage", "DeadLetters", "LedgerConflicts"],
+        begin: async (isOver) => {
+            await events([duplicate]);
+            await often(() =>
+                events([event({}, { engine: "prototype" }), { ...duplicate, data: { ...duplicate.data, quantity: "2" } }]),
+            )(isOver);
+        },
+    },
+    {
+        name: "a booth sends the same in a loop", expected: ["DuplicateSpike"], seconds: 45,
+        begin: often(() => events(many(100, () => duplicate))),
+    },
+    {
+        name: "events that are refused, and late ones", expected: ["EventsRejected", "LatenessSpike"], seconds: 60,
+        begin: often(() =>
+            events([
+                ...many(60, () => event({}, { quantity: "-1" })),
+                ...many(60, () => event({ time: new Date(Date.now() - 40 * 3_600_000).toISOString() })),
+            ]),
+        ),
+    },
+    {
+        name: "somebody guesses keys", expected: ["SignInsLimited"], seconds: 30,
+        begin: often(() =>
+            Promise.all(many(30, () => post(`${env.TOLLBOOTH_QUERY_URL}/v1/session`, "x", "application/json", { key: "tb_sk_live_x" }))),
+        ),
+    },
+    {
+        name: "ClickHouse stands still", expected: ["RollupStale", "NotReady", "ReconciliationStale", "QueryAvailabilityBurn"],
+        seconds: 75, ...stopped("clickhouse", () => Promise.all(many(4, history))), passes: 60,
+    },
+    {
+        name: "the broker stands still", expected: ["IngestAvailabilityBurn", "BrokerErrors"], seconds: 60,
+        ...stopped("kafka", () => Promise.all(many(8, () => events([event()])))), passes: 60,
+    },
+    { name: "the meter stands still", expected: ["TargetDown"], seconds: 30, ...stopped("meter"), passes: 60 },
+];
+
+const only = process.argv.slice(3);
+let missing = 0;
+for (const { name, expected, seconds, begin, end, passes } of provocations) {
+    if (only.length && !only.some((word) => name.includes(word))) continue;
+    const before = await firing();
+    const started = Date.now();
+    let isOver = false;
+    const work = Promise.resolve(begin(() => isOver)).catch((error) => console.error(`  ${error.message}`));
+    const seen = new Map();
+    while (Date.now() - started < seconds * 1000 && !expected.every((alert) => seen.has(alert))) {
+        await sleep(500);
+        for (const alert of (await quietly(firing())) ?? [])
+            if (!seen.has(alert) && (expected.includes(alert) || !before.has(alert)))
+                seen.set(alert, before.has(alert) ? "before" : `${((Date.now() - started) / 1000).toFixed(1)} s`);
+    }
+    isOver = true;
+    await end?.();
+    await work;
+    const absent = expected.filter((alert) => !seen.has(alert));
+    missing += absent.length;
+    console.log(`${name}: ${[...seen].map(([alert, after]) => `${alert} (${after})`).join(", ") || "nothing fired"}`);
+    if (absent.length) console.log(`  in vain: ${absent.join(", ")}`);
+    if (passes) {
+        const until = Date.now() + passes * 1000;
+        let left = expected;
+        while (left.length && Date.now() < until) {
+            await sleep(500);
+            const now = (await quietly(firing())) ?? new Set(left);
+            left = left.filter((alert) => now.has(alert));
+        }
+        console.log(left.length ? `  still firing after ${passes} s: ${left.join(", ")}` : "  over again");
+    }
+}
+process.exit(missing ? 1 : 0);

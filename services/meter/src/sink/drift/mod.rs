@@ -1,0 +1,114 @@
+//! The drift watch: what ClickHouse holds is compared with itself, all the time and at low cost.
+//!
+//! A turn takes the next few accounts and asks one question about them: whether their entries are gapless and each
+//! balance follows from the one before, whether the kept balance is the last entry's, and whether the rollups sum to what
+//! the entries do. The accounts follow each other in the tables' own order, so that a turn reads a small, contiguous part
+//! of them. After the last one it begins anew.
+//!
+//! A look that falls between the parts of an insert sees a difference that is none. So what differs is asked again while
+//! no insert is under way, and only what differs then is drift. It stays in the gauges until a later look finds it mended.
+//!
+//! It compares sums. That every single row is what its record says, only `verify` proves.
+
+mod figures;
+pub(super) mod metrics;
+mod store;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use super::Context;
+use super::error::SinkError;
+use figures::Drift;
+use store::Scope;
+
+/// Most accounts of one turn.
+const ACCOUNTS_MAX: u64 = 1_000;
+/// Most accounts with a difference that are remembered, and asked for anew each turn. Somebody looks long before.
+const KNOWN_MAX: usize = 1_000;
+
+/// The watch beside an active sink. Dropping it ends the watch.
+pub(super) struct Watching(Option<AbortHandle>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Watches until the answer is dropped.
+pub(super) fn watch(context: &Context) -> Watching {
+    let pause = Duration::from_millis(context.config.drift_interval_ms);
+    if pause.is_zero() {
+        return Watching(None);
+    }
+    let context = context.clone();
+    let mut watch = Watch::default();
+    let handle = context.runtime.clone();
+    let task = handle.spawn(async move {
+        loop {
+            let started = Instant::now();
+            match watch.turn(&context).await {
+                Ok(()) => context.metrics.drift.looked(started.elapsed()),
+                Err(error) => tracing::warn!(%error, "the drift watch could not look"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+    });
+    Watching(Some(task.abort_handle()))
+}
+
+/// Where the watch stands.
+#[derive(Debug, Default)]
+struct Watch {
+    /// The last account that was looked at; empty: begin anew.
+    after: String,
+    known: BTreeMap<String, Drift>,
+}
+
+impl Watch {
+    async fn turn(&mut self, context: &Context) -> Result<(), SinkError> {
+        let store = &context.store;
+        let (scope, next) = store.next_accounts(&self.after, ACCOUNTS_MAX, context.config.drift_rows_max).await?;
+        let looked_at = store.figures(&scope).await?;
+        let mut suspects: Vec<String> =
+            looked_at.iter().filter(|(_, figures)| figures.drift().is_some()).map(|(id, _)| id.clone()).collect();
+        // Also those of before: they may be mended, wherever they lie.
+        suspects.extend(self.known.keys().filter(|id| !looked_at.contains_key(*id)).cloned());
+        suspects.truncate(KNOWN_MAX);
+        let confirmed = self.confirm(context, suspects).await?;
+        self.note(confirmed);
+        context.metrics.drift.counted(looked_at.len(), &self.known);
+        self.after = next.unwrap_or_else(|| {
+            context.metrics.drift.passed();
+            String::new()
+        });
+        Ok(())
+    }
+
+    /// Asks again while nothing is inserted.
+    async fn confirm(&self, context: &Context, suspects: Vec<String>) -> Result<BTreeMap<String, Drift>, SinkError> {
+        if suspects.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let _no_insert = context.inserts.lock().await;
+        let figures = context.store.figures(&Scope::Of(suspects)).await?;
+        Ok(figures.into_iter().filter_map(|(id, figures)| Some((id, figures.drift()?))).collect())
+    }
+
+    fn note(&mut self, confirmed: BTreeMap<String, Drift>) {
+        for (account_id, drift) in &confirmed {
+            if self.known.get(account_id) != Some(drift) {
+                tracing::error!(account_id, ?drift, "drift: run verify");
+            }
+        }
+        for account_id in self.known.keys().filter(|id| !confirmed.contains_key(*id)) {
+            tracing::info!(account_id, "the drift is mended");
+        }
+        self.known = confirmed;
+    }
+}

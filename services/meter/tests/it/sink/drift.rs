@@ -1,0 +1,105 @@
+//! The drift watch sees what was damaged in ClickHouse, and cries no wolf.
+
+use super::harness::{NOON, Running, World, account, wait_until};
+
+const ACCOUNTS: &str = "tollbooth_balance_drift_accounts";
+const DOLLARS: &str = "tollbooth_balance_drift_dollars";
+const PASS: &str = "tollbooth_reconciliation_last_pass_timestamp_seconds";
+const LOOKED_AT: &str = "tollbooth_reconciliation_accounts_total";
+
+/// A world whose sink looks often, and at a few accounts a turn.
+fn watched(name: &str) -> World {
+    let mut world = World::new(name, 2);
+    world.options.sink.drift_interval_ms = 20;
+    // Three accounts of 10 entries each.
+    world.options.sink.drift_rows_max = 30;
+    world
+}
+
+fn has_looked(running: &Running, accounts: f64) {
+    let before = running.metric(LOOKED_AT);
+    wait_until("the watch goes round", || running.metric(LOOKED_AT) >= before + accounts);
+}
+
+#[test]
+fn whatever_is_damaged_shows_and_what_is_mended_does_not_any_more() {
+    // given eight accounts in ClickHouse, and the watch beside the sink
+    let world = watched("drift");
+    let records: Vec<_> = (0..8).map(|index| account(&format!("acc_{index}"), NOON + index, 9)).collect();
+    world.write_between_aborted(&records);
+    let running = world.start();
+    world.wait_for_rows(80);
+    has_looked(&running, 16.0);
+    assert!(running.tells(ACCOUNTS) && running.tells(PASS));
+    assert!(running.metric(ACCOUNTS).abs() < f64::EPSILON, "nothing is damaged yet");
+
+    // when a kept balance, a rollup, and a row of the ledger are damaged, each of another account
+    let dollars = |expected: f64| (running.metric(DOLLARS) - expected).abs() < 1e-6;
+    let accounts = |expected: f64| (running.metric(ACCOUNTS) - expected).abs() < f64::EPSILON;
+    world.query(
+        "INSERT INTO {db}.account_balances (account_id, latest) \
+         SELECT 'acc_1', (max(latest).1 + 1, max(latest).2 + 1.5, 0, max(latest).4) FROM {db}.account_balances \
+         WHERE account_id = 'acc_1'",
+    );
+    wait_until("the balance shows", || accounts(1.0) && dollars(1.5));
+    world.query(
+        "INSERT INTO {db}.usage_15m_by_booth (account_id, booth_id, bucket, amount) VALUES ('acc_4', 'bth_1', now(), 0.25)",
+    );
+    wait_until("the rollup shows", || accounts(2.0) && dollars(1.75));
+    world.query("DELETE FROM {db}.ledger WHERE account_id = 'acc_7' AND seq = 5");
+    // The lost row is that of a failure: no amount is off, and it is missed all the same, here and by the rollup.
+    wait_until("the lost row shows", || accounts(4.0) && dollars(1.75));
+
+    // then what is mended is forgotten
+    world.query(
+        "INSERT INTO {db}.usage_15m_by_booth (account_id, booth_id, bucket, amount) VALUES ('acc_4', 'bth_1', now(), -0.25)",
+    );
+    wait_until("the rollup is mended", || accounts(3.0) && dollars(1.5));
+    running.stop().unwrap();
+}
+
+#[test]
+fn rows_that_are_just_landing_are_no_drift() {
+    // given a watch that never rests
+    let mut world = watched("no_drift");
+    world.options.sink.drift_interval_ms = 1;
+    world.options.sink.block_interval_ms = 1;
+    let running = world.start();
+
+    // when block after block lands, some of it on accounts that are being looked at
+    for round in 0..40_u32 {
+        let records: Vec<_> =
+            (0..3).map(|index| account(&format!("acc_{}", round * 3 + index), NOON + i64::from(round), 9)).collect();
+        world.write_between_aborted(&records);
+        assert!(running.metric(ACCOUNTS).abs() < f64::EPSILON, "drift in round {round}");
+    }
+    world.wait_for_rows(1_200);
+
+    // then none of it was drift, and each account was looked at
+    has_looked(&running, 240.0);
+    assert!(running.metric(ACCOUNTS).abs() < f64::EPSILON);
+    running.stop().unwrap();
+    world.assert_exact(1_200);
+}
+
+#[test]
+fn a_standby_shows_no_drift_of_its_own() {
+    // given an active sink with drift, and its end
+    let world = watched("drift_standby");
+    world.write_between_aborted(&[account("acc_0", NOON, 9)]);
+    let running = world.start();
+    world.wait_for_rows(10);
+    world.query("DELETE FROM {db}.ledger WHERE seq = 10");
+    wait_until("it shows", || running.metric(ACCOUNTS) > 0.0);
+    let registry = running.registry();
+
+    // when it stops
+    running.stop().unwrap();
+
+    // then its word counts no more
+    let names: Vec<String> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
+    assert!(names.iter().any(|name| name == LOOKED_AT));
+    for name in [ACCOUNTS, DOLLARS, PASS] {
+        assert!(!names.iter().any(|known| known == name), "{name}");
+    }
+}
