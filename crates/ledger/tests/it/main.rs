@@ -10,6 +10,7 @@ mod holds;
 mod model;
 mod money;
 mod operations;
+mod price_models;
 mod pricing;
 mod recharge;
 mod refunds;
