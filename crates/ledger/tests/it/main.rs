@@ -11,6 +11,7 @@ mod model;
 mod money;
 mod operations;
 mod price_models;
+mod prices_doc;
 mod pricing;
 mod recharge;
 mod refunds;
