@@ -115,7 +115,11 @@ impl Book<'_> {
     ///
     /// # Errors
     /// Why it has no charge.
-    pub fn price(&self, work: &Work, before: Quantity) -> Result<(tollbooth_schemas::v1::PriceModel, Charge), Unpriced> {
+    pub fn price(
+        &self,
+        work: &Work,
+        before: Quantity,
+    ) -> Result<(tollbooth_schemas::v1::PriceModel, Charge), Unpriced> {
         let rate = self.rate(work)?;
         let quantity = Quantity::from_micros(work.quantity_micros).ok_or(Unpriced::OutOfRange)?;
         let charge = charge(&rate, quantity, before).ok_or(Unpriced::OutOfRange)?;
@@ -174,7 +178,13 @@ impl Book<'_> {
         }
         let (year, month) = month_of(zone, work.occurred_at_ms)?;
         let owned = |text: &Option<String>| text.clone().unwrap_or_default();
-        let row = [price.service.clone(), price.engine.clone(), price.unit.clone(), owned(&price.variant), owned(&price.country)];
+        let row = [
+            price.service.clone(),
+            price.engine.clone(),
+            price.unit.clone(),
+            owned(&price.variant),
+            owned(&price.country),
+        ];
         Some((year, month, row))
     }
 }

@@ -109,6 +109,17 @@ impl Books {
         self.known_at(posted_at_ms).map(|known| self.charge(work, known))
     }
 
+    /// Whether a price that was possible at that posting time asks for more than the work: what its month counted, or
+    /// whether it was a test.
+    pub(super) fn ask_for_more(&self, work: &Work<'_>, posted_at_ms: i64) -> bool {
+        self.known_at(posted_at_ms).any(|known| {
+            self.in_force(known, work.currency, work.occurred_at_ms).is_some_and(|published| {
+                let counts = |price: &Price| !price.tiers.is_empty() || !price.included.is_empty();
+                published.book.test_factor.is_some() || published.row(work).is_ok_and(counts)
+            })
+        })
+    }
+
     /// Every monthly fee of a plan at an instant that was possible at that posting time: with its version, in millionths.
     /// `(0, 0)`: no book in force named the plan.
     pub(super) fn fees<'a>(

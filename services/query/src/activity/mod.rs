@@ -13,6 +13,6 @@ pub use detail::EntryDetail;
 pub(crate) use detail::TransactionDetailBody;
 pub(crate) use filter::status;
 pub use filter::{ActivityFilter, EVENT_FILTER_PARAMS, FILTER_PARAMS};
-pub(crate) use parts::{PricingBody, formula_of, model_code};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, plan};
+pub(crate) use parts::{PricingBody, formula_of, model_code};
 pub use row::{ActivityRow, Transaction};

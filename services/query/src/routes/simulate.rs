@@ -308,10 +308,8 @@ fn priced(book: &Book<'_>, asked: WorkBody) -> Result<PricedBody, Problem> {
 }
 
 async fn simulated(api: &Api, book: &Book<'_>, period: PeriodBody) -> Result<ResultBody, Problem> {
-    let range = TimeRange {
-        from_ms: instant(&period.from, "/period/from")?,
-        to_ms: instant(&period.to, "/period/to")?,
-    };
+    let range =
+        TimeRange { from_ms: instant(&period.from, "/period/from")?, to_ms: instant(&period.to, "/period/to")? };
     if range.to_ms <= range.from_ms || range.to_ms - range.from_ms > DAYS_MAX * DAY_MS {
         return Err(wrong("/period/to", "must be after from, by 92 days at most"));
     }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Counted, PriceModel, PricePart, PricePartKind, Pricing, Reversal, ReversalCause, UsageStatus};
+use tollbooth_schemas::v1::{
+    Counted, PriceModel, PricePart, PricePartKind, Pricing, Reversal, ReversalCause, UsageStatus,
+};
 
 use crate::query::{Answer, Query};
 use crate::stand::{BASE_MS, Ledger, Stand, until, usage};
@@ -91,7 +93,10 @@ async fn a_past_period_is_priced_by_another_book_and_nothing_is_posted() {
     assert_eq!(line("grok"), told(1, "0.20", "0.10", "-0.10"));
     assert_eq!(line("vintage"), told(1, "0.20", "0.00", "-0.20"));
     let total = &body["period"]["total"];
-    assert_eq!((&total["count"], &total["unpriced"], &total["difference"]["amount"]), (&json!(5), &json!(1), &json!("0.10")));
+    assert_eq!(
+        (&total["count"], &total["unpriced"], &total["difference"]["amount"]),
+        (&json!(5), &json!(1), &json!("0.10"))
+    );
     let after = query.ok("/v1/accounts/acc_luna/balance").await;
     assert_eq!(after["seq"], luna.records.last().unwrap().entries[0].seq);
 
@@ -137,12 +142,18 @@ async fn a_piece_of_work_is_priced_by_a_draft() {
     // and what has no price, and what is no book, say why
     let mut second = work.clone();
     second["unit"] = "second".into();
-    assert_eq!(problem(&simulate(&query, 9, &json!({"book": book(9), "work": second})).await), (422, "unit_mismatch", ""));
+    assert_eq!(
+        problem(&simulate(&query, 9, &json!({"book": book(9), "work": second})).await),
+        (422, "unit_mismatch", "")
+    );
     let mut gap = book(9);
     gap["prices"][0]["tiers"][1]["from"] = "3".into();
     let answer = simulate(&query, 9, &json!({"book": gap, "work": work})).await;
     assert_eq!(problem(&answer), (422, "invalid", "/book/prices/0/tiers/1/from"));
-    assert_eq!(problem(&simulate(&query, 8, &json!({"book": book(9), "work": work})).await), (422, "invalid", "/book/version"));
+    assert_eq!(
+        problem(&simulate(&query, 8, &json!({"book": book(9), "work": work})).await),
+        (422, "invalid", "/book/version")
+    );
     assert_eq!(problem(&simulate(&query, 9, &json!({"work": work})).await), (404, "not_found", ""));
     assert_eq!(problem(&simulate(&query, 9, &json!({"book": book(9)})).await), (422, "invalid", ""));
     let nobody = query.change("POST", "/v1/price-books/9/simulate", &[], &json!({"book": book(9), "work": work})).await;
@@ -188,13 +199,13 @@ async fn a_charge_over_tiers_shows_its_parts_wherever_it_is_read() {
 
     // then
     assert_eq!(memory, stored);
-    assert_eq!(
-        memory["explanation"],
-        "10 image x 0.00 USD + 1000 image x 0.08 USD = 80.00 USD (basic, price book 12)"
-    );
+    assert_eq!(memory["explanation"], "10 image x 0.00 USD + 1000 image x 0.08 USD = 80.00 USD (basic, price book 12)");
     assert_eq!(memory["price_model"], "graduated");
     assert_eq!(memory["pricing"]["month"], json!({"period": "2026-10", "counted_before": "990"}));
     let part = &memory["pricing"]["parts"][1];
-    assert_eq!([&part["kind"], &part["quantity"], &part["from"], &part["to"]], [&json!("tier"), &json!("1000"), &json!("1000"), &Value::Null]);
+    assert_eq!(
+        [&part["kind"], &part["quantity"], &part["from"], &part["to"]],
+        [&json!("tier"), &json!("1000"), &json!("1000"), &Value::Null]
+    );
     assert_eq!([&part["unit_price"]["amount"], &part["exact_amount"]], ["0.08", "80.00"]);
 }

@@ -190,7 +190,11 @@ fn report(draw: &mut Draw) -> Report {
         operation: draw.below(4),
         attempt: 1 + u32::try_from(draw.below(3)).unwrap(),
         success: draw.below(3) > 0,
-        quantity: if draw.below(12) == 11 { 999_999_999_999_999_999 } else { draw.of(&[1_000_000, 1_000_000, 2_500_001]) },
+        quantity: if draw.below(12) == 11 {
+            999_999_999_999_999_999
+        } else {
+            draw.of(&[1_000_000, 1_000_000, 2_500_001])
+        },
         hold: draw.of(&[0, 0, 1, 2, 3]),
         event: draw.below(3),
         // 25 days: the month before.
