@@ -22,6 +22,7 @@ pub mod keys;
 pub mod ledger;
 pub mod money;
 pub mod price_book;
+pub mod pricing;
 pub mod quantity;
 pub mod time;
 pub mod topics;

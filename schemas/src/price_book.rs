@@ -4,6 +4,8 @@
 //! latest `effective_from` not after that instant (of two with the same one, the higher version), and in it by the most
 //! specific row.
 
+mod terms;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
@@ -12,9 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     json,
     money::Money,
+    quantity::Quantity,
     time::{serde_rfc3339, serde_rfc3339_option},
     usage::CODE_CHARS_MAX,
 };
+
+pub use terms::{TIERS_MAX, Tier};
 
 /// Units a price may name.
 pub const UNITS: &[&str] = &["image", "second", "segment", "message", "job"];
@@ -34,6 +39,12 @@ pub enum Model {
     PerUnit,
     /// The price, whatever the quantity.
     Flat,
+    /// The price of a pack for every pack of `pack_size` that the work begins.
+    Package,
+    /// Each unit at the price of the tier that it lies in, counted over the month.
+    Graduated,
+    /// The whole quantity at the price of the tier that the month reaches with it.
+    Volume,
 }
 
 /// A plan an account can be on.
@@ -76,8 +87,21 @@ pub struct Price {
     pub unit: String,
     /// How it becomes a charge.
     pub model: Model,
-    /// Price by plan code; a plan that is not named has no price.
+    /// Price by plan code, of a unit, a pack or the whole; a plan that is not named has no price. Empty where `tiers`
+    /// name the prices.
     pub plans: BTreeMap<String, Money>,
+    /// `package`: how much a pack holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack_size: Option<Quantity>,
+    /// `graduated` and `volume`: from 0 on, without a gap, the last one open.
+    #[serde(default, deserialize_with = "json::objects", skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<Tier>,
+    /// By plan code: so much is free in a month of the account's zone. Tiers count what is beyond it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub included: BTreeMap<String, Quantity>,
+    /// By plan code: what a charge comes to at least, where it is not wholly included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub minimum: BTreeMap<String, Money>,
     /// Within the book, from this instant on; absent: from the book's start.
     #[serde(default, with = "serde_rfc3339_option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -101,6 +125,9 @@ pub struct PriceBook {
     #[serde(with = "serde_rfc3339")]
     #[schemars(with = "String")]
     pub effective_from: i64,
+    /// Test work costs this part of the price, from 0 to 1; absent: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_factor: Option<Quantity>,
     /// Plans, in the order they are shown.
     #[serde(deserialize_with = "json::objects")]
     pub plans: Vec<Plan>,
@@ -174,6 +201,9 @@ impl PriceBook {
         for (index, price) in self.prices.iter().enumerate() {
             check_row(index, price, &plans, &services, &engines, &mut errors);
         }
+        if self.test_factor.is_some_and(|factor| factor > terms::ONE) {
+            errors.push(wrong("/test_factor", "must be a decimal from 0 to 1"));
+        }
         self.check_intervals(&mut errors);
         errors
     }
@@ -218,6 +248,10 @@ impl PriceBook {
         }
         if self.effective_from < newest.effective_from {
             return Err(too_early(newest, earliest));
+        }
+        if self.test_factor != newest.test_factor {
+            let detail = format!("changes too soon: the earliest instant is {}", crate::time::rfc3339(earliest));
+            return Err(wrong("/test_factor", detail));
         }
         let kept: BTreeSet<String> = self.prices.iter().map(|price| format!("{price:?}")).collect();
         let Some(changed) = newest.prices.iter().find(|price| !kept.contains(&format!("{price:?}"))) else {
@@ -306,15 +340,18 @@ fn check_row(
             errors.push(wrong(at(name), "must be 1 to 64 of letters, digits, _ - . :, or absent"));
         }
     }
-    if price.plans.is_empty() {
-        errors.push(wrong(at("plans"), "must name at least one plan"));
-    }
-    for (plan, money) in &price.plans {
+    check_plans(&price.plans, &at("plans"), plans, errors);
+    terms::check(index, price, plans, errors);
+}
+
+/// Prices by plan code.
+fn check_plans(prices: &BTreeMap<String, Money>, at: &str, plans: &BTreeSet<&str>, errors: &mut Vec<PriceBookError>) {
+    for (plan, money) in prices {
         if !plans.contains(plan.as_str()) {
-            errors.push(wrong(at(&format!("plans/{plan}")), format!("{plan:?} is not among /plans")));
+            errors.push(wrong(format!("{at}/{plan}"), format!("{plan:?} is not among /plans")));
         }
         if money.is_negative() {
-            errors.push(wrong(at(&format!("plans/{plan}")), "must not be negative"));
+            errors.push(wrong(format!("{at}/{plan}"), "must not be negative"));
         }
     }
 }

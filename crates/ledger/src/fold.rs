@@ -11,6 +11,7 @@ use tollbooth_schemas::{
 
 use crate::{
     account::{Account, Lot},
+    counters,
     digest::{self, Digest},
     due::Due,
     events, fees,
@@ -80,6 +81,14 @@ pub enum FoldError {
         /// Where.
         seq: u64,
     },
+    /// The month had counted something else before than the entry says.
+    #[error("{account_id} seq {seq}: does not follow from what the month had counted")]
+    Counter {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
     /// An entry of an account that was never opened, or a second opening.
     #[error("{account_id} seq {seq}: opened twice or not at all")]
     Opening {
@@ -121,6 +130,10 @@ impl At<'_> {
 
     pub(crate) fn recharge(self) -> FoldError {
         FoldError::Recharge { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
+    pub(crate) fn counter(self) -> FoldError {
+        FoldError::Counter { account_id: self.account_id.to_owned(), seq: self.seq }
     }
 
     pub(crate) fn opening(self) -> FoldError {
@@ -210,10 +223,12 @@ fn fold_kind(
             // Forgotten by its week, whether it was swept out or not: a replay sweeps at other moments.
             let before = state.operation(&key).filter(|operation| operation.week >= state.first_kept(week));
             state.insert_operation(key, Operation::after(before, usage, entry, week));
+            counters::count(state, at, usage)?;
             events::count(state, at, entry);
         }
         Kind::Reversal(reversal) => {
             refunds::fold(state, at, reversal, entry)?;
+            counters::give_back(state, at, reversal)?;
             events::count(state, at, entry);
         }
         Kind::PlanChanged(changed) => account_of(state, at)?.set_plan(changed.effective_at_ms, &changed.plan),

@@ -18,6 +18,7 @@
 mod account;
 mod audit;
 mod command;
+mod counters;
 mod decision;
 mod digest;
 mod due;
@@ -36,6 +37,7 @@ mod usage;
 
 pub use account::{Account, BONUS_LOTS_MAX, Lot, PAUSED_BOOTHS_MAX, Parts};
 pub use audit::AuditError;
+pub use counters::Counter;
 pub use decision::{CommandDecision, CommandInput, Dead, UsageDecision, UsageInput};
 pub use digest::Digest;
 pub use due::{Due, Ticks, due, tick};
@@ -43,7 +45,7 @@ pub use events::{EVENTS_MAX, Event};
 pub use fold::FoldError;
 pub use holds::{Hold, OPEN_HOLDS_MAX, OpenHold};
 pub use overlay::{Delta, Overlay};
-pub use pricing::{NoPrice, PriceBooks, Quote, Rate, charge};
+pub use pricing::{Charge, NoPrice, PriceBooks, Quote, Rate, Terms, charge};
 pub use state::{Answer, Limits, OPERATION_ENTRY_BYTES, Operation, State, View};
 
 /// Decides a usage record: an operation is unseen, failed or charged, and charged is final.

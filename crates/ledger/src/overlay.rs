@@ -7,6 +7,7 @@ use tollbooth_schemas::{
 
 use crate::{
     account::Account,
+    counters::Counter,
     digest::{self, Digest, DigestMap},
     due::Due,
     events::{self, Event, EventTable},
@@ -24,6 +25,7 @@ pub struct Delta {
     pub(crate) answers: DigestMap<Answer>,
     pub(crate) holds: DigestMap<Hold>,
     pub(crate) refunds: DigestMap<Refunded>,
+    pub(crate) counters: DigestMap<Counter>,
     pub(crate) events: EventTable,
     /// In order: what a batch adds it may remove again.
     pub(crate) due: Vec<DueChange>,
@@ -100,6 +102,10 @@ impl View for Overlay<'_> {
         events::get(&self.delta.events, account_id, event_id).or_else(|| self.base.event(account_id, event_id))
     }
 
+    fn counter(&self, key: &Digest) -> Option<Counter> {
+        self.delta.counters.get(key).or_else(|| self.base.counters.get(key)).copied()
+    }
+
     fn refunded(&self, key: &Digest, seq: u64) -> Money {
         match self.delta.refunds.get(key) {
             Some(refunded) if refunded.seq == seq => refunded.amount,
@@ -136,6 +142,10 @@ impl ViewMut for Overlay<'_> {
 
     fn insert_refunded(&mut self, key: Digest, refunded: Refunded) {
         self.delta.refunds.insert(key, refunded);
+    }
+
+    fn insert_counter(&mut self, key: Digest, counter: Counter) {
+        self.delta.counters.insert(key, counter);
     }
 
     fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool {

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tollbooth_schemas::{
     Money, Quantity,
-    decimal::SCALE,
     price_book::{Model, Price, PriceBook},
     v1::PriceModel,
 };
+
+mod charge;
+
+pub use charge::{Charge, charge};
 
 /// Why there is no price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +43,32 @@ pub struct Quote<'a> {
     pub currency: &'a str,
     /// Occurrence.
     pub at_ms: i64,
+    /// Whether it was a test.
+    pub test_mode: bool,
 }
 
 /// A price that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub struct Rate<'a> {
     /// Of the book.
     pub version: u32,
     /// How it becomes a charge.
     pub model: PriceModel,
-    /// Per unit, or flat.
+    /// Of a unit, of a pack, or of the whole; 0 where tiers name it.
     pub unit_price: Money,
+    /// `None`: the price times the quantity, or the price alone. Most prices are that, and cost no look-up.
+    pub terms: Option<Terms<'a>>,
+}
+
+/// What a price says beyond its amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms<'a> {
+    /// The row.
+    pub price: &'a Price,
+    /// As the row spells it.
+    pub plan: &'a str,
+    /// For test work, where it costs less.
+    pub test_factor: Option<Quantity>,
 }
 
 #[derive(Debug)]
@@ -119,8 +137,22 @@ impl PriceBooks {
     ///
     /// # Errors
     /// [`NoPrice`], with why.
-    pub fn rate(&self, quote: &Quote<'_>) -> Result<Rate, NoPrice> {
+    pub fn rate(&self, quote: &Quote<'_>) -> Result<Rate<'_>, NoPrice> {
         self.indexed_in_force(quote.currency, quote.at_ms).ok_or(NoPrice::NoPrice)?.rate(quote)
+    }
+
+    /// The price of a piece of work by one version, whether it is in force or not.
+    ///
+    /// # Errors
+    /// [`NoPrice`], with why; also where the version is not known.
+    pub fn rate_by(&self, version: u32, quote: &Quote<'_>) -> Result<Rate<'_>, NoPrice> {
+        self.books.iter().find(|known| known.book.version == version).ok_or(NoPrice::NoPrice)?.rate(quote)
+    }
+
+    /// Whether a version is known.
+    #[must_use]
+    pub fn has_version(&self, version: u32) -> bool {
+        self.books.iter().any(|known| known.book.version == version)
     }
 }
 
@@ -141,7 +173,7 @@ impl Indexed {
         Self { book, rows }
     }
 
-    fn rate(&self, quote: &Quote<'_>) -> Result<Rate, NoPrice> {
+    fn rate(&self, quote: &Quote<'_>) -> Result<Rate<'_>, NoPrice> {
         let indexes =
             self.rows.get(quote.service).and_then(|engines| engines.get(quote.engine)).ok_or(NoPrice::NoPrice)?;
         let matching =
@@ -155,15 +187,28 @@ impl Indexed {
                 if price.unit != quote.unit {
                     return Err(NoPrice::UnitMismatch);
                 }
-                let unit_price = *price.plans.get(quote.plan).ok_or(NoPrice::NoPrice)?;
-                let model = match price.model {
-                    Model::PerUnit => PriceModel::PerUnit,
-                    Model::Flat => PriceModel::Flat,
-                };
-                return Ok(Rate { version: self.book.version, model, unit_price });
+                return self.rate_of(price, quote);
             }
         }
         Err(why)
+    }
+
+    fn rate_of<'a>(&'a self, price: &'a Price, quote: &Quote<'_>) -> Result<Rate<'a>, NoPrice> {
+        let (plan, first_price) = price.priced_plans().get_key_value(quote.plan).ok_or(NoPrice::NoPrice)?;
+        let test_factor = self.book.test_factor.filter(|_| quote.test_mode);
+        let is_simple = price.is_simple() && test_factor.is_none();
+        Ok(Rate {
+            version: self.book.version,
+            model: match price.model {
+                Model::PerUnit => PriceModel::PerUnit,
+                Model::Flat => PriceModel::Flat,
+                Model::Package => PriceModel::Package,
+                Model::Graduated => PriceModel::Graduated,
+                Model::Volume => PriceModel::Volume,
+            },
+            unit_price: if price.tiers.is_empty() { *first_price } else { Money::ZERO },
+            terms: (!is_simple).then_some(Terms { price, plan, test_factor }),
+        })
     }
 }
 
@@ -177,21 +222,4 @@ impl Fits for Price {
         self.variant.as_deref().is_none_or(|variant| variant == quote.variant)
             && self.country.as_deref().is_none_or(|country| country == quote.country)
     }
-}
-
-/// The charge: exact in `i128`, rounded once, half to even, to six places. `None` beyond [`Money::MAX`].
-#[must_use]
-pub fn charge(rate: &Rate, quantity: Quantity) -> Option<Money> {
-    if rate.model == PriceModel::Flat {
-        return Some(rate.unit_price);
-    }
-    let product = i128::from(rate.unit_price.micros()).checked_mul(i128::from(quantity.micros()))?;
-    let scale = i128::from(SCALE);
-    let (quotient, remainder) = (product.checked_div(scale)?, product.checked_rem(scale)?);
-    let twice = remainder.checked_mul(2)?;
-    let odd = quotient.checked_rem(2)? != 0;
-    // Prices and quantities are never negative, so neither is the remainder.
-    let up = twice > scale || (twice == scale && odd);
-    let rounded = if up { quotient.checked_add(1)? } else { quotient };
-    i64::try_from(rounded).ok().and_then(Money::from_micros)
 }

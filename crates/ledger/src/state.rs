@@ -10,6 +10,7 @@ use tollbooth_schemas::{
 
 use crate::{
     account::Account,
+    counters::Counter,
     digest::{self, Digest, DigestMap, Facts},
     due::{Due, Ticks},
     events::{self, Event, EventTable},
@@ -145,6 +146,8 @@ pub trait View {
     fn hold(&self, account_id: &str, hold_id: &str) -> Option<&Hold>;
     /// What an account spent on an event, if it is tracked.
     fn event(&self, account_id: &str, event_id: &str) -> Option<&Event>;
+    /// What a price has counted of an account in a month, whether it is still remembered or not.
+    fn counter(&self, key: &Digest) -> Option<Counter>;
     /// What was given back of the charge that an operation posted as `seq`.
     fn refunded(&self, key: &Digest, seq: u64) -> Money;
 }
@@ -157,6 +160,7 @@ pub(crate) trait ViewMut: View {
     fn insert_answer(&mut self, key: Digest, answer: Answer);
     fn insert_hold(&mut self, account_id: &str, hold_id: &str, hold: Hold);
     fn insert_refunded(&mut self, key: Digest, refunded: Refunded);
+    fn insert_counter(&mut self, key: Digest, counter: Counter);
     /// Changes a tracked event; `false`: it is not.
     fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool;
     fn insert_event(&mut self, account_id: &str, event_id: &str, event: Event);
@@ -202,6 +206,8 @@ pub struct State {
     pub(crate) answers: DigestMap<Answer>,
     pub(crate) holds: DigestMap<Hold>,
     pub(crate) refunds: DigestMap<Refunded>,
+    /// By account, price row and month.
+    pub(crate) counters: DigestMap<Counter>,
     pub(crate) events: EventTable,
     /// Of every open hold, every lot that expires, and every recharge that is to be asked for or given up.
     pub(crate) due: BTreeSet<Due>,
@@ -223,6 +229,7 @@ impl State {
             answers: DigestMap::default(),
             holds: DigestMap::default(),
             refunds: DigestMap::default(),
+            counters: DigestMap::default(),
             events: EventTable::default(),
             due: BTreeSet::default(),
             fees: BTreeSet::default(),
@@ -264,6 +271,7 @@ impl State {
         self.answers.extend(delta.answers);
         self.holds.extend(delta.holds);
         self.refunds.extend(delta.refunds);
+        self.counters.extend(delta.counters);
         for (account_id, events) in delta.events {
             self.events.entry(account_id).or_default().extend(events);
         }
@@ -309,6 +317,7 @@ impl State {
         self.operations.retain(|_, operation| operation.week >= first_kept);
         self.answers.retain(|_, answer| answer.week >= first_kept);
         self.refunds.retain(|_, refunded| refunded.week >= first_kept);
+        self.counters.retain(|_, counter| counter.week >= first_kept);
         self.holds.retain(|_, hold| !matches!(hold, Hold::Ended { week } if *week < first_kept));
         self.dropped_before_week = first_kept;
     }
@@ -344,6 +353,10 @@ impl View for State {
         events::get(&self.events, account_id, event_id)
     }
 
+    fn counter(&self, key: &Digest) -> Option<Counter> {
+        self.counters.get(key).copied()
+    }
+
     fn refunded(&self, key: &Digest, seq: u64) -> Money {
         self.refunds.get(key).filter(|refunded| refunded.seq == seq).map_or(Money::ZERO, |refunded| refunded.amount)
     }
@@ -372,6 +385,10 @@ impl ViewMut for State {
 
     fn insert_refunded(&mut self, key: Digest, refunded: Refunded) {
         self.refunds.insert(key, refunded);
+    }
+
+    fn insert_counter(&mut self, key: Digest, counter: Counter) {
+        self.counters.insert(key, counter);
     }
 
     fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool {

@@ -17,11 +17,12 @@ use tollbooth_schemas::{
 
 use crate::{
     account::Account,
+    counters,
     decision::{Dead, UsageDecision, UsageInput},
     digest::{self, Digest},
     holds,
     place::{Draft, place},
-    pricing::{self, NoPrice, PriceBooks, Quote},
+    pricing::{NoPrice, PriceBooks, Quote},
     state::{Limits, Operation, View, week_of},
 };
 
@@ -50,7 +51,7 @@ pub(crate) fn apply(
     if occurred_at_ms > received_at_ms.saturating_add(limits.future_max_ms) {
         return dead(Reason::InFuture, "occurred after its receipt: the booth's clock is wrong".to_owned());
     }
-    let (mut usage, amount) = match priced(account, books, usage, occurred_at_ms) {
+    let (mut usage, amount) = match priced(view, account, &account_id, books, usage, (occurred_at_ms, now_ms)) {
         Ok(priced) => priced,
         Err(dead) => return UsageDecision::Dead(dead),
     };
@@ -126,15 +127,18 @@ fn usage_of(event: UsageEvent<'_>, account: &Account, received_at_ms: i64) -> Us
         captured_at_ms: event.captured_at_ms,
         test_mode: event.mode == Mode::Test,
         hold_outcome: 0,
+        pricing: None,
     }
 }
 
 /// The usage with its price, and what it costs; failed work costs nothing and is not priced.
 fn priced(
+    view: &impl View,
     account: &Account,
+    account_id: &str,
     books: &PriceBooks,
     mut usage: Usage,
-    occurred_at_ms: i64,
+    (occurred_at_ms, now_ms): (i64, i64),
 ) -> Result<(Usage, Money), Dead> {
     if usage.status() == UsageStatus::Failed {
         return Ok((usage, Money::ZERO));
@@ -148,14 +152,19 @@ fn priced(
         plan: &usage.plan,
         currency: &account.currency,
         at_ms: occurred_at_ms,
+        test_mode: usage.test_mode,
     });
     let rate = rate.map_err(|why| no_price(why, &usage))?;
-    let quantity = tollbooth_schemas::Quantity::from_micros(usage.quantity_micros);
-    let amount = quantity.and_then(|quantity| pricing::charge(&rate, quantity)).ok_or_else(out_of_range)?;
+    let quantity = tollbooth_schemas::Quantity::from_micros(usage.quantity_micros).ok_or_else(out_of_range)?;
+    let Usage { service, engine, unit, .. } = &usage;
+    let work = counters::Work { account_id, service, engine, unit };
+    let charge = counters::charge(view, account, &rate, (work, quantity), (occurred_at_ms, now_ms));
+    let charge = charge.ok_or_else(out_of_range)?;
     usage.price_version = rate.version;
     usage.price_model = rate.model.into();
-    usage.unit_price_micros = rate.unit_price.micros();
-    Ok((usage, amount))
+    usage.unit_price_micros = charge.unit_price.micros();
+    usage.pricing = charge.pricing;
+    Ok((usage, charge.amount))
 }
 
 fn no_price(why: NoPrice, usage: &Usage) -> Dead {

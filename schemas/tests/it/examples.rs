@@ -5,12 +5,13 @@ use tollbooth_schemas::{
     price_book::PriceBook,
     v1::{
         Accepted, AccountOpened, Adjustment, BonusExpired, BonusGranted, BoothSet, BudgetRule, ChangePlan, Charge,
-        Command, CommandRef, CreditLimitSet, DefineEvent, Entry, EventDefined, FailRecharge, GrantBonus, HoldOutcome,
-        HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, OutboxRecord, PlaceHold, PlanChanged,
-        PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase, PriceModel, Purchase, PurchaseSource,
-        RechargeFailed, RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetBooth,
-        SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
-        outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
+        Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined, FailRecharge, GrantBonus,
+        HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, OutboxRecord, PlaceHold,
+        PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase, PriceModel, PricePart,
+        PricePartKind, Pricing, Purchase, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, Refund,
+        Rejected, Reply, Reversal, ReversalCause, SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage,
+        UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set,
+        reply::Outcome, set_recharge,
     },
 };
 
@@ -260,6 +261,7 @@ fn usage() -> Usage {
         captured_at_ms: Some(NOON - 63_120),
         test_mode: true,
         hold_outcome: HoldOutcome::Captured.into(),
+        pricing: None,
     }
 }
 
@@ -312,6 +314,7 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         price_version: 7,
         test_mode: true,
         attempt: 2,
+        counted: None,
     };
     let granted = BonusGranted { expires_at_ms: Some(NOON + 1), reason: "welcome".into(), note: "spring".into() };
     let purchase = Purchase {
@@ -429,4 +432,26 @@ pub(crate) fn ledger_record() -> LedgerRecord {
     };
     let entries = (1..).zip(kinds).map(entry).collect();
     LedgerRecord { account_id: "acc_luna".into(), posted_at_ms: NOON + 500, input_generation: 3, entries }
+}
+
+/// A charge over an included quantity, two tiers and a minimum, as a test; and what gives it back.
+pub(crate) fn tiered() -> (Usage, Reversal) {
+    let part = |kind: PricePartKind, quantity_micros, unit_price_micros| PricePart {
+        kind: kind.into(),
+        quantity_micros,
+        unit_price_micros,
+        ..PricePart::default()
+    };
+    let parts = vec![
+        part(PricePartKind::Included, 1_000_000, 0),
+        PricePart { to_micros: Some(2_000_000), ..part(PricePartKind::Tier, 2_000_000, 10_000) },
+        PricePart { from_micros: 2_000_000, ..part(PricePartKind::Tier, 500_000, 5_000) },
+        PricePart { packs: 3, pack_micros: 10_000_000, ..part(PricePartKind::Package, 25_000_000, 1) },
+        part(PricePartKind::Minimum, 0, 50_000),
+    ];
+    let counted = Counted { period: "2026-11".into(), variant: "1k".into(), country: "DE".into(), before_micros: 9 };
+    let pricing = Pricing { parts, counted: Some(counted.clone()), test_factor_micros: Some(500_000) };
+    let usage = Usage { price_model: PriceModel::Graduated.into(), pricing: Some(Box::new(pricing)), ..usage() };
+    let counted = Some(Box::new(Counted { before_micros: 0, ..counted }));
+    (usage, Reversal { original_seq: 8, quantity_micros: 3_500_000, counted, ..Reversal::default() })
 }

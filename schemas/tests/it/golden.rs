@@ -55,6 +55,13 @@ fn ledger_record() {
 }
 
 #[test]
+fn a_charge_that_is_more_than_a_price_times_a_quantity() {
+    let (usage, reversal) = examples::tiered();
+    insta::assert_snapshot!(format!("{}{}", wire(&[usage.clone()]), wire(&[reversal])));
+    insta::assert_snapshot!(tollbooth_schemas::pricing::text(usage.pricing.as_deref().unwrap()));
+}
+
+#[test]
 fn usage_event_structured() {
     let large = parse_structured(examples::EVENT.as_bytes()).unwrap();
     let small = parse_structured(examples::EVENT_SMALL.as_bytes()).unwrap();

@@ -6,3 +6,4 @@ mod json_schemas;
 mod keys;
 mod numbers;
 mod price_books;
+mod price_terms;

@@ -49,9 +49,11 @@ impl Shelf {
         self.0.lock().last_key_value().map(|(version, _)| *version)
     }
 
-    /// The book that takes effect last.
-    fn newest(&self) -> Option<Arc<PriceBook>> {
-        self.0.lock().values().max_by_key(|book| (book.effective_from, book.version)).cloned()
+    /// The book of a currency that takes effect last: one of another currency says nothing about its prices.
+    fn newest(&self, currency: &str) -> Option<Arc<PriceBook>> {
+        let books = self.0.lock();
+        let of_currency = books.values().filter(|book| book.currency == currency);
+        of_currency.max_by_key(|book| (book.effective_from, book.version)).cloned()
     }
 }
 
@@ -130,7 +132,7 @@ fn judge(app: &App, book: &PriceBook) -> Result<(), Problem> {
     if let Some(latest) = shelf.latest_version().filter(|latest| *latest >= book.version) {
         return Err(Problem::conflict(format!("version {latest} is published: the next one must be higher")));
     }
-    match book.check_lead(shelf.newest().as_deref(), now_ms(), app.config.price_book_lead_ms) {
+    match book.check_lead(shelf.newest(&book.currency).as_deref(), now_ms(), app.config.price_book_lead_ms) {
         Ok(()) => Ok(()),
         Err(error) => refuse(vec![error]),
     }

@@ -63,7 +63,10 @@ pub fn lines(seen: Vec<Seen>, operations: i64, plan: &str, book: Option<&PriceBo
         let amount_micros = match price {
             Some((Model::PerUnit, unit_price, _)) => round(unit_price * quantity_micros, SCALE),
             Some((Model::Flat, unit_price, _)) => unit_price * expected,
-            None => round(seen.spent_micros * expected, per),
+            // What depends on the single quantity or on the month counts as it did so far.
+            Some((Model::Package | Model::Graduated | Model::Volume, ..)) | None => {
+                round(seen.spent_micros * expected, per)
+            }
         };
         Line {
             share_micros: round(per * SCALE, all),
@@ -95,7 +98,8 @@ fn parts(weights: &[i64], whole: i64) -> Vec<i64> {
     parts
 }
 
-/// The most specific row in force. A price that depends on the country has none that could be expected.
+/// The most specific row in force. A price that depends on the country, on the single quantity or on the month has none
+/// that could be expected.
 fn price<'a>(book: &'a PriceBook, seen: &Seen, plan: &str, now_ms: i64) -> Option<(Model, i128, &'a str)> {
     let fits = |price: &&Price| {
         let (from_ms, to_ms) = price.interval();
@@ -108,7 +112,7 @@ fn price<'a>(book: &'a PriceBook, seen: &Seen, plan: &str, now_ms: i64) -> Optio
     if fitting.iter().any(|price| price.country.is_some()) {
         return None;
     }
-    let found = fitting.into_iter().max_by_key(|price| price.variant.is_some())?;
+    let found = fitting.into_iter().max_by_key(|price| price.variant.is_some()).filter(|price| price.is_simple())?;
     Some((found.model, found.plans.get(plan)?.micros().into(), found.unit.as_str()))
 }
 

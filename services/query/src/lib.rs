@@ -4,6 +4,7 @@
 //! - [`calendar`]: local-time buckets, pure.
 //! - [`activity`]: rows, filters, cursors and the seam between memory and ClickHouse, pure.
 //! - [`forecast`], [`estimate`]: how long money lasts and what a party will cost, pure.
+//! - [`simulate`]: what work would cost by another price book, pure.
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
 //! - [`store`]: questions to ClickHouse.
 //! - [`stream`]: server-sent events.
@@ -33,6 +34,7 @@ pub mod params;
 pub mod prices;
 pub mod routes;
 pub mod service;
+pub mod simulate;
 pub mod site;
 pub mod store;
 pub mod stream;

@@ -60,11 +60,13 @@ pub enum Endpoint {
     DeadLetters,
     /// `/v1/accounts/{id}/recharge`
     Recharge,
+    /// `/v1/price-books/{version}/simulate`
+    Simulation,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -86,6 +88,7 @@ impl Endpoint {
         Self::Estimate,
         Self::DeadLetters,
         Self::Recharge,
+        Self::Simulation,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -113,6 +116,7 @@ impl Endpoint {
             Self::Estimate => "estimate",
             Self::DeadLetters => "dead_letters",
             Self::Recharge => "recharge",
+            Self::Simulation => "simulation",
         }
     }
 }

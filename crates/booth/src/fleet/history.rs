@@ -146,11 +146,16 @@ fn charge_micros(book: &PriceBook, draft: &Draft) -> i64 {
             && (from..to).contains(&report.occurred_at_ms)
     };
     let Some(price) = book.prices.iter().find(fits) else { return 0 };
-    let unit = price.plans.get(draft.plan).map_or(0, |money| money.micros());
+    let of_tiers = price.tiers.iter().filter_map(|tier| tier.plans.get(draft.plan));
+    let unit = price.plans.get(draft.plan).into_iter().chain(of_tiers).map(|money| money.micros()).max().unwrap_or(0);
     match price.model {
         Model::Flat => unit,
+        Model::Package => {
+            let size = price.pack_size.map_or(1, |size| size.micros().max(1));
+            unit * ((report.quantity.micros() + size - 1) / size)
+        }
         // Prices of cents and quantities of tens: far from the bounds.
-        Model::PerUnit => unit * (report.quantity.micros() / 1_000) / 1_000,
+        Model::PerUnit | Model::Graduated | Model::Volume => unit * (report.quantity.micros() / 1_000) / 1_000,
     }
 }
 

@@ -7,10 +7,11 @@ use tollbooth_schemas::{
 
 use super::{Context, out_of_range, positive};
 use crate::{
+    counters,
     decision::rejected,
     holds::{self, Hold, OPEN_HOLDS_MAX},
     place::Draft,
-    pricing::{self, NoPrice, Quote},
+    pricing::{NoPrice, Quote},
     state::View,
 };
 
@@ -102,6 +103,7 @@ fn price(context: &Context<'_, impl View>, place: &PlaceHold, quantity: Quantity
         plan,
         currency: &context.account.currency,
         at_ms: context.now_ms,
+        test_mode: false,
     });
     let rate = rate.map_err(|why| {
         let PlaceHold { service, engine, unit, .. } = place;
@@ -117,8 +119,12 @@ fn price(context: &Context<'_, impl View>, place: &PlaceHold, quantity: Quantity
             }
         }
     })?;
-    let amount = pricing::charge(&rate, quantity).ok_or_else(out_of_range)?;
-    Ok((amount, rate.version))
+    let PlaceHold { service, engine, unit, .. } = place;
+    let work = counters::Work { account_id: context.account_id, service, engine, unit };
+    // What the month counted so far: the usage that captures it is priced by what it counted by then.
+    let at_ms = (context.now_ms, context.now_ms);
+    let charge = counters::charge(context.view, context.account, &rate, (work, quantity), at_ms);
+    Ok((charge.ok_or_else(out_of_range)?.amount, rate.version))
 }
 
 pub(super) fn void(context: &Context<'_, impl View>, void: &VoidHold) -> Result<Draft, Rejected> {

@@ -2,14 +2,16 @@
 
 use tollbooth_schemas::{
     Money,
-    v1::{Charge, Refund, Rejected, Reversal, ReversalCause, entry::Kind},
+    v1::{Charge, Counted, Refund, Rejected, Reversal, ReversalCause, entry::Kind},
 };
 
 use super::{Context, positive};
 use crate::{
+    counters,
     decision::rejected,
     digest::{self, Facts},
     place::Draft,
+    pricing::Quote,
     state::{View, week_of},
 };
 
@@ -35,7 +37,11 @@ pub(super) fn refund(context: &Context<'_, impl View>, refund: &Refund) -> Resul
     if amount > left {
         return Err(rejected(409, "refund_exceeds_charge", format!("{left} is left of seq {}", refund.seq)));
     }
-    let kind = Kind::Reversal(reversal(refund, charge, amount == left));
+    let mut reversal = reversal(refund, charge, amount == left);
+    if amount == left {
+        reversal.counted = counted(context, charge)?.map(Box::new);
+    }
+    let kind = Kind::Reversal(reversal);
     Ok(Draft::of(charge.occurred_at_ms, kind).amount(amount))
 }
 
@@ -59,5 +65,30 @@ fn reversal(refund: &Refund, charge: &Charge, completes: bool) -> Reversal {
         price_version: charge.price_version,
         test_mode: charge.test_mode,
         attempt: charge.attempt,
+        counted: None,
     }
+}
+
+/// Where the charge was counted, by the price book that it names: a version never changes.
+fn counted(context: &Context<'_, impl View>, charge: &Charge) -> Result<Option<Counted>, Rejected> {
+    let books = context.books;
+    if !books.has_version(charge.price_version) {
+        return Err(rejected(422, "no_price", format!("price book {} is not known here", charge.price_version)));
+    }
+    let rate = books.rate_by(
+        charge.price_version,
+        &Quote {
+            service: &charge.service,
+            engine: &charge.engine,
+            variant: &charge.variant,
+            country: &charge.country,
+            unit: &charge.unit,
+            plan: &charge.plan,
+            currency: &context.account.currency,
+            at_ms: charge.occurred_at_ms,
+            test_mode: charge.test_mode,
+        },
+    );
+    let terms = rate.ok().and_then(|rate| rate.terms).filter(|terms| terms.price.is_counted());
+    Ok(terms.and_then(|terms| counters::place(context.account, terms.price, charge.occurred_at_ms)))
 }

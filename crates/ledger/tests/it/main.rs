@@ -10,6 +10,8 @@ mod holds;
 mod model;
 mod money;
 mod operations;
+mod price_models;
+mod prices_doc;
 mod pricing;
 mod recharge;
 mod refunds;

@@ -10,12 +10,13 @@ use tollbooth_schemas::{
 
 use crate::harness::{Partition, book, dead, event, money, posted, sample_book};
 
-fn rate(unit_price: &str) -> Rate {
-    Rate { version: 1, model: PriceModel::PerUnit, unit_price: money(unit_price) }
+fn rate(unit_price: Money) -> Rate<'static> {
+    Rate { version: 1, model: PriceModel::PerUnit, unit_price, terms: None }
 }
 
 fn charged(unit_price: &str, quantity: &str) -> Option<String> {
-    charge(&rate(unit_price), quantity.parse().unwrap()).map(|money| money.to_string())
+    let charge = charge(&rate(money(unit_price)), quantity.parse().unwrap(), Quantity::ZERO);
+    charge.map(|charge| charge.amount.to_string())
 }
 
 #[test]
@@ -116,10 +117,11 @@ proptest! {
     /// Against the definition, in twice the width: the nearest micro-unit, and the even one of two.
     #[test]
     fn a_charge_is_the_nearest_micro_unit(price in 0_i64..=1_000_000_000_000, quantity in 0_i64..=1_000_000_000_000) {
-        let rate = Rate { version: 1, model: PriceModel::PerUnit, unit_price: Money::from_micros(price).unwrap() };
+        let rate = rate(Money::from_micros(price).unwrap());
         let exact = i128::from(price) * i128::from(quantity);
-        match charge(&rate, Quantity::from_micros(quantity).unwrap()) {
-            Some(money) => {
+        match charge(&rate, Quantity::from_micros(quantity).unwrap(), Quantity::ZERO) {
+            Some(charge) => {
+                let money = charge.amount;
                 let distance = (i128::from(money.micros()) * 1_000_000 - exact).abs();
                 prop_assert!(distance <= 500_000);
                 prop_assert!(distance < 500_000 || money.micros() % 2 == 0);

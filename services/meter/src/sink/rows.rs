@@ -3,7 +3,9 @@
 //! A repeat of a range must give the same rows, byte for byte; so nothing enters here but the record, its partition, and
 //! this code.
 
+use prost::Message as _;
 use tollbooth_schemas::account_state::AccountState;
+use tollbooth_schemas::v1;
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
 use super::wire::{Entry, EventDefined, HoldPlaced, Kind, RechargeSet, Record, Reversal, Usage, WireError};
@@ -127,7 +129,8 @@ impl<'a> Facts<'a> {
                 Self { entry_type: "account_opened", account_name: name, plan, currency, time_zone, ..Self::default() }
             }
             Kind::Usage(usage) => {
-                Self { entry_type: "consume", plan: usage.plan, reason: usage.error_code, usage, ..Self::default() }
+                let (plan, reason, detail) = (usage.plan, usage.error_code, pricing(usage.pricing));
+                Self { entry_type: "consume", plan, reason, usage, detail, ..Self::default() }
             }
             Kind::Adjustment { reason, note } => Self { entry_type: "adjustment", reason, note, ..Self::default() },
             Kind::PlanChanged { plan, effective_at_ms } => {
@@ -242,6 +245,15 @@ impl<'a> Facts<'a> {
         let entry_type = if reversal.cause == "refund" { "refund" } else { "reversal" };
         Self { entry_type, usage, plan, reason, note, original_seq, ..Self::default() }
     }
+}
+
+/// Few charges have it.
+fn pricing(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return String::new();
+    }
+    // Its fields were not looked at before: what cannot be read explains nothing, and `verify` says so.
+    v1::Pricing::decode(bytes).map(|pricing| tollbooth_schemas::pricing::text(&pricing)).unwrap_or_default()
 }
 
 /// What is not set is not there.

@@ -377,6 +377,8 @@ pub struct Usage<'a> {
     pub received_at_ms: i64,
     pub captured_at_ms: Option<i64>,
     pub test_mode: bool,
+    /// A `Pricing` message; empty: the charge is a price times a quantity.
+    pub pricing: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
@@ -499,10 +501,12 @@ fn usage(seq: u64, bytes: &[u8]) -> Result<Usage<'_>> {
             19 => usage.received_at_ms = value.int64(number)?,
             20 => usage.captured_at_ms = Some(value.int64(number)?),
             21 => usage.test_mode = value.number(number)? != 0,
+            40 => usage.pricing = value.bytes(number)?,
             _ => {}
         }
     }
     usage.status = code(seq, "status", status, &["", "success", "failed"])?;
-    usage.price_model = code(seq, "price model", price_model, &["", "per_unit", "flat"])?;
+    let models = ["", "per_unit", "flat", "package", "graduated", "volume"];
+    usage.price_model = code(seq, "price model", price_model, &models)?;
     Ok(usage)
 }

@@ -10,7 +10,8 @@ use hashbrown::HashMap;
 use tollbooth_schemas::v1::SourceTopic;
 
 use super::{
-    calendar::Month,
+    calendar::{self, Month},
+    counts::{Counts, History},
     dead::DeadLetter,
     digest::{Key, Parts},
     journal::Journal,
@@ -142,6 +143,8 @@ pub(super) struct Account {
     pub(super) balance: i64,
     pub(super) held: i64,
     pub(super) purse: Purse,
+    /// Of prices with tiers or an included quantity.
+    pub(super) counts: Counts,
     /// The month whose plan fee comes next; `None`: the one after the opening.
     pub(super) fee_next: Option<Month>,
     /// Where credit is bought by itself.
@@ -173,6 +176,12 @@ impl Account {
 
     pub(super) fn currency(&self) -> &str {
         self.opened.as_ref().map_or("", |opened| &opened.currency)
+    }
+
+    /// What its months have counted, for an entry that is posted at an instant.
+    pub(super) fn history(&self, posted_at_ms: i64, retention_ms: i64) -> History<'_> {
+        let zone = calendar::zone(self.opened.as_ref().map_or("", |opened| &opened.time_zone));
+        History { counts: &self.counts, zone, posted_at_ms, retention_ms }
     }
 
     /// Index of the entry with that `seq`.

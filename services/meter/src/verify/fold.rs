@@ -101,6 +101,9 @@ impl Audit {
             }
             _ => (super::commands::command_content(&mut self.parts, entry), 0),
         };
+        if let Some(at) = self.accounts.get_mut(account as usize) {
+            at.counts.take_in(entry, kind, record.posted_at_ms);
+        }
         let row = LedgerRow::of_entry(record, partition, entry);
         self.add_to_rollups(account, &row);
         let row = row.digest(&mut self.parts);
@@ -187,6 +190,7 @@ impl Audit {
         let name = || tollbooth_schemas::ids::entry_id(&record.account_id, entry.seq);
         if usage.status() != UsageStatus::Success {
             let priced = usage.price_version != 0 || usage.price_model != 0 || usage.unit_price_micros != 0;
+            let priced = priced || usage.pricing.is_some();
             if entry.amount_micros != 0 || priced || usage.status() != UsageStatus::Failed {
                 self.report.defect(Defect::FailedCharged, || {
                     format!("{}: failed work with amount {} (millionths)", name(), entry.amount_micros)
@@ -207,9 +211,11 @@ impl Audit {
             currency: at.currency(),
             quantity_micros: usage.quantity_micros,
             occurred_at_ms: entry.occurred_at_ms,
+            is_test: usage.test_mode,
+            history: Some(at.history(record.posted_at_ms, self.options.retention_ms)),
         };
         let posted = charge_of(entry, usage);
-        let fits = |outcome: &Result<Charge, Reason>| plan == usage.plan && outcome.ok() == posted;
+        let fits = |outcome: &Result<Charge, Reason>| plan == usage.plan && outcome.as_ref().ok() == posted.as_ref();
         if self.books.outcomes(&work, record.posted_at_ms).any(|outcome| fits(&outcome)) {
             return;
         }
@@ -326,10 +332,14 @@ fn charge_of(entry: &Entry, usage: &Usage) -> Option<Charge> {
     let model = match usage.price_model() {
         PriceModel::PerUnit => Model::PerUnit,
         PriceModel::Flat => Model::Flat,
+        PriceModel::Package => Model::Package,
+        PriceModel::Graduated => Model::Graduated,
+        PriceModel::Volume => Model::Volume,
         PriceModel::Unspecified => return None,
     };
     let micros = entry.amount_micros.checked_neg()?;
-    Some(Charge { version: usage.price_version, model, unit_price_micros: usage.unit_price_micros, micros })
+    let pricing = usage.pricing.as_deref().cloned();
+    Some(Charge { version: usage.price_version, model, unit_price_micros: usage.unit_price_micros, micros, pricing })
 }
 
 /// What an account has to pay by the source record, as against what it paid.
@@ -340,7 +350,7 @@ pub(super) fn expected_charge(
     posted_micros: i64,
 ) -> Result<(), Result<Charge, Reason>> {
     let paid = posted_micros.checked_neg();
-    let fits = |outcome: &Result<Charge, Reason>| outcome.is_ok_and(|charge| Some(charge.micros) == paid);
+    let fits = |outcome: &Result<Charge, Reason>| outcome.as_ref().is_ok_and(|charge| Some(charge.micros) == paid);
     if books.outcomes(work, posted_at_ms).any(|outcome| fits(&outcome)) {
         return Ok(());
     }

@@ -68,6 +68,8 @@ impl Audit {
             currency: at.currency(),
             quantity_micros: placed.quantity_micros,
             occurred_at_ms: record.posted_at_ms,
+            is_test: false,
+            history: Some(at.history(record.posted_at_ms, self.options.retention_ms)),
         };
         let found = (placed.price_version, placed.amount_micros);
         let is_named = placed.quantity_micros == 0 && placed.price_version == 0;
@@ -95,8 +97,10 @@ impl Audit {
         };
         let charged = original.amount.saturating_neg();
         let given_back = at.purse.give_back(reversal.original_seq, entry.amount_micros, charged);
-        let quantity = if given_back == GivenBack::Whole { original.quantity } else { 0 };
-        if given_back == GivenBack::TooMuch || reversal.quantity_micros != quantity {
+        let is_whole = given_back == GivenBack::Whole;
+        let quantity = if is_whole { original.quantity } else { 0 };
+        let is_counted = at.counts.gives_back(reversal, is_whole);
+        if given_back == GivenBack::TooMuch || reversal.quantity_micros != quantity || !is_counted {
             at.drift += i128::from(given_back == GivenBack::TooMuch) * i128::from(entry.amount_micros.unsigned_abs());
             self.report.defect(Defect::RefundOff, || {
                 let (seq, amount) = (reversal.original_seq, entry.amount_micros);

@@ -7,6 +7,7 @@
 mod audit;
 mod calendar;
 mod commands;
+mod counts;
 mod dead;
 mod digest;
 mod facts;
@@ -17,6 +18,7 @@ mod journal_files;
 mod journal_lines;
 mod kinds;
 mod log;
+mod models;
 mod price;
 mod purse;
 mod recharge;

@@ -7,9 +7,10 @@ use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
     price_book::{Model, Price, PriceBook},
+    v1::Pricing,
 };
 
-use super::digest::Parts;
+use super::{counts::History, digest::Parts, models};
 
 /// How far the clocks of ingest, broker and meter may be apart.
 const CLOCK_SLACK_MS: i64 = 60_000;
@@ -26,16 +27,21 @@ pub(super) struct Work<'a> {
     pub(super) currency: &'a str,
     pub(super) quantity_micros: i64,
     pub(super) occurred_at_ms: i64,
+    pub(super) is_test: bool,
+    /// What the account's months counted before; `None`: that is not known any more, and counts as nothing.
+    pub(super) history: Option<History<'a>>,
 }
 
 /// What it costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Charge {
     pub(super) version: u32,
     pub(super) model: Model,
     pub(super) unit_price_micros: i64,
     /// What the account pays: 0 or more.
     pub(super) micros: i64,
+    /// Where it is more than a price times a quantity.
+    pub(super) pricing: Option<Pricing>,
 }
 
 struct Published {
@@ -103,6 +109,17 @@ impl Books {
         self.known_at(posted_at_ms).map(|known| self.charge(work, known))
     }
 
+    /// Whether a price that was possible at that posting time asks for more than the work: what its month counted, or
+    /// whether it was a test.
+    pub(super) fn ask_for_more(&self, work: &Work<'_>, posted_at_ms: i64) -> bool {
+        self.known_at(posted_at_ms).any(|known| {
+            self.in_force(known, work.currency, work.occurred_at_ms).is_some_and(|published| {
+                let counts = |price: &Price| !price.tiers.is_empty() || !price.included.is_empty();
+                published.book.test_factor.is_some() || published.row(work).is_ok_and(counts)
+            })
+        })
+    }
+
     /// Every monthly fee of a plan at an instant that was possible at that posting time: with its version, in millionths.
     /// `(0, 0)`: no book in force named the plan.
     pub(super) fn fees<'a>(
@@ -135,9 +152,16 @@ impl Books {
         if price.unit != work.unit {
             return Err(Reason::UnitMismatch);
         }
+        let (version, model) = (published.book.version, price.model);
+        let test_factor = published.book.test_factor.filter(|_| work.is_test);
+        if models::says_more(price) || test_factor.is_some() {
+            let priced = models::priced(price, work, test_factor)?;
+            let (unit_price_micros, micros, pricing) = (priced.unit_price_micros, priced.micros, Some(priced.pricing));
+            return Ok(Charge { version, model, unit_price_micros, micros, pricing });
+        }
         let unit_price_micros = price.plans.get(work.plan).ok_or(Reason::NoPrice)?.micros();
         let micros = amount(price.model, unit_price_micros, work.quantity_micros).ok_or(Reason::OutOfRange)?;
-        Ok(Charge { version: published.book.version, model: price.model, unit_price_micros, micros })
+        Ok(Charge { version, model, unit_price_micros, micros, pricing: None })
     }
 }
 
@@ -173,10 +197,11 @@ fn row_key(service: &str, engine: &str) -> u64 {
 /// Price times quantity, exact, then rounded once, half to even, to six places. `None` beyond the bound of money.
 pub(super) fn amount(model: Model, unit_price_micros: i64, quantity_micros: i64) -> Option<i64> {
     let price = Decimal::new(unit_price_micros, 6);
-    let exact = match model {
-        Model::PerUnit => price.checked_mul(Decimal::new(quantity_micros, 6))?,
-        Model::Flat => price,
-    };
+    rounded(if model == Model::Flat { price } else { price.checked_mul(Decimal::new(quantity_micros, 6))? })
+}
+
+/// Once, half to even, to six places.
+pub(super) fn rounded(exact: Decimal) -> Option<i64> {
     let mut rounded = exact.round_dp_with_strategy(6, RoundingStrategy::MidpointNearestEven);
     rounded.rescale(6);
     // A product beyond 28 digits keeps fewer places and is far beyond the bound; it must not pass as a smaller number.
@@ -234,6 +259,8 @@ mod tests {
                 currency,
                 quantity_micros: 1_000_000,
                 occurred_at_ms: 1_795_292_100_000,
+                is_test: false,
+                history: None,
             };
             books.charge(&work, 2).map(|charge| (charge.version, charge.micros))
         };

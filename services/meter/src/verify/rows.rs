@@ -266,8 +266,14 @@ impl<'a> LedgerRow<'a> {
         self.price_model = match usage.price_model() {
             PriceModel::PerUnit => "per_unit",
             PriceModel::Flat => "flat",
+            PriceModel::Package => "package",
+            PriceModel::Graduated => "graduated",
+            PriceModel::Volume => "volume",
             PriceModel::Unspecified => "",
         };
+        if let Some(pricing) = &usage.pricing {
+            self.detail = tollbooth_schemas::pricing::text(pricing).into();
+        }
         self.provider_cost = usage.provider_cost_micros.unwrap_or_default();
         self.has_provider_cost = usage.provider_cost_micros.is_some();
         (self.reason, self.hold_id) = (&usage.error_code, &usage.hold_id);

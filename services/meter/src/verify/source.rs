@@ -130,6 +130,8 @@ fn work_of<'a>(event: &'a UsageEvent<'a>, plan: &'a str, currency: &'a str) -> W
         currency,
         quantity_micros: event.quantity.micros(),
         occurred_at_ms: event.occurred_at_ms,
+        is_test: event.mode == usage::Mode::Test,
+        history: None,
     }
 }
 

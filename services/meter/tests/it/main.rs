@@ -1,5 +1,6 @@
 //! The meter over the real engines.
 
 mod member;
+mod prices;
 mod sink;
 mod worker;

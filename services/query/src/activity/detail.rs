@@ -3,15 +3,16 @@
 use serde::Serialize;
 use tollbooth_schemas::time::serde_rfc3339_option;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, PriceModel, Reversal, SourceTopic, Usage};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, Pricing, Reversal, SourceTopic, Usage};
 use utoipa::ToSchema;
 
+use super::parts::{PricingBody, formula, model_code};
 use super::{ActivityRow, Transaction};
 use crate::amount::{AmountBody, QuantityText};
 use crate::prices::Names;
 
 /// An entry with what explains it. Empty texts stand for "none", as in the ledger's rows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EntryDetail {
     /// What a page shows of it.
     pub row: ActivityRow,
@@ -21,10 +22,12 @@ pub struct EntryDetail {
     pub country: String,
     /// Plan code.
     pub plan: String,
-    /// `per_unit` or `flat`; empty: nothing was priced.
+    /// Code of the model; empty: nothing was priced.
     pub price_model: String,
     /// In micro-units.
     pub unit_price_micros: i64,
+    /// `None`: the amount is the price times the quantity, or the price.
+    pub pricing: Option<Pricing>,
     /// In micro-units; `None`: not told.
     pub provider_cost_micros: Option<i64>,
     /// Which try of the operation.
@@ -91,16 +94,12 @@ impl EntryDetail {
     }
 
     fn put_usage(&mut self, usage: &Usage) {
-        let price_model = match usage.price_model() {
-            PriceModel::Unspecified => "",
-            PriceModel::PerUnit => "per_unit",
-            PriceModel::Flat => "flat",
-        };
         self.variant.clone_from(&usage.variant);
         self.country.clone_from(&usage.country);
         self.plan.clone_from(&usage.plan);
-        price_model.clone_into(&mut self.price_model);
+        model_code(usage.price_model()).clone_into(&mut self.price_model);
         self.unit_price_micros = usage.unit_price_micros;
+        self.pricing = usage.pricing.as_deref().cloned();
         self.provider_cost_micros = usage.provider_cost_micros;
         self.attempt = usage.attempt;
         self.received_at_ms = Some(usage.received_at_ms);
@@ -141,10 +140,13 @@ pub(crate) struct TransactionDetailBody {
     country: Option<String>,
     /// Code of the plan that was paid, or that begins.
     plan: Option<String>,
-    /// `per_unit`: price times quantity; `flat`: the price, whatever the quantity.
+    /// `per_unit`: price times quantity; `flat`: the price, whatever the quantity; `package`: for each pack that was begun;
+    /// `graduated`: each unit at the price of its tier; `volume`: all at the price of the tier that the month reached.
     price_model: Option<String>,
-    /// The price in force when the work was done.
+    /// The price in force when the work was done: of a unit, of a pack, or of the whole; of tiers, the highest one reached.
     unit_price: Option<AmountBody>,
+    /// What the amount is the sum of, where it is more than a price times a quantity.
+    pricing: Option<PricingBody>,
     /// What the provider took. Only with an admin key, and as far as it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -202,6 +204,7 @@ impl TransactionDetailBody {
             plan: text(&detail.plan),
             price_model: text(&detail.price_model),
             unit_price: is_priced.then(|| money(detail.unit_price_micros)),
+            pricing: detail.pricing.as_ref().map(|pricing| PricingBody::new(currency, pricing)),
             provider_cost: detail.provider_cost_micros.filter(|_| is_admin).map(money),
             attempt: detail.received_at_ms.map(|_| detail.attempt),
             received_at: detail.received_at_ms,
@@ -226,6 +229,12 @@ fn explain(currency: &str, names: &Names, detail: &EntryDetail) -> Option<String
     let quantity = QuantityText(row.quantity_micros.into());
     let (unit, plan) = (&row.unit, names.plan(&detail.plan));
     let what = match detail.price_model.as_str() {
+        "" => return None,
+        _ if detail.pricing.is_some() => {
+            let charged = crate::amount::Micros(-i128::from(row.amount_micros));
+            let formula = detail.pricing.as_ref().map(|pricing| formula(currency, unit, pricing)).unwrap_or_default();
+            format!("{formula} = {charged} {currency}")
+        }
         "per_unit" => format!("{quantity} {unit} x {price} {currency}"),
         "flat" => format!("{quantity} {unit}, {price} {currency} whatever the quantity"),
         _ => return None,

@@ -5,6 +5,7 @@ mod cursor;
 mod detail;
 mod filter;
 mod page;
+mod parts;
 mod row;
 
 pub use cursor::{BadCursor, Cursor};
@@ -13,4 +14,5 @@ pub(crate) use detail::TransactionDetailBody;
 pub(crate) use filter::status;
 pub use filter::{ActivityFilter, EVENT_FILTER_PARAMS, FILTER_PARAMS};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, plan};
+pub(crate) use parts::{PricingBody, formula_of, model_code};
 pub use row::{ActivityRow, Transaction};

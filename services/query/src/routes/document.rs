@@ -48,6 +48,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::price_book::list,
         super::price_book::current,
         super::price_book::version,
+        super::simulate::create,
         super::services::list,
         super::session::create,
         super::session::get,

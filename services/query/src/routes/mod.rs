@@ -20,6 +20,7 @@ mod price_book;
 mod recharge;
 mod services;
 mod session;
+mod simulate;
 mod stream;
 mod summary;
 mod timeline;
@@ -131,6 +132,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/price-books", get(price_book::list)),
         ("/v1/price-books/current", get(price_book::current)),
         ("/v1/price-books/{version}", get(price_book::version)),
+        ("/v1/price-books/{version}/simulate", post(simulate::create)),
         ("/v1/services", get(services::list)),
         (PORTAL_TOKENS, post(portal::create)),
         (SESSION, get(session::get).post(session::create).delete(session::end)),

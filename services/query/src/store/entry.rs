@@ -43,12 +43,14 @@ struct DetailRow {
     source_partition: u16,
     source_offset: i64,
     input_generation: u32,
+    detail: String,
 }
 
 const SELECT: &str = "SELECT seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
      posted_at, event_id, booth_id, operation_id, price_version, reason, variant, country, plan, price_model, \
      unit_price, provider_cost, has_provider_cost, attempt, receipt_lag_ms, capture_lag_ms, has_captured_at, note, \
-     hold_id, test_mode, actor, source_topic, source_partition, source_offset, input_generation FROM ledger";
+     hold_id, test_mode, actor, source_topic, source_partition, source_offset, input_generation, \
+     detail FROM ledger";
 
 impl From<DetailRow> for EntryDetail {
     fn from(row: DetailRow) -> Self {
@@ -60,6 +62,8 @@ impl From<DetailRow> for EntryDetail {
             plan: row.plan,
             price_model: row.price_model,
             unit_price_micros: row.unit_price,
+            // Of other kinds of entry the column says other things.
+            pricing: if is_usage { tollbooth_schemas::pricing::of_text(&row.detail) } else { None },
             provider_cost_micros: row.has_provider_cost.then_some(row.provider_cost),
             attempt: row.attempt,
             received_at_ms: is_usage.then(|| row.posted_at.wrapping_sub(row.receipt_lag_ms)),

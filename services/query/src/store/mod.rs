@@ -2,6 +2,7 @@
 
 mod activity;
 mod balances;
+mod charges;
 mod entry;
 mod parties;
 mod projection;

@@ -23,6 +23,7 @@ mod projection;
 mod query;
 mod recharge;
 mod session;
+mod simulate;
 mod site;
 mod stand;
 mod stream;

@@ -300,7 +300,8 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
             "quantity": decimal(usage.quantity_micros), "event_id": usage.event_id, "booth_id": usage.booth_id,
             "operation_id": usage.operation_id, "price_version": usage.price_version, "reason": usage.error_code,
             "attempt": usage.attempt, "country": usage.country, "unit_price": decimal(usage.unit_price_micros),
-            "price_model": (["", "per_unit", "flat"][usize::try_from(usage.price_model).unwrap()]),
+            "detail": usage.pricing.as_deref().map(tollbooth_schemas::pricing::text).unwrap_or_default(),
+            "price_model": (["", "per_unit", "flat", "package", "graduated", "volume"][usize::try_from(usage.price_model).unwrap()]),
             "provider_cost": decimal(usage.provider_cost_micros.unwrap_or_default()),
             "has_provider_cost": usage.provider_cost_micros.is_some(),
             "receipt_lag_ms": record.posted_at_ms - usage.received_at_ms,
@@ -324,6 +325,13 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
         }),
         Kind::BonusGranted(granted) => serde_json::json!({
             "account_state": AccountState::BonusGranted { expires_at_ms: granted.expires_at_ms }.text(),
+        }),
+        Kind::Reversal(reversal) => serde_json::json!({
+            "service": reversal.service, "engine": reversal.engine, "variant": reversal.variant, "unit": reversal.unit,
+            "plan": reversal.plan, "quantity": decimal(reversal.quantity_micros), "original_seq": reversal.original_seq,
+            "operation_id": reversal.operation_id, "event_id": reversal.event_id, "booth_id": reversal.booth_id,
+            "reason": reversal.reason, "note": reversal.note, "attempt": reversal.attempt,
+            "price_version": reversal.price_version, "test_mode": reversal.test_mode,
         }),
         Kind::BonusExpired(expired) => serde_json::json!({"original_seq": expired.granted_seq}),
         Kind::CreditLimitSet(set) => serde_json::json!({

@@ -13,7 +13,7 @@ use tollbooth_schemas::{
 
 use super::{
     slow::{Outcome, Posted},
-    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step},
+    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step, Work},
 };
 use crate::{
     harness::{NOW_MS, book, sample_book},
@@ -33,6 +33,22 @@ pub(crate) fn books() -> PriceBooks {
     sample["plans"][0]["monthly_fee"] = "0.39".into();
     sample["plans"][1]["monthly_fee"] = "0.79".into();
     sample["prices"][0]["plans"]["pro"] = "1.60".into();
+    sample["test_factor"] = "0.333333".into();
+    for engine in ["graduated", "volume", "packs"] {
+        sample["engines"].as_array_mut().unwrap().push(serde_json::json!({"code": engine, "name": engine}));
+    }
+    let rows = serde_json::json!([
+        {"service": "ai_modify", "engine": "graduated", "unit": "image", "model": "graduated", "plans": {},
+         "tiers": [{"from": "0", "to": "3", "plans": {"basic": "0.10", "pro": "0.05"}},
+                   {"from": "3", "plans": {"basic": "0.040001", "pro": "0.02"}}],
+         "included": {"basic": "1.5"}, "minimum": {"pro": "0.06"}},
+        {"service": "ai_modify", "engine": "volume", "unit": "image", "model": "volume", "plans": {},
+         "tiers": [{"from": "0", "to": "2.5", "plans": {"basic": "0.30", "pro": "0.30"}},
+                   {"from": "2.5", "plans": {"basic": "0.10", "pro": "0.09"}}]},
+        {"service": "ai_modify", "engine": "packs", "unit": "image", "model": "package", "pack_size": "2",
+         "plans": {"basic": "0.25", "pro": "0.20"}}
+    ]);
+    sample["prices"].as_array_mut().unwrap().extend(rows.as_array().unwrap().clone());
     let mut books = PriceBooks::default();
     assert!(books.publish(book(&sample)));
     sample["version"] = 2.into();
@@ -73,6 +89,15 @@ pub(crate) fn event_id(event: u64) -> String {
 
 fn hold_id(hold: u64) -> String {
     if hold == 0 { String::new() } else { format!("hld_{hold}") }
+}
+
+fn engine(work: Work) -> &'static str {
+    match work {
+        Work::PerUnit | Work::Test => "nano",
+        Work::Graduated => "graduated",
+        Work::Volume => "volume",
+        Work::Packs => "packs",
+    }
 }
 
 fn booth_id(booth: u64) -> String {
@@ -169,13 +194,13 @@ impl<'a> Driver<'a> {
             event_id: named(event_id(report.event)),
             booth_id: None,
             service: "ai_modify".into(),
-            engine: "nano".into(),
+            engine: engine(report.work).into(),
             variant: "".into(),
             country: "".into(),
             unit: "image".into(),
             quantity: Quantity::from_micros(report.quantity).unwrap(),
             status: if report.success { Status::Success } else { Status::Failed },
-            mode: Mode::Live,
+            mode: if report.work == Work::Test { Mode::Test } else { Mode::Live },
             hold_id: named(hold_id(report.hold)),
             provider_cost: None,
             error_code: "".into(),
@@ -246,10 +271,10 @@ impl<'a> Driver<'a> {
                 plan: if pro { "pro" } else { "basic" }.to_owned(),
                 effective_at_ms: None,
             }),
-            Body::Hold { hold, size, timeout_ms, event, booth } => command::Body::PlaceHold(v1::PlaceHold {
+            Body::Hold { hold, size, timeout_ms, event, booth, work } => command::Body::PlaceHold(v1::PlaceHold {
                 hold_id: hold_id(hold),
                 service: "ai_modify".to_owned(),
-                engine: "nano".to_owned(),
+                engine: engine(work).to_owned(),
                 variant: empty(),
                 country: empty(),
                 unit: "image".to_owned(),

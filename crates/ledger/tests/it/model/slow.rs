@@ -2,12 +2,13 @@
 //!
 //! It is written from the semantics of `docs/ledger.md`. Every sum is taken anew from what was posted.
 
+mod counted;
 mod recharge;
 
 use super::{
     core::FREE_FROM_MS,
     new_york,
-    steps::{BOUND, Body, RechargeSize, Report, Size},
+    steps::{BOUND, Body, RechargeSize, Report, Size, Work},
 };
 use recharge::{Ask, AskLine, RuleLine};
 
@@ -67,6 +68,7 @@ struct ReportLine {
     attempt: u32,
     success: bool,
     quantity: i64,
+    work: Work,
 }
 
 /// A charge that was posted, with what was given back of it.
@@ -108,6 +110,8 @@ pub(crate) struct Account {
     charges: Vec<ChargeLine>,
     events: Vec<EventLine>,
     paused: Vec<u64>,
+    /// Of each month and kind of work that is counted.
+    counts: Vec<counted::CountLine>,
     limit: i64,
     /// Months since the year 0: the latest one with a fee, and the one that comes by itself.
     fee_month: Option<i64>,
@@ -138,16 +142,6 @@ fn refuse(status: u32, code: &'static str) -> Outcome {
 
 fn draft(kind: &'static str, amount: i64, occurred_at_ms: i64) -> Draft {
     Draft { kind, amount: i128::from(amount), occurred_at_ms, note: 0 }
-}
-
-/// 0.20 a piece on the basic plan, 1.60 on pro; half to even. `None` beyond the bound.
-fn price(plan: &str, quantity: i64) -> Option<i64> {
-    let unit: i128 = if plan == "pro" { 1_600_000 } else { 200_000 };
-    let product = unit * i128::from(quantity);
-    let (whole, rest) = (product / 1_000_000, product % 1_000_000);
-    let up = rest > 500_000 || (rest == 500_000 && whole % 2 == 1);
-    let rounded = whole + i128::from(up);
-    if rounded > i128::from(BOUND) { None } else { Some(i64::try_from(rounded).unwrap()) }
 }
 
 /// As months since the year 0 are counted.
@@ -210,6 +204,7 @@ impl Account {
         self.reports.clear();
         self.holds.retain(|line| line.open);
         self.charges.iter_mut().for_each(|charge| charge.forgotten = true);
+        self.counts.clear();
         self.last_command = None;
     }
 
@@ -322,7 +317,7 @@ impl Account {
         let charge = self.reports.iter().find(|line| line.operation == report.operation && line.success).cloned();
         if let Some(charge) = charge {
             return match report.success {
-                true if charge.quantity == report.quantity => Outcome::Duplicate,
+                true if (charge.quantity, charge.work) == (report.quantity, report.work) => Outcome::Duplicate,
                 true => Outcome::Dead("conflict"),
                 false if report.attempt < charge.attempt => Outcome::Stale,
                 false => Outcome::Dead("failed_after_charge"),
@@ -335,7 +330,7 @@ impl Account {
         let plan = self.plan_at(occurred_at_ms);
         let amount = match report.success {
             false => 0,
-            true => match price(plan, report.quantity) {
+            true => match self.price(plan, report.work, report.quantity, occurred_at_ms) {
                 Some(amount) if in_bound(i128::from(self.balance()) - i128::from(amount)) => amount,
                 _ => return Outcome::Dead("out_of_range"),
             },
@@ -352,9 +347,10 @@ impl Account {
         };
         let from_bonus = self.draw(i128::from(amount));
         let entry = self.post(&Draft { note, ..draft("consume", -amount, occurred_at_ms) }, from_bonus, report.event);
-        let Report { operation, attempt, success, quantity, .. } = report;
-        self.reports.push(ReportLine { operation, attempt, success, quantity });
+        let Report { operation, attempt, success, quantity, work, .. } = report;
+        self.reports.push(ReportLine { operation, attempt, success, quantity, work });
         if success {
+            self.count(work, occurred_at_ms, quantity);
             self.charges.push(ChargeLine { report, amount, occurred_at_ms, refunded: 0, forgotten: false });
         }
         Outcome::Posted(entry)
@@ -448,17 +444,17 @@ impl Account {
         }
     }
 
-    fn hold_amount(&self, size: Size, now_ms: i64) -> Option<i64> {
+    fn hold_amount(&self, size: Size, work: Work, now_ms: i64) -> Option<i64> {
         match size {
             Size::Amount(micros) if micros <= 0 || micros > BOUND => None,
             Size::Amount(micros) => Some(micros),
             Size::Quantity(0) => None,
-            Size::Quantity(quantity) => price(self.plan_at(now_ms), quantity),
+            Size::Quantity(quantity) => self.price(self.plan_at(now_ms), work, quantity, now_ms),
         }
     }
 
     fn decide_hold(&self, body: Body, now_ms: i64) -> Decision {
-        let Body::Hold { hold, size, timeout_ms, event, booth } = body else { unreachable!() };
+        let Body::Hold { hold, size, timeout_ms, event, booth, work } = body else { unreachable!() };
         if !(1_000..=86_400_000).contains(&timeout_ms) {
             return Err(refuse(422, "invalid_timeout"));
         }
@@ -468,7 +464,7 @@ impl Account {
         if self.paused.contains(&booth) {
             return Err(refuse(409, "booth_paused"));
         }
-        let amount = self.hold_amount(size, now_ms).ok_or(refuse(422, "out_of_range"))?;
+        let amount = self.hold_amount(size, work, now_ms).ok_or(refuse(422, "out_of_range"))?;
         let wide = i128::from;
         if let Some(EventLine { budget: Some(budget), refuses: true, .. }) =
             self.events.iter().rfind(|line| line.event == event)
@@ -520,8 +516,8 @@ impl Account {
                 self.plans.push((i64::MIN, "basic"));
             }
             Body::ChangePlan { pro } => self.plans.push((now_ms, if pro { "pro" } else { "basic" })),
-            Body::Hold { hold, size, timeout_ms, event, .. } => {
-                let amount = self.hold_amount(size, now_ms).unwrap();
+            Body::Hold { hold, size, timeout_ms, event, work, .. } => {
+                let amount = self.hold_amount(size, work, now_ms).unwrap();
                 self.holds.push(HoldLine { hold, amount, expires_at_ms: now_ms + timeout_ms, event, open: true });
             }
             Body::Void { hold } => self.holds.iter_mut().find(|line| line.hold == hold).unwrap().open = false,
@@ -530,6 +526,9 @@ impl Account {
                 let charge = &mut self.charges[pick];
                 charge.refunded += i64::try_from(draft.amount).unwrap();
                 of_event = charge.report.event;
+                // The refund that completes a charge gives its quantity back.
+                let (work, at_ms) = (charge.report.work, charge.occurred_at_ms);
+                self.count(work, at_ms, -draft.note);
             }
             Body::Bonus { micros, expires_in_ms } => {
                 let expires_at_ms = expires_in_ms.map(|ms| now_ms + ms);

@@ -37,6 +37,7 @@ pub(crate) struct Report {
     pub(crate) attempt: u32,
     pub(crate) success: bool,
     pub(crate) quantity: i64,
+    pub(crate) work: Work,
     /// 0: none.
     pub(crate) hold: u64,
     /// 0: none.
@@ -57,6 +58,7 @@ pub(crate) enum Body {
     Hold {
         hold: u64,
         size: Size,
+        work: Work,
         timeout_ms: i64,
         event: u64,
         booth: u64,
@@ -106,6 +108,28 @@ pub(crate) enum Body {
         paused: bool,
     },
 }
+
+/// What is done, by how it is priced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    PerUnit,
+    /// The same as a test.
+    Test,
+    Graduated,
+    Volume,
+    Packs,
+}
+
+const WORKS: [Work; 8] = [
+    Work::PerUnit,
+    Work::PerUnit,
+    Work::PerUnit,
+    Work::Graduated,
+    Work::Graduated,
+    Work::Volume,
+    Work::Packs,
+    Work::Test,
+];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum RechargeSize {
@@ -166,10 +190,16 @@ fn report(draw: &mut Draw) -> Report {
         operation: draw.below(4),
         attempt: 1 + u32::try_from(draw.below(3)).unwrap(),
         success: draw.below(3) > 0,
-        quantity: if draw.rarely() { 999_999_999_999_999_999 } else { draw.of(&[1_000_000, 1_000_000, 2_500_001]) },
+        quantity: if draw.below(12) == 11 {
+            999_999_999_999_999_999
+        } else {
+            draw.of(&[1_000_000, 1_000_000, 2_500_001])
+        },
         hold: draw.of(&[0, 0, 1, 2, 3]),
         event: draw.below(3),
-        late_ms: draw.of(&[0, 0, 4_000, 700_000]),
+        // 25 days: the month before.
+        late_ms: draw.of(&[0, 0, 4_000, 700_000, 2_160_000_000]),
+        work: draw.of(&WORKS),
     }
 }
 
@@ -193,6 +223,7 @@ fn body(draw: &mut Draw) -> Body {
             },
             event: draw.below(3),
             booth: draw.below(3),
+            work: draw.of(&[Work::PerUnit, Work::Graduated, Work::Volume, Work::Packs]),
         },
         9 => Body::Void { hold: 1 + draw.below(3) },
         10 => Body::Limit { micros: draw.micros() },

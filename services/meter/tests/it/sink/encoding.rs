@@ -13,7 +13,7 @@ fn usage() -> impl Strategy<Value = v1::Usage> {
     let texts = proptest::collection::vec(text(), 11);
     let numbers = proptest::collection::vec(any::<i64>(), 4);
     let options = (any::<Option<i64>>(), any::<Option<i64>>());
-    (0..=2_i32, texts, numbers, options, any::<u32>(), 0..=2_i32, any::<bool>()).prop_map(
+    (0..=2_i32, texts, numbers, options, any::<u32>(), 0..=5_i32, any::<bool>()).prop_map(
         |(status, texts, numbers, (provider_cost_micros, captured_at_ms), count, price_model, test_mode)| {
             let mut texts = texts.into_iter();
             let mut next = || texts.next().unwrap();
@@ -41,9 +41,23 @@ fn usage() -> impl Strategy<Value = v1::Usage> {
                 test_mode,
                 // No row says it.
                 hold_outcome: 0,
+                pricing: (count % 3 == 0).then(|| Box::new(pricing(&numbers))),
             }
         },
     )
+}
+
+fn pricing(numbers: &[i64]) -> v1::Pricing {
+    let (quantity_micros, unit_price_micros, from_micros) = (numbers[0], numbers[1], numbers[2]);
+    let part = v1::PricePart {
+        kind: v1::PricePartKind::Tier.into(),
+        quantity_micros,
+        unit_price_micros,
+        from_micros,
+        ..v1::PricePart::default()
+    };
+    let counted = Some(v1::Counted { period: "2026-11".to_owned(), ..v1::Counted::default() });
+    v1::Pricing { parts: vec![part], counted, test_factor_micros: Some(quantity_micros) }
 }
 
 fn kind() -> impl Strategy<Value = v1::entry::Kind> {
@@ -104,6 +118,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 price_version: small,
                 test_mode: flag,
                 attempt,
+                counted: None,
             }),
             4 => Kind::BonusGranted(v1::BonusGranted {
                 expires_at_ms: flag.then_some(number),
@@ -220,6 +235,7 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             price_version: reversal.price_version,
             test_mode: reversal.test_mode,
             attempt: reversal.attempt,
+            counted: None,
         }),
         Kind::BonusGranted { expires_at_ms, reason, note } => {
             Owned::BonusGranted(v1::BonusGranted { expires_at_ms, reason: reason.to_owned(), note: note.to_owned() })
@@ -322,7 +338,7 @@ fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
             booth_id: usage.booth_id.to_owned(),
             plan: usage.plan.to_owned(),
             price_version: usage.price_version,
-            price_model: code(&["", "per_unit", "flat"], usage.price_model),
+            price_model: code(&["", "per_unit", "flat", "package", "graduated", "volume"], usage.price_model),
             unit_price_micros: usage.unit_price_micros,
             provider_cost_micros: usage.provider_cost_micros,
             error_code: usage.error_code.to_owned(),
@@ -331,6 +347,10 @@ fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
             captured_at_ms: usage.captured_at_ms,
             test_mode: usage.test_mode,
             hold_outcome: 0,
+            pricing: match usage.pricing {
+                [] => None,
+                bytes => Some(Box::new(v1::Pricing::decode(bytes).unwrap())),
+            },
         })),
         rare => Some(owned_rare(rare)),
     };

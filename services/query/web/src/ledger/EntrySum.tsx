@@ -70,7 +70,8 @@ function Calculation({ entry }: { entry: TransactionDetail }) {
       </>
     );
   }
-  if (!entry.unit_price || !entry.quantity) {
+  // More than a price times a quantity: the whole formula.
+  if (entry.pricing || !entry.unit_price || !entry.quantity) {
     return entry.explanation ? <p>{entry.explanation}</p> : null;
   }
   const price = formatMoney(entry.unit_price, { places: "exact" });

@@ -15,6 +15,12 @@ export const pricing = {
   unit: "Unit",
   per: (unit: string): string => `per ${unit}`,
   flat: (unit: string): string => `per ${unit}, flat`,
+  pack: (size: string, unit: string): string => `per ${size} ${unit} begun`,
+  tier: (price: string, to: string | null, index: number): string =>
+    index === 0 ? (to === null ? price : `first ${to} ${price}`) : to === null ? `then ${price}` : `then up to ${to} ${price}`,
+  volume: (price: string, to: string | null): string => (to === null ? `all ${price} beyond` : `all ${price} up to ${to}`),
+  included: (quantity: string, price: string): string => `${quantity} a month included, then ${price}`,
+  minimum: (price: string): string => `at least ${price}`,
   variant: (code: string): string => code.replaceAll("_", " "),
   until: (date: string): string => `until ${date}`,
   fromDate: (date: string): string => `from ${date}`,

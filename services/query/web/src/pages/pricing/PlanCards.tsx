@@ -18,7 +18,7 @@ interface Props {
 export function PlanCards({ book, own, zone }: Props) {
   // The first engine of the first services stands for what a plan makes of a price.
   const examples = priceGroups(book, useNow())
-    .map((group) => group.rows.find((row) => row.phase === "current"))
+    .map((group) => group.rows.find((row) => row.phase === "current" && Object.keys(row.price.plans).length > 0))
     .filter((row) => row !== undefined)
     .slice(0, EXAMPLES_MAX);
   return (

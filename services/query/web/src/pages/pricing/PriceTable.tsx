@@ -1,9 +1,10 @@
 import type { Price, PriceBook } from "@/api/types";
 import { Badge } from "@/components/Badge";
-import { formatDate, formatMoney } from "@/format";
+import { formatDate } from "@/format";
 import { text } from "@/text";
 
 import "./pricing.css";
+import { ratesText, unitOf } from "./rates";
 import { priceGroups, type PriceRow } from "./rows";
 import { useNow } from "./useNow";
 
@@ -56,12 +57,10 @@ export function PriceTable({ book, ownPlan, zone, withRetired = false }: Props) 
                   {row.price.country ? <span className="muted"> {row.price.country}</span> : null}
                   <When row={row} zone={zone} />
                 </th>
-                <td className="muted">
-                  {row.price.model === "flat" ? pricing.flat(row.price.unit) : pricing.per(row.price.unit)}
-                </td>
+                <td className="muted">{unitOf(row.price)}</td>
                 {book.plans.map((plan) => (
                   <td key={plan.code} className={own(plan.code)}>
-                    {priceText(row.price.plans[plan.code], book.currency)}
+                    {ratesText(row.price, plan.code, book.currency) ?? pricing.none}
                   </td>
                 ))}
               </tr>
@@ -71,10 +70,6 @@ export function PriceTable({ book, ownPlan, zone, withRetired = false }: Props) 
       </table>
     </div>
   );
-}
-
-function priceText(amount: string | undefined, currency: string): string {
-  return amount === undefined ? pricing.none : formatMoney({ amount, currency }, { places: "exact" });
 }
 
 function rowKey(price: Price): string {
