@@ -18,7 +18,11 @@ use super::{
     producer::Producer,
     serve::{Held, Hold},
 };
-use crate::member::Epoch;
+use crate::{
+    member::Epoch,
+    metrics::Restored,
+    store::{Bounds, StoreError},
+};
 
 /// How long a broker may take to answer; a restart of it fits in.
 const BROKER_WAIT: Duration = Duration::from_secs(30);
@@ -64,18 +68,26 @@ impl Worker {
         if !txn::init_while(&producer.inner, FENCE_WAIT, || self.owned(epoch))? {
             return Ok(None);
         }
-        if !self.fold_ledger(epoch, &ledger)? {
+        let folded = match self.fold_ledger(epoch, &ledger) {
+            Err(error) if self.is_restored() && error.is_contradiction() => {
+                self.give_up_store(&StoreError::Contradiction(error.to_string()));
+                self.fold_ledger(epoch, &ledger)
+            }
+            folded => folded,
+        };
+        if !folded? {
             return Ok(None);
         }
+        let source = if warm { Restored::Warm } else { self.restored_from() };
         let [(usage, usage_next), (commands, commands_next)] =
             [self.input(SourceTopic::Usage)?, self.input(SourceTopic::Commands)?];
         let (accounts, operations, answers) = self.state.sizes();
         let elapsed = started.elapsed();
-        self.context.metrics.restored(&self.label, warm, elapsed);
+        self.context.metrics.restored(&self.label, source, elapsed);
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             partition = self.partition,
-            warm,
+            source = source.code(),
             elapsed_ms,
             accounts,
             operations,
@@ -109,6 +121,7 @@ impl Worker {
             .watermarks
             .ask(ledger, self.partition, BROKER_WAIT)
             .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
+        self.open_store(epoch, Bounds { low, end: high });
         let mut position = self.ledger_position.unwrap_or(0);
         if position < low {
             return Err(WorkerError::Lost { topic: ledger.to_owned(), low, next: position });
@@ -130,6 +143,7 @@ impl Worker {
                 let offset = record.offset();
                 let record = LedgerRecord::decode(record.payload().unwrap_or_default())
                     .map_err(|source| WorkerError::Decode { offset, source })?;
+                self.recall_for(&record)?;
                 self.state.fold(&record)?;
                 self.ledger_position = Some(offset + 1);
             }
@@ -138,6 +152,7 @@ impl Worker {
                 .position(ledger, self.partition)
                 .map_err(WorkerError::kafka("cannot tell the position in the ledger"))?
                 .unwrap_or(position);
+            self.keep(false)?;
             self.check_memory()?;
             if told.elapsed() > PROGRESS_EVERY {
                 told = Instant::now();
@@ -180,7 +195,7 @@ impl Worker {
 
     /// The limit is the process's: states of partitions that were given back stay warm and count.
     pub(super) fn check_memory(&self) -> Result<(), WorkerError> {
-        Ok(self.context.memory.note(self.partition, self.state.operation_bytes())?)
+        Ok(self.context.memory.note(self.partition, self.operation_bytes())?)
     }
 
     /// A reader of an input topic, and the offset it begins at.

@@ -76,6 +76,18 @@ impl World {
         world
     }
 
+    /// The same topics and group for another process, as it were.
+    pub(super) fn again(&self) -> Self {
+        let edge = self.clients.edge_producer(64 * 1024, PATIENCE);
+        Self {
+            config: self.config.clone(),
+            clients: KafkaClients::new(self.config.kafka.clone()),
+            topics: self.topics.clone(),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+            producer: BaseProducer::from_config_and_context(&edge, LogContext).unwrap(),
+        }
+    }
+
     /// Appends a record and waits for the broker's word.
     pub(super) fn append(&self, topic: &str, partition: i32, key: &str, payload: &[u8]) {
         self.append_all(topic, partition, key, &[payload.to_vec()]);

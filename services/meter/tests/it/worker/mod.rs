@@ -7,3 +7,4 @@ mod money;
 mod order;
 mod recharge;
 mod refusals;
+mod stores;
