@@ -26,15 +26,17 @@ const READY_WAIT: Duration = Duration::from_secs(60);
 pub(crate) struct Bench {
     engines: Engines,
     dir: PathBuf,
+    /// Whether meters keep their state in a store.
+    store: bool,
     pub(crate) admin_key: String,
 }
 
 impl Bench {
-    pub(crate) fn start(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(dir: &Path, store: bool) -> anyhow::Result<Self> {
         let chance: [u8; 64] = std::array::from_fn(|index| u8::try_from(index * 3 % 200).unwrap_or_default());
         let key = ApiKey::generate(KeyKind::Admin, false, &chance).context("admin key")?;
         let engines = Engines::start(dir)?;
-        Ok(Self { engines, dir: dir.to_owned(), admin_key: key.reveal().to_owned() })
+        Ok(Self { engines, dir: dir.to_owned(), store, admin_key: key.reveal().to_owned() })
     }
 
     pub(crate) fn stop(self) {
@@ -120,9 +122,24 @@ impl Space<'_> {
         Ok(service)
     }
 
+    /// Below the run's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.bench.dir.join(name)
+    }
+
     pub(crate) fn meter(&self) -> anyhow::Result<Service> {
+        if !self.bench.store {
+            return self.meter_with(&[]);
+        }
+        let store = self.path(&format!("{}-store", self.name)).display().to_string();
+        self.meter_with(&[("TOLLBOOTH_METER__STORE__DIR", store)])
+    }
+
+    /// With further settings.
+    pub(crate) fn meter_with(&self, variables: &[(&str, String)]) -> anyhow::Result<Service> {
         let (ops, sink_ops) = (address()?, address()?);
         let mut command = self.command("meter", &["run"])?;
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.env("TOLLBOOTH_METER__OPS_LISTEN", &ops).env("TOLLBOOTH_METER__SINK_OPS_LISTEN", sink_ops);
         command.env("TOLLBOOTH_METER__MEMBER_ID", format!("{}-meter", self.name));
         command.env("TOLLBOOTH_METER__GROUP", format!("{}-meter", self.name));

@@ -302,7 +302,8 @@ impl Metrics {
         for reason in CheckpointError::CODES {
             checkpoint_refused.with_label_values(&[reason]);
         }
-        let store_reads = counters("tollbooth_meter_store_reads_total", "Look-ups that were not answered by memory.", &[])?;
+        let store_reads =
+            counters("tollbooth_meter_store_reads_total", "Look-ups that were not answered by memory.", &[])?;
         let rebalances = counters("tollbooth_consumer_rebalances_total", "Rebalances of the group.", &["group"])?;
         Ok(Self {
             outcomes: Outcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.code()])),
@@ -362,8 +363,16 @@ impl Metrics {
                 "Age of the last consumed record while there is more.",
                 &["group", "topic", "partition"],
             )?,
-            operations: gauges("tollbooth_meter_operation_ids", "Operation ids known, in memory or in the store.", &["partition"])?,
-            operation_bytes: gauges("tollbooth_meter_operation_id_bytes", "Memory they take, filters included.", &["partition"])?,
+            operations: gauges(
+                "tollbooth_meter_operation_ids",
+                "Operation ids known, in memory or in the store.",
+                &["partition"],
+            )?,
+            operation_bytes: gauges(
+                "tollbooth_meter_operation_id_bytes",
+                "Memory they take, filters included.",
+                &["partition"],
+            )?,
             accounts: gauges("tollbooth_meter_accounts", "Accounts open.", &["partition"])?,
             negative: gauges("tollbooth_accounts_negative", "Accounts below zero.", &["partition"])?,
             below_threshold: gauges("tollbooth_accounts_below_threshold", "Accounts below 10.00.", &["partition"])?,

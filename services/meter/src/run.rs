@@ -114,7 +114,8 @@ impl Meter {
         let (topics, partitions) = (config.topic_set(), config.topics.partitions);
         let metrics = Metrics::new(registry, &config.group, &topics)?;
         let store = store_settings(config, &clients, &topics.ledger(), limits.retention_weeks).await?;
-        let checkpoints = if store.is_some() { Checkpoints::new(&config.store.checkpoint)?.map(Arc::new) } else { None };
+        let checkpoints =
+            if store.is_some() { Checkpoints::new(&config.store.checkpoint)?.map(Arc::new) } else { None };
         let tables = Shutdown::new();
         let books = read_price_books(config, &clients, health, &tables).await?;
         let member = Member::new(

@@ -138,9 +138,8 @@ impl Account {
             recharge,
             paused,
         } = image;
-        let period = |text: Option<String>| {
-            text.map(|text| text.parse()).transpose().map_err(|()| ImageError::Value("a month"))
-        };
+        let period =
+            |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|()| ImageError::Value("a month"));
         let lots = lots.iter().map(Lot::of_image).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             seq,
@@ -158,7 +157,8 @@ impl Account {
             plans: plans.into_iter().map(|PlanImage { effective_at_ms, plan }| (effective_at_ms, plan)).collect(),
             lots: (!lots.is_empty()).then(|| lots.into()),
             recharge: recharge.map(Recharge::of_image).transpose()?.map(Into::into),
-            paused: (!paused.is_empty()).then(|| paused.into_iter().map(Into::into).collect::<std::collections::BTreeSet<_>>().into()),
+            paused: (!paused.is_empty())
+                .then(|| paused.into_iter().map(Into::into).collect::<std::collections::BTreeSet<_>>().into()),
         })
     }
 }

@@ -12,16 +12,8 @@ const KEYS_MIN: usize = 1 << 12;
 const KEYS_MAX: usize = 1 << 25;
 
 /// The format's constants: any odd ones that differ.
-const SALTS: [u32; 8] = [
-    0x47b6_137b,
-    0x4497_4d91,
-    0x8824_ad5b,
-    0xa2b7_289d,
-    0x7054_95c7,
-    0x2df1_424b,
-    0x9efc_4947,
-    0x5c6b_fb31,
-];
+const SALTS: [u32; 8] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 /// A filter of a fixed size.
 #[derive(Debug)]

@@ -30,13 +30,14 @@ use std::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use tollbooth_ledger::{Key, Remembered, Table};
 
+pub(crate) use checkpoint::Target;
 pub use checkpoint::{CheckpointConfig, CheckpointError, Checkpoints};
 pub use config::{StoreConfig, StoreSettings};
 pub use error::StoreError;
 use filter::Filter;
+pub use read::{Bounds, remove};
 pub(crate) use runs::FAN_IN;
 use runs::Run;
-pub use read::{Bounds, remove};
 pub use tag::{Identity, Mismatch, Tag};
 
 /// The table of what is all in memory, too.
@@ -154,6 +155,12 @@ impl Store {
     #[must_use]
     pub const fn next_offset(&self) -> i64 {
         self.tag.next_offset
+    }
+
+    /// Whether nothing was ever written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.tag.write == 0
     }
 
     /// Whether the store may have a row: no for one that it has not, but for one in a thousand.

@@ -19,6 +19,9 @@ impl Store {
     pub fn create(dir: &Path, cache_bytes: u64, identity: &Identity) -> Result<Self, StoreError> {
         let db = open_database(dir, cache_bytes)?;
         let state = db.keyspace(super::STATE, options)?;
+        if !state.is_empty()? || db.list_keyspace_names().len() > 1 {
+            return Err(StoreError::Torn("the directory of a new store is not empty".to_owned()));
+        }
         Ok(Self { db, state, weeks: std::collections::BTreeMap::new(), tag: Tag::new(identity), reads: 0.into() })
     }
 
@@ -45,13 +48,8 @@ impl Store {
             let keyspace = self.week(row.week)?.keyspace.clone();
             batch.insert(&keyspace, key(prefix_of(row.table), &[&row.key.to_bytes()]), row.bytes.as_slice());
         }
-        let tag = Tag {
-            next_offset,
-            write: self.tag.write + 1,
-            head: changes.head.clone(),
-            next_run,
-            ..self.tag.clone()
-        };
+        let tag =
+            Tag { next_offset, write: self.tag.write + 1, head: changes.head.clone(), next_run, ..self.tag.clone() };
         for week in self.weeks.values() {
             batch.insert(&week.keyspace, [week_key::MARK], tag.write.to_be_bytes());
         }
@@ -161,7 +159,12 @@ impl Store {
             table.runs.retain(|run| gone.iter().all(|gone| gone.id != run.id));
             table.runs.extend(new);
         }
-        tracing::debug!(week, runs = gone.len(), elapsed_ms = started.elapsed().as_millis(), "runs of operations merged");
+        tracing::debug!(
+            week,
+            runs = gone.len(),
+            elapsed_ms = started.elapsed().as_millis(),
+            "runs of operations merged"
+        );
         Ok(true)
     }
 

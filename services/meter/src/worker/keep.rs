@@ -12,7 +12,7 @@ use super::{Worker, WorkerError};
 use crate::{
     member::Epoch,
     metrics::Restored,
-    store::{self, Bounds, CheckpointError, FAN_IN, Store, StoreError},
+    store::{self, Bounds, CheckpointError, FAN_IN, Store, StoreError, StoreSettings, Target},
 };
 
 /// While usage does not stop coming, runs are merged only when there are this many times as many as it takes.
@@ -20,6 +20,18 @@ const BUSY_FACTOR: usize = 4;
 
 /// How often bytes of a checkpoint that is read are told.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// So many failures of the disk in one assignment, and it is done without.
+const STORE_ERRORS_MAX: u32 = 2;
+
+/// What a partition of which nothing is in memory may begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Its store, or a checkpoint.
+    WithCopies,
+    /// The ledger alone: a copy contradicted it.
+    WithLedger,
+}
 
 /// A store at work.
 #[derive(Debug)]
@@ -36,19 +48,46 @@ pub(super) struct Kept {
 impl Kept {
     fn new(store: Store, source: Restored) -> Self {
         let now = Instant::now();
-        Self { store, written_at: now, rows: 0, checkpoint_at: now, source }
+        // What an earlier process wrote may stand in no checkpoint.
+        let rows = usize::from(source != Restored::Checkpoint);
+        Self { store, written_at: now, rows, checkpoint_at: now, source }
     }
 }
 
 impl Worker {
-    /// For a partition of which nothing is in memory: its store, or an empty one where it cannot be used. Without
-    /// either, the state is kept in memory only.
-    pub(super) fn open_store(&mut self, epoch: Epoch, ledger: Bounds) {
+    /// For a partition of which nothing is in memory: its store, a checkpoint, or an empty store where neither can be used
+    /// or is to be. Where the disk refuses that, too, the state is in memory only.
+    pub(super) fn open_store(&mut self, epoch: Epoch, ledger: Bounds, begin: Begin) {
         let context = Arc::clone(&self.context);
         let Some(settings) = context.store.as_ref().filter(|_| self.ledger_position.is_none()) else { return };
+        // An empty one, where nothing was folded at the last try.
+        drop(self.kept.take());
+        if self.store_errors >= STORE_ERRORS_MAX {
+            tracing::error!(partition = self.partition, "the disk fails again and again: the state is in memory only");
+            return;
+        }
+        if begin == Begin::WithCopies && !self.open_copies(epoch, settings, ledger) {
+            return;
+        }
+        if self.kept.is_none() {
+            let (dir, identity) = (settings.dir_of(self.partition), settings.identity_of(self.partition));
+            match Store::create(&dir, settings.cache_bytes, &identity) {
+                Ok(store) => self.kept = Some(Kept::new(store, Restored::Cold)),
+                Err(error) => {
+                    tracing::error!(partition = self.partition, %error, "no store: the state is in memory only");
+                    return;
+                }
+            }
+        }
+        self.state.keep_changes();
+    }
+
+    /// The store on this machine, or a checkpoint; `false`: the place is another process's.
+    fn open_copies(&mut self, epoch: Epoch, settings: &StoreSettings, ledger: Bounds) -> bool {
+        let limits = self.context.limits;
         let (dir, identity) = (settings.dir_of(self.partition), settings.identity_of(self.partition));
         let opening = Instant::now();
-        match Store::open(&dir, settings.cache_bytes, &identity, &context.limits, ledger) {
+        match Store::open(&dir, settings.cache_bytes, &identity, &limits, ledger) {
             Ok(Some((store, state))) => {
                 self.state = state;
                 self.ledger_position = Some(store.next_offset());
@@ -65,21 +104,17 @@ impl Worker {
                 self.kept = Some(Kept::new(store, Restored::Store));
             }
             Ok(None) => {}
-            Err(error) => self.give_up_store(&error),
+            Err(error) => {
+                self.give_up_store(&error);
+                if matches!(error, StoreError::Locked) {
+                    return false;
+                }
+            }
         }
         if self.kept.is_none() {
             self.fetch_checkpoint(epoch, ledger);
         }
-        if self.kept.is_none() {
-            match Store::create(&dir, settings.cache_bytes, &identity) {
-                Ok(store) => self.kept = Some(Kept::new(store, Restored::Cold)),
-                Err(error) => {
-                    tracing::error!(partition = self.partition, %error, "no store: the state is in memory only");
-                    return;
-                }
-            }
-        }
-        self.state.keep_changes();
+        true
     }
 
     /// Tells why a store is not used and removes it, with the state that hangs on it.
@@ -126,8 +161,14 @@ impl Worker {
             }
             self.owned(epoch)
         };
-        let (cache, limits) = (settings.cache_bytes, &context.limits);
-        match checkpoints.restore(&dir, cache, &identity, limits, ledger, refused, progress) {
+        let target = Target {
+            dir: &dir,
+            cache_bytes: settings.cache_bytes,
+            identity: &identity,
+            limits: &context.limits,
+            ledger,
+        };
+        match checkpoints.restore(&target, refused, progress) {
             Ok(Some((store, state))) => {
                 let elapsed_ms = fetching.elapsed().as_millis();
                 tracing::info!(partition, elapsed_ms, next_offset = store.next_offset(), "checkpoint read");
@@ -151,7 +192,7 @@ impl Worker {
             return;
         };
         let is_late = kept.checkpoint_at.elapsed() >= checkpoints.every;
-        if kept.rows == 0 || !(is_late || kept.rows >= checkpoints.rows) {
+        if kept.rows == 0 || kept.store.is_empty() || !(is_late || kept.rows >= checkpoints.rows) {
             return;
         }
         let (partition, label, metrics) = (self.partition, self.label.clone(), context.metrics.clone());
@@ -189,10 +230,12 @@ impl Worker {
     /// Writes what changed, where it is time to; `at_once`: whether it is or not.
     pub(super) fn keep(&mut self, at_once: bool) -> Result<(), WorkerError> {
         let context = Arc::clone(&self.context);
-        let (Some(settings), Some(kept), Some(position)) = (&context.store, &mut self.kept, self.ledger_position) else {
+        let (Some(settings), Some(kept), Some(position)) = (&context.store, &mut self.kept, self.ledger_position)
+        else {
             return Ok(());
         };
-        let is_due = self.state.pending_rows() >= settings.write_rows || kept.written_at.elapsed() >= settings.write_every;
+        let is_due =
+            self.state.pending_rows() >= settings.write_rows || kept.written_at.elapsed() >= settings.write_every;
         if !(is_due || at_once) {
             return Ok(());
         }

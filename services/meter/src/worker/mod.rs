@@ -202,6 +202,8 @@ pub(crate) struct Worker {
     /// The ledger is folded up to here, exclusive.
     ledger_position: Option<i64>,
     kept: Option<Kept>,
+    /// Failures of the store in this assignment.
+    store_errors: u32,
     component: Option<Component>,
     /// Why usage waits, as it was told.
     paused: Option<String>,
@@ -215,7 +217,18 @@ pub fn spawn(context: Arc<Context>, partition: i32) -> std::io::Result<JoinHandl
     std::thread::Builder::new().name(format!("worker-{partition}")).spawn(move || {
         let label = partition.to_string();
         let Warm { state, ledger_position, kept } = Warm::cold(&context.limits);
-        Worker { context, partition, label, state, ledger_position, kept, component: None, paused: None }.run();
+        Worker {
+            context,
+            partition,
+            label,
+            state,
+            ledger_position,
+            kept,
+            store_errors: 0,
+            component: None,
+            paused: None,
+        }
+        .run();
     })
 }
 
@@ -225,6 +238,7 @@ impl Worker {
         let Some(slot) = context.member.slot(self.partition) else { return };
         while let Some(epoch) = slot.next() {
             self.replace(context.memory.take(self.partition));
+            self.store_errors = 0;
             let mut was_out_of_range = false;
             while self.serve_once(epoch, &mut was_out_of_range) == Remedy::Again && self.owned(epoch) {
                 // What the broker refuses now it may refuse for a while.
@@ -256,6 +270,7 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(epoch))).unwrap_or(Err(WorkerError::Panicked));
         context.metrics.given_up(&self.label);
         if let Err(WorkerError::Store(error)) = &outcome {
+            self.store_errors += 1;
             self.give_up_store(error);
         }
         let remedy = match &outcome {

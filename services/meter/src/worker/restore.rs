@@ -13,6 +13,7 @@ use tollbooth_schemas::v1::{LedgerRecord, SourceTopic};
 
 use super::{
     Worker, WorkerError,
+    keep::Begin,
     lag::Lag,
     position::{Known, Misplaced, next_offset},
     producer::Producer,
@@ -68,10 +69,10 @@ impl Worker {
         if !txn::init_while(&producer.inner, FENCE_WAIT, || self.owned(epoch))? {
             return Ok(None);
         }
-        let folded = match self.fold_ledger(epoch, &ledger) {
+        let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies) {
             Err(error) if self.is_restored() && error.is_contradiction() => {
                 self.give_up_store(&StoreError::Contradiction(error.to_string()));
-                self.fold_ledger(epoch, &ledger)
+                self.fold_ledger(epoch, &ledger, Begin::WithLedger)
             }
             folded => folded,
         };
@@ -112,7 +113,7 @@ impl Worker {
     }
 
     /// Folds the ledger to its end; `false`: withdrawn meanwhile.
-    fn fold_ledger(&mut self, epoch: Epoch, ledger: &str) -> Result<bool, WorkerError> {
+    fn fold_ledger(&mut self, epoch: Epoch, ledger: &str, begin: Begin) -> Result<bool, WorkerError> {
         // The inputs' readers do not exist yet: their share is free.
         let mut reader = self.reader(self.context.queues.usage)?;
         // The end is read after fencing: the old owner can no longer commit, so nothing below it can still appear.
@@ -121,7 +122,7 @@ impl Worker {
             .watermarks
             .ask(ledger, self.partition, BROKER_WAIT)
             .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
-        self.open_store(epoch, Bounds { low, end: high });
+        self.open_store(epoch, Bounds { low, end: high }, begin);
         let mut position = self.ledger_position.unwrap_or(0);
         if position < low {
             return Err(WorkerError::Lost { topic: ledger.to_owned(), low, next: position });

@@ -1,8 +1,8 @@
 //! The production core, driven by the same steps.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Key, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput, View as _,
-    apply_command, apply_usage, tick,
+    CommandDecision, CommandInput, Key, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput,
+    View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     Quantity,
@@ -85,7 +85,17 @@ fn booth_id(booth: u64) -> String {
 impl<'a> Driver<'a> {
     pub(crate) fn new(books: &'a PriceBooks) -> Self {
         let (charges, asked, last) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], [None, None]);
-        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, asked, last, ledger: Vec::new(), archive: None }
+        Self {
+            books,
+            limits: limits(),
+            now_ms: NOW_MS,
+            keys: 0,
+            charges,
+            asked,
+            last,
+            ledger: Vec::new(),
+            archive: None,
+        }
     }
 
     /// Whether a batch must not hold this step together with those before it: a tick ends what the committed state

@@ -11,8 +11,8 @@ mod steps;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
-use tollbooth_schemas::v1::SourceTopic;
 use tollbooth_ledger::{Overlay, PriceBooks, State, Ticks, View as _, due};
+use tollbooth_schemas::v1::SourceTopic;
 
 use self::{
     archive::Archive,

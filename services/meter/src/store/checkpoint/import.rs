@@ -13,6 +13,16 @@ use super::{
 };
 use crate::store::{Bounds, Identity, Store, StoreError, Tag, open_database, options, remove};
 
+/// Where a checkpoint is put, and what it must be of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) cache_bytes: u64,
+    pub(crate) identity: &'a Identity,
+    pub(crate) limits: &'a Limits,
+    pub(crate) ledger: Bounds,
+}
+
 impl Checkpoints {
     /// The store and the state of the newest checkpoint that can be used; `None`: there is none. `refused` is told of each
     /// that cannot, `progress` of bytes that were read and of all bytes; where it says `false` it ends.
@@ -21,17 +31,14 @@ impl Checkpoints {
     /// When it cannot be told which there are.
     pub(crate) fn restore(
         &self,
-        dir: &Path,
-        cache_bytes: u64,
-        identity: &Identity,
-        limits: &Limits,
-        ledger: Bounds,
+        target: &Target<'_>,
         mut refused: impl FnMut(&str, &CheckpointError),
         mut progress: impl FnMut(u64, u64) -> bool,
     ) -> Result<Option<(Store, State)>, CheckpointError> {
+        let Target { dir, cache_bytes, identity, limits, ledger } = *target;
         let runtime = runtime()?;
         for path in runtime.block_on(self.manifests(identity))? {
-            let fetched = runtime.block_on(self.fetch(&path, dir, cache_bytes, identity, ledger, &mut progress));
+            let fetched = runtime.block_on(self.fetch(&path, target, &mut progress));
             let opened = match fetched {
                 Ok(false) => return Ok(None),
                 Ok(true) => Store::open(dir, cache_bytes, identity, limits, ledger).map_err(CheckpointError::from),
@@ -51,12 +58,10 @@ impl Checkpoints {
     async fn fetch(
         &self,
         path: &ObjectPath,
-        dir: &Path,
-        cache_bytes: u64,
-        identity: &Identity,
-        ledger: Bounds,
+        target: &Target<'_>,
         progress: &mut impl FnMut(u64, u64) -> bool,
     ) -> Result<bool, CheckpointError> {
+        let Target { dir, cache_bytes, identity, limits: _, ledger } = *target;
         let bytes = self.objects.get(path).await?.bytes().await?;
         let manifest = Manifest::read(path.as_ref(), &bytes)?;
         let tag = Tag::decode(manifest.tag.as_slice()).map_err(|_| CheckpointError::Manifest(path.to_string()))?;

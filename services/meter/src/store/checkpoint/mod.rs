@@ -17,6 +17,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
+pub(crate) use import::Target;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as ObjectPath};
 use serde::{Deserialize, Serialize};
 

@@ -258,6 +258,13 @@ impl Running {
         text.lines().any(|found| found == line)
     }
 
+    /// Whether `/metrics` has a line of that metric with so high a value.
+    pub(super) fn is_at_least(&self, name: &str, least: i64) -> bool {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
+        values.filter_map(|(_, value)| value.parse::<i64>().ok()).any(|value| value >= least)
+    }
+
     /// Ends it in order.
     pub(super) fn stop(self) {
         self.shutdown.trigger("test");

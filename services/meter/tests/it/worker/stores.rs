@@ -31,7 +31,7 @@ fn given(world: &World) {
     world.run_until("the usage is charged", || world.entries(ACCOUNT).len() == 12);
 }
 
-fn restored_from(running: &Running, source: &str) -> bool {
+pub(super) fn restored_from(running: &Running, source: &str) -> bool {
     running.shows(&format!("tollbooth_meter_restore_seconds_count{{state=\"{source}\"}} 1"))
 }
 
@@ -40,7 +40,7 @@ fn is_discarded(running: &Running, reason: &str) -> bool {
 }
 
 /// Everything again, and ten new ones: only the new ones are charged, whatever the state was made of.
-fn assert_goes_on(world: &World, running: &Running, before: usize) {
+pub(super) fn assert_goes_on(world: &World, running: &Running, before: usize) {
     world.commands(ACCOUNT, &[credit(ACCOUNT, "credit")]);
     world.usage(ACCOUNT, &images(0..before));
     world.usage(ACCOUNT, &images(before..before + 10));
