@@ -44,6 +44,8 @@ pub use tag::{Identity, Mismatch, Tag};
 const STATE: &str = "state";
 /// Memory that one table's newest rows take before they become a file.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Files that one partition's engine keeps open; others are opened when they are read.
+const FILES_MAX: usize = 32;
 /// The least the journal may be limited to.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
@@ -146,7 +148,11 @@ fn options() -> KeyspaceCreateOptions {
 
 fn open_database(dir: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
     std::fs::create_dir_all(dir).map_err(fjall::Error::Io)?;
-    let builder = Database::builder(dir).cache_size(cache_bytes).worker_threads(1).max_journaling_size(JOURNAL_BYTES);
+    let builder = Database::builder(dir)
+        .cache_size(cache_bytes)
+        .worker_threads(1)
+        .max_cached_files(Some(FILES_MAX))
+        .max_journaling_size(JOURNAL_BYTES);
     Ok(builder.open()?)
 }
 
