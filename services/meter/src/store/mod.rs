@@ -169,7 +169,8 @@ impl Store {
         self.tag.write == 0
     }
 
-    /// Whether the store may have a row: no for one that it has not, but for one in a thousand.
+    /// Whether the store may have a row: no for one that it has not, but for about one in a
+    /// thousand, for each week that is kept.
     #[must_use]
     pub fn may_have(&self, key: &Key) -> bool {
         let hash = hash_of(key);

@@ -456,7 +456,7 @@ fn checkpoints(dir: &Path) -> Arc<Checkpoints> {
 
 impl World {
     fn checkpoint(&self, checkpoints: &Checkpoints) {
-        let made = checkpoints.make(&identity(), self.store.as_ref().unwrap().snapshot()).unwrap();
+        let made = checkpoints.make(&identity(), &self.store.as_ref().unwrap().snapshot()).unwrap();
         assert_eq!(made, self.offset);
     }
 

@@ -56,7 +56,7 @@ impl Checkpoints {
         let Some(busy) = self.busy() else { return Ok(false) };
         let (checkpoints, snapshot) = (Arc::clone(self), store.snapshot());
         std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || {
-            let outcome = checkpoints.make(&identity, snapshot);
+            let outcome = checkpoints.make(&identity, &snapshot);
             drop(busy);
             done(outcome);
         })?;
@@ -67,7 +67,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When the store cannot be read, or the checkpoints' store written. What was written is no checkpoint then.
-    pub(crate) fn make(&self, identity: &Identity, snapshot: Snapshot) -> Result<i64, CheckpointError> {
+    pub(crate) fn make(&self, identity: &Identity, snapshot: &Snapshot) -> Result<i64, CheckpointError> {
         let now_ms = chrono::Utc::now().timestamp_millis();
         let next_offset = snapshot.tag.next_offset;
         let folder = self.folder(identity).join(format!("{next_offset:020}-{now_ms:013}"));
