@@ -183,7 +183,7 @@ fn quantity(unit: &str, percentile: u64) -> &'static str {
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// SplitMix64's finalizer: ids that look like chance, so that they compress like it.
-fn mixed(number: u64) -> u64 {
+pub(crate) fn mixed(number: u64) -> u64 {
     let first = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let second = (first ^ (first >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     second ^ (second >> 31)

@@ -11,6 +11,7 @@ mod ingest;
 mod load;
 mod path;
 mod report;
+mod restart;
 mod stack;
 mod warm;
 
@@ -26,11 +27,17 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "restart"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
     backlog: usize,
+    /// Ledger entries of the partition that is taken again.
+    #[arg(long, default_value_t = 2_000_000)]
+    entries: usize,
+    /// Whether the measured meters keep their state in a store, as they do in `make up`.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    store: bool,
     /// Runs of each figure that is repeated.
     #[arg(long, default_value_t = 3)]
     runs: u32,
@@ -60,10 +67,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let temporary = tempfile::Builder::new().prefix("run-").tempdir_in(data)?;
     let dir = cli.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&dir)?;
-    let bench = Bench::start(&dir).context("engines")?;
+    let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness"] {
+    for group in ["debits", "ingest", "warm-up", "path", "freshness", "restart"] {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
@@ -74,6 +81,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "freshness" if wanted(group) => {
                 runtime.block_on(freshness::run(&bench, &mut report, cli.runs, cli.seconds))
             }
+            "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             _ => continue,
         };
         if let Err(error) = outcome {

@@ -21,20 +21,24 @@ use tollbooth_schemas::{keys::ApiKey, keys::KeyKind, topics::TopicSet};
 /// Partitions of the keyed topics, as on one machine.
 pub(crate) const PARTITIONS: i32 = 8;
 const READY_WAIT: Duration = Duration::from_secs(60);
+/// Of a meter that folds a long ledger before.
+const RESTORED_WAIT: Duration = Duration::from_secs(900);
 
 /// Engines that live as long as the run.
 pub(crate) struct Bench {
     engines: Engines,
     dir: PathBuf,
+    /// Whether meters keep their state in a store.
+    store: bool,
     pub(crate) admin_key: String,
 }
 
 impl Bench {
-    pub(crate) fn start(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(dir: &Path, store: bool) -> anyhow::Result<Self> {
         let chance: [u8; 64] = std::array::from_fn(|index| u8::try_from(index * 3 % 200).unwrap_or_default());
         let key = ApiKey::generate(KeyKind::Admin, false, &chance).context("admin key")?;
         let engines = Engines::start(dir)?;
-        Ok(Self { engines, dir: dir.to_owned(), admin_key: key.reveal().to_owned() })
+        Ok(Self { engines, dir: dir.to_owned(), store, admin_key: key.reveal().to_owned() })
     }
 
     pub(crate) fn stop(self) {
@@ -109,24 +113,39 @@ impl Space<'_> {
         Ok(command)
     }
 
-    fn spawn(&self, name: &str, mut command: Command, ops: &str) -> anyhow::Result<Service> {
+    fn spawn(&self, name: &str, mut command: Command, ops: &str, wait: Duration) -> anyhow::Result<Service> {
         let log_path = self.bench.dir.join(format!("{}-{name}.log", self.name));
         let log = File::create(&log_path)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.process_group(0);
         let child = command.spawn().with_context(|| format!("start {name}"))?;
         let service = Service { child, ops: ops.to_owned(), log_path };
-        service.wait_ready()?;
+        service.wait_ready(wait)?;
         Ok(service)
     }
 
+    /// Below the run's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.bench.dir.join(name)
+    }
+
     pub(crate) fn meter(&self) -> anyhow::Result<Service> {
+        if !self.bench.store {
+            return self.meter_with(&[]);
+        }
+        let store = self.path(&format!("{}-store", self.name)).display().to_string();
+        self.meter_with(&[("TOLLBOOTH_METER__STORE__DIR", store)])
+    }
+
+    /// With further settings.
+    pub(crate) fn meter_with(&self, variables: &[(&str, String)]) -> anyhow::Result<Service> {
         let (ops, sink_ops) = (address()?, address()?);
         let mut command = self.command("meter", &["run"])?;
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.env("TOLLBOOTH_METER__OPS_LISTEN", &ops).env("TOLLBOOTH_METER__SINK_OPS_LISTEN", sink_ops);
         command.env("TOLLBOOTH_METER__MEMBER_ID", format!("{}-meter", self.name));
         command.env("TOLLBOOTH_METER__GROUP", format!("{}-meter", self.name));
-        self.spawn("meter", command, &ops)
+        self.spawn("meter", command, &ops, RESTORED_WAIT)
     }
 
     /// Runs the reconciliation.
@@ -157,14 +176,14 @@ impl Space<'_> {
         let (ops, listen) = (address()?, address()?);
         let mut command = self.command("ingest", &["serve"])?;
         command.env("TOLLBOOTH_INGEST__OPS_LISTEN", &ops).env("TOLLBOOTH_INGEST__LISTEN", &listen);
-        Ok((self.spawn("ingest", command, &ops)?, listen))
+        Ok((self.spawn("ingest", command, &ops, READY_WAIT)?, listen))
     }
 
     pub(crate) fn query(&self) -> anyhow::Result<(Service, String)> {
         let (ops, listen) = (address()?, address()?);
         let mut command = self.command("query", &["serve"])?;
         command.env("TOLLBOOTH_QUERY__OPS_LISTEN", &ops).env("TOLLBOOTH_QUERY__LISTEN", &listen);
-        Ok((self.spawn("query", command, &ops)?, listen))
+        Ok((self.spawn("query", command, &ops, READY_WAIT)?, listen))
     }
 }
 
@@ -180,8 +199,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    fn wait_ready(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + READY_WAIT;
+    fn wait_ready(&self, wait: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + wait;
         while Instant::now() < deadline {
             if let Ok(answer) = get(&self.ops, "/readyz")
                 && answer.starts_with("HTTP/1.1 200")
@@ -192,7 +211,7 @@ impl Service {
         }
         let log = std::fs::read_to_string(&self.log_path).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(15).collect();
-        bail!("not ready within {READY_WAIT:?}:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        bail!("not ready within {wait:?}:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
     }
 
     /// The sum of a metric over the label sets that contain `label`.

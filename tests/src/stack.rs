@@ -415,6 +415,11 @@ impl Builder<'_> {
             .with_ops(ops, address()?)
             .with("TOLLBOOTH_METER__MEMBER_ID", name)
             .with("TOLLBOOTH_METER__SINK_ENABLED", "false")
+            // Written often, and nothing of it kept in memory: what is asked for comes from the disk.
+            .with("TOLLBOOTH_METER__STORE__DIR", self.dir.join("store").join(name).display().to_string())
+            .with("TOLLBOOTH_METER__STORE__WRITE_ROWS", "500")
+            .with("TOLLBOOTH_METER__STORE__WRITE_SECONDS", "1")
+            .with("TOLLBOOTH_METER__STORE__RECENT_MIB_MAX", "0")
             .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
             .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1")
             .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))

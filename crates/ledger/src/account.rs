@@ -3,6 +3,8 @@
 //! Every batch clones the accounts it touches, so what few accounts have (bonus lots, paused booths) is shared until
 //! it changes, and what can be many (holds, operations, events) lives in tables of its own.
 
+mod image;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use tollbooth_schemas::Money;

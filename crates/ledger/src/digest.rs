@@ -7,8 +7,33 @@ use tollbooth_schemas::v1::{Charge, Usage};
 
 /// The first 128 bits of SHA-256. A booth chooses its operation ids freely; with a digest that cannot be steered
 /// it cannot choose one that collides with another account's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest([u64; 2]);
+
+impl Digest {
+    /// Big-endian: sorted as the digest is.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        let [first, second] = self.0.map(u64::to_be_bytes);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&first);
+        bytes[8..].copy_from_slice(&second);
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] made.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+        Self([u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p])])
+    }
+
+    /// Uniform, and not what tables in memory are keyed by.
+    #[must_use]
+    pub const fn hash(self) -> u64 {
+        self.0[1]
+    }
+}
 
 impl std::hash::Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {

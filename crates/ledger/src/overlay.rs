@@ -13,6 +13,7 @@ use crate::{
     events::{self, Event, EventTable},
     fold::{self, FoldError},
     holds::Hold,
+    image::{Key, Remembered},
     refunds::Refunded,
     state::{Answer, Operation, Positions, State, View, ViewMut},
 };
@@ -39,18 +40,63 @@ pub(crate) enum DueChange {
     Remove(Due),
 }
 
+/// Rows that are not in memory otherwise, for as long as a batch is decided.
+#[derive(Debug, Default)]
+struct Recalled {
+    operations: DigestMap<Operation>,
+    answers: DigestMap<Answer>,
+    holds: DigestMap<Hold>,
+    refunds: DigestMap<Refunded>,
+}
+
 /// A committed state seen through a batch's changes.
 #[derive(Debug)]
 pub struct Overlay<'a> {
     base: &'a State,
     delta: Delta,
+    recalled: Recalled,
 }
 
 impl<'a> Overlay<'a> {
     /// Nothing changed yet.
     #[must_use]
     pub fn new(base: &'a State) -> Self {
-        Self { base, delta: Delta::default() }
+        Self { base, delta: Delta::default(), recalled: Recalled::default() }
+    }
+
+    /// Whether memory has the row, so that it need not be looked up elsewhere.
+    #[must_use]
+    pub fn knows(&self, key: &Key) -> bool {
+        match key {
+            Key::Operation(digest) => self.operation(digest).is_some(),
+            Key::Answer(digest) => self.answer_by_key(digest).is_some(),
+            Key::Hold(digest) => self.hold_by_key(digest).is_some(),
+            Key::Refund(digest) => {
+                self.delta.refunds.contains_key(digest)
+                    || self.base.refunds.get(digest).is_some()
+                    || self.recalled.refunds.contains_key(digest)
+            }
+        }
+    }
+
+    /// Takes in a row that was kept outside of memory, so that what is decided next sees it. It is no change.
+    pub fn recall(&mut self, key: Digest, remembered: Remembered) {
+        match remembered {
+            Remembered::Operation(operation) => drop(self.recalled.operations.insert(key, operation)),
+            Remembered::Answer(answer) => drop(self.recalled.answers.insert(key, answer)),
+            Remembered::Hold(hold) => drop(self.recalled.holds.insert(key, hold)),
+            Remembered::Refund(refunded) => drop(self.recalled.refunds.insert(key, refunded)),
+        }
+    }
+
+    fn answer_by_key(&self, key: &Digest) -> Option<&Answer> {
+        let known = self.delta.answers.get(key).or_else(|| self.base.answers.get(key));
+        known.or_else(|| self.recalled.answers.get(key))
+    }
+
+    fn hold_by_key(&self, key: &Digest) -> Option<&Hold> {
+        let known = self.delta.holds.get(key).or_else(|| self.base.hold_by_key(key));
+        known.or_else(|| self.recalled.holds.get(key))
     }
 
     /// Folds an entry that was decided on this overlay; usage with its [`UsageInput::operation`](crate::UsageInput::operation).
@@ -85,17 +131,16 @@ impl View for Overlay<'_> {
     }
 
     fn operation(&self, key: &Digest) -> Option<Operation> {
-        self.delta.operations.get(key).or_else(|| self.base.operations.get(key)).copied()
+        let known = self.delta.operations.get(key).or_else(|| self.base.operations.get(key));
+        known.or_else(|| self.recalled.operations.get(key)).copied()
     }
 
     fn answer(&self, account_id: &str, idempotency_key: &str) -> Option<&Answer> {
-        let key = digest::of_pair(account_id, idempotency_key);
-        self.delta.answers.get(&key).or_else(|| self.base.answers.get(&key))
+        self.answer_by_key(&digest::of_pair(account_id, idempotency_key))
     }
 
     fn hold(&self, account_id: &str, hold_id: &str) -> Option<&Hold> {
-        let key = digest::of_pair(account_id, hold_id);
-        self.delta.holds.get(&key).or_else(|| self.base.holds.get(&key))
+        self.hold_by_key(&digest::of_pair(account_id, hold_id))
     }
 
     fn event(&self, account_id: &str, event_id: &str) -> Option<&Event> {
@@ -107,11 +152,9 @@ impl View for Overlay<'_> {
     }
 
     fn refunded(&self, key: &Digest, seq: u64) -> Money {
-        match self.delta.refunds.get(key) {
-            Some(refunded) if refunded.seq == seq => refunded.amount,
-            Some(_) => Money::ZERO,
-            None => self.base.refunded(key, seq),
-        }
+        let known = self.delta.refunds.get(key).or_else(|| self.base.refunds.get(key));
+        let known = known.or_else(|| self.recalled.refunds.get(key));
+        known.filter(|refunded| refunded.seq == seq).map_or(Money::ZERO, |refunded| refunded.amount)
     }
 }
 

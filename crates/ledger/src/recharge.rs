@@ -6,7 +6,11 @@
 //!
 //! Too little is a state, not an event: whatever made it so, and whatever a recharge that did not reach leaves, is seen.
 
+mod image;
+
 use std::sync::Arc;
+
+pub(crate) use image::RechargeImage;
 
 use tollbooth_schemas::{
     Money,

@@ -16,7 +16,7 @@ use crate::{
 
 /// What was given back of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refunded {
+pub struct Refunded {
     /// The charge: an operation may be charged again after it was forgotten.
     pub(crate) seq: u64,
     pub(crate) amount: Money,

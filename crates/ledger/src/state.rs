@@ -16,8 +16,10 @@ use crate::{
     events::{self, Event, EventTable},
     fold::{self, FoldError},
     holds::Hold,
+    image::{Changed, Key, Remembered},
     overlay::{Delta, DueChange},
     refunds::Refunded,
+    tables::Generations,
 };
 
 /// Bounds of what is accepted and kept.
@@ -172,7 +174,7 @@ pub(crate) trait ViewMut: View {
 
 /// Highest source offset folded, per input generation and topic.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Positions(Vec<((u32, SourceTopic), i64)>);
+pub(crate) struct Positions(pub(crate) Vec<((u32, SourceTopic), i64)>);
 
 impl Positions {
     pub(crate) fn get(&self, input_generation: u32, topic: SourceTopic) -> Option<i64> {
@@ -198,14 +200,17 @@ impl Positions {
     }
 }
 
-/// Everything one partition's ledger says.
+/// Everything one partition's ledger says, or as much of it as is in memory: where it is [kept](State::keep_changes)
+/// outside, operations, answers, ended holds and refunds are [recalled](State::recall) before they are asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct State {
     pub(crate) accounts: hashbrown::HashMap<Box<str>, Account>,
-    pub(crate) operations: DigestMap<Operation>,
-    pub(crate) answers: DigestMap<Answer>,
+    pub(crate) operations: Generations<Operation>,
+    pub(crate) answers: Generations<Answer>,
+    /// Open ones.
     pub(crate) holds: DigestMap<Hold>,
-    pub(crate) refunds: DigestMap<Refunded>,
+    pub(crate) ended_holds: Generations<Hold>,
+    pub(crate) refunds: Generations<Refunded>,
     /// By account, price row and month.
     pub(crate) counters: DigestMap<Counter>,
     pub(crate) events: EventTable,
@@ -215,6 +220,8 @@ pub struct State {
     pub(crate) fees: BTreeSet<Due>,
     pub(crate) positions: Positions,
     pub(crate) posted_at_ms: i64,
+    /// What of the accounts, events, open holds and counts was not written out yet; `None`: nothing ever is.
+    pub(crate) changed: Option<Box<Changed>>,
     retention_weeks: u16,
     dropped_before_week: u16,
 }
@@ -225,16 +232,18 @@ impl State {
     pub fn new(limits: &Limits) -> Self {
         Self {
             accounts: hashbrown::HashMap::default(),
-            operations: DigestMap::default(),
-            answers: DigestMap::default(),
+            operations: Generations::default(),
+            answers: Generations::default(),
             holds: DigestMap::default(),
-            refunds: DigestMap::default(),
+            ended_holds: Generations::default(),
+            refunds: Generations::default(),
             counters: DigestMap::default(),
             events: EventTable::default(),
             due: BTreeSet::default(),
             fees: BTreeSet::default(),
             positions: Positions::default(),
             posted_at_ms: 0,
+            changed: None,
             retention_weeks: limits.retention_weeks,
             dropped_before_week: 0,
         }
@@ -252,7 +261,7 @@ impl State {
         self.positions.get(input_generation, topic)
     }
 
-    /// How many accounts, operations and command answers are held.
+    /// How many accounts, operations and command answers are in memory.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.accounts.len(), self.operations.len(), self.answers.len())
@@ -261,15 +270,26 @@ impl State {
     /// Bytes the operation table takes, its spare room included.
     #[must_use]
     pub fn operation_bytes(&self) -> usize {
-        self.operations.allocation_size()
+        self.operations.allocation_bytes()
+    }
+
+    /// The first posting week of which anything is remembered, counted from the epoch.
+    #[must_use]
+    pub fn first_kept_week(&self) -> u16 {
+        self.first_kept(week_of(self.posted_at_ms))
     }
 
     /// Takes over what a committed batch changed.
     pub fn merge(&mut self, delta: Delta) {
+        if let Some(changed) = &mut self.changed {
+            changed.merge(&delta);
+        }
         self.accounts.extend(delta.accounts);
         self.operations.extend(delta.operations);
         self.answers.extend(delta.answers);
-        self.holds.extend(delta.holds);
+        for (key, hold) in delta.holds {
+            self.put_hold(key, hold);
+        }
         self.refunds.extend(delta.refunds);
         self.counters.extend(delta.counters);
         for (account_id, events) in delta.events {
@@ -314,12 +334,53 @@ impl State {
         if first_kept <= self.dropped_before_week {
             return;
         }
-        self.operations.retain(|_, operation| operation.week >= first_kept);
-        self.answers.retain(|_, answer| answer.week >= first_kept);
-        self.refunds.retain(|_, refunded| refunded.week >= first_kept);
-        self.counters.retain(|_, counter| counter.week >= first_kept);
-        self.holds.retain(|_, hold| !matches!(hold, Hold::Ended { week } if *week < first_kept));
+        self.operations.retain(|operation| operation.week >= first_kept);
+        self.answers.retain(|answer| answer.week >= first_kept);
+        self.refunds.retain(|refunded| refunded.week >= first_kept);
+        self.ended_holds.retain(|hold| !matches!(hold, Hold::Ended { week } if *week < first_kept));
+        let changed = &mut self.changed;
+        self.counters.retain(|key, counter| {
+            let keeps = counter.week >= first_kept;
+            if let Some(changed) = changed.as_mut().filter(|_| !keeps) {
+                changed.counter(*key);
+            }
+            keeps
+        });
         self.dropped_before_week = first_kept;
+    }
+
+    fn put_hold(&mut self, key: Digest, hold: Hold) {
+        if matches!(hold, Hold::Open(_)) {
+            self.holds.insert(key, hold);
+        } else {
+            self.holds.remove(&key);
+            self.ended_holds.insert(key, hold);
+        }
+    }
+
+    pub(crate) fn hold_by_key(&self, key: &Digest) -> Option<&Hold> {
+        self.holds.get(key).or_else(|| self.ended_holds.get(key))
+    }
+
+    /// Whether memory has the row, so that it need not be looked up elsewhere.
+    #[must_use]
+    pub fn knows(&self, key: &Key) -> bool {
+        match key {
+            Key::Operation(digest) => self.operations.get(digest).is_some(),
+            Key::Answer(digest) => self.answers.get(digest).is_some(),
+            Key::Hold(digest) => self.hold_by_key(digest).is_some(),
+            Key::Refund(digest) => self.refunds.get(digest).is_some(),
+        }
+    }
+
+    /// Takes in a row that was kept outside of memory, so that what is decided or folded next sees it.
+    pub fn recall(&mut self, key: Digest, remembered: Remembered) {
+        match remembered {
+            Remembered::Operation(operation) => self.operations.recall(key, operation),
+            Remembered::Answer(answer) => self.answers.recall(key, answer),
+            Remembered::Hold(hold) => self.ended_holds.recall(key, hold),
+            Remembered::Refund(refunded) => self.refunds.recall(key, refunded),
+        }
     }
 
     /// Every account.
@@ -346,7 +407,7 @@ impl View for State {
     }
 
     fn hold(&self, account_id: &str, hold_id: &str) -> Option<&Hold> {
-        self.holds.get(&digest::of_pair(account_id, hold_id))
+        self.hold_by_key(&digest::of_pair(account_id, hold_id))
     }
 
     fn event(&self, account_id: &str, event_id: &str) -> Option<&Event> {
@@ -364,10 +425,16 @@ impl View for State {
 
 impl ViewMut for State {
     fn account_mut(&mut self, id: &str) -> Option<&mut Account> {
+        if let Some(changed) = &mut self.changed {
+            changed.account(id);
+        }
         self.accounts.get_mut(id)
     }
 
     fn insert_account(&mut self, id: &str, account: Account) {
+        if let Some(changed) = &mut self.changed {
+            changed.account(id);
+        }
         self.accounts.insert(id.into(), account);
     }
 
@@ -380,7 +447,7 @@ impl ViewMut for State {
     }
 
     fn insert_hold(&mut self, account_id: &str, hold_id: &str, hold: Hold) {
-        self.holds.insert(digest::of_pair(account_id, hold_id), hold);
+        self.put_hold(digest::of_pair(account_id, hold_id), hold);
     }
 
     fn insert_refunded(&mut self, key: Digest, refunded: Refunded) {
@@ -388,24 +455,40 @@ impl ViewMut for State {
     }
 
     fn insert_counter(&mut self, key: Digest, counter: Counter) {
+        if let Some(changed) = &mut self.changed {
+            changed.counter(key);
+        }
         self.counters.insert(key, counter);
     }
 
     fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool {
         let event = self.events.get_mut(account_id).and_then(|events| events.get_mut(event_id));
-        event.map(apply).is_some()
+        let is_tracked = event.map(apply).is_some();
+        if let Some(changed) = self.changed.as_mut().filter(|_| is_tracked) {
+            changed.event(account_id, event_id);
+        }
+        is_tracked
     }
 
     fn insert_event(&mut self, account_id: &str, event_id: &str, event: Event) {
+        if let Some(changed) = &mut self.changed {
+            changed.event(account_id, event_id);
+        }
         self.events.entry(account_id.into()).or_default().insert(event_id.into(), event);
     }
 
     fn add_due(&mut self, due: Due) {
+        if let Some(changed) = &mut self.changed {
+            changed.due(&due);
+        }
         let index = if due.is_fee() { &mut self.fees } else { &mut self.due };
         index.insert(due);
     }
 
     fn remove_due(&mut self, due: Due) {
+        if let Some(changed) = &mut self.changed {
+            changed.due(&due);
+        }
         let index = if due.is_fee() { &mut self.fees } else { &mut self.due };
         index.remove(&due);
     }

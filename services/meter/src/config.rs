@@ -46,6 +46,8 @@ pub struct MeterConfig {
     pub price_book_stale_seconds: u64,
     /// Whether `run` also runs the sink. Default true.
     pub sink_enabled: bool,
+    /// The state on this machine's disk.
+    pub store: crate::store::StoreConfig,
     /// How rows land.
     pub sink: crate::sink::SinkConfig,
 }
@@ -101,6 +103,7 @@ impl Default for MeterConfig {
             produce_mib_max: 512,
             price_book_stale_seconds: 300,
             sink_enabled: true,
+            store: crate::store::StoreConfig::default(),
             sink: crate::sink::SinkConfig::default(),
         }
     }

@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod price_books;
 pub mod run;
 pub mod sink;
+pub mod store;
 pub mod verify;
 pub mod worker;

@@ -6,6 +6,8 @@ use prometheus::{
 use tollbooth_chassis::kafka::txn::TxnError;
 use tollbooth_schemas::{dead_letter::Reason, ledger::EntryType, topics::TopicSet};
 
+use crate::store::{CheckpointError, StoreError};
+
 /// What became of a reported operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -138,6 +140,15 @@ pub struct Metrics {
     accounts: IntGaugeVec,
     negative: IntGaugeVec,
     below_threshold: IntGaugeVec,
+    store_bytes: IntGaugeVec,
+    store_reads: IntCounter,
+    store_discarded: IntCounterVec,
+    checkpoints: IntCounterVec,
+    checkpoint_refused: IntCounterVec,
+    checkpoint_offset: IntGaugeVec,
+    checkpoint_time: IntGaugeVec,
+    /// Time that a write of a store took.
+    pub store_write_duration: Histogram,
     restore_remaining: IntGaugeVec,
     restore_seconds: HistogramVec,
     serving: IntGaugeVec,
@@ -159,6 +170,36 @@ pub struct StateSizes {
     pub operations: usize,
     /// Bytes they take.
     pub operation_bytes: usize,
+    /// Bytes of the store on disk.
+    pub store_bytes: u64,
+    /// Looks at the disk since the last time.
+    pub store_reads: u64,
+}
+
+/// What a partition's state was made of when it was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// It was in memory.
+    Warm,
+    /// It was in its store on this machine.
+    Store,
+    /// It was in a checkpoint elsewhere.
+    Checkpoint,
+    /// The whole ledger was folded.
+    Cold,
+}
+
+impl Restored {
+    /// As logs and metrics name it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Store => "store",
+            Self::Checkpoint => "checkpoint",
+            Self::Cold => "cold",
+        }
+    }
 }
 
 /// Why a transaction was not committed: the codes of [`TxnError`].
@@ -283,6 +324,25 @@ impl Metrics {
             "How often this process was told that another one has its place.",
             &["by"],
         )?;
+        let store_discarded = counters(
+            "tollbooth_meter_store_discarded_total",
+            "Stores that were not used and are built anew.",
+            &["reason"],
+        )?;
+        for reason in StoreError::CODES {
+            store_discarded.with_label_values(&[reason]);
+        }
+        let checkpoints = counters("tollbooth_meter_checkpoints_total", "Checkpoints made, or not.", &["outcome"])?;
+        for outcome in ["made", "failed"] {
+            checkpoints.with_label_values(&[outcome]);
+        }
+        let checkpoint_refused =
+            counters("tollbooth_meter_checkpoint_refused_total", "Checkpoints that were not used.", &["reason"])?;
+        for reason in CheckpointError::CODES {
+            checkpoint_refused.with_label_values(&[reason]);
+        }
+        let store_reads =
+            counters("tollbooth_meter_store_reads_total", "Look-ups that were not answered by memory.", &[])?;
         let rebalances = counters("tollbooth_consumer_rebalances_total", "Rebalances of the group.", &["group"])?;
         Ok(Self {
             outcomes: Outcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.code()])),
@@ -345,11 +405,39 @@ impl Metrics {
                 "Age of the last consumed record while there is more.",
                 &["group", "topic", "partition"],
             )?,
-            operations: gauges("tollbooth_meter_operation_ids", "Operation ids in memory.", &["partition"])?,
-            operation_bytes: gauges("tollbooth_meter_operation_id_bytes", "Memory they take.", &["partition"])?,
+            operations: gauges(
+                "tollbooth_meter_operation_ids",
+                "Operation ids known, in memory or in the store.",
+                &["partition"],
+            )?,
+            operation_bytes: gauges(
+                "tollbooth_meter_operation_id_bytes",
+                "Memory they take, filters included.",
+                &["partition"],
+            )?,
             accounts: gauges("tollbooth_meter_accounts", "Accounts open.", &["partition"])?,
             negative: gauges("tollbooth_accounts_negative", "Accounts below zero.", &["partition"])?,
             below_threshold: gauges("tollbooth_accounts_below_threshold", "Accounts below 10.00.", &["partition"])?,
+            store_bytes: gauges("tollbooth_meter_store_bytes", "Disk that the store takes.", &["partition"])?,
+            store_reads: store_reads.with_label_values::<&str>(&[]),
+            store_discarded,
+            checkpoints,
+            checkpoint_refused,
+            checkpoint_offset: gauges(
+                "tollbooth_meter_checkpoint_offset",
+                "The ledger's offset that the newest checkpoint made here goes up to.",
+                &["partition"],
+            )?,
+            checkpoint_time: gauges(
+                "tollbooth_meter_checkpoint_timestamp_seconds",
+                "When it was made.",
+                &["partition"],
+            )?,
+            store_write_duration: histogram(
+                "tollbooth_meter_store_write_duration_seconds",
+                "Time that a write of a partition's store took; the partition waits meanwhile.",
+                seconds()?,
+            )?,
             restore_remaining: gauges(
                 "tollbooth_meter_restore_remaining_records",
                 "Ledger offsets still to be folded before the partition is served.",
@@ -427,6 +515,8 @@ impl Metrics {
         self.below_threshold.with_label_values(&[partition]).set(gauge(sizes.below_threshold));
         self.operations.with_label_values(&[partition]).set(gauge(sizes.operations));
         self.operation_bytes.with_label_values(&[partition]).set(gauge(sizes.operation_bytes));
+        self.store_bytes.with_label_values(&[partition]).set(i64::try_from(sizes.store_bytes).unwrap_or(i64::MAX));
+        self.store_reads.inc_by(sizes.store_reads);
     }
 
     /// Progress of a restore.
@@ -434,10 +524,30 @@ impl Metrics {
         self.restore_remaining.with_label_values(&[partition]).set(remaining);
     }
 
-    /// The end of a restore; `warm`: only the difference was folded.
-    pub fn restored(&self, partition: &str, warm: bool, elapsed: std::time::Duration) {
-        let state = if warm { "warm" } else { "cold" };
-        self.restore_seconds.with_label_values(&[state]).observe(elapsed.as_secs_f64());
+    /// A store is not used.
+    pub fn store_discarded(&self, reason: &str) {
+        self.store_discarded.with_label_values(&[reason]).inc();
+    }
+
+    /// What came of making a checkpoint; `Some`: it goes up to that offset of the ledger.
+    pub fn checkpoint(&self, partition: &str, next_offset: Option<i64>) {
+        let outcome = if next_offset.is_some() { "made" } else { "failed" };
+        self.checkpoints.with_label_values(&[outcome]).inc();
+        if let Some(next_offset) = next_offset {
+            self.checkpoint_offset.with_label_values(&[partition]).set(next_offset);
+            let now = chrono::Utc::now().timestamp();
+            self.checkpoint_time.with_label_values(&[partition]).set(now);
+        }
+    }
+
+    /// A checkpoint is not used.
+    pub fn checkpoint_refused(&self, reason: &str) {
+        self.checkpoint_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// The end of a restore.
+    pub fn restored(&self, partition: &str, source: Restored, elapsed: std::time::Duration) {
+        self.restore_seconds.with_label_values(&[source.code()]).observe(elapsed.as_secs_f64());
         self.restore_remaining.with_label_values(&[partition]).set(0);
         self.serving.with_label_values(&[partition]).set(1);
     }

@@ -23,10 +23,12 @@ use crate::{
     metrics::Metrics,
     price_books::PriceBookView,
     sink::{self, SinkError, SinkOptions},
+    store::{Checkpoints, StoreSettings},
     worker::{self, Context, StateMemory},
 };
 
 const PRICE_BOOK_WAIT: Duration = Duration::from_secs(60);
+const CLUSTER_ID_WAIT: Duration = Duration::from_secs(30);
 const DRAIN_WAIT: Duration = Duration::from_secs(40);
 
 /// Creates the topics that are missing and checks the others.
@@ -111,6 +113,9 @@ impl Meter {
         prepare_topics(config, &clients).await?;
         let (topics, partitions) = (config.topic_set(), config.topics.partitions);
         let metrics = Metrics::new(registry, &config.group, &topics)?;
+        let store = store_settings(config, &clients, &topics.ledger(), limits.retention_weeks).await?;
+        let checkpoints =
+            if store.is_some() { Checkpoints::new(&config.store.checkpoint)?.map(Arc::new) } else { None };
         let tables = Shutdown::new();
         let books = read_price_books(config, &clients, health, &tables).await?;
         let member = Member::new(
@@ -132,6 +137,8 @@ impl Meter {
             input_generation: config.input_generation,
             queues: config.queue_shares(),
             memory: StateMemory::new(partitions, config.operations_mib_max << 20),
+            store,
+            checkpoints,
             books,
             member,
             metrics,
@@ -173,6 +180,23 @@ impl Meter {
     pub fn close(self) {
         self.tables.trigger("drained");
     }
+}
+
+/// `None`: there are no stores. Without the cluster's id nobody could tell another cluster's store.
+async fn store_settings(
+    config: &MeterConfig,
+    clients: &KafkaClients,
+    ledger: &str,
+    retention_weeks: u16,
+) -> anyhow::Result<Option<StoreSettings>> {
+    if config.store.dir.is_empty() {
+        return Ok(None);
+    }
+    let admin = AdminClient::from_config_and_context(&clients.base(), LogContext)?;
+    let ask = move || admin.inner().fetch_cluster_id(CLUSTER_ID_WAIT);
+    let cluster_id = tokio::task::spawn_blocking(ask).await?.context("the brokers did not tell the cluster's id")?;
+    let partitions = config.topics.partitions;
+    Ok(StoreSettings::new(&config.store, cluster_id, ledger.to_owned(), partitions, retention_weeks))
 }
 
 async fn read_price_books(

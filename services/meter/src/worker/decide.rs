@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tollbooth_chassis::kafka::batch::Record;
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Dead, Delta, Digest, Due, FoldError, Limits, Overlay, PriceBooks, State,
+    CommandDecision, CommandInput, Dead, Delta, Digest, Due, FoldError, Key, Limits, Overlay, PriceBooks, State,
     UsageDecision, UsageInput, View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
@@ -15,8 +15,11 @@ use tollbooth_schemas::{
     },
 };
 
-use super::{decode, records::Records};
-use crate::metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome};
+use super::{WorkerError, decode, records::Records};
+use crate::{
+    metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome},
+    store::{Store, StoreError},
+};
 
 /// The core's refusals of commands that a price book published just now would turn round.
 const LACKS_PRICE: [&str; 4] = ["unknown_plan", "no_price", "engine_retired", "unit_mismatch"];
@@ -105,6 +108,8 @@ pub(super) struct Refusals {
 pub(super) struct Decider<'a, 'b> {
     rules: Rules<'a>,
     state: &'a State,
+    /// Has what is not in memory.
+    store: Option<&'a Store>,
     overlay: Overlay<'a>,
     output: Output<'b>,
 }
@@ -112,7 +117,25 @@ pub(super) struct Decider<'a, 'b> {
 impl<'a, 'b> Decider<'a, 'b> {
     pub(super) fn new(state: &'a State, rules: Rules<'a>) -> Self {
         let overlay = Overlay::new(state);
-        Self { rules, state, overlay, output: Output::default() }
+        Self { rules, state, store: None, overlay, output: Output::default() }
+    }
+
+    pub(super) const fn with_store(mut self, store: Option<&'a Store>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Fetches what is looked up next and is not in memory. The core itself reads nothing.
+    fn recall(&mut self, store: &Store, keys: impl IntoIterator<Item = Key>) -> Result<(), StoreError> {
+        for key in keys {
+            if store.may_have(&key)
+                && !self.overlay.knows(&key)
+                && let Some(row) = store.remembered(&key)?
+            {
+                self.overlay.recall(key.digest(), row);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn finish(self) -> (Delta, Output<'b>) {
@@ -120,7 +143,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// Carries out what was due in the committed state. Before the records: what ends in this batch is gone for all of them.
-    pub(super) fn ticks(&mut self, due: &[Due]) -> Result<(), FoldError> {
+    pub(super) fn ticks(&mut self, due: &[Due]) -> Result<(), WorkerError> {
         for due in due {
             if let Some(entry) = tick(&self.overlay, &self.rules.books, due, self.rules.now_ms) {
                 self.post(due.account_id(), entry, None)?;
@@ -130,7 +153,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// Commands, in order.
-    pub(super) fn commands(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), FoldError> {
+    pub(super) fn commands(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), WorkerError> {
         for record in records {
             if !self.skip(record, Input::Commands, SourceTopic::Commands) {
                 self.command(record)?;
@@ -140,7 +163,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// Usage, in order.
-    pub(super) fn usage(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), FoldError> {
+    pub(super) fn usage(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), WorkerError> {
         for record in records {
             if !self.skip(record, Input::Usage, SourceTopic::Usage) {
                 self.usage_record(record)?;
@@ -159,7 +182,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         skip
     }
 
-    fn command(&mut self, record: Record<'b>) -> Result<(), FoldError> {
+    fn command(&mut self, record: Record<'b>) -> Result<(), WorkerError> {
         let command = match decode::command(record, self.rules.partitions) {
             Ok(command) => command,
             Err(dead) => {
@@ -168,6 +191,9 @@ impl<'a, 'b> Decider<'a, 'b> {
             }
         };
         let input = CommandInput { command: &command, offset: record.offset() };
+        if let Some(store) = self.store {
+            self.recall(store, input.looks_up())?;
+        }
         let rules = &self.rules;
         let decided =
             catch_unwind(AssertUnwindSafe(|| apply_command(&self.overlay, &rules.books, input, rules.now_ms)));
@@ -185,7 +211,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         Ok(())
     }
 
-    fn usage_record(&mut self, record: Record<'b>) -> Result<(), FoldError> {
+    fn usage_record(&mut self, record: Record<'b>) -> Result<(), WorkerError> {
         let event = match decode::usage(record, self.rules.partitions) {
             Ok(event) => event,
             Err(dead) => {
@@ -197,6 +223,9 @@ impl<'a, 'b> Decider<'a, 'b> {
         let account_id = event.account_id.clone();
         let input = UsageInput::new(event, record.offset(), received_at_ms);
         let operation = input.operation();
+        if let Some(store) = self.store {
+            self.recall(store, input.looks_up())?;
+        }
         match self.decide(input) {
             UsageDecision::Post(entry) => {
                 let outcome = if entry.is_failed() { Outcome::Failed } else { Outcome::Charged };

@@ -10,6 +10,7 @@
 mod dead_letter;
 mod decide;
 mod decode;
+mod keep;
 mod lag;
 mod look_up;
 mod position;
@@ -39,7 +40,9 @@ use crate::{
     member::{Epoch, Member},
     metrics::Metrics,
     price_books::PriceBookView,
+    store::{Checkpoints, StoreError, StoreSettings},
 };
+use keep::Kept;
 pub use warm::StateMemory;
 use warm::{OverLimit, Warm};
 
@@ -65,6 +68,10 @@ pub struct Context {
     pub queues: QueueShares,
     /// States of partitions that are not served here at the moment, and the memory that all may take.
     pub memory: StateMemory,
+    /// Where states are kept on disk; `None`: in memory only.
+    pub store: Option<StoreSettings>,
+    /// Copies of stores elsewhere; `None`: there are none.
+    pub checkpoints: Option<Arc<Checkpoints>>,
     /// Where partitions begin and end; shared, because the workers' readers answer late.
     pub watermarks: Watermarks,
     /// Prices.
@@ -89,6 +96,9 @@ pub(crate) enum WorkerError {
     /// The ledger contradicts itself.
     #[error("the ledger of this partition cannot be folded: {0}")]
     Fold(#[from] FoldError),
+    /// The store on disk cannot be read or written any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// What was folded does not sum up: a defect of ours.
     #[error("the state folded from the ledger contradicts itself: {0}")]
     Audit(#[from] AuditError),
@@ -135,6 +145,11 @@ impl WorkerError {
         move |source| Self::Kafka { what, source }
     }
 
+    /// Whether a state and a ledger do not fit together.
+    const fn is_contradiction(&self) -> bool {
+        matches!(self, Self::Fold(_) | Self::Audit(_))
+    }
+
     /// Whether a reader stands where its topic has no record.
     fn is_out_of_range(&self) -> bool {
         let Self::Kafka { source, .. } = self else { return false };
@@ -146,7 +161,7 @@ impl WorkerError {
 
     const fn remedy(&self) -> Remedy {
         match self {
-            Self::Kafka { .. } | Self::OpenTransaction { .. } => Remedy::Again,
+            Self::Kafka { .. } | Self::OpenTransaction { .. } | Self::Store(_) => Remedy::Again,
             Self::Transaction(TxnError::Fenced(_) | TxnError::GroupLost(_) | TxnError::Retriable(_)) => {
                 Remedy::AskGroup
             }
@@ -186,6 +201,9 @@ pub(crate) struct Worker {
     state: State,
     /// The ledger is folded up to here, exclusive.
     ledger_position: Option<i64>,
+    kept: Option<Kept>,
+    /// Failures of the store in this assignment.
+    store_errors: u32,
     component: Option<Component>,
     /// Why usage waits, as it was told.
     paused: Option<String>,
@@ -198,8 +216,19 @@ pub(crate) struct Worker {
 pub fn spawn(context: Arc<Context>, partition: i32) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(format!("worker-{partition}")).spawn(move || {
         let label = partition.to_string();
-        let Warm { state, ledger_position } = Warm::cold(&context.limits);
-        Worker { context, partition, label, state, ledger_position, component: None, paused: None }.run();
+        let Warm { state, ledger_position, kept } = Warm::cold(&context.limits);
+        Worker {
+            context,
+            partition,
+            label,
+            state,
+            ledger_position,
+            kept,
+            store_errors: 0,
+            component: None,
+            paused: None,
+        }
+        .run();
     })
 }
 
@@ -209,6 +238,7 @@ impl Worker {
         let Some(slot) = context.member.slot(self.partition) else { return };
         while let Some(epoch) = slot.next() {
             self.replace(context.memory.take(self.partition));
+            self.store_errors = 0;
             let mut was_out_of_range = false;
             while self.serve_once(epoch, &mut was_out_of_range) == Remedy::Again && self.owned(epoch) {
                 // What the broker refuses now it may refuse for a while.
@@ -221,9 +251,12 @@ impl Worker {
 
     /// Exchanges the state; `None`: nothing folded yet.
     fn replace(&mut self, warm: Option<Warm>) -> Warm {
-        let Warm { state, ledger_position } = warm.unwrap_or_else(|| Warm::cold(&self.context.limits));
-        let state = std::mem::replace(&mut self.state, state);
-        Warm { state, ledger_position: std::mem::replace(&mut self.ledger_position, ledger_position) }
+        let Warm { state, ledger_position, kept } = warm.unwrap_or_else(|| Warm::cold(&self.context.limits));
+        Warm {
+            state: std::mem::replace(&mut self.state, state),
+            ledger_position: std::mem::replace(&mut self.ledger_position, ledger_position),
+            kept: std::mem::replace(&mut self.kept, kept),
+        }
     }
 
     /// Serves until the partition is withdrawn, which asks for nothing, or until something goes wrong.
@@ -236,6 +269,10 @@ impl Worker {
         self.paused = None;
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(epoch))).unwrap_or(Err(WorkerError::Panicked));
         context.metrics.given_up(&self.label);
+        if let Err(WorkerError::Store(error)) = &outcome {
+            self.store_errors += 1;
+            self.give_up_store(error);
+        }
         let remedy = match &outcome {
             Ok(()) => Remedy::AskGroup,
             // Once, the next restore looks where the topics begin and end, and refuses with the reason. Where it finds

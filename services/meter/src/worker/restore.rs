@@ -13,12 +13,17 @@ use tollbooth_schemas::v1::{LedgerRecord, SourceTopic};
 
 use super::{
     Worker, WorkerError,
+    keep::Begin,
     lag::Lag,
     position::{Known, Misplaced, next_offset},
     producer::Producer,
     serve::{Held, Hold},
 };
-use crate::member::Epoch;
+use crate::{
+    member::Epoch,
+    metrics::Restored,
+    store::{Bounds, StoreError},
+};
 
 /// How long a broker may take to answer; a restart of it fits in.
 const BROKER_WAIT: Duration = Duration::from_secs(30);
@@ -64,18 +69,26 @@ impl Worker {
         if !txn::init_while(&producer.inner, FENCE_WAIT, || self.owned(epoch))? {
             return Ok(None);
         }
-        if !self.fold_ledger(epoch, &ledger)? {
+        let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies) {
+            Err(error) if self.is_restored() && error.is_contradiction() => {
+                self.give_up_store(&StoreError::Contradiction(error.to_string()));
+                self.fold_ledger(epoch, &ledger, Begin::WithLedger)
+            }
+            folded => folded,
+        };
+        if !folded? {
             return Ok(None);
         }
+        let source = if warm { Restored::Warm } else { self.restored_from() };
         let [(usage, usage_next), (commands, commands_next)] =
             [self.input(SourceTopic::Usage)?, self.input(SourceTopic::Commands)?];
         let (accounts, operations, answers) = self.state.sizes();
         let elapsed = started.elapsed();
-        self.context.metrics.restored(&self.label, warm, elapsed);
+        self.context.metrics.restored(&self.label, source, elapsed);
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             partition = self.partition,
-            warm,
+            source = source.code(),
             elapsed_ms,
             accounts,
             operations,
@@ -100,7 +113,7 @@ impl Worker {
     }
 
     /// Folds the ledger to its end; `false`: withdrawn meanwhile.
-    fn fold_ledger(&mut self, epoch: Epoch, ledger: &str) -> Result<bool, WorkerError> {
+    fn fold_ledger(&mut self, epoch: Epoch, ledger: &str, begin: Begin) -> Result<bool, WorkerError> {
         // The inputs' readers do not exist yet: their share is free.
         let mut reader = self.reader(self.context.queues.usage)?;
         // The end is read after fencing: the old owner can no longer commit, so nothing below it can still appear.
@@ -109,6 +122,7 @@ impl Worker {
             .watermarks
             .ask(ledger, self.partition, BROKER_WAIT)
             .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
+        self.open_store(epoch, Bounds { low, end: high }, begin);
         let mut position = self.ledger_position.unwrap_or(0);
         if position < low {
             return Err(WorkerError::Lost { topic: ledger.to_owned(), low, next: position });
@@ -130,6 +144,7 @@ impl Worker {
                 let offset = record.offset();
                 let record = LedgerRecord::decode(record.payload().unwrap_or_default())
                     .map_err(|source| WorkerError::Decode { offset, source })?;
+                self.recall_for(&record)?;
                 self.state.fold(&record)?;
                 self.ledger_position = Some(offset + 1);
             }
@@ -138,6 +153,7 @@ impl Worker {
                 .position(ledger, self.partition)
                 .map_err(WorkerError::kafka("cannot tell the position in the ledger"))?
                 .unwrap_or(position);
+            self.keep(false)?;
             self.check_memory()?;
             if told.elapsed() > PROGRESS_EVERY {
                 told = Instant::now();
@@ -180,7 +196,7 @@ impl Worker {
 
     /// The limit is the process's: states of partitions that were given back stay warm and count.
     pub(super) fn check_memory(&self) -> Result<(), WorkerError> {
-        Ok(self.context.memory.note(self.partition, self.state.operation_bytes())?)
+        Ok(self.context.memory.note(self.partition, self.operation_bytes())?)
     }
 
     /// A reader of an input topic, and the offset it begins at.

@@ -122,13 +122,19 @@ impl Worker {
         }
         while self.owned(epoch) {
             let taken = self.take(&mut ready)?;
-            if !taken.is_empty() || self.until_due(&ready).is_some_and(|wait| wait.is_zero()) {
+            let is_idle = taken.is_empty();
+            if !is_idle || self.until_due(&ready).is_some_and(|wait| wait.is_zero()) {
                 reached(&mut ready, taken.first_appended());
                 self.carry_out(&mut ready, taken, epoch)?;
             }
+            self.keep(false)?;
+            if is_idle {
+                self.tidy_store()?;
+            }
             self.housekeeping(&mut ready, InHand::Nothing)?;
         }
-        Ok(())
+        // In order: whoever has the partition next on this machine folds nothing.
+        self.keep(true)
     }
 
     /// Commands first, up to a bound; with one in hand, usage waits for no company.
@@ -324,7 +330,7 @@ impl Worker {
             input_generation: context.input_generation,
             now_ms,
         };
-        let mut decider = Decider::new(&self.state, rules);
+        let mut decider = Decider::new(&self.state, rules).with_store(self.kept.as_ref().map(|kept| &kept.store));
         decider.ticks(due)?;
         for batch in &taken.commands {
             decider.commands(batch.iter())?;
@@ -423,10 +429,17 @@ impl Worker {
             return Ok(());
         }
         self.check_memory()?;
-        let (accounts, operations, _) = self.state.sizes();
+        let (accounts, in_memory, _) = self.state.sizes();
+        let stored = self.kept.as_ref().map(|kept| kept.store.sizes());
         let low = LOW_BALANCE.unwrap_or_default();
-        let mut sizes =
-            StateSizes { accounts, operations, operation_bytes: self.state.operation_bytes(), ..StateSizes::default() };
+        let mut sizes = StateSizes {
+            accounts,
+            operations: stored.map_or(in_memory, |stored| stored.operations + self.state.pending_operations()),
+            operation_bytes: self.operation_bytes(),
+            store_bytes: stored.map_or(0, |stored| stored.disk_bytes),
+            store_reads: self.kept.as_ref().map_or(0, |kept| kept.store.take_reads()),
+            ..StateSizes::default()
+        };
         for (_, account) in self.state.accounts() {
             sizes.negative += usize::from(account.balance.is_negative());
             sizes.below_threshold += usize::from(account.balance < low);

@@ -5,18 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tollbooth_ledger::{Limits, State};
 
+use super::keep::Kept;
+
 /// What a partition's worker knows of its ledger.
 #[derive(Debug)]
 pub(super) struct Warm {
     pub(super) state: State,
     /// The ledger is folded up to here, exclusive.
     pub(super) ledger_position: Option<i64>,
+    /// Goes with the state: what memory let go of is there.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Warm {
     /// Nothing folded yet.
     pub(super) fn cold(limits: &Limits) -> Self {
-        Self { state: State::new(limits), ledger_position: None }
+        Self { state: State::new(limits), ledger_position: None, kept: None }
+    }
+
+    /// Memory that its operations take.
+    fn bytes(&self) -> usize {
+        self.state.operation_bytes() + self.kept.as_ref().map_or(0, |kept| kept.store.filter_bytes())
     }
 }
 
@@ -69,7 +78,7 @@ impl StateMemory {
     /// Keeps a state for the day the partition comes back.
     pub(super) fn park(&self, partition: i32, warm: Warm) {
         if let Some(place) = self.place(partition) {
-            place.bytes.store(warm.state.operation_bytes(), Ordering::Relaxed);
+            place.bytes.store(warm.bytes(), Ordering::Relaxed);
             *place.parked.lock() = Some(warm);
         }
     }

@@ -1,8 +1,8 @@
 //! The production core, driven by the same steps.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput, View as _,
-    apply_command, apply_usage, tick,
+    CommandDecision, CommandInput, Key, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput,
+    View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     Quantity,
@@ -12,6 +12,7 @@ use tollbooth_schemas::{
 };
 
 use super::{
+    archive::Archive,
     slow::{Outcome, Posted},
     steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step, Work},
 };
@@ -81,6 +82,8 @@ pub(crate) struct Driver<'a> {
     asked: [Vec<(String, i64)>; 2],
     last: [Option<Last>; 2],
     pub(crate) ledger: Vec<LedgerRecord>,
+    /// Has what the state's memory let go of.
+    pub(crate) archive: Option<Archive>,
 }
 
 pub(crate) fn event_id(event: u64) -> String {
@@ -107,7 +110,17 @@ fn booth_id(booth: u64) -> String {
 impl<'a> Driver<'a> {
     pub(crate) fn new(books: &'a PriceBooks) -> Self {
         let (charges, asked, last) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], [None, None]);
-        Self { books, limits: limits(), now_ms: NOW_MS, keys: 0, charges, asked, last, ledger: Vec::new() }
+        Self {
+            books,
+            limits: limits(),
+            now_ms: NOW_MS,
+            keys: 0,
+            charges,
+            asked,
+            last,
+            ledger: Vec::new(),
+            archive: None,
+        }
     }
 
     /// Whether a batch must not hold this step together with those before it: a tick ends what the committed state
@@ -140,6 +153,17 @@ impl<'a> Driver<'a> {
                 let Some(last) = self.last[account].clone() else { return Vec::new() };
                 let hash = if other_body && last.is_posted { "other" } else { "same" };
                 vec![(account, self.command(overlay, account, last.key, last.body, hash))]
+            }
+        }
+    }
+
+    fn recall(&self, overlay: &mut Overlay<'_>, keys: impl IntoIterator<Item = Key>) {
+        let Some(archive) = &self.archive else { return };
+        for key in keys {
+            if !overlay.knows(&key)
+                && let Some(row) = archive.remembered(&key)
+            {
+                overlay.recall(key.digest(), row);
             }
         }
     }
@@ -207,6 +231,7 @@ impl<'a> Driver<'a> {
             captured_at_ms: None,
         };
         let input = UsageInput::new(event, 1, self.now_ms);
+        self.recall(overlay, input.looks_up());
         match apply_usage(overlay, self.books, &self.limits, input, self.now_ms) {
             UsageDecision::Post(entry) => {
                 if !entry.is_failed() {
@@ -234,6 +259,7 @@ impl<'a> Driver<'a> {
             ..Command::default()
         };
         let input = CommandInput { command: &command, offset: 1 };
+        self.recall(overlay, input.looks_up());
         let was_posted = self.last[account].as_ref().is_some_and(|last| last.key == key && last.is_posted);
         let decision = apply_command(overlay, self.books, input, self.now_ms);
         let is_posted = was_posted || matches!(decision, CommandDecision::Post(..));

@@ -2,6 +2,7 @@
 //!
 //! `TOLLBOOTH_MODEL_SEQUENCES` sets how many (100,000 where it is not set).
 
+mod archive;
 mod core;
 mod new_york;
 mod slow;
@@ -11,8 +12,10 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use tollbooth_ledger::{Overlay, PriceBooks, State, Ticks, View as _, due};
+use tollbooth_schemas::v1::SourceTopic;
 
 use self::{
+    archive::Archive,
     core::{Driver, books, event_id, limits},
     slow::{Account, Outcome},
     steps::{ACCOUNTS, Body, Step, step},
@@ -187,6 +190,67 @@ proptest! {
         let (batched, in_batches) = in_batches(&BOOKS, &steps, batch);
         prop_assert_eq!(outcomes, in_batches);
         prop_assert!(state == batched, "batches of {} come to another state", batch);
+    }
+}
+
+/// One record at a time. After each, as the numbers say, nothing, or what changed is written out and memory lets go of it
+/// or of some of it, or the process dies and begins with what was written last and the ledger's tail.
+fn with_an_archive(books: &PriceBooks, steps: &[Step], acts: u64) -> (State, Vec<Outcome>, Archive) {
+    let (mut state, mut driver, mut all) = (State::new(&limits()), Driver::new(books), Vec::new());
+    state.keep_changes();
+    driver.archive = Some(Archive::default());
+    let mut written = 0;
+    for (number, step) in steps.iter().enumerate() {
+        let mut overlay = Overlay::new(&state);
+        all.extend(driver.step(&state, &mut overlay, *step).into_iter().map(|(_, outcome)| outcome));
+        let delta = overlay.into_delta();
+        state.merge(delta);
+        state.drop_expired();
+        let archive = driver.archive.as_mut().unwrap();
+        match (acts >> (2 * (number % 32))) & 3 {
+            0 => {}
+            1 | 2 => {
+                archive.write(state.changes());
+                state.settle(if acts % 3 == 0 { 2 } else { 0 });
+                assert!(!state.has_changes());
+                written = driver.ledger.len();
+            }
+            _ => {
+                state = archive.restore(&limits());
+                archive.fold(&mut state, &driver.ledger[written..]);
+            }
+        }
+    }
+    let mut archive = driver.archive.unwrap();
+    archive.write(state.changes());
+    (state, all, archive)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: sequences() / 4, ..ProptestConfig::default() })]
+    /// Given any sequence, when memory lets go of what was written out, and processes die in between, then every step is
+    /// decided as if neither had happened, and what was written is the state.
+    #[test]
+    fn what_is_written_out_comes_back(numbers in prop::collection::vec(any::<u64>(), 1..STEPS_MAX), acts in any::<u64>()) {
+        let steps = sequence(&numbers);
+        let (state, outcomes) = in_batches(&BOOKS, &steps, 1);
+        let (kept, with_an_archive, archive) = with_an_archive(&BOOKS, &steps, acts);
+        prop_assert_eq!(with_an_archive, outcomes);
+        for same in [kept, archive.restore(&limits())] {
+            prop_assert_eq!(same.audit(), Ok(()));
+            for id in ACCOUNTS {
+                prop_assert_eq!(same.account(id), state.account(id));
+                for event in 1..3 {
+                    prop_assert_eq!(same.event(id, &event_id(event)), state.event(id, &event_id(event)));
+                }
+            }
+            prop_assert_eq!(same.posted_at_ms(), state.posted_at_ms());
+            for topic in [SourceTopic::Usage, SourceTopic::Commands] {
+                prop_assert_eq!(same.folded_offset(0, topic), state.folded_offset(0, topic));
+            }
+            let due = |state: &State| state.due_until(i64::MAX, usize::MAX, Ticks::All);
+            prop_assert_eq!(due(&same), due(&state));
+        }
     }
 }
 

@@ -76,6 +76,18 @@ impl World {
         world
     }
 
+    /// The same topics and group for another process, as it were.
+    pub(super) fn again(&self) -> Self {
+        let edge = self.clients.edge_producer(64 * 1024, PATIENCE);
+        Self {
+            config: self.config.clone(),
+            clients: KafkaClients::new(self.config.kafka.clone()),
+            topics: self.topics.clone(),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+            producer: BaseProducer::from_config_and_context(&edge, LogContext).unwrap(),
+        }
+    }
+
     /// Appends a record and waits for the broker's word.
     pub(super) fn append(&self, topic: &str, partition: i32, key: &str, payload: &[u8]) {
         self.append_all(topic, partition, key, &[payload.to_vec()]);
@@ -244,6 +256,13 @@ impl Running {
     pub(super) fn shows(&self, line: &str) -> bool {
         let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
         text.lines().any(|found| found == line)
+    }
+
+    /// Whether `/metrics` has a line of that metric with so high a value.
+    pub(super) fn is_at_least(&self, name: &str, least: i64) -> bool {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
+        values.filter_map(|(_, value)| value.parse::<i64>().ok()).any(|value| value >= least)
     }
 
     /// Ends it in order.

@@ -1,5 +1,6 @@
 //! Partition workers over a real broker: what is served in which order, and what is refused.
 
+mod checkpoints;
 mod harness;
 mod holds;
 mod look_ups;
@@ -7,3 +8,4 @@ mod money;
 mod order;
 mod recharge;
 mod refusals;
+mod stores;

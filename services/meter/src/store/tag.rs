@@ -1,0 +1,134 @@
+//! Whose a store is, and how far its rows go.
+
+use prost::Message;
+use tollbooth_ledger::STATE_VERSION;
+
+/// Of the way rows are laid out here, beside [`STATE_VERSION`].
+pub(super) const LAYOUT_VERSION: u32 = 1;
+
+/// What a store belongs to. Every one of these must be the same, or its rows say something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The Kafka cluster's own id.
+    pub cluster_id: String,
+    /// The ledger topic.
+    pub ledger: String,
+    /// Its partition.
+    pub partition: i32,
+    /// How many weeks are kept: a store that kept fewer has forgotten more.
+    pub retention_weeks: u16,
+}
+
+/// Written with every batch of rows.
+#[derive(Clone, PartialEq, Message)]
+pub struct Tag {
+    #[prost(uint32, tag = "1")]
+    pub(super) state_version: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) layout_version: u32,
+    #[prost(string, tag = "3")]
+    pub(super) cluster_id: String,
+    #[prost(string, tag = "4")]
+    pub(super) ledger: String,
+    #[prost(int32, tag = "5")]
+    pub(super) partition: i32,
+    #[prost(uint32, tag = "6")]
+    pub(super) retention_weeks: u32,
+    /// The ledger is folded up to here, exclusive.
+    #[prost(int64, tag = "7")]
+    pub next_offset: i64,
+    /// Counted up; stands in every table, so that one that lags behind the others is seen.
+    #[prost(uint64, tag = "8")]
+    pub(super) write: u64,
+    /// What the state has one of: how far its inputs were folded, and when was posted last.
+    #[prost(bytes = "vec", tag = "9")]
+    pub(super) head: Vec<u8>,
+    /// Counted up.
+    #[prost(uint32, tag = "10")]
+    pub(super) next_run: u32,
+}
+
+/// Why a store is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// Written by another release.
+    #[error("is of version {found}, this release writes {expected}")]
+    Version {
+        /// State and layout.
+        found: String,
+        /// State and layout.
+        expected: String,
+    },
+    /// Of another cluster, topic or partition, or with another retention.
+    #[error("belongs to {found}, not to {expected}")]
+    Other {
+        /// As it says.
+        found: String,
+        /// As it should.
+        expected: String,
+    },
+    /// Ahead of the ledger.
+    #[error("goes up to offset {next}, but the ledger ends at {end}")]
+    Future {
+        /// The store's next offset.
+        next: i64,
+        /// The ledger's.
+        end: i64,
+    },
+    /// Behind the ledger's beginning.
+    #[error("goes up to offset {next}, but the ledger begins at {low}")]
+    Past {
+        /// The store's next offset.
+        next: i64,
+        /// The ledger's first.
+        low: i64,
+    },
+}
+
+fn versions(state: u32, layout: u32) -> String {
+    format!("{state}.{layout}")
+}
+
+fn of(cluster_id: &str, ledger: &str, partition: i32, weeks: u32) -> String {
+    format!("{ledger}-{partition} of cluster {cluster_id}, {weeks} weeks kept")
+}
+
+impl Tag {
+    pub(super) fn new(identity: &Identity) -> Self {
+        let Identity { cluster_id, ledger, partition, retention_weeks } = identity;
+        Self {
+            state_version: STATE_VERSION,
+            layout_version: LAYOUT_VERSION,
+            cluster_id: cluster_id.clone(),
+            ledger: ledger.clone(),
+            partition: *partition,
+            retention_weeks: u32::from(*retention_weeks),
+            next_offset: 0,
+            write: 0,
+            head: Vec::new(),
+            next_run: 0,
+        }
+    }
+
+    /// Whether rows with this tag may be folded on from where they stand, on a ledger from `low` to `end`.
+    pub(super) fn check(&self, identity: &Identity, low: i64, end: i64) -> Result<(), Mismatch> {
+        let found = versions(self.state_version, self.layout_version);
+        let expected = versions(STATE_VERSION, LAYOUT_VERSION);
+        if found != expected {
+            return Err(Mismatch::Version { found, expected });
+        }
+        let found = of(&self.cluster_id, &self.ledger, self.partition, self.retention_weeks);
+        let Identity { cluster_id, ledger, partition, retention_weeks } = identity;
+        let expected = of(cluster_id, ledger, *partition, u32::from(*retention_weeks));
+        if found != expected {
+            return Err(Mismatch::Other { found, expected });
+        }
+        if self.next_offset > end {
+            return Err(Mismatch::Future { next: self.next_offset, end });
+        }
+        if self.next_offset < low {
+            return Err(Mismatch::Past { next: self.next_offset, low });
+        }
+        Ok(())
+    }
+}
