@@ -12,6 +12,7 @@ pub(crate) struct Archive {
     accounts: BTreeMap<Box<str>, Vec<u8>>,
     events: BTreeMap<(Box<str>, Box<str>), Vec<u8>>,
     holds: BTreeMap<Digest, Vec<u8>>,
+    counters: BTreeMap<Digest, Vec<u8>>,
     operations: BTreeMap<Digest, (u16, Vec<u8>)>,
     rows: BTreeMap<(u8, Digest), (Table, u16, Vec<u8>)>,
 }
@@ -26,7 +27,7 @@ const fn number(table: Table) -> u8 {
 
 impl Archive {
     pub(crate) fn write(&mut self, changes: Changes) {
-        let Changes { head, accounts, events, holds, operations, rows } = changes;
+        let Changes { head, accounts, events, holds, counters, operations, rows } = changes;
         self.head = head;
         self.accounts.extend(accounts);
         self.events.extend(events.into_iter().map(|(account, event, bytes)| ((account, event), bytes)));
@@ -34,6 +35,12 @@ impl Archive {
             match hold {
                 Some(bytes) => drop(self.holds.insert(key, bytes)),
                 None => drop(self.holds.remove(&key)),
+            }
+        }
+        for (key, counter) in counters {
+            match counter {
+                Some(bytes) => drop(self.counters.insert(key, bytes)),
+                None => drop(self.counters.remove(&key)),
             }
         }
         for (week, operations) in operations {
@@ -74,6 +81,9 @@ impl Archive {
         }
         for (key, bytes) in &self.holds {
             state.restore_hold(*key, bytes).unwrap();
+        }
+        for (key, bytes) in &self.counters {
+            state.restore_counter(*key, bytes).unwrap();
         }
         state
     }
