@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tollbooth_schemas::Money;
 
 use crate::{
+    alerts::Alerts,
     period::{Period, zone_of},
     recharge::Recharge,
 };
@@ -50,6 +51,8 @@ pub struct Account {
     lots: Option<Arc<Vec<Lot>>>,
     /// `None`: no rule was ever set.
     pub(crate) recharge: Option<Arc<Recharge>>,
+    /// `None`: nothing was ever bought, and no rules set.
+    pub(crate) alerts: Option<Arc<Alerts>>,
     /// Never empty.
     paused: Option<Arc<BTreeSet<Box<str>>>>,
 }
@@ -99,6 +102,7 @@ impl Account {
             plans: vec![(i64::MIN, plan.to_owned())],
             lots: None,
             recharge: None,
+            alerts: None,
             paused: None,
         }
     }
