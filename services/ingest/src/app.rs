@@ -98,6 +98,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/events", post(events::post_events)),
         ("/v1/accounts", post(commands::open_account)),
         ("/v1/accounts/{account_id}/adjustments", post(commands::post_adjustment)),
+        ("/v1/accounts/{account_id}/alerts", put(commands::set_alerts)),
         ("/v1/accounts/{account_id}/bonuses", post(commands::grant_bonus)),
         ("/v1/accounts/{account_id}/booths/{booth_id}", put(commands::set_booth)),
         ("/v1/accounts/{account_id}/credit-limit", put(commands::set_credit_limit)),

@@ -60,6 +60,8 @@ pub enum Endpoint {
     DeadLetters,
     /// `/v1/accounts/{id}/recharge`
     Recharge,
+    /// `/v1/accounts/{id}/alerts`
+    Alerts,
 }
 
 impl Endpoint {
@@ -86,6 +88,7 @@ impl Endpoint {
         Self::Estimate,
         Self::DeadLetters,
         Self::Recharge,
+        Self::Alerts,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -113,6 +116,7 @@ impl Endpoint {
             Self::Estimate => "estimate",
             Self::DeadLetters => "dead_letters",
             Self::Recharge => "recharge",
+            Self::Alerts => "alerts",
         }
     }
 }
