@@ -51,6 +51,10 @@ pub enum EntryType {
     RechargeRequested,
     /// Nothing was bought; no money moves.
     RechargeFailed,
+    /// No money moves.
+    AlertsSet,
+    /// Something was crossed; no money moves.
+    AlertRaised,
 }
 
 impl EntryType {
@@ -76,6 +80,8 @@ impl EntryType {
         Self::RechargeSet,
         Self::RechargeRequested,
         Self::RechargeFailed,
+        Self::AlertsSet,
+        Self::AlertRaised,
     ];
 
     /// The code in rows, labels and answers.
@@ -102,6 +108,8 @@ impl EntryType {
             Self::RechargeSet => "recharge_set",
             Self::RechargeRequested => "recharge_requested",
             Self::RechargeFailed => "recharge_failed",
+            Self::AlertsSet => "alerts_set",
+            Self::AlertRaised => "alert_raised",
         }
     }
 
@@ -134,7 +142,9 @@ impl EntryType {
             | Self::BoothSet
             | Self::RechargeSet
             | Self::RechargeRequested
-            | Self::RechargeFailed => false,
+            | Self::RechargeFailed
+            | Self::AlertsSet
+            | Self::AlertRaised => false,
         }
     }
 }
@@ -164,6 +174,8 @@ impl Entry {
             Kind::RechargeSet(_) => EntryType::RechargeSet,
             Kind::RechargeRequested(_) => EntryType::RechargeRequested,
             Kind::RechargeFailed(_) => EntryType::RechargeFailed,
+            Kind::AlertsSet(_) => EntryType::AlertsSet,
+            Kind::AlertRaised(_) => EntryType::AlertRaised,
         })
     }
 

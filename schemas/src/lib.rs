@@ -27,6 +27,7 @@ pub mod quantity;
 pub mod time;
 pub mod topics;
 pub mod usage;
+pub mod webhooks;
 pub mod zone;
 
 /// Generated from `proto/tollbooth/v1/*.proto`.

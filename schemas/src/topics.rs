@@ -54,8 +54,10 @@ names! {
     price_book = "price-book",
     /// Empty; its owner is the active sink.
     sink_lease = "sink-lease",
-    /// API keys, booths, events; JSON, compacted.
+    /// API keys, booths, events, endpoints; JSON, compacted.
     registry = "registry",
+    /// What is on its way to endpoints; JSON, compacted.
+    deliveries = "deliveries",
 }
 
 impl TopicSet {
@@ -97,6 +99,7 @@ impl TopicSet {
             spec(self.price_book(), 1, forever()),
             spec(self.sink_lease(), 1, delete(7)),
             spec(self.registry(), 1, vec![("cleanup.policy", "compact".to_owned())]),
+            spec(self.deliveries(), 1, vec![("cleanup.policy", "compact".to_owned())]),
         ]
     }
 }

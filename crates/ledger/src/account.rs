@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tollbooth_schemas::Money;
 
 use crate::{
+    alerts::Alerts,
     period::{Period, zone_of},
     recharge::Recharge,
 };
@@ -52,6 +53,8 @@ pub struct Account {
     lots: Option<Arc<Vec<Lot>>>,
     /// `None`: no rule was ever set.
     pub(crate) recharge: Option<Arc<Recharge>>,
+    /// `None`: nothing was ever bought, and no rules set.
+    pub(crate) alerts: Option<Arc<Alerts>>,
     /// Never empty.
     paused: Option<Arc<BTreeSet<Box<str>>>>,
 }
@@ -101,6 +104,7 @@ impl Account {
             plans: vec![(i64::MIN, plan.to_owned())],
             lots: None,
             recharge: None,
+            alerts: None,
             paused: None,
         }
     }

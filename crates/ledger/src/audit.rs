@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use tollbooth_schemas::Money;
 
 use crate::{
+    alerts::Alerts,
     due::{Due, What},
     holds::Hold,
     recharge::Recharge,
@@ -27,6 +28,7 @@ struct Open<'a> {
     by_event: HashMap<&'a str, i128>,
     expiring_lots: usize,
     recharge: bool,
+    alerts: usize,
 }
 
 impl State {
@@ -64,6 +66,13 @@ impl State {
             }
             if recharge.and_then(Recharge::due_at_ms).is_some() != open.recharge {
                 return wrong("the recharge is not due");
+            }
+            let alerts = account.alerts.as_deref();
+            if alerts.is_some_and(|alerts| !alerts.is_settled(account)) {
+                return wrong("the balance is below what nobody was told of");
+            }
+            if alerts.map_or(0, |alerts| alerts.pending().len()) != open.alerts {
+                return wrong("an alert that was raised is not due");
             }
             let events = self.events.get(id);
             if events.map_or(0, |events| u32::try_from(events.len()).unwrap_or(u32::MAX)) != account.events_tracked {
@@ -116,6 +125,14 @@ impl State {
                         return wrong("a recharge is due that is not");
                     }
                     open.recharge = true;
+                }
+                What::Alert(number) => {
+                    let alerts = self.account(&due.account_id).and_then(|account| account.alerts.as_deref());
+                    let mut pending = alerts.map_or(&[][..], Alerts::pending).iter();
+                    if !pending.any(|alert| (alert.number, alert.crossed_at_ms) == (*number, due.at_ms)) {
+                        return wrong("an alert is due that was not raised");
+                    }
+                    open.alerts = open.alerts.saturating_add(1);
                 }
                 // In an index of its own.
                 What::Fee(_) => return wrong("a plan fee is due among what expires"),

@@ -6,7 +6,7 @@
 use tollbooth_schemas::v1::{BonusExpired, Entry, HoldReleaseCause, HoldReleased, SourceTopic, entry::Kind};
 
 use crate::{
-    fees,
+    alerts, fees,
     holds::Hold,
     period::Period,
     place::{Draft, place},
@@ -41,6 +41,8 @@ pub(crate) enum What {
     Fee(Period),
     /// To be asked for, or given up.
     Recharge,
+    /// By its number.
+    Alert(u64),
 }
 
 impl Due {
@@ -58,6 +60,10 @@ impl Due {
 
     pub(crate) fn recharge(account_id: &str, at_ms: i64) -> Self {
         Self { at_ms, account_id: account_id.into(), what: What::Recharge }
+    }
+
+    pub(crate) fn alert(account_id: &str, number: u64, at_ms: i64) -> Self {
+        Self { at_ms, account_id: account_id.into(), what: What::Alert(number) }
     }
 
     /// Whether a price book has a word in it.
@@ -114,6 +120,7 @@ pub fn tick(view: &impl View, books: &PriceBooks, due: &Due, now_ms: i64) -> Opt
         }
         What::Fee(period) => fees::at_begin(account, books, *period, due.at_ms)?,
         What::Recharge => recharge::at_due(account, &due.account_id, due.at_ms, now_ms)?,
+        What::Alert(number) => alerts::at_due(account, *number)?,
     };
     // Never out of bounds: what is left after an expiry is the purchased part and the other lots, each within its own,
     // and a fee that leaves them is none.

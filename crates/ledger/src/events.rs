@@ -14,6 +14,15 @@ use crate::{
 /// Most events of an account whose spend is kept. Beyond it a new one is not tracked and cannot be defined.
 pub const EVENTS_MAX: u32 = 10_000;
 
+/// The highest mark of its budget that the account was told of.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The entry that set the rules it was told by; those of another are over.
+    pub set_seq: u64,
+    /// 0: none.
+    pub percent: u32,
+}
+
 /// What an account spent on an event, from the first entry that names it on.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -25,6 +34,8 @@ pub struct Event {
     pub budget: Option<Money>,
     /// Whether holds beyond the budget are refused.
     pub refuses_holds: bool,
+    /// Of its budget.
+    pub told: Told,
 }
 
 impl Event {

@@ -11,6 +11,7 @@ use tollbooth_schemas::{
 
 use crate::{
     account::{Account, Lot},
+    alerts,
     counters,
     digest::{self, Digest},
     due::Due,
@@ -89,6 +90,14 @@ pub enum FoldError {
         /// Where.
         seq: u64,
     },
+    /// An alert that was not raised, or says it otherwise.
+    #[error("{account_id} seq {seq}: the alert does not follow from what was before")]
+    Alert {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
     /// An entry of an account that was never opened, or a second opening.
     #[error("{account_id} seq {seq}: opened twice or not at all")]
     Opening {
@@ -136,6 +145,10 @@ impl At<'_> {
         FoldError::Counter { account_id: self.account_id.to_owned(), seq: self.seq }
     }
 
+    pub(crate) fn alert(self) -> FoldError {
+        FoldError::Alert { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
     pub(crate) fn opening(self) -> FoldError {
         FoldError::Opening { account_id: self.account_id.to_owned(), seq: self.seq }
     }
@@ -173,6 +186,7 @@ pub(crate) fn fold_entry(
     let account = state.account_mut(account_id).ok_or_else(|| at.opening())?;
     chain(account, at, entry)?;
     let has_recharge = account.recharge.is_some() || matches!(kind, Kind::RechargeSet(_));
+    let has_alerts = account.alerts.is_some() || matches!(kind, Kind::AlertsSet(_) | Kind::Purchase(_));
     match Move::of(kind) {
         Move::None if entry.held_after_micros != account.held.micros() => return Err(at.held()),
         Move::None => {}
@@ -185,6 +199,9 @@ pub(crate) fn fold_entry(
     fold_kind(state, at, entry, kind, operation)?;
     if has_recharge {
         recharge::settle(state, at)?;
+    }
+    if has_alerts {
+        alerts::observe(state, at, entry, kind)?;
     }
     if let Some(command) = &entry.command {
         let key = digest::of_pair(account_id, &command.idempotency_key);
@@ -257,6 +274,8 @@ fn fold_kind(
         Kind::RechargeSet(set) => recharge::set(state, at, set)?,
         Kind::RechargeRequested(requested) => recharge::requested(state, at, requested)?,
         Kind::RechargeFailed(failed) => recharge::failed(state, at, failed)?,
+        Kind::AlertsSet(set) => alerts::set(state, at, set)?,
+        Kind::AlertRaised(alert) => alerts::raised(state, at, alert)?,
         Kind::Adjustment(_) | Kind::HoldPlaced(_) | Kind::HoldReleased(_) => {}
     }
     Ok(())

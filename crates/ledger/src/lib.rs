@@ -16,7 +16,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects))]
 
 mod account;
+mod alerts;
 mod audit;
+mod burn;
 mod command;
 mod counters;
 mod decision;
@@ -39,12 +41,13 @@ mod tables;
 mod usage;
 
 pub use account::{Account, BONUS_LOTS_MAX, Lot, PAUSED_BOOTHS_MAX, Parts};
+pub use alerts::{BALANCE_MARKS_MAX, BUDGET_PERCENT_MAX, EMPTY_IN_HOURS_MAX, PERCENT_MARKS_MAX};
 pub use audit::AuditError;
 pub use counters::Counter;
 pub use decision::{CommandDecision, CommandInput, Dead, UsageDecision, UsageInput};
 pub use digest::Digest;
 pub use due::{Due, Ticks, due, tick};
-pub use events::{EVENTS_MAX, Event};
+pub use events::{EVENTS_MAX, Event, Told};
 pub use fold::FoldError;
 pub use holds::{Hold, OPEN_HOLDS_MAX, OpenHold};
 pub use image::{Changes, ImageError, Key, OPERATION_ROW_BYTES, Remembered, Row, STATE_VERSION, Table};

@@ -214,7 +214,8 @@ pub struct State {
     /// By account, price row and month.
     pub(crate) counters: DigestMap<Counter>,
     pub(crate) events: EventTable,
-    /// Of every open hold, every lot that expires, and every recharge that is to be asked for or given up.
+    /// Of every open hold, every lot that expires, every recharge that is to be asked for or given up, and
+    /// every alert that has no entry yet.
     pub(crate) due: BTreeSet<Due>,
     /// Of every account the month that comes next. Apart, because they wait while the price books are not known.
     pub(crate) fees: BTreeSet<Due>,

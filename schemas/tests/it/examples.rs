@@ -4,12 +4,13 @@ use tollbooth_schemas::{
     keys::{ApiKey, KeyDocument, KeyKind, RANDOM_BYTES},
     price_book::PriceBook,
     v1::{
-        Accepted, AccountOpened, Adjustment, BonusExpired, BonusGranted, BoothSet, BudgetRule, ChangePlan, Charge,
-        Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined, FailRecharge, GrantBonus,
-        HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount, OutboxRecord, PlaceHold,
-        PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase, PriceModel, PricePart,
-        PricePartKind, Pricing, Purchase, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, Refund,
-        Rejected, Reply, Reversal, ReversalCause, SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage,
+        Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
+        BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry,
+        EventDefined, FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord,
+        OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase,
+        PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted, PurchaseSource,
+        RechargeFailed, RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts,
+        SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage,
         UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set,
         reply::Outcome, set_recharge,
     },
@@ -187,6 +188,7 @@ fn money_commands() -> Vec<Body> {
             monthly_cap_micros: Some(1_000_000_000),
         }),
         Body::FailRecharge(FailRecharge { recharge_id: "rch_1".into(), reason: "card_declined".into() }),
+        Body::SetAlerts(SetAlerts { alerts: Some(alerts()) }),
     ]
 }
 
@@ -338,13 +340,6 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         daily_cap_micros: Some(200_000_000),
         monthly_cap_micros: Some(1_000_000_000),
     };
-    let failed = RechargeFailed {
-        recharge_id: "rch_1".into(),
-        reason: "card_declined".into(),
-        failures: 2,
-        retry_at_ms: NOON + 120_000,
-        amount_micros: 50_000_000,
-    };
     vec![
         (Kind::Reversal(reversal), 360_000, 0),
         (Kind::BonusGranted(granted), 2_000_000, 0),
@@ -355,8 +350,47 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         (Kind::BoothSet(BoothSet { booth_id: "bth_17".into(), name: "Left".into(), paused: true }), 0, 0),
         (Kind::RechargeSet(rule), 0, 0),
         (Kind::RechargeRequested(requested()), 0, 0),
-        (Kind::RechargeFailed(failed), 0, 0),
+        (Kind::RechargeFailed(failed()), 0, 0),
+        (Kind::AlertsSet(alerts()), 0, 0),
+        (Kind::AlertRaised(alert()), 0, 0),
     ]
+}
+
+fn alerts() -> AlertsSet {
+    AlertsSet {
+        balance_below_micros: vec![5_000_000, 20_000_000],
+        below_top_up_percents: vec![10],
+        event_budget_percents: vec![80, 100],
+        recharge_failed: true,
+        empty_in_hours: Some(48),
+    }
+}
+
+fn alert() -> AlertRaised {
+    AlertRaised {
+        number: 3,
+        kind: AlertKind::EventBudget.into(),
+        crossed_seq: 16,
+        crossed_at_ms: NOON,
+        balance_micros: -1_500_000,
+        threshold_micros: 100_000_000,
+        percent: 80,
+        event_id: "evt_gala".into(),
+        spent_micros: 80_000_001,
+        hours: 48,
+        recharge_id: "rch_1".into(),
+        reason: "card_declined".into(),
+    }
+}
+
+fn failed() -> RechargeFailed {
+    RechargeFailed {
+        recharge_id: "rch_1".into(),
+        reason: "card_declined".into(),
+        failures: 2,
+        retry_at_ms: NOON + 120_000,
+        amount_micros: 50_000_000,
+    }
 }
 
 fn requested() -> RechargeRequested {
@@ -372,13 +406,23 @@ fn requested() -> RechargeRequested {
 
 /// Every effect.
 pub(crate) fn outbox_records() -> Vec<OutboxRecord> {
-    vec![OutboxRecord {
+    let posted =
+        Purchase { payment_id: "pay_1".into(), provider: "sandbox".into(), source: PurchaseSource::Manual.into() };
+    let posted = PurchasePosted { purchase: Some(posted), amount_micros: 50_000_000, balance_micros: 48_500_000 };
+    let effects = [
+        Effect::RechargeRequested(requested()),
+        Effect::AlertRaised(alert()),
+        Effect::RechargeFailed(failed()),
+        Effect::PurchasePosted(posted),
+    ];
+    let record = |effect| OutboxRecord {
         account_id: "acc_luna".into(),
         seq: 17,
         posted_at_ms: NOON,
         currency: "USD".into(),
-        effect: Some(Effect::RechargeRequested(requested())),
-    }]
+        effect: Some(effect),
+    };
+    effects.into_iter().map(record).collect()
 }
 
 /// A ledger record with an entry of every kind.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use axum::routing::{MethodRouter, delete, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tollbooth_chassis::auth::{Gate, Principal};
@@ -21,7 +21,8 @@ use crate::metrics::IngestMetrics;
 use crate::payments::{PaymentProvider, Sandbox};
 use crate::price_books::PriceBooks;
 use crate::produce::EdgeProducer;
-use crate::{commands, events, keys, price_books};
+use crate::webhooks::Webhooks;
+use crate::{commands, events, keys, price_books, webhooks};
 
 /// What every route shares.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) commands: CommandDesk,
     pub(crate) price_books: PriceBooks,
     pub(crate) charges: Charges,
+    pub(crate) webhooks: Webhooks,
     /// Who takes the money of purchases; none: there are none.
     pub(crate) payments: Option<Arc<dyn PaymentProvider>>,
     /// The same, where it is the sandbox.
@@ -98,6 +100,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/events", post(events::post_events)),
         ("/v1/accounts", post(commands::open_account)),
         ("/v1/accounts/{account_id}/adjustments", post(commands::post_adjustment)),
+        ("/v1/accounts/{account_id}/alerts", put(commands::set_alerts)),
         ("/v1/accounts/{account_id}/bonuses", post(commands::grant_bonus)),
         ("/v1/accounts/{account_id}/booths/{booth_id}", put(commands::set_booth)),
         ("/v1/accounts/{account_id}/credit-limit", put(commands::set_credit_limit)),
@@ -110,6 +113,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", post(commands::confirm_purchase)),
         ("/v1/accounts/{account_id}/recharge", put(commands::set_recharge)),
         ("/v1/accounts/{account_id}/refunds", post(commands::refund)),
+        ("/v1/accounts/{account_id}/webhooks", post(webhooks::create).get(webhooks::list)),
+        ("/v1/accounts/{account_id}/webhooks/{webhook_id}", delete(webhooks::delete)),
+        ("/v1/accounts/{account_id}/webhooks/{webhook_id}/dead", get(webhooks::dead)),
+        ("/v1/accounts/{account_id}/webhooks/{webhook_id}/ping", post(webhooks::ping)),
+        ("/v1/accounts/{account_id}/webhooks/{webhook_id}/replay", post(webhooks::replay)),
+        ("/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate", post(webhooks::rotate)),
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),
         ("/v1/price-books/{version}", put(price_books::publish)),

@@ -46,6 +46,10 @@ pub struct IngestConfig {
     pub forward: ForwardSection,
     /// `tollbooth-ingest effects`.
     pub effects: EffectsSection,
+    /// Endpoints that accounts are told at.
+    pub webhooks: WebhooksSection,
+    /// Mail about alerts.
+    pub mail: MailSection,
     /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clickhouse: Option<ClickHouseSection>,
@@ -148,6 +152,58 @@ pub struct EffectsSection {
     pub sandbox_card: Secret,
 }
 
+/// `[webhooks]`, of `serve` and `effects` alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhooksSection {
+    /// What the secrets of endpoints are derived from, at least 32 characters of chance; another one changes them all.
+    /// Empty (default): there are no webhooks and no mail.
+    pub secret: Secret,
+    /// Whether an endpoint may be reached without TLS. Default false.
+    pub allow_http: bool,
+    /// Whether an endpoint may lie at a private or local address: for trial, or where all of them are one's own. Default
+    /// false.
+    pub allow_private_addresses: bool,
+    /// How long an endpoint may take to answer. Default 15,000.
+    pub timeout_ms: u64,
+    /// Pause after the first try that failed; each further one is twice as long, give or take a fifth. Default 5,000.
+    pub retry_min_ms: u64,
+    /// Longest such pause. Default 21,600,000 (6 hours).
+    pub retry_max_ms: u64,
+    /// For how long it is tried before it is dead. Default 259,200,000 (3 days).
+    pub retry_for_ms: u64,
+}
+
+/// `[mail]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailSection {
+    /// The SMTP server's name. Empty (default): no mail is sent.
+    pub host: String,
+    /// Its port. Default 587.
+    pub port: u16,
+    /// How the connection is kept from others. Default `starttls`.
+    pub tls: MailTls,
+    /// Empty (default): none is given.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+    /// The sender, like `tollbooth <alerts@example.com>`.
+    pub from: String,
+}
+
+/// How a connection to the SMTP server is kept from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTls {
+    /// It is not: for a server on the same machine.
+    None,
+    /// TLS is asked for, and nothing sent without it.
+    Starttls,
+    /// TLS from the first byte (port 465).
+    Tls,
+}
+
 /// Who takes the money of purchases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,6 +232,8 @@ impl Default for IngestConfig {
             purchases: PurchasesSection::default(),
             forward: ForwardSection::default(),
             effects: EffectsSection::default(),
+            webhooks: WebhooksSection::default(),
+            mail: MailSection::default(),
             clickhouse: None,
         }
     }
@@ -226,6 +284,33 @@ impl Default for EffectsSection {
     }
 }
 
+impl Default for WebhooksSection {
+    fn default() -> Self {
+        Self {
+            secret: Secret::default(),
+            allow_http: false,
+            allow_private_addresses: false,
+            timeout_ms: 15_000,
+            retry_min_ms: 5_000,
+            retry_max_ms: 6 * 3_600_000,
+            retry_for_ms: 3 * 86_400_000,
+        }
+    }
+}
+
+impl Default for MailSection {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 587,
+            tls: MailTls::Starttls,
+            username: String::new(),
+            password: Secret::default(),
+            from: String::new(),
+        }
+    }
+}
+
 const fn whole(amount: i32) -> Money {
     match Money::from_micros(amount as i64 * 1_000_000) {
         Some(money) => money,
@@ -267,6 +352,7 @@ impl IngestConfig {
         self.check_purchases()?;
         self.forwarding()?;
         self.check_effects()?;
+        self.check_webhooks()?;
         for (key, bytes_max) in [
             ("admission.bytes_max", self.admission.bytes_max),
             ("admission.key_bytes_max", self.admission.key_bytes_max),
@@ -338,6 +424,27 @@ impl IngestConfig {
         }
         if retry_min_ms == 0 || retry_max_ms < retry_min_ms {
             return fail("effects.retry_max_ms", "must be effects.retry_min_ms or more, and that above 0");
+        }
+        Ok(())
+    }
+
+    fn check_webhooks(&self) -> Result<(), SettingError> {
+        let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
+        let WebhooksSection { secret, timeout_ms, retry_min_ms, retry_max_ms, .. } = &self.webhooks;
+        if !secret.is_empty() && secret.expose().len() < 32 {
+            return fail("webhooks.secret", "must have at least 32 characters, of chance");
+        }
+        if *timeout_ms == 0 {
+            return fail("webhooks.timeout_ms", "must be above 0, or nothing is delivered");
+        }
+        if *retry_min_ms == 0 || retry_max_ms < retry_min_ms {
+            return fail("webhooks.retry_max_ms", "must be webhooks.retry_min_ms or more, and that above 0");
+        }
+        if !self.mail.host.is_empty() && self.mail.from.parse::<lettre::message::Mailbox>().is_err() {
+            return fail("mail.from", "must be a sender, like tollbooth <alerts@example.com>");
+        }
+        if !self.mail.host.is_empty() && secret.is_empty() {
+            return fail("mail.host", "needs webhooks.secret: mail addresses are endpoints like the others");
         }
         Ok(())
     }

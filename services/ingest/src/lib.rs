@@ -16,7 +16,8 @@ mod payments;
 mod price_books;
 mod produce;
 mod service;
+mod webhooks;
 
 pub use config::IngestConfig;
-pub use effects::Effects;
+pub use effects::{Effects, SenderError};
 pub use service::{Ingest, StartError, prepare_topics};

@@ -21,10 +21,12 @@ use crate::app::{App, router};
 use crate::charges::Charges;
 use crate::commands::{CommandDesk, replies};
 use crate::config::{IngestConfig, Provider, SettingError};
+use crate::effects::SenderError;
 use crate::metrics::IngestMetrics;
 use crate::payments::{PaymentProvider, Sandbox};
 use crate::price_books::{PriceBooks, Shelf};
 use crate::produce::EdgeProducer;
+use crate::webhooks::{Deliveries, Endpoints, Webhooks};
 
 const REACH_EVERY: Duration = Duration::from_millis(200);
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
@@ -52,6 +54,9 @@ pub enum StartError {
     /// A metric's name is taken.
     #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// What tells endpoints cannot be made.
+    #[error("configuration: {0}")]
+    Sender(#[from] SenderError),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -124,13 +129,15 @@ impl Ingest {
         health.end_on_failure(shutdown.clone());
         let mut readers = Readers { shutdown: Shutdown::new(), threads: Vec::new() };
 
-        let ring = keys.clone();
+        let (ring, endpoints) = (keys.clone(), Endpoints::default());
+        let known = endpoints.clone();
         let mut key_table = TopicTable::spawn(
             &clients,
             &topics.registry(),
             health.component("registry"),
             readers.shutdown.clone(),
             move |record| {
+                known.apply(record.key.unwrap_or_default(), record.payload);
                 if let Err(error) = ring.apply(record.key.unwrap_or_default(), record.payload) {
                     tracing::error!(offset = record.offset, %error, "a record of the registry is left out");
                 }
@@ -148,6 +155,18 @@ impl Ingest {
             move |record| filled.apply(record),
         )?;
         readers.threads.extend(book_table.take_thread().map(|thread| ("price_book", thread)));
+
+        let deliveries = Deliveries::default();
+        let filled = deliveries.clone();
+        let mut delivery_table = TopicTable::spawn(
+            &clients,
+            &topics.deliveries(),
+            health.component("deliveries"),
+            readers.shutdown.clone(),
+            move |record| filled.apply(&record),
+        )?;
+        readers.threads.extend(delivery_table.take_thread().map(|thread| ("deliveries", thread)));
+        let webhooks = Webhooks::new(&config, endpoints, deliveries, delivery_table);
 
         let commands = CommandDesk::new();
         let component = health.component("replies");
@@ -177,6 +196,7 @@ impl Ingest {
             producer,
             metrics,
             commands,
+            webhooks,
         };
         Ok(Self { app: Arc::new(app), health, shutdown, readers })
     }

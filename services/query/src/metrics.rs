@@ -62,11 +62,13 @@ pub enum Endpoint {
     Recharge,
     /// `/v1/price-books/{version}/simulate`
     Simulation,
+    /// `/v1/accounts/{id}/alerts`
+    Alerts,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -89,6 +91,7 @@ impl Endpoint {
         Self::DeadLetters,
         Self::Recharge,
         Self::Simulation,
+        Self::Alerts,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -117,6 +120,7 @@ impl Endpoint {
             Self::DeadLetters => "dead_letters",
             Self::Recharge => "recharge",
             Self::Simulation => "simulation",
+            Self::Alerts => "alerts",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Commands: carried out at most once per (account, idempotency key); a rejected one is judged anew.
 
+mod alerts;
 mod hold;
 mod money;
 mod recharge;
@@ -135,6 +136,7 @@ fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) 
         Body::PostPlanFee(fee) => money::plan_fee(&context, fee),
         Body::SetRecharge(set) => recharge::set(set, now_ms),
         Body::FailRecharge(fail) => recharge::fail(&context, fail),
+        Body::SetAlerts(set) => alerts::set(set, now_ms),
         Body::Refund(refund) => refund::refund(&context, refund),
         Body::PlaceHold(place) => hold::place(&context, place),
         Body::VoidHold(void) => hold::void(&context, void),

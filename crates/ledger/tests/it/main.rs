@@ -1,5 +1,6 @@
 //! What the core promises, given, when, then.
 
+mod alerts;
 mod bonus;
 mod commands;
 mod events;

@@ -79,6 +79,9 @@ const SERVICE_DEFAULTS: &[(&str, &str)] = &[
     ("TOLLBOOTH_INGEST__PRICE_BOOK_LEAD_MS", "10000"),
     // Nobody is to pay for a trial.
     ("TOLLBOOTH_INGEST__PURCHASES__PROVIDER", "sandbox"),
+    // An endpoint of one's own on this machine can be tried.
+    ("TOLLBOOTH_INGEST__WEBHOOKS__ALLOW_HTTP", "true"),
+    ("TOLLBOOTH_INGEST__WEBHOOKS__ALLOW_PRIVATE_ADDRESSES", "true"),
     // Plain http on one machine.
     ("TOLLBOOTH_QUERY__SESSION__SECURE", "false"),
     ("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS),

@@ -118,12 +118,13 @@ fn start_services(settings: &Settings, supervisor: &mut Supervisor, addresses: &
     supervisor.wait_ready(QUERY)
 }
 
-/// One secret for what query signs, and for what it passes on to ingest; none that the environment has already.
+/// One secret for what query signs, for what it passes on to ingest, and for webhooks; none that the environment has already.
 fn session_variables(settings: &Settings, addresses: &Addresses) -> anyhow::Result<BTreeMap<String, String>> {
     let secret = demo::session_secret(&settings.path("session.secret"))?;
     let all = [
         ("TOLLBOOTH_QUERY__SESSION__SECRET", &secret),
         ("TOLLBOOTH_FORWARD_SECRET", &secret),
+        ("TOLLBOOTH_INGEST__WEBHOOKS__SECRET", &secret),
         ("TOLLBOOTH_QUERY__FORWARD__INGEST_URL", &addresses.ingest),
     ];
     let unset = all.into_iter().filter(|(name, _)| env::var_os(name).is_none());

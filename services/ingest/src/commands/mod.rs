@@ -1,6 +1,7 @@
 //! Commands: what changes an account other than usage. Sent to `commands`, answered with the meter's reply.
 
 mod accounts;
+mod alerts;
 mod answer;
 mod check;
 mod currency;
@@ -33,6 +34,7 @@ use tollbooth_schemas::v1::{self, command::Body};
 use crate::app::{App, now_ms};
 use crate::produce::Topic;
 pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustment, post_plan_fee, set_credit_limit};
+pub(crate) use alerts::set as set_alerts;
 pub(crate) use desk::CommandDesk;
 pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;

@@ -18,6 +18,7 @@ const CODES: &[(&str, &str)] = &[
     ("hold_exists", "The hold exists"),
     ("idempotency_mismatch", "The Idempotency-Key was used with another request"),
     ("insufficient_balance", "The balance is not enough"),
+    ("invalid_alerts", "The alert rules are not valid"),
     ("invalid_booth", "The booth is not valid"),
     ("invalid_event", "The event is not valid"),
     ("invalid_expiry", "The expiry is not valid"),

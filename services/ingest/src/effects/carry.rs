@@ -9,6 +9,7 @@ use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect};
 use tollbooth_schemas::{Amount, Money};
 
 use super::metrics::{Attempt, EffectsMetrics};
+use super::notify::Notifier;
 use crate::app::now_ms;
 use crate::commands::posting_identity;
 use crate::config::IngestConfig;
@@ -21,7 +22,9 @@ const ACTOR: &str = "effects";
 /// Carries effects out.
 pub(super) struct Carrier {
     provider: Arc<dyn PaymentProvider>,
-    producer: EdgeProducer,
+    producer: Arc<EdgeProducer>,
+    /// `None`: nobody is told.
+    notifier: Option<Notifier>,
     metrics: EffectsMetrics,
     sandbox_card: String,
     provider_timeout: Duration,
@@ -64,12 +67,14 @@ impl Carrier {
     pub(super) fn new(
         config: &IngestConfig,
         provider: Arc<dyn PaymentProvider>,
-        producer: EdgeProducer,
+        producer: Arc<EdgeProducer>,
+        notifier: Option<Notifier>,
         metrics: EffectsMetrics,
     ) -> Self {
         Self {
             provider,
             producer,
+            notifier,
             metrics,
             sandbox_card: config.effects.sandbox_card.expose().to_owned(),
             provider_timeout: Duration::from_millis(config.purchases.provider_timeout_ms),
@@ -80,14 +85,27 @@ impl Carrier {
         }
     }
 
-    /// Returns once the effect has ended and the command that says so is durable.
+    /// Returns once the effect has ended and the command that says so is durable, or once all who are to be told of it
+    /// stand in `deliveries`.
     pub(super) async fn carry_out(&self, record: v1::OutboxRecord) {
-        let v1::OutboxRecord { account_id, seq, currency, effect, .. } = record;
-        let Some(Effect::RechargeRequested(recharge)) = effect else {
-            tracing::error!(account_id, seq, "the outbox has an effect that this release does not know");
-            self.metrics.unreadable.inc();
-            return;
-        };
+        match record.effect {
+            Some(Effect::RechargeRequested(recharge)) => {
+                self.recharge(record.account_id, record.seq, record.currency, recharge).await;
+            }
+            Some(_) => {
+                if let Some(notifier) = &self.notifier {
+                    notifier.tell(&record).await;
+                }
+            }
+            None => {
+                let v1::OutboxRecord { account_id, seq, .. } = record;
+                tracing::error!(account_id, seq, "the outbox has an effect that this release does not know");
+                self.metrics.unreadable.inc();
+            }
+        }
+    }
+
+    async fn recharge(&self, account_id: String, seq: u64, currency: String, recharge: v1::RechargeRequested) {
         let (Ok(payer), Some(amount)) = (account_id.parse(), Money::from_micros(recharge.amount_micros)) else {
             tracing::error!(account_id, seq, "the outbox has a recharge that cannot be paid");
             self.metrics.unreadable.inc();

@@ -20,11 +20,30 @@ impl Attempt {
         [(Self::Succeeded, "succeeded"), (Self::Failed, "failed"), (Self::NoAnswer, "no_answer")];
 }
 
+/// What became of a try to deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivered {
+    Yes,
+    /// It is tried again.
+    NotYet,
+    /// It is not.
+    Dead,
+}
+
+impl Delivered {
+    const ALL: [(Self, &'static str); 3] = [(Self::Yes, "delivered"), (Self::NotYet, "failed"), (Self::Dead, "dead")];
+}
+
 /// All of them.
 #[derive(Debug, Clone)]
 pub(super) struct EffectsMetrics {
     attempts: [IntCounter; Attempt::ALL.len()],
     durations: [Histogram; Attempt::ALL.len()],
+    webhooks: [IntCounter; Delivered::ALL.len()],
+    mails: [IntCounter; Delivered::ALL.len()],
+    /// Deliveries that are to be tried, and those that are dead.
+    pub(super) waiting: IntGauge,
+    pub(super) dead: IntGauge,
     /// Records that are no effect of this release.
     pub(super) unreadable: IntCounter,
     pub(super) under_way: IntGauge,
@@ -58,6 +77,21 @@ impl EffectsMetrics {
             "tollbooth_effects_oldest_age_seconds",
             "How long ago the oldest effect under way was decided; 0: none is.",
         )?;
+        let deliveries = IntCounterVec::new(
+            Opts::new(
+                "tollbooth_webhook_deliveries_total",
+                "Tries to deliver a message to an endpoint, by way and result.",
+            ),
+            &["way", "result"],
+        )?;
+        let waiting =
+            IntGauge::new("tollbooth_webhook_deliveries_waiting", "Deliveries that are not there yet and are tried.")?;
+        let dead = IntGauge::new("tollbooth_webhook_deliveries_dead", "Deliveries that were given up.")?;
+        registry.register(Box::new(deliveries.clone()))?;
+        registry.register(Box::new(waiting.clone()))?;
+        registry.register(Box::new(dead.clone()))?;
+        let webhooks = Delivered::ALL.map(|(_, label)| deliveries.with_label_values(&["webhook", label]));
+        let mails = Delivered::ALL.map(|(_, label)| deliveries.with_label_values(&["mail", label]));
         registry.register(Box::new(attempts.clone()))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(unreadable.clone()))?;
@@ -65,7 +99,12 @@ impl EffectsMetrics {
         registry.register(Box::new(oldest_age.clone()))?;
         let attempts = Attempt::ALL.map(|(_, label)| attempts.with_label_values(&[label]));
         let durations = Attempt::ALL.map(|(_, label)| durations.with_label_values(&[label]));
-        Ok(Self { attempts, durations, unreadable, under_way, oldest_age })
+        Ok(Self { attempts, durations, webhooks, mails, waiting, dead, unreadable, under_way, oldest_age })
+    }
+
+    pub(super) fn delivered(&self, is_mail: bool, what: Delivered) {
+        let counters = if is_mail { &self.mails } else { &self.webhooks };
+        counters[what as usize].inc();
     }
 
     pub(super) fn attempted(&self, attempt: Attempt, elapsed: Duration) {

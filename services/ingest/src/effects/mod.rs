@@ -8,6 +8,7 @@
 
 mod carry;
 mod metrics;
+mod notify;
 mod reader;
 mod tracker;
 
@@ -27,6 +28,8 @@ use crate::produce::EdgeProducer;
 use crate::service::StartError;
 use carry::Carrier;
 use metrics::EffectsMetrics;
+pub use notify::SenderError;
+use notify::{Notify, Owned};
 use reader::Reader;
 
 /// What is under way at the end may finish within this; what does not is done again at the next start.
@@ -42,6 +45,7 @@ pub(crate) fn register_metrics(registry: &Registry) -> Result<(), prometheus::Er
 #[derive(Debug)]
 pub struct Effects {
     reader: JoinHandle<()>,
+    tables: Vec<(&'static str, JoinHandle<()>)>,
     health: Health,
     shutdown: Shutdown,
 }
@@ -71,18 +75,26 @@ impl Effects {
         let produced = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
         let component = health.component("producer");
         component.ready();
-        let producer = EdgeProducer::new(config, produced, component, shutdown.clone())?;
+        let producer = Arc::new(EdgeProducer::new(config, produced, component, shutdown.clone())?);
+        let owned = Owned::default();
+        let notify = Notify::start(config, &topics, &producer, &metrics, owned.clone(), &health, &shutdown)?;
+        let (notifier, tables) = notify.map_or((None, Vec::new()), |notify| (Some(notify.notifier), notify.threads));
         let clients = KafkaClients::new(config.kafka.clone());
-        let carrier = Carrier::new(config, provider, producer, metrics.clone());
-        let reader = Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"))?;
+        let carrier = Carrier::new(config, provider, producer, notifier, metrics.clone());
+        let reader =
+            Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"), owned)?;
         let until = shutdown.clone();
         let reader = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || reader.run(&until, DRAIN))?;
-        Ok(Self { reader, health, shutdown })
+        Ok(Self { reader, tables, health, shutdown })
     }
 
     /// Carries out effects until the shutdown. Returns whether what was under way ended in time.
     pub async fn run(self) -> bool {
         let patience = DRAIN + Duration::from_secs(2);
-        Drain::new(self.health).thread("outbox", patience, self.reader).run(&self.shutdown).await
+        let mut drain = Drain::new(self.health).thread("outbox", patience, self.reader);
+        for (name, thread) in self.tables {
+            drain = drain.thread(name, patience, thread);
+        }
+        drain.run(&self.shutdown).await
     }
 }

@@ -9,6 +9,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tollbooth_chassis::kafka::{KafkaClients, LogContext};
@@ -18,6 +19,7 @@ use tollbooth_schemas::v1;
 
 use super::carry::Carrier;
 use super::metrics::EffectsMetrics;
+use super::notify::Owned;
 use super::tracker::Tracker;
 use crate::app::now_ms;
 use crate::config::IngestConfig;
@@ -39,6 +41,7 @@ pub(super) struct Reader {
     carried_out: (Sender<Place>, Receiver<Place>),
     concurrency_max: usize,
     is_holding_back: bool,
+    owned: Owned,
 }
 
 impl Reader {
@@ -49,6 +52,7 @@ impl Reader {
         carrier: Carrier,
         metrics: EffectsMetrics,
         component: Component,
+        owned: Owned,
     ) -> Result<Self, KafkaError> {
         let mut settings = clients.member_consumer(&config.effects.group, &config.effects.member_id);
         // What a new group finds was decided and never carried out. What was carried out before and is read again, the
@@ -67,6 +71,7 @@ impl Reader {
             carried_out: channel(),
             concurrency_max: config.effects.concurrency_max,
             is_holding_back: false,
+            owned,
         })
     }
 
@@ -78,6 +83,7 @@ impl Reader {
             }
             self.hold_back();
             self.show();
+            self.tell_owned();
             match self.consumer.poll(POLL) {
                 None => self.tell_ready(),
                 Some(Ok(message)) => {
@@ -97,6 +103,14 @@ impl Reader {
                 Ok(place) => self.settle(place, CommitMode::Sync),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
+        }
+    }
+
+    fn tell_owned(&self) {
+        if let Ok(assigned) = self.consumer.assignment() {
+            // The binding fails on the elements of an empty list.
+            let elements = if assigned.count() == 0 { Vec::new() } else { assigned.elements() };
+            self.owned.set(elements.iter().map(TopicPartitionListElem::partition).collect());
         }
     }
 

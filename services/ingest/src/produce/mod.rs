@@ -33,10 +33,11 @@ pub(crate) enum Topic {
     Commands,
     Registry,
     PriceBook,
+    Deliveries,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 4] = [Self::Usage, Self::Commands, Self::Registry, Self::PriceBook];
+    pub(crate) const ALL: [Self; 5] = [Self::Usage, Self::Commands, Self::Registry, Self::PriceBook, Self::Deliveries];
 
     pub(crate) fn name(self, topics: &TopicSet) -> String {
         match self {
@@ -44,6 +45,7 @@ impl Topic {
             Self::Commands => topics.commands(),
             Self::Registry => topics.registry(),
             Self::PriceBook => topics.price_book(),
+            Self::Deliveries => topics.deliveries(),
         }
     }
 }
@@ -150,8 +152,17 @@ impl EdgeProducer {
 
     /// Sends one record and waits for its acknowledgement; the offset is returned.
     pub(crate) async fn send_one(&self, topic: Topic, key: &[u8], payload: &[u8]) -> Result<i64, ProduceError> {
+        self.send_record(topic, key, Some(payload)).await
+    }
+
+    /// Writes a tombstone: a compacted topic forgets the key.
+    pub(crate) async fn forget(&self, topic: Topic, key: &[u8]) -> Result<i64, ProduceError> {
+        self.send_record(topic, key, None).await
+    }
+
+    async fn send_record(&self, topic: Topic, key: &[u8], payload: Option<&[u8]>) -> Result<i64, ProduceError> {
         let mut sending = self.begin(topic, 1);
-        sending.send(0, key, payload, None)?;
+        sending.send_or_forget(0, key, payload, None)?;
         let delivered = sending.finish().await?;
         match delivered.failed.first() {
             None => Ok(delivered.offset),
@@ -189,9 +200,20 @@ impl Sending<'_> {
         payload: &[u8],
         headers: Option<OwnedHeaders>,
     ) -> Result<(), ProduceError> {
+        self.send_or_forget(index, key, Some(payload), headers)
+    }
+
+    fn send_or_forget(
+        &mut self,
+        index: u16,
+        key: &[u8],
+        payload: Option<&[u8]>,
+        headers: Option<OwnedHeaders>,
+    ) -> Result<(), ProduceError> {
         let opaque = Ticket { slot: self.slot, index }.encode();
         let name = &self.producer.names[self.topic as usize];
-        let mut record = BaseRecord::with_opaque_to(name, opaque).key(key).payload(payload);
+        let mut record = BaseRecord::with_opaque_to(name, opaque).key(key);
+        record.payload = payload;
         record.headers = headers;
         match self.producer.producer.send(record) {
             Ok(()) => {

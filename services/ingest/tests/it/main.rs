@@ -15,3 +15,4 @@ mod recharge;
 mod refunds;
 mod settings;
 mod stand;
+mod webhooks;

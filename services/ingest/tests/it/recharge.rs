@@ -30,14 +30,14 @@ fn sandbox(config: &mut IngestConfig) {
 }
 
 /// A process of effects beside a stand.
-struct Running {
+pub(crate) struct Running {
     registry: Registry,
     shutdown: Shutdown,
     ended: tokio::task::JoinHandle<bool>,
 }
 
 impl Running {
-    fn start(stand: &Stand, adjust: impl FnOnce(&mut IngestConfig)) -> Self {
+    pub(crate) fn start(stand: &Stand, adjust: impl FnOnce(&mut IngestConfig)) -> Self {
         let mut config = IngestConfig::default();
         sandbox(&mut config);
         adjust(&mut config);
@@ -48,15 +48,19 @@ impl Running {
         Self { registry, shutdown, ended: tokio::spawn(effects.run()) }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.trigger("the test");
         assert!(self.ended.await.unwrap());
     }
 
     fn attempts(&self, result: &str) -> u64 {
+        self.metric(&format!("tollbooth_recharge_attempts_total{{result=\"{result}\"}} "))
+    }
+
+    /// The value of a line that begins so.
+    pub(crate) fn metric(&self, line: &str) -> u64 {
         let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
-        let line = format!("tollbooth_recharge_attempts_total{{result=\"{result}\"}} ");
-        text.lines().find_map(|found| found.strip_prefix(&line)).unwrap().parse().unwrap()
+        text.lines().find_map(|found| found.strip_prefix(line)).unwrap().parse().unwrap()
     }
 }
 
@@ -75,7 +79,7 @@ fn requested(recharge_id: &str) -> v1::OutboxRecord {
 }
 
 /// Writes what a meter would have decided.
-fn decide(stand: &Stand, payloads: &[Vec<u8>]) {
+pub(crate) fn decide(stand: &Stand, payloads: &[Vec<u8>]) {
     let mut config = ClientConfig::new();
     let producer: BaseProducer = config.set("bootstrap.servers", stand.mock.bootstrap_servers()).create().unwrap();
     for payload in payloads {

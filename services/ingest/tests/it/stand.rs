@@ -8,7 +8,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -223,6 +223,14 @@ impl Stand {
             });
         }
         records
+    }
+
+    /// Writes a record to a topic of one partition.
+    pub(crate) fn put(&self, topic: &str, key: &str, payload: &[u8]) {
+        let mut config = ClientConfig::new();
+        let producer: BaseProducer = config.set("bootstrap.servers", self.mock.bootstrap_servers()).create().unwrap();
+        producer.send(BaseRecord::to(topic).key(key).payload(payload)).map_err(|(error, _)| error).unwrap();
+        producer.flush(DEADLINE).unwrap();
     }
 
     /// How long the broker takes for an answer; what it is asked already takes as long as was said before.

@@ -5,10 +5,12 @@
 
 use prost::Message as _;
 use tollbooth_schemas::account_state::AccountState;
-use tollbooth_schemas::v1;
+use tollbooth_schemas::v1::{self, AlertsSet};
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
-use super::wire::{Entry, EventDefined, HoldPlaced, Kind, RechargeSet, Record, Reversal, Usage, WireError};
+use super::wire::{
+    AlertRaised, Entry, EventDefined, HoldPlaced, Kind, RechargeSet, Record, Reversal, Usage, WireError,
+};
 use super::witness::Witnesses;
 
 /// `type` is a word of the language.
@@ -191,7 +193,25 @@ impl<'a> Facts<'a> {
                     format!(r#"{{"amount_micros":{amount_micros},"failures":{failures},"retry_at_ms":{retry_at_ms}}}"#);
                 Self { entry_type: "recharge_failed", note: recharge_id, reason, detail, ..Self::default() }
             }
+            Kind::AlertsSet { document } => {
+                // Was decoded before: it is one.
+                let set = AlertsSet::decode(document).unwrap_or_default();
+                Self { entry_type: "alerts_set", detail: alerts(&set), ..Self::default() }
+            }
+            Kind::AlertRaised(alert) => Self::of_alert(&alert),
         }
+    }
+
+    /// Its kind stands in `reason`, so that it can be filtered by; why a recharge failed in `note`, or in the detail.
+    fn of_alert(alert: &AlertRaised<'a>) -> Self {
+        let AlertRaised { number, kind, crossed_seq, crossed_at_ms, balance_micros, threshold_micros, .. } = *alert;
+        let AlertRaised { percent, event_id, spent_micros, hours, recharge_id, reason, .. } = *alert;
+        let failure = serde_json::Value::from(reason);
+        let detail = format!(
+            r#"{{"balance_micros":{balance_micros},"crossed_at_ms":{crossed_at_ms},"crossed_seq":{crossed_seq},"failure":{failure},"hours":{hours},"number":{number},"percent":{percent},"spent_micros":{spent_micros},"threshold_micros":{threshold_micros}}}"#
+        );
+        let usage = Usage { event_id, ..Usage::default() };
+        Self { entry_type: "alert_raised", usage, reason: kind, note: recharge_id, detail, ..Self::default() }
     }
 
     fn of_event(event: EventDefined<'a>) -> Self {
@@ -254,6 +274,21 @@ fn pricing(bytes: &[u8]) -> String {
     }
     // Its fields were not looked at before: what cannot be read explains nothing, and `verify` says so.
     v1::Pricing::decode(bytes).map(|pricing| tollbooth_schemas::pricing::text(&pricing)).unwrap_or_default()
+}
+
+/// What is not set is not there; lists are.
+fn alerts(set: &AlertsSet) -> String {
+    fn list<T: ToString>(marks: &[T]) -> String {
+        marks.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+    }
+    let below = list(&set.balance_below_micros);
+    let top_up = list(&set.below_top_up_percents);
+    let empty = set.empty_in_hours.map(|hours| format!(r#""empty_in_hours":{hours},"#)).unwrap_or_default();
+    let budget = list(&set.event_budget_percents);
+    let failed = set.recharge_failed;
+    format!(
+        r#"{{"balance_below_micros":[{below}],"below_top_up_percents":[{top_up}],{empty}"event_budget_percents":[{budget}],"recharge_failed":{failed}}}"#
+    )
 }
 
 /// What is not set is not there.

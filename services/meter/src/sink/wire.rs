@@ -5,7 +5,7 @@
 
 mod kinds;
 
-pub use kinds::RechargeSet;
+pub use kinds::{AlertRaised, RechargeSet};
 
 use std::str::{Utf8Error, from_utf8};
 
@@ -293,6 +293,11 @@ pub enum Kind<'a> {
         retry_at_ms: i64,
         amount_micros: i64,
     },
+    /// Rare, and full of lists: an `AlertsSet` of `ledger.proto` as its bytes, which were seen to be one.
+    AlertsSet {
+        document: &'a [u8],
+    },
+    AlertRaised(AlertRaised<'a>),
 }
 
 /// Money set aside; fields as in `ledger.proto`.

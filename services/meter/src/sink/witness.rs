@@ -72,7 +72,9 @@ fn rolled_up(entry: &Entry<'_>) -> [bool; 3] {
         | Kind::BoothSet { .. }
         | Kind::RechargeSet(_)
         | Kind::RechargeRequested { .. }
-        | Kind::RechargeFailed { .. } => [false; 3],
+        | Kind::RechargeFailed { .. }
+        | Kind::AlertsSet { .. }
+        | Kind::AlertRaised(_) => [false; 3],
     }
 }
 

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use tollbooth_schemas::v1::SourceTopic;
 
 use super::{
+    alerts::AlertWatch,
     calendar::{self, Month},
     counts::{Counts, History},
     dead::DeadLetter,
@@ -149,6 +150,7 @@ pub(super) struct Account {
     pub(super) fee_next: Option<Month>,
     /// Where credit is bought by itself.
     pub(super) recharges: Option<Box<Recharges>>,
+    pub(super) alerts: Option<Box<AlertWatch>>,
     /// Lowest balance ever.
     pub(super) balance_min: i64,
     /// How far its balances are off, without sign.
@@ -327,6 +329,7 @@ impl Audit {
         self.finish_sources();
         self.finish_fees();
         self.finish_recharges();
+        self.finish_alerts();
         self.finish_rows();
         self.finish_rollups();
         self.finish_balances();

@@ -6,8 +6,8 @@ use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
     v1::{
-        BudgetRule, Command, Entry, HoldReleaseCause, PurchaseSource, ReversalCause, command::Body, entry::Kind,
-        place_hold::Size, recharge_set, set_recharge,
+        AlertsSet, BudgetRule, Command, Entry, HoldReleaseCause, PurchaseSource, ReversalCause, command::Body,
+        entry::Kind, place_hold::Size, recharge_set, set_recharge,
     },
 };
 
@@ -138,6 +138,7 @@ fn always_posts(body: &Body, account: Option<&Account>) -> bool {
                 && !set.enabled
                 && caps == [None, None]
         }
+        Body::SetAlerts(set) => set.alerts.as_ref().is_none_or(|rules| *rules == AlertsSet::default()),
         _ => false,
     }
 }
@@ -223,6 +224,10 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
         Kind::RechargeFailed(of) => {
             parts.number(14).text(&of.recharge_id).text(&of.reason);
         }
+        Kind::AlertsSet(of) => rules_content(parts, of),
+        Kind::AlertRaised(of) => {
+            parts.number(of.number.cast_signed());
+        }
         Kind::RechargeRequested(of) => {
             parts.text(&of.recharge_id);
         }
@@ -230,6 +235,19 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
             parts.number(of.granted_seq.cast_signed());
         }
         Kind::AccountOpened(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) | Kind::Usage(_) => {}
+    }
+}
+
+fn rules_content(parts: &mut Parts, of: &AlertsSet) {
+    parts.number(15).number(of.recharge_failed.into()).maybe(of.empty_in_hours.map(i64::from));
+    for percents in [&of.below_top_up_percents, &of.event_budget_percents] {
+        parts.number(i64::try_from(percents.len()).unwrap_or(i64::MAX));
+        for percent in percents {
+            parts.number((*percent).into());
+        }
+    }
+    for amount in &of.balance_below_micros {
+        parts.number(*amount);
     }
 }
 
@@ -315,6 +333,10 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
         }
         Body::FailRecharge(of) => {
             parts.number(0).number(14).text(&of.recharge_id).text(&of.reason);
+        }
+        Body::SetAlerts(of) => {
+            parts.number(0);
+            rules_content(parts, &of.alerts.clone().unwrap_or_default());
         }
         Body::OpenAccount(_) | Body::PostAdjustment(_) | Body::ChangePlan(_) | Body::PreparePurchase(_) => {}
     }

@@ -47,6 +47,7 @@ impl Audit {
             self.report.defect(defect, || format!("{}: {why}", name()));
         }
         self.check_recharge(account, record, entry, kind);
+        self.check_alerts(account, record, entry, kind);
         match kind {
             Kind::HoldPlaced(placed) => self.check_hold_price(account, record, entry, placed),
             Kind::PlanFee(fee) => self.check_fee(account, record, entry, fee),
@@ -119,6 +120,7 @@ impl Audit {
                     | Kind::PlanFee(_)
                     | Kind::RechargeRequested(_)
                     | Kind::RechargeFailed(_)
+                    | Kind::AlertRaised(_)
             )
         );
         if by_itself && entry.source_offset == 0 && entry.command.is_none() {
@@ -140,7 +142,9 @@ const fn moves_no_money(kind: &Kind) -> bool {
         | Kind::BoothSet(_)
         | Kind::RechargeSet(_)
         | Kind::RechargeRequested(_)
-        | Kind::RechargeFailed(_) => true,
+        | Kind::RechargeFailed(_)
+        | Kind::AlertsSet(_)
+        | Kind::AlertRaised(_) => true,
         Kind::Usage(_)
         | Kind::Adjustment(_)
         | Kind::Reversal(_)

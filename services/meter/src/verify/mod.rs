@@ -4,6 +4,7 @@
 //! row by row and sum by sum, and holds a fleet's journal against all of it. Nothing of the crate that decides about
 //! money is used here: what is wrong there must not be wrong here in the same way. See `docs/verify.md`.
 
+mod alerts;
 mod audit;
 mod calendar;
 mod commands;

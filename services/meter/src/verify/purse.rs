@@ -37,6 +37,8 @@ struct Event {
     held: i128,
     /// Of one that refuses holds beyond it.
     budget: Option<i128>,
+    /// Whether it refuses or only warns.
+    any_budget: Option<i128>,
 }
 
 /// See the module. Amounts are millionths.
@@ -93,6 +95,12 @@ impl Purse {
         self.events.len()
     }
 
+    /// Spend and budget of an event that has one.
+    pub(super) fn budget(&self, event_id: &str) -> Option<(i128, i128)> {
+        let event = self.events.get(event_id)?;
+        Some((event.spent, event.any_budget?))
+    }
+
     /// Takes an entry in, and says what is wrong with it. What is held must have changed by exactly what comes back.
     pub(super) fn take_in(&mut self, posting: Posting<'_>, kind: &Kind, complaints: &mut Vec<Complaint>) -> i128 {
         let entry = posting.entry;
@@ -146,6 +154,8 @@ impl Purse {
             | Kind::RechargeSet(_)
             | Kind::RechargeRequested(_)
             | Kind::RechargeFailed(_)
+            | Kind::AlertsSet(_)
+            | Kind::AlertRaised(_)
             | Kind::Reversal(_)
             | Kind::Usage(_)
             | Kind::HoldPlaced(_)
@@ -308,7 +318,9 @@ impl Purse {
 
     fn define(&mut self, defined: &EventDefined) {
         let refuses = defined.on_exceeded() == BudgetRule::RefuseHolds;
-        self.event(&defined.event_id).budget = defined.budget_micros.filter(|_| refuses).map(i128::from);
+        let event = self.event(&defined.event_id);
+        event.any_budget = defined.budget_micros.map(i128::from);
+        event.budget = event.any_budget.filter(|_| refuses);
     }
 
     /// Gives back a part of a charge; `false` where it is more than that.

@@ -60,6 +60,8 @@ kinds! {
         FeeOff = "fee_off",
         /// A recharge that was not due, or not asked for when it was, or of another amount, or whose end is not its own.
         RechargeOff = "recharge_off",
+        /// An alert that was not raised, or says it otherwise, or is missing.
+        AlertOff = "alert_off",
         /// A refund of no such charge, or of more than was charged.
         RefundOff = "refund_off",
         /// `posted_at` went back within a partition.
@@ -118,6 +120,8 @@ kinds! {
         Repriced = "repriced",
         /// Recharges that were asked for.
         Recharges = "recharges",
+        /// Alerts that were raised.
+        Alerts = "alerts",
         /// Usage records read back.
         UsageRecords = "usage_records",
         /// Entries held against the record they came from.

@@ -372,6 +372,30 @@ impl<'a> LedgerRow<'a> {
                 self.detail = detail.to_string().into();
                 "recharge_failed"
             }
+            Kind::AlertsSet(set) => {
+                let mut detail = json!({
+                    "balance_below_micros": set.balance_below_micros,
+                    "below_top_up_percents": set.below_top_up_percents,
+                    "event_budget_percents": set.event_budget_percents, "recharge_failed": set.recharge_failed,
+                });
+                if let Some(hours) = set.empty_in_hours {
+                    detail["empty_in_hours"] = hours.into();
+                }
+                self.detail = detail.to_string().into();
+                "alerts_set"
+            }
+            Kind::AlertRaised(alert) => {
+                (self.reason, self.note) = (super::alerts::code(alert.kind()), &alert.recharge_id);
+                self.event_id = &alert.event_id;
+                let detail = json!({
+                    "balance_micros": alert.balance_micros, "crossed_at_ms": alert.crossed_at_ms,
+                    "crossed_seq": alert.crossed_seq, "failure": alert.reason, "hours": alert.hours,
+                    "number": alert.number, "percent": alert.percent, "spent_micros": alert.spent_micros,
+                    "threshold_micros": alert.threshold_micros,
+                });
+                self.detail = detail.to_string().into();
+                "alert_raised"
+            }
             Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
         };
     }

@@ -10,8 +10,8 @@ use tollbooth_ledger::{
 use tollbooth_schemas::{
     dead_letter::Reason,
     v1::{
-        Command, Entry, HoldOutcome, OutboxRecord, Rejected, Reply, SourceTopic, entry::Kind, outbox_record::Effect,
-        reply,
+        Command, Entry, HoldOutcome, OutboxRecord, PurchasePosted, Rejected, Reply, SourceTopic, entry::Kind,
+        outbox_record::Effect, reply,
     },
 };
 
@@ -262,13 +262,13 @@ impl<'a, 'b> Decider<'a, 'b> {
 
     fn post(&mut self, account_id: &str, entry: Entry, operation: Option<Digest>) -> Result<(), FoldError> {
         self.overlay.post(self.rules.input_generation, account_id, self.rules.now_ms, &entry, operation)?;
-        if let Some(Kind::RechargeRequested(requested)) = &entry.kind {
+        if let Some(effect) = effect_of(&entry) {
             self.output.outbox.push(OutboxRecord {
                 account_id: account_id.to_owned(),
                 seq: entry.seq,
                 posted_at_ms: self.rules.now_ms,
                 currency: self.overlay.account(account_id).map(|account| account.currency.clone()).unwrap_or_default(),
-                effect: Some(Effect::RechargeRequested(requested.clone())),
+                effect: Some(effect),
             });
         }
         self.output.push(account_id, entry);
@@ -278,6 +278,21 @@ impl<'a, 'b> Decider<'a, 'b> {
     fn dead(&mut self, record: Record<'b>, input: Input, dead: Dead, step: &'static str) {
         self.output.counts.dead(input, dead.reason);
         self.output.dead.push(DeadLetter { record, dead, step });
+    }
+}
+
+/// What somebody else is to carry out, or to be told.
+fn effect_of(entry: &Entry) -> Option<Effect> {
+    match entry.kind.as_ref()? {
+        Kind::RechargeRequested(requested) => Some(Effect::RechargeRequested(requested.clone())),
+        Kind::RechargeFailed(failed) => Some(Effect::RechargeFailed(failed.clone())),
+        Kind::AlertRaised(alert) => Some(Effect::AlertRaised(alert.clone())),
+        Kind::Purchase(purchase) => Some(Effect::PurchasePosted(PurchasePosted {
+            purchase: Some(purchase.clone()),
+            amount_micros: entry.amount_micros,
+            balance_micros: entry.balance_after_micros,
+        })),
+        _ => None,
     }
 }
 

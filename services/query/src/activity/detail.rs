@@ -88,7 +88,8 @@ impl EntryDetail {
             Kind::BoothSet(booth) => detail.note.clone_from(&booth.name),
             Kind::RechargeRequested(requested) => detail.note.clone_from(&requested.recharge_id),
             Kind::RechargeFailed(failed) => detail.note.clone_from(&failed.recharge_id),
-            Kind::CreditLimitSet(_) | Kind::BonusExpired(_) | Kind::RechargeSet(_) => {}
+            Kind::AlertRaised(alert) => detail.note.clone_from(&alert.recharge_id),
+            Kind::CreditLimitSet(_) | Kind::BonusExpired(_) | Kind::RechargeSet(_) | Kind::AlertsSet(_) => {}
         }
         Some(detail)
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Reversal};
+use tollbooth_schemas::v1::{AlertKind, Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Reversal};
 use utoipa::ToSchema;
 
 use crate::amount::{AmountBody, QuantityText};
@@ -90,11 +90,16 @@ impl ActivityRow {
             }
             Kind::RechargeSet(set) => row.reason = if set.enabled { String::new() } else { "off".to_owned() },
             Kind::RechargeFailed(failed) => row.reason.clone_from(&failed.reason),
+            Kind::AlertRaised(alert) => {
+                row.reason = alert_kind(alert.kind()).to_owned();
+                row.event_id.clone_from(&alert.event_id);
+            }
             Kind::AccountOpened(_)
             | Kind::PlanChanged(_)
             | Kind::CreditLimitSet(_)
             | Kind::BonusExpired(_)
-            | Kind::RechargeRequested(_) => {}
+            | Kind::RechargeRequested(_)
+            | Kind::AlertsSet(_) => {}
         }
         Some(row)
     }
@@ -205,6 +210,18 @@ impl Transaction {
             price_version: Some(row.price_version).filter(|version| *version > 0),
             reason: text(row.reason),
         }
+    }
+}
+
+/// As the sink writes it into `reason`.
+const fn alert_kind(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::Unspecified => "",
+        AlertKind::BalanceBelow => "balance_below",
+        AlertKind::BelowTopUpPercent => "below_top_up_percent",
+        AlertKind::EventBudget => "event_budget",
+        AlertKind::RechargeFailed => "recharge_failed",
+        AlertKind::EmptySoon => "empty_soon",
     }
 }
 

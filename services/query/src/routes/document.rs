@@ -30,6 +30,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::account::get,
         super::balance::get,
         super::recharge::get,
+        super::alerts::get,
         super::summary::get,
         super::forecast::get,
         super::booths::list,

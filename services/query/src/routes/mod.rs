@@ -2,6 +2,7 @@
 
 mod account;
 mod accounts;
+mod alerts;
 mod balance;
 mod booths;
 mod csv;
@@ -114,6 +115,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts/{account_id}", get(account::get)),
         ("/v1/accounts/{account_id}/balance", get(balance::get)),
         ("/v1/accounts/{account_id}/recharge", get(recharge::get)),
+        ("/v1/accounts/{account_id}/alerts", get(alerts::get)),
         ("/v1/accounts/{account_id}/summary", get(summary::get)),
         ("/v1/accounts/{account_id}/transactions", get(transactions::list)),
         ("/v1/accounts/{account_id}/transactions.csv", get(csv::get)),

@@ -1,6 +1,7 @@
 //! Questions to ClickHouse: bound parameters only, each with limits of time, rows and memory, a bounded number at once.
 
 mod activity;
+mod alerts;
 mod balances;
 mod charges;
 mod entry;
@@ -22,6 +23,7 @@ use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::problem::Problem;
 
+pub use alerts::{AlertRow, Back};
 pub use balances::Accounts;
 pub use parties::{PartiesQuery, Party, PartyKind};
 pub use projection::{Behind, Projection};

@@ -6,6 +6,7 @@
 mod access;
 mod account;
 mod activity;
+mod alerts;
 mod awaited;
 mod dead;
 mod documented;

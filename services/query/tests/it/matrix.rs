@@ -36,6 +36,7 @@ const DOORS: &[(&str, Door)] = &[
     ("/v1/accounts/{account_id}/events/{event_id}/transactions", Door::Account),
     ("/v1/accounts/{account_id}/events/{event_id}/usage", Door::Event),
     ("/v1/accounts/{account_id}/recharge", Door::Account),
+    ("/v1/accounts/{account_id}/alerts", Door::Account),
     ("/v1/accounts/{account_id}/stream", Door::Account),
     ("/v1/accounts/{account_id}/summary", Door::Account),
     ("/v1/accounts/{account_id}/transactions", Door::Account),

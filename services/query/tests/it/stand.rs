@@ -349,6 +349,23 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
             "note": failed.recharge_id, "reason": failed.reason,
             "detail": serde_json::json!({"failures": failed.failures, "retry_at_ms": failed.retry_at_ms}).to_string(),
         }),
+        Kind::AlertsSet(set) => serde_json::json!({
+            "detail": serde_json::json!({
+                "balance_below_micros": set.balance_below_micros, "below_top_up_percents": set.below_top_up_percents,
+                "event_budget_percents": set.event_budget_percents, "recharge_failed": set.recharge_failed,
+                "empty_in_hours": set.empty_in_hours,
+            }).to_string(),
+        }),
+        Kind::AlertRaised(alert) => serde_json::json!({
+            "note": alert.recharge_id, "event_id": alert.event_id,
+            "reason": (["", "balance_below", "below_top_up_percent", "event_budget"][usize::try_from(alert.kind).unwrap()]),
+            "detail": serde_json::json!({
+                "number": alert.number, "balance_micros": alert.balance_micros, "crossed_at_ms": alert.crossed_at_ms,
+                "crossed_seq": alert.crossed_seq, "failure": alert.reason, "hours": alert.hours,
+                "percent": alert.percent, "spent_micros": alert.spent_micros,
+                "threshold_micros": alert.threshold_micros,
+            }).to_string(),
+        }),
         _ => serde_json::json!({}),
     };
     row["from_bonus"] = decimal(entry.from_bonus_micros).into();

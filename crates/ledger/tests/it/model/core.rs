@@ -14,7 +14,7 @@ use tollbooth_schemas::{
 use super::{
     archive::Archive,
     slow::{Outcome, Posted},
-    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step, Work},
+    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step, Work, alert_note},
 };
 use crate::{
     harness::{NOW_MS, book, sample_book},
@@ -183,6 +183,7 @@ impl<'a> Driver<'a> {
                 Kind::Reversal(reversal) => reversal.quantity_micros,
                 Kind::RechargeRequested(requested) => requested.amount_micros,
                 Kind::RechargeFailed(failed) => failed.retry_at_ms,
+                Kind::AlertRaised(alert) => note_of(alert),
                 _ => 0,
             },
         };
@@ -358,6 +359,15 @@ impl<'a> Driver<'a> {
                 on_exceeded: if refuses { v1::BudgetRule::RefuseHolds } else { v1::BudgetRule::Warn }.into(),
                 ..v1::DefineEvent::default()
             }),
+            Body::Alerts { rules } => command::Body::SetAlerts(v1::SetAlerts {
+                alerts: Some(v1::AlertsSet {
+                    balance_below_micros: rules.below.to_vec(),
+                    below_top_up_percents: rules.top_up.to_vec(),
+                    event_budget_percents: rules.budget.to_vec(),
+                    recharge_failed: rules.recharge,
+                    empty_in_hours: rules.hours,
+                }),
+            }),
             Body::Booth { booth, paused } => {
                 command::Body::SetBooth(v1::SetBooth { booth_id: booth_id(booth), name: empty(), paused })
             }
@@ -374,6 +384,14 @@ impl<'a> Driver<'a> {
         let seq = charge.map_or(1, |entry| entry.seq);
         v1::Refund { seq, amount_micros: micros, original, ..v1::Refund::default() }
     }
+}
+
+fn note_of(alert: &v1::AlertRaised) -> i64 {
+    let event = (1..3).find(|event| event_id(*event) == alert.event_id).unwrap_or_default();
+    let counts = [alert.number, alert.crossed_seq, event].map(|count| i64::try_from(count).unwrap());
+    let amounts = [alert.threshold_micros, alert.spent_micros];
+    let said = [alert.crossed_at_ms, alert.balance_micros, alert.percent.into(), alert.hours.into()];
+    alert_note(alert.kind.into(), counts.into_iter().chain(amounts).chain(said))
 }
 
 /// The code as a constant, so that outcomes compare and are counted; an unexpected one is none of them.

@@ -32,6 +32,7 @@ const CODES: &[&str] = &[
     "hold_exists",
     "idempotency_mismatch",
     "insufficient_balance",
+    "invalid_alerts",
     "invalid_expiry",
     "invalid_period",
     "invalid_recharge",
@@ -52,9 +53,13 @@ const STEPS_MAX: usize = 24;
 /// Two open accounts with a little money, so that no step is wasted on getting there; then the drawn steps.
 fn sequence(numbers: &[u64]) -> Vec<Step> {
     let credit = Body::Purchase { micros: 2_000_000 };
-    let mut steps = Vec::with_capacity(numbers.len() + 2);
+    let mut steps = Vec::with_capacity(numbers.len() + 3);
     if numbers.first().is_some_and(|number| number % 32 != 0) {
         steps.extend([Body::Open, credit].map(|body| Step::Command { account: 0, body }));
+    }
+    // So that what comes rarely is looked at with rules.
+    if numbers.first().is_some_and(|number| number % 4 == 1) {
+        steps.push(Step::Command { account: 0, body: Body::Alerts { rules: steps::RULES[0] } });
     }
     steps.extend(numbers.iter().map(|number| step(*number)));
     steps
@@ -259,7 +264,7 @@ proptest! {
 fn the_sequences_reach_every_outcome() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut number = 7_u64;
-    for _ in 0..4_000 {
+    for _ in 0..12_000 {
         let mut numbers = Vec::new();
         for _ in 0..STEPS_MAX {
             // SplitMix64.
@@ -291,12 +296,14 @@ fn the_sequences_reach_every_outcome() {
         "recharge_requested",
         "recharge_failed",
         "auto_recharge",
+        "alerts_set",
     ];
     expected.extend(kinds.map(|kind| format!("posted {kind}")));
     expected.extend(
         [slow::NO_HOLD, slow::CAPTURED, slow::RELEASED, slow::ENDED, slow::UNKNOWN]
             .map(|hold| format!("usage, hold {hold}")),
     );
+    expected.extend((1..=5).map(|kind| format!("alert {kind}")));
     expected.extend(["replayed", "duplicate", "stale", "drawn from a bonus"].map(str::to_owned));
     expected.extend(
         ["conflict", "failed_after_charge", "out_of_range", "unknown_account"].map(|reason| format!("dead {reason}")),
@@ -310,6 +317,7 @@ fn name(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Posted(posted) if posted.kind == "consume" && posted.from_bonus > 0 => "drawn from a bonus".to_owned(),
         Outcome::Posted(posted) if posted.kind == "consume" => format!("usage, hold {}", posted.note),
+        Outcome::Posted(posted) if posted.kind == "alert_raised" => format!("alert {}", posted.note % 10),
         Outcome::Posted(posted) => format!("posted {}", posted.kind),
         Outcome::Replayed { .. } => "replayed".to_owned(),
         Outcome::Refused(_, code, _) => format!("refused {code}"),

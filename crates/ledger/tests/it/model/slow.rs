@@ -2,6 +2,7 @@
 //!
 //! It is written from the semantics of `docs/ledger.md`. Every sum is taken anew from what was posted.
 
+mod alerts;
 mod counted;
 mod recharge;
 
@@ -10,6 +11,7 @@ use super::{
     new_york,
     steps::{BOUND, Body, RechargeSize, Report, Size, Work},
 };
+use alerts::Alerts;
 use recharge::{Ask, AskLine, RuleLine};
 
 /// What a step did, as both ledgers tell it.
@@ -89,6 +91,7 @@ enum Thing {
     Lot(u64),
     Fee,
     Recharge,
+    Alert(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +125,9 @@ pub(crate) struct Account {
     failures: u32,
     not_before_ms: i64,
     low_since_ms: Option<i64>,
+    alerts: Alerts,
+    /// The event that a definition is about.
+    defines: u64,
     /// Of the step.
     now_ms: i64,
     last_command: Option<(Body, Option<u64>)>,
@@ -215,7 +221,8 @@ impl Account {
         let lots = lots.filter_map(|lot| Some((lot.expires_at_ms?, Thing::Lot(lot.seq))));
         let fee = self.open.then(|| (new_york::month_start(self.fee_next), Thing::Fee));
         let recharge = self.recharge_due().map(|at_ms| (at_ms, Thing::Recharge));
-        let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).chain(recharge).collect();
+        let alerts = self.alert_dues().map(|(at_ms, number)| (at_ms, Thing::Alert(number)));
+        let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).chain(recharge).chain(alerts).collect();
         due.sort_unstable();
         due
     }
@@ -253,6 +260,12 @@ impl Account {
                 self.asks.push(AskLine { amount, at_ms: self.now_ms, under_way: true, failed: false });
                 Some(self.post(&Draft { note: amount, ..draft("recharge_requested", 0, at_ms) }, 0, 0))
             }
+            Thing::Alert(number) => {
+                let line = self.alerts.lines.iter_mut().find(|line| line.number == number).unwrap();
+                line.said = true;
+                let note = line.note;
+                Some(self.post(&Draft { note, ..draft("alert_raised", 0, at_ms) }, 0, 0))
+            }
             Thing::Fee => {
                 let fee = self.fee_at(at_ms);
                 let fee = if in_bound(i128::from(self.balance()) - i128::from(fee)) { fee } else { 0 };
@@ -282,6 +295,8 @@ impl Account {
         let amount = i64::try_from(draft.amount).unwrap();
         self.posted.push((amount, event));
         self.look_at_what_is_left();
+        let defines = std::mem::take(&mut self.defines);
+        self.look_at_alerts(draft.kind, amount, event.max(defines));
         Posted {
             seq: self.seq(),
             kind: draft.kind,
@@ -431,6 +446,10 @@ impl Account {
                 Some(ask) if ask.under_way => Ok(draft("recharge_failed", 0, now_ms)),
                 _ => Err(refuse(409, "recharge_not_under_way")),
             },
+            Body::Alerts { rules } => match rules.is_wrong {
+                Some(code) => Err(refuse(422, code)),
+                None => Ok(draft("alerts_set", 0, now_ms)),
+            },
             Body::Event { budget: Some(budget), .. } if budget < 0 => out_of_range(),
             Body::Event { .. } => Ok(draft("event_defined", 0, now_ms)),
             Body::Booth { .. } => Ok(draft("booth_set", 0, now_ms)),
@@ -535,7 +554,11 @@ impl Account {
                 self.lots.push(LotLine { seq: self.seq() + 1, expires_at_ms, left: micros });
             }
             Body::Fee { month } => self.settle_month(month_of_2026(month)),
-            Body::Event { event, budget, refuses } => self.events.push(EventLine { event, budget, refuses }),
+            Body::Event { event, budget, refuses } => {
+                self.events.push(EventLine { event, budget, refuses });
+                self.defines = event;
+            }
+            Body::Alerts { rules } => self.set_alerts(rules),
             Body::Booth { booth, paused } => {
                 self.paused.retain(|known| *known != booth);
                 if paused {

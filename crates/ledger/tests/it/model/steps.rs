@@ -107,6 +107,9 @@ pub(crate) enum Body {
         booth: u64,
         paused: bool,
     },
+    Alerts {
+        rules: Rules,
+    },
 }
 
 /// What is done, by how it is priced.
@@ -141,6 +144,51 @@ pub(crate) enum RechargeSize {
 pub(crate) enum Size {
     Quantity(i64),
     Amount(i64),
+}
+
+/// What is to be told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rules {
+    pub(crate) below: &'static [i64],
+    pub(crate) top_up: &'static [u32],
+    pub(crate) budget: &'static [u32],
+    pub(crate) recharge: bool,
+    pub(crate) hours: Option<u32>,
+    /// The code that it is refused with.
+    pub(crate) is_wrong: Option<&'static str>,
+}
+
+const NO_RULES: Rules = Rules { below: &[], top_up: &[], budget: &[], recharge: false, hours: None, is_wrong: None };
+const WRONG: Option<&str> = Some("invalid_alerts");
+
+pub(crate) const RULES: [Rules; 6] = [
+    Rules {
+        below: &[100_000, 1_000_000, 30_000_000],
+        top_up: &[50, 90],
+        budget: &[80, 100],
+        recharge: true,
+        hours: Some(24),
+        is_wrong: None,
+    },
+    Rules { below: &[0, 2_000_000], top_up: &[100], budget: &[50], recharge: true, hours: Some(720), ..NO_RULES },
+    Rules { recharge: true, budget: &[3, 8, 500], hours: Some(1), ..NO_RULES },
+    NO_RULES,
+    Rules { below: &[2_000_000, 2_000_000], is_wrong: WRONG, ..NO_RULES },
+    Rules { budget: &[100, 1_001], is_wrong: WRONG, ..NO_RULES },
+];
+
+const WRONG_RULES: [Rules; 5] = [
+    Rules { below: &[-1], is_wrong: Some("out_of_range"), ..NO_RULES },
+    Rules { below: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], is_wrong: WRONG, ..NO_RULES },
+    Rules { top_up: &[0], is_wrong: WRONG, ..NO_RULES },
+    Rules { hours: Some(0), is_wrong: WRONG, ..NO_RULES },
+    Rules { hours: Some(721), is_wrong: WRONG, ..NO_RULES },
+];
+
+/// All that an alert says as one number, whose last digit is its kind.
+pub(crate) fn alert_note(kind: i64, said: impl Iterator<Item = i64>) -> i64 {
+    let mixed = said.fold(0_i64, |mixed, number| mixed.wrapping_mul(1_000_003).wrapping_add(number));
+    mixed.rem_euclid(1_000_000_007) * 10 + kind
 }
 
 /// Takes choices out of one number.
@@ -204,7 +252,7 @@ fn report(draw: &mut Draw) -> Report {
 }
 
 fn body(draw: &mut Draw) -> Body {
-    match draw.below(24) {
+    match draw.below(26) {
         0 => Body::Open,
         1 => Body::Adjust { micros: -draw.micros() },
         2 => Body::Adjust { micros: draw.micros() },
@@ -261,6 +309,10 @@ fn body(draw: &mut Draw) -> Body {
             monthly_cap: if draw.rarely() { Some(999_999) } else { draw.of(&[None, Some(5_000_000)]) },
         },
         22 | 23 => Body::Recharged { back: usize::from(draw.below(6) == 5), paid: draw.below(2) == 1 },
+        24 | 25 => {
+            let rules = if draw.rarely() { draw.of(&WRONG_RULES) } else { draw.of(&RULES) };
+            Body::Alerts { rules }
+        }
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }
 }

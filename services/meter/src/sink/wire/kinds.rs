@@ -1,5 +1,8 @@
 //! The kinds of entry that are rarer than usage.
 
+use prost::Message as _;
+use tollbooth_schemas::v1;
+
 use super::{EventDefined, Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
 
 /// The rule by which credit is bought by itself; fields as in `ledger.proto`.
@@ -13,6 +16,25 @@ pub struct RechargeSet {
     pub target_micros: Option<i64>,
     pub daily_cap_micros: Option<i64>,
     pub monthly_cap_micros: Option<i64>,
+}
+
+/// Something was crossed; fields as in `ledger.proto`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct AlertRaised<'a> {
+    pub number: u64,
+    /// Code of the kind.
+    pub kind: &'static str,
+    pub crossed_seq: u64,
+    pub crossed_at_ms: i64,
+    pub balance_micros: i64,
+    pub threshold_micros: i64,
+    pub percent: u32,
+    pub event_id: &'a str,
+    pub spent_micros: i64,
+    pub hours: u32,
+    pub recharge_id: &'a str,
+    pub reason: &'a str,
 }
 
 pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
@@ -30,6 +52,8 @@ pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
         30 => recharge_set(bytes),
         31 => recharge_requested(bytes),
         32 => recharge_failed(bytes),
+        33 => alerts_set(bytes),
+        34 => alert_raised(seq, bytes),
         _ => Err(WireError::UnknownKind { seq }),
     }
 }
@@ -261,4 +285,34 @@ fn recharge_failed(bytes: &[u8]) -> Result<Kind<'_>> {
         Ok(())
     })?;
     Ok(Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros })
+}
+
+fn alerts_set(bytes: &[u8]) -> Result<Kind<'_>> {
+    v1::AlertsSet::decode(bytes).map_err(|_| WireError::Malformed)?;
+    Ok(Kind::AlertsSet { document: bytes })
+}
+
+fn alert_raised(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut alert, mut kind) = (AlertRaised::default(), 0);
+    each(bytes, |number, value| {
+        match number {
+            1 => alert.number = value.number(number)?,
+            2 => kind = value.number(number)?,
+            3 => alert.crossed_seq = value.number(number)?,
+            4 => alert.crossed_at_ms = value.int64(number)?,
+            5 => alert.balance_micros = value.sint64(number)?,
+            6 => alert.threshold_micros = value.int64(number)?,
+            7 => alert.percent = value.uint32(number)?,
+            8 => alert.event_id = value.text(number)?,
+            9 => alert.spent_micros = value.sint64(number)?,
+            10 => alert.hours = value.uint32(number)?,
+            11 => alert.recharge_id = value.text(number)?,
+            12 => alert.reason = value.text(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let kinds = &["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon"];
+    alert.kind = code(seq, "alert kind", kind, kinds)?;
+    Ok(Kind::AlertRaised(alert))
 }

@@ -1,5 +1,6 @@
 //! Every kind of defect is planted, and counted.
 
+mod alerts;
 mod engines;
 mod fees;
 mod journal;

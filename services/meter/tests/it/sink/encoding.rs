@@ -79,7 +79,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
     use v1::entry::Kind;
     let texts = proptest::collection::vec(text(), 12);
     let numbers = (any::<i64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>());
-    (texts, numbers, 0..13_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
+    (texts, numbers, 0..15_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
         let mut texts = texts.into_iter();
         let mut next = || texts.next().unwrap();
         match kind {
@@ -163,6 +163,27 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 retry_at_ms: number,
                 amount_micros: number.rotate_left(9),
             }),
+            12 => Kind::AlertsSet(v1::AlertsSet {
+                balance_below_micros: vec![number, number.rotate_left(7)],
+                below_top_up_percents: vec![number as u32],
+                event_budget_percents: vec![1, 300, u32::MAX],
+                recharge_failed: flag,
+                empty_in_hours: flag.then_some(number as u32),
+            }),
+            13 => Kind::AlertRaised(v1::AlertRaised {
+                number: number.cast_unsigned(),
+                kind: (number as u8 % 6).into(),
+                crossed_seq: number.cast_unsigned().rotate_left(5),
+                crossed_at_ms: number.rotate_left(6),
+                balance_micros: number.rotate_left(7),
+                threshold_micros: number.rotate_left(8),
+                percent: number as u32,
+                event_id: next(),
+                spent_micros: number.rotate_left(9),
+                hours: number as u32,
+                recharge_id: next(),
+                reason: next(),
+            }),
             _ => Kind::BoothSet(v1::BoothSet { booth_id: next(), name: next(), paused: flag }),
         }
     })
@@ -187,6 +208,9 @@ prop_compose! {
         }
     }
 }
+
+const ALERT_KINDS: &[&str] =
+    &["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon"];
 
 fn code(codes: &[&str], code: &str) -> i32 {
     i32::try_from(codes.iter().position(|known| *known == code).unwrap()).unwrap()
@@ -286,6 +310,21 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             threshold_micros,
             day_ends_at_ms,
             month_ends_at_ms,
+        }),
+        Kind::AlertsSet { document } => Owned::AlertsSet(v1::AlertsSet::decode(document).unwrap()),
+        Kind::AlertRaised(alert) => Owned::AlertRaised(v1::AlertRaised {
+            number: alert.number,
+            kind: code(ALERT_KINDS, alert.kind),
+            crossed_seq: alert.crossed_seq,
+            crossed_at_ms: alert.crossed_at_ms,
+            balance_micros: alert.balance_micros,
+            threshold_micros: alert.threshold_micros,
+            percent: alert.percent,
+            event_id: alert.event_id.to_owned(),
+            spent_micros: alert.spent_micros,
+            hours: alert.hours,
+            recharge_id: alert.recharge_id.to_owned(),
+            reason: alert.reason.to_owned(),
         }),
         Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros } => {
             Owned::RechargeFailed(v1::RechargeFailed {

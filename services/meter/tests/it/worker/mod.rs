@@ -1,5 +1,6 @@
 //! Partition workers over a real broker: what is served in which order, and what is refused.
 
+mod alerts;
 mod checkpoints;
 mod harness;
 mod holds;

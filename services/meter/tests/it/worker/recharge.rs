@@ -23,10 +23,10 @@ fn rule() -> Command {
 /// What the outbox asks for.
 fn requests(world: &World) -> Vec<RechargeRequested> {
     let effect = |effect| match effect {
-        Some(Effect::RechargeRequested(requested)) => requested,
-        None => panic!("no effect"),
+        Some(Effect::RechargeRequested(requested)) => Some(requested),
+        _ => None,
     };
-    world.outbox(ACCOUNT).into_iter().map(|record| effect(record.effect)).collect()
+    world.outbox(ACCOUNT).into_iter().filter_map(|record| effect(record.effect)).collect()
 }
 
 fn codes(world: &World) -> Vec<&'static str> {
