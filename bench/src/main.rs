@@ -35,8 +35,8 @@ struct Cli {
     /// Ledger entries of the partition that is taken again.
     #[arg(long, default_value_t = 2_000_000)]
     entries: usize,
-    /// Whether the measured meters keep their state in a store, as they do in `make up`.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    /// Whether the measured meters keep their state in a store.
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     store: bool,
     /// Runs of each figure that is repeated.
     #[arg(long, default_value_t = 3)]

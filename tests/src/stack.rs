@@ -409,20 +409,26 @@ impl Builder<'_> {
 
     /// A member of the meter's group, or the sink: the same program.
     fn meter(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
+        let store = self.dir.join("store").join(name).display().to_string();
+        let stores = std::env::var_os("TOLLBOOTH_CRASH_STORE").is_some_and(|value| !value.is_empty());
         let ops = if name == "sink" { "TOLLBOOTH_METER__SINK_OPS_LISTEN" } else { "TOLLBOOTH_METER__OPS_LISTEN" };
-        Ok(self
+        let meter = self
             .process(name, Binary::Meter, arguments)?
             .with_ops(ops, address()?)
             .with("TOLLBOOTH_METER__MEMBER_ID", name)
             .with("TOLLBOOTH_METER__SINK_ENABLED", "false")
-            // Written often, and nothing of it kept in memory: what is asked for comes from the disk.
-            .with("TOLLBOOTH_METER__STORE__DIR", self.dir.join("store").join(name).display().to_string())
-            .with("TOLLBOOTH_METER__STORE__WRITE_ROWS", "500")
-            .with("TOLLBOOTH_METER__STORE__WRITE_SECONDS", "1")
-            .with("TOLLBOOTH_METER__STORE__RECENT_MIB_MAX", "0")
             .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
             .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1")
-            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))
+            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string());
+        if !stores {
+            return Ok(meter);
+        }
+        // Written often, and nothing of it kept in memory: what is asked for comes from the disk.
+        Ok(meter
+            .with("TOLLBOOTH_METER__STORE__DIR", store)
+            .with("TOLLBOOTH_METER__STORE__WRITE_ROWS", "500")
+            .with("TOLLBOOTH_METER__STORE__WRITE_SECONDS", "1")
+            .with("TOLLBOOTH_METER__STORE__RECENT_MIB_MAX", "0"))
     }
 
     fn query(&self, listen: &str) -> anyhow::Result<Process> {

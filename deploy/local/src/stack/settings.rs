@@ -66,9 +66,6 @@ const LISTENERS: &[(&str, &str, &str)] = &[
     ("effects operations", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN", "127.0.0.1:9114"),
 ];
 
-/// Where the meter keeps its state.
-const METER_STORE: &str = "TOLLBOOTH_METER__STORE__DIR";
-
 /// What the services are told beside the engines' addresses, unless the environment says otherwise.
 const SERVICE_DEFAULTS: &[(&str, &str)] = &[
     ("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS),
@@ -131,9 +128,8 @@ impl Settings {
 
     /// Variables for the services; none that the environment has already.
     pub(crate) fn service_variables(&self) -> BTreeMap<String, String> {
-        let defaults = SERVICE_DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let store = (METER_STORE.to_owned(), self.path("meter").display().to_string());
-        defaults.chain([store]).filter(|(name, _)| env::var_os(name).is_none()).collect()
+        let unset = SERVICE_DEFAULTS.iter().filter(|(name, _)| env::var_os(name).is_none());
+        unset.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 }
 
