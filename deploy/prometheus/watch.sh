@@ -17,7 +17,13 @@ const get = async (path) => {
 const ask = (query) => get(`/api/v1/query?query=${encodeURIComponent(query)}`);
 
 (async () => {
-    const { activeTargets } = await get("/api/v1/targets");
+    // A Prometheus that was just started takes its targets up after five seconds, and has scraped each a moment later.
+    const deadline = Date.now() + 30_000;
+    let { activeTargets } = await get("/api/v1/targets");
+    while (Date.now() < deadline && (activeTargets.length === 0 || activeTargets.some(({ health }) => health === "unknown"))) {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        ({ activeTargets } = await get("/api/v1/targets"));
+    }
     for (const target of activeTargets.filter((target) => target.health !== "up"))
         problems.push(`${target.labels.job} at ${target.scrapeUrl} is ${target.health}: ${target.lastError}`);
     for (const job of ["ingest", "meter", "query", "sink", "effects"])

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn each_contradiction_is_seen_and_sized() {
-        let cases: [(&str, fn(&mut Figures), [Option<u128>; 3]); 10] = [
+        type Case = (&'static str, fn(&mut Figures), [Option<u128>; 3]);
+        let cases: [Case; 10] = [
             ("an entry twice", |f| f.entries = 4, [Some(0), None, None]),
             ("one lost, another twice", |f| f.seqs = 5, [Some(0), None, None]),
             ("a balance in the middle", |f| f.balances += 1, [Some(0), None, None]),
