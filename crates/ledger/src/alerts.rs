@@ -8,12 +8,16 @@
 //!
 //! All of it is a function of what was folded, in whole numbers.
 
+mod image;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use tollbooth_schemas::{
     Money,
     v1::{AlertKind, AlertRaised, AlertsSet, Entry, RechargeFailed, entry::Kind},
 };
+
+pub(crate) use image::AlertsImage;
 
 use crate::{
     account::Account,

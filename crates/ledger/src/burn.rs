@@ -8,9 +8,9 @@ pub(crate) const WINDOW_HOURS: u8 = 24;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Burn {
     /// The newest hour, counted from the epoch.
-    hour: i64,
+    pub(crate) hour: i64,
     /// That hour's charges, in micro-units, then those of the hour before it, and so on.
-    charges: [i128; WINDOW_HOURS as usize],
+    pub(crate) charges: [i128; WINDOW_HOURS as usize],
 }
 
 fn hour_of(at_ms: i64) -> i64 {

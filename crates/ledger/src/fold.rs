@@ -11,8 +11,7 @@ use tollbooth_schemas::{
 
 use crate::{
     account::{Account, Lot},
-    alerts,
-    counters,
+    alerts, counters,
     digest::{self, Digest},
     due::Due,
     events, fees,

@@ -48,7 +48,8 @@ impl CommandInput<'_> {
                 | Body::GrantBonus(_)
                 | Body::PostPlanFee(_)
                 | Body::SetRecharge(_)
-                | Body::FailRecharge(_),
+                | Body::FailRecharge(_)
+                | Body::SetAlerts(_),
             )
             | None => {}
         }
@@ -82,6 +83,8 @@ pub fn looked_up(account_id: &str, entry: &Entry) -> Vec<Key> {
             | Kind::RechargeSet(_)
             | Kind::RechargeRequested(_)
             | Kind::RechargeFailed(_)
+            | Kind::AlertsSet(_)
+            | Kind::AlertRaised(_)
             | Kind::Adjustment(_),
         )
         | None => Vec::new(),

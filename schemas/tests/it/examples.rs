@@ -5,14 +5,13 @@ use tollbooth_schemas::{
     price_book::PriceBook,
     v1::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
-        BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry,
-        EventDefined, FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord,
-        OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase,
-        PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted, PurchaseSource,
-        RechargeFailed, RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts,
-        SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage,
-        UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set,
-        reply::Outcome, set_recharge,
+        BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined,
+        FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount,
+        OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase,
+        PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted, PurchaseSource, RechargeFailed,
+        RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts, SetBooth,
+        SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
+        outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
     },
 };
 

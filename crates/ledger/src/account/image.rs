@@ -4,6 +4,7 @@ use prost::Message;
 
 use super::{Account, Lot};
 use crate::{
+    alerts::{Alerts, AlertsImage},
     image::{ImageError, money},
     recharge::{Recharge, RechargeImage},
 };
@@ -43,6 +44,8 @@ pub(crate) struct AccountImage {
     recharge: Option<RechargeImage>,
     #[prost(string, repeated, tag = "16")]
     paused: Vec<String>,
+    #[prost(message, optional, tag = "17")]
+    alerts: Option<AlertsImage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -93,6 +96,7 @@ impl Account {
             plans,
             lots,
             recharge,
+            alerts,
             paused,
         } = self;
         let plan = |(effective_at_ms, plan): &(i64, String)| PlanImage {
@@ -116,6 +120,7 @@ impl Account {
             lots: lots.iter().flat_map(|lots| lots.iter()).map(|lot| lot.to_image()).collect(),
             recharge: recharge.as_deref().map(Recharge::to_image),
             paused: paused.iter().flat_map(|paused| paused.iter()).map(ToString::to_string).collect(),
+            alerts: alerts.as_deref().map(Alerts::to_image),
         }
     }
 
@@ -137,6 +142,7 @@ impl Account {
             lots,
             recharge,
             paused,
+            alerts,
         } = image;
         let period =
             |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|()| ImageError::Value("a month"));
@@ -157,6 +163,7 @@ impl Account {
             plans: plans.into_iter().map(|PlanImage { effective_at_ms, plan }| (effective_at_ms, plan)).collect(),
             lots: (!lots.is_empty()).then(|| lots.into()),
             recharge: recharge.map(Recharge::of_image).transpose()?.map(Into::into),
+            alerts: alerts.map(Alerts::of_image).transpose()?.map(Into::into),
             paused: (!paused.is_empty())
                 .then(|| paused.into_iter().map(Into::into).collect::<std::collections::BTreeSet<_>>().into()),
         })
@@ -191,6 +198,7 @@ mod tests {
             plans: vec![(i64::MIN, "basic".to_owned()), (7, "pro".to_owned())],
             lots: Some(vec![lot(8, Some(-10)), lot(11, None)].into()),
             recharge: Some(Recharge::with_every_field().into()),
+            alerts: Some(Alerts::with_every_field().into()),
             paused: Some(std::collections::BTreeSet::from(["bth_1".into(), "bth_2".into()]).into()),
         };
         let bytes = account.to_image().encode_to_vec();

@@ -49,7 +49,7 @@ impl Changed {
     pub(crate) fn due(&mut self, due: &Due) {
         match &due.what {
             What::Hold(hold_id) => note_of(&mut self.holds, &due.account_id, hold_id),
-            What::Bonus(_) | What::Fee(_) | What::Recharge => {}
+            What::Bonus(_) | What::Fee(_) | What::Recharge | What::Alert(_) => {}
         }
     }
 

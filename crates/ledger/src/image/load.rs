@@ -44,6 +44,9 @@ impl State {
         if let Some(at_ms) = account.recharge.as_deref().and_then(crate::recharge::Recharge::due_at_ms) {
             self.add_due(Due::recharge(id, at_ms));
         }
+        for alert in account.alerts.iter().flat_map(|alerts| alerts.pending()) {
+            self.add_due(Due::alert(id, alert.number, alert.crossed_at_ms));
+        }
         self.accounts.insert(id.into(), account);
         Ok(())
     }

@@ -6,7 +6,7 @@ use tollbooth_schemas::{Quantity, v1::SourceTopic};
 use super::{ImageError, money};
 use crate::{
     counters::Counter,
-    events::Event,
+    events::{Event, Told},
     holds::{Hold, OpenHold},
     refunds::Refunded,
     state::{Answer, Operation, Positions, State},
@@ -195,27 +195,34 @@ struct EventImage {
     budget: Option<i64>,
     #[prost(bool, tag = "4")]
     refuses_holds: bool,
+    #[prost(uint64, tag = "5")]
+    told_by_seq: u64,
+    #[prost(uint32, tag = "6")]
+    told_percent: u32,
 }
 
 pub(super) fn event(event: &Event) -> Vec<u8> {
-    let Event { spent_micros, held_micros, budget, refuses_holds } = event;
+    let Event { spent_micros, held_micros, budget, refuses_holds, told: Told { set_seq, percent } } = event;
     let image = EventImage {
         spent: spent_micros.to_be_bytes().to_vec(),
         held: *held_micros,
         budget: budget.map(tollbooth_schemas::Money::micros),
         refuses_holds: *refuses_holds,
+        told_by_seq: *set_seq,
+        told_percent: *percent,
     };
     image.encode_to_vec()
 }
 
 pub(super) fn read_event(bytes: &[u8]) -> Result<Event, ImageError> {
-    let EventImage { spent, held, budget, refuses_holds } = EventImage::decode(bytes)?;
+    let EventImage { spent, held, budget, refuses_holds, told_by_seq, told_percent } = EventImage::decode(bytes)?;
     let spent = spent.as_slice().try_into().map_err(|_| ImageError::Value("a spend"))?;
     Ok(Event {
         spent_micros: i128::from_be_bytes(spent),
         held_micros: held,
         budget: budget.map(money).transpose()?,
         refuses_holds,
+        told: Told { set_seq: told_by_seq, percent: told_percent },
     })
 }
 
@@ -321,7 +328,9 @@ mod tests {
         assert_eq!(Remembered::row(Table::Refunds, 3, &refunded(&one)), Ok(Remembered::Refund(one)));
         let one = Hold::Ended { week: 1 };
         assert_eq!(Remembered::row(Table::EndedHolds, 1, &[]), Ok(Remembered::Hold(one)));
-        let one = Event { spent_micros: i128::MIN + 1, held_micros: 2, budget: Some(micros(3)), refuses_holds: true };
+        let told = Told { set_seq: 4, percent: 80 };
+        let spent_micros = i128::MIN + 1;
+        let one = Event { spent_micros, held_micros: 2, budget: Some(micros(3)), refuses_holds: true, told };
         assert_eq!(read_event(&event(&one)), Ok(one));
         assert_eq!(read_event(&event(&Event::default())), Ok(Event::default()));
         let one = Counter { quantity: Quantity::from_micros(1).unwrap(), week: 2 };
