@@ -410,7 +410,7 @@ impl Builder<'_> {
     /// A member of the meter's group, or the sink: the same program.
     fn meter(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
         let store = self.dir.join("store").join(name).display().to_string();
-        let stores = std::env::var_os("TOLLBOOTH_CRASH_STORE").is_some_and(|value| !value.is_empty());
+        let stores = env::var_os("TOLLBOOTH_CRASH_STORE").is_some_and(|value| !value.is_empty());
         let ops = if name == "sink" { "TOLLBOOTH_METER__SINK_OPS_LISTEN" } else { "TOLLBOOTH_METER__OPS_LISTEN" };
         let meter = self
             .process(name, Binary::Meter, arguments)?

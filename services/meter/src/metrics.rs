@@ -592,8 +592,8 @@ mod tests {
         metrics.committed(&counts, "0");
         metrics.lag(Input::Usage, "0", 0, 0);
         metrics.sizes("0", &StateSizes::default());
-        metrics.restored("0", true, Duration::ZERO);
-        metrics.restored("0", false, Duration::ZERO);
+        metrics.restored("0", Restored::Warm, Duration::ZERO);
+        metrics.restored("0", Restored::Cold, Duration::ZERO);
         metrics.refused("0", false);
     }
 

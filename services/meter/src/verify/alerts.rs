@@ -87,8 +87,9 @@ impl AlertWatch {
             let alert = AlertRaised { threshold_micros: *micros, ..kind(AlertKind::BalanceBelow) };
             self.judge(after, *micros, after.against((*micros).into()), alert);
         }
-        for percent in rules.below_top_up_percents.iter().filter(|_| self.bought > 0) {
-            let threshold = self.bought * i128::from(*percent) / 100;
+        let bought = self.bought;
+        for percent in rules.below_top_up_percents.iter().filter(|_| bought > 0) {
+            let threshold = bought * i128::from(*percent) / 100;
             let told = kind(AlertKind::BelowTopUpPercent);
             let alert = AlertRaised { threshold_micros: narrow(threshold), percent: *percent, ..told };
             self.judge(after, (*percent).into(), after.against(threshold), alert);
