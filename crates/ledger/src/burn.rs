@@ -3,6 +3,7 @@
 const HOUR_MS: i64 = 3_600_000;
 /// Hours that are kept, the running one included.
 pub(crate) const WINDOW_HOURS: u8 = 24;
+const HOURS: usize = 24;
 
 /// Charges by the hour.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub(crate) struct Burn {
     /// The newest hour, counted from the epoch.
     pub(crate) hour: i64,
     /// That hour's charges, in micro-units, then those of the hour before it, and so on.
-    pub(crate) charges: [i128; WINDOW_HOURS as usize],
+    pub(crate) charges: [i128; HOURS],
 }
 
 fn hour_of(at_ms: i64) -> i64 {

@@ -57,7 +57,7 @@ fn ledger_record() {
 #[test]
 fn a_charge_that_is_more_than_a_price_times_a_quantity() {
     let (usage, reversal) = examples::tiered();
-    insta::assert_snapshot!(format!("{}{}", wire(&[usage.clone()]), wire(&[reversal])));
+    insta::assert_snapshot!(format!("{}{}", wire(std::slice::from_ref(&usage)), wire(&[reversal])));
     insta::assert_snapshot!(tollbooth_schemas::pricing::text(usage.pricing.as_deref().unwrap()));
 }
 

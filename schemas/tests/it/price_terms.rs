@@ -10,6 +10,7 @@ use tollbooth_schemas::{
 use super::examples::{BOOK, NOON, book};
 
 /// The example book with a row more, the fourth.
+#[allow(clippy::needless_pass_by_value)] // Written where it is called.
 fn with(row: Value) -> PriceBook {
     let mut book: Value = serde_json::from_str(BOOK).unwrap();
     let mut whole = json!({"service": "ai_modify", "engine": "sms_intl", "unit": "image"});
@@ -22,6 +23,7 @@ fn pointers(row: Value) -> Vec<String> {
     with(row).check().into_iter().map(|error| error.pointer).collect()
 }
 
+#[allow(clippy::needless_pass_by_value)] // Written where it is called.
 fn tiers(model: &str, tiers: Value) -> Value {
     json!({"model": model, "plans": {}, "tiers": tiers})
 }

@@ -158,7 +158,7 @@ mod tests {
         for damaged in [
             AlertsImage { told: vec![ToldImage { rule: None }], ..image.clone() },
             AlertsImage { burn_charges: Vec::new(), ..image.clone() },
-            AlertsImage { burn_charges: vec![vec![0]; image.burn_charges.len()], ..image.clone() },
+            AlertsImage { burn_charges: vec![vec![0]; image.burn_charges.len()], ..image },
         ] {
             assert!(Alerts::of_image(damaged).is_err());
         }

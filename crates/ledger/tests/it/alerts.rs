@@ -199,11 +199,11 @@ fn a_failed_recharge_is_told_the_first_time_in_a_row() {
     let fail = |partition: &mut Partition, key: &str| {
         partition.tick();
         let entries = partition.ledger.iter().flat_map(|record| &record.entries);
-        let newest = entries.filter_map(|entry| match kind_of(entry) {
+        let mut newest = entries.rev().filter_map(|entry| match kind_of(entry) {
             Kind::RechargeRequested(requested) => Some(requested.recharge_id.clone()),
             _ => None,
         });
-        let recharge_id = newest.last().unwrap();
+        let recharge_id = newest.next().unwrap();
         let reason = "card_declined".to_owned();
         accepted(partition.command(key, Body::FailRecharge(FailRecharge { recharge_id, reason })));
         partition.now_ms += 6 * HOUR_MS;

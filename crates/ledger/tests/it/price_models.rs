@@ -21,6 +21,7 @@ fn partition(rows: Value) -> Partition {
     partition_with(rows, |_| {})
 }
 
+#[allow(clippy::needless_pass_by_value)] // Written where it is called.
 fn partition_with(rows: Value, change: impl FnOnce(&mut Value)) -> Partition {
     let mut sample = sample_book();
     sample["version"] = 2.into();
@@ -221,7 +222,7 @@ fn each_row_counts_for_itself_and_goes_on_in_the_next_book() {
     let variants = json!([
         {"variant": "4k", "model": "per_unit", "plans": {"basic": "0.40"}, "included": {"basic": "1"}},
         {"model": "per_unit", "plans": {"basic": "0.20"}, "included": {"basic": "1"}}]);
-    let mut partition = partition(variants.clone());
+    let mut partition = partition(variants);
     let of = |operation: &str, variant: &'static str| {
         report(operation, "1", |event| event["data"]["variant"] = variant.into())
     };

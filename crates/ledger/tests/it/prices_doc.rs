@@ -27,6 +27,7 @@ fn part(part: &PricePart) -> String {
 }
 
 /// The row as the document shows it, then the charges of one month, one after the other.
+#[allow(clippy::needless_pass_by_value)] // Written where it is called.
 fn section(row: Value, quantities: &[&str]) -> String {
     let mut lines = vec![
         "```json".to_owned(),

@@ -82,7 +82,7 @@ impl EffectsMetrics {
                 "tollbooth_webhook_deliveries_total",
                 "Tries to deliver a message to an endpoint, by way and result.",
             ),
-            &["way", "result"],
+            &["kind", "result"],
         )?;
         let waiting =
             IntGauge::new("tollbooth_webhook_deliveries_waiting", "Deliveries that are not there yet and are tried.")?;

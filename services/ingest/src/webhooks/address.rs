@@ -1,10 +1,14 @@
 //! Where a webhook may go: over TLS, and to addresses of the public internet only. An account names the place, and the
 //! request comes from inside: whatever listens there must not be reached by it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use reqwest::Url;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
+use url::Url;
 
 use crate::config::IngestConfig;
 
@@ -55,16 +59,24 @@ impl Reach {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PublicOnly(pub(crate) Reach);
 
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for PublicOnly {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let reach = self.0;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let permitted: Vec<_> = found.filter(|address| reach.permits(address.ip())).collect();
             if permitted.is_empty() {
-                return Err("the name leads to no public address".into());
+                return Err(std::io::Error::other("the name leads to no public address"));
             }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
+            Ok(permitted.into_iter())
         })
     }
 }
@@ -182,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_is_not_connected_to() {
-        let resolve = |reach| PublicOnly(reach).resolve("localhost".parse().unwrap());
+        let resolve = |reach| PublicOnly(reach).call("localhost".parse().unwrap());
         assert!(resolve(STRICT).await.is_err());
         assert!(resolve(Reach { allow_private: true, ..STRICT }).await.is_ok());
     }

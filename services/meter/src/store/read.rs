@@ -128,7 +128,9 @@ fn read_week(keyspace: Keyspace, number: u16, write: u64) -> Result<Week, StoreE
         let (key, value) = row.into_inner()?;
         runs.push(Run::read(&key, &value).ok_or_else(|| torn("a run that is none"))?);
     }
-    let mut filter = Filter::with_room(runs.iter().map(|run| run.operations).sum());
+    // Answers, ended holds and refunds are few beside the operations; a filter that overflows takes three times as much.
+    let operations: usize = runs.iter().map(|run| run.operations).sum();
+    let mut filter = Filter::with_room(operations + operations / 8 + 1024);
     let mut counted: HashMap<u32, usize> = HashMap::new();
     for row in keyspace.iter() {
         let (key, value) = row.into_inner()?;

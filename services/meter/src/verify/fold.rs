@@ -348,11 +348,11 @@ pub(super) fn expected_charge(
     work: &Work<'_>,
     posted_at_ms: i64,
     posted_micros: i64,
-) -> Result<(), Result<Charge, Reason>> {
+) -> Result<(), Box<Result<Charge, Reason>>> {
     let paid = posted_micros.checked_neg();
     let fits = |outcome: &Result<Charge, Reason>| outcome.as_ref().is_ok_and(|charge| Some(charge.micros) == paid);
     if books.outcomes(work, posted_at_ms).any(|outcome| fits(&outcome)) {
         return Ok(());
     }
-    Err(books.outcomes(work, posted_at_ms).next().unwrap_or(Err(Reason::NoPrice)))
+    Err(Box::new(books.outcomes(work, posted_at_ms).next().unwrap_or(Err(Reason::NoPrice))))
 }

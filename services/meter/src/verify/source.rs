@@ -213,13 +213,15 @@ impl Audit {
         } else if posted.amount == 0 {
             Ok(())
         } else {
-            Err(Err(Reason::NoPrice))
+            Err(Box::new(Err(Reason::NoPrice)))
         };
         if let Err(expected) = expected {
             self.report.defect(Defect::WrongPrice, || {
                 format!("{entry_name}: amount {} (millionths), by {} it is {expected:?}", posted.amount, name())
             });
-            at.drift += (i128::from(posted.amount) + i128::from(expected.map_or(0, |charge| charge.micros))).abs();
+            at.drift += (i128::from(posted.amount)
+                + i128::from(expected.as_ref().as_ref().map_or(0, |charge| charge.micros)))
+            .abs();
         }
     }
 

@@ -53,7 +53,7 @@ fn book() -> String {
     .to_string()
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Usage { engine: usize, quantity: i64, days_ago: i64, is_test: bool, is_4k: bool },
     Hold { engine: usize, quantity: i64 },

@@ -156,7 +156,7 @@ pub(crate) fn formula(currency: &str, unit: &str, pricing: &Pricing) -> String {
             PricePartKind::Unspecified => {}
             PricePartKind::Included => terms.push(format!("{quantity} {unit} included")),
             PricePartKind::PerUnit | PricePartKind::Tier => {
-                terms.push(format!("{quantity} {unit} x {price} {currency}"))
+                terms.push(format!("{quantity} {unit} x {price} {currency}"));
             }
             PricePartKind::Flat => terms.push(format!("{price} {currency} whatever the quantity")),
             PricePartKind::Package => {

@@ -216,7 +216,7 @@ fn with_an_archive(books: &PriceBooks, steps: &[Step], acts: u64) -> (State, Vec
             0 => {}
             1 | 2 => {
                 archive.write(state.changes());
-                state.settle(if acts % 3 == 0 { 2 } else { 0 });
+                state.settle(if acts.is_multiple_of(3) { 2 } else { 0 });
                 assert!(!state.has_changes());
                 written = driver.ledger.len();
             }

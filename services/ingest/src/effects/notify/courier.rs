@@ -52,7 +52,7 @@ impl Patience {
     }
 
     /// The delivery after a try that failed.
-    fn after(self, delivery: &Delivery, failure: Failure, now_ms: i64, jitter: u64) -> Delivery {
+    fn after(self, delivery: &Delivery, failure: &Failure, now_ms: i64, jitter: u64) -> Delivery {
         let attempts = delivery.attempts.saturating_add(1);
         let next_at_ms = now_ms.saturating_add(self.pause_ms(attempts, jitter));
         let is_over = failure.is_final || next_at_ms.saturating_sub(delivery.since_ms) > self.for_ms;
@@ -185,7 +185,7 @@ impl Courier {
             }
             Err(failure) => failure,
         };
-        let after = self.patience.after(delivery, failure, now_ms(), rand::rng().random_range(0..=400));
+        let after = self.patience.after(delivery, &failure, now_ms(), rand::rng().random_range(0..=400));
         let is_dead = after.state == DeliveryState::Dead;
         self.metrics.delivered(is_mail, if is_dead { Delivered::Dead } else { Delivered::NotYet });
         let (webhook_id, attempts) = (&after.webhook_id, after.attempts);
@@ -229,10 +229,10 @@ mod tests {
         let (mut tried, mut now_ms) = (delivery(), 1_000);
         while tried.state == DeliveryState::Waiting {
             now_ms = tried.next_at_ms;
-            tried = DAYS_3.after(&tried, failure(false), now_ms, 200);
+            tried = DAYS_3.after(&tried, &failure(false), now_ms, 200);
         }
         assert!((2 * 86_400_000..=3 * 86_400_000).contains(&(now_ms - 1_000)), "{now_ms}");
         assert_eq!((tried.attempts > 20, tried.last_error.as_deref()), (true, Some("answered 500")));
-        assert_eq!(DAYS_3.after(&delivery(), failure(true), 1_000, 0).state, DeliveryState::Dead);
+        assert_eq!(DAYS_3.after(&delivery(), &failure(true), 1_000, 0).state, DeliveryState::Dead);
     }
 }

@@ -1,13 +1,21 @@
 //! One try of a delivery: over HTTP in the form of Standard Webhooks, or by mail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{Method, Request, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use rustls::crypto::ring;
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use tollbooth_schemas::webhooks::{Delivery, WebhookDocument};
 
 use crate::app::now_ms;
@@ -31,9 +39,12 @@ fn failed(reason: impl Into<String>) -> Failure {
     Failure { reason: reason.into(), is_final: false }
 }
 
+/// Follows no redirect and no proxy: either would reach what must not be reached.
+type HttpClient = Client<HttpsConnector<HttpConnector<PublicOnly>>, Full<Bytes>>;
+
 /// Sends to endpoints.
 pub(super) struct Sender {
-    client: Client,
+    client: HttpClient,
     reach: Reach,
     secrets: Secrets,
     timeout: Duration,
@@ -43,9 +54,9 @@ pub(super) struct Sender {
 /// Why there can be no sender.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
-    /// Of the HTTP client.
-    #[error("cannot make the HTTP client: {0}")]
-    Http(#[from] reqwest::Error),
+    /// Of the HTTP client, which needs the system's certificates.
+    #[error("cannot set up TLS for webhooks: {0}")]
+    Tls(#[from] rustls::Error),
     /// Of the mail client.
     #[error("mail.host: {0}")]
     Mail(#[from] lettre::transport::smtp::Error),
@@ -56,21 +67,8 @@ pub enum SenderError {
 
 impl Sender {
     pub(super) fn new(config: &IngestConfig, secrets: Secrets) -> Result<Self, SenderError> {
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::debug!("a TLS provider is installed already");
-        }
         let (timeout, reach) = (Duration::from_millis(config.webhooks.timeout_ms), Reach::of(config));
-        // No proxy: it would resolve the name by itself, and reach what we must not.
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT.min(timeout))
-            .timeout(timeout)
-            .pool_max_idle_per_host(1)
-            .user_agent(concat!("tollbooth/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(PublicOnly(reach))
-            .build()?;
+        let client = client(reach, CONNECT.min(timeout))?;
         Ok(Self { client, reach, secrets, timeout, mail: mail(config, timeout)? })
     }
 
@@ -90,23 +88,27 @@ impl Sender {
         let now_ms = now_ms();
         let timestamp_s = now_ms / 1_000;
         let secrets = self.secrets.valid(endpoint, now_ms);
-        let request = self
-            .client
-            .post(url)
-            .header("content-type", "application/json")
+        let signature = signature(&secrets, &delivery.message_id, timestamp_s, &delivery.body);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(url.as_str())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, concat!("tollbooth/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", &delivery.message_id)
             .header("webhook-timestamp", timestamp_s)
-            .header("webhook-signature", signature(&secrets, &delivery.message_id, timestamp_s, &delivery.body))
-            .body(delivery.body.clone());
-        let mut answer = request.send().await.map_err(|error| failed(told(&error)))?;
-        let status = answer.status();
-        let mut read = 0;
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            read += chunk.len();
-            if read > ANSWER_BYTES_MAX {
-                break;
-            }
-        }
+            .header("webhook-signature", signature)
+            .body(Full::new(Bytes::from(delivery.body.clone())))
+            .map_err(|error| failed(error.to_string()))?;
+        let exchange = async {
+            let answer = self.client.request(request).await.map_err(|error| failed(told(&error)))?;
+            let status = answer.status();
+            // An answer that is too long, or breaks off, has said what it is all the same.
+            drop(Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await);
+            Ok(status)
+        };
+        let status = tokio::time::timeout(self.timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(failed("the request failed: no answer in time")))?;
         match status {
             _ if status.is_success() => Ok(()),
             // The endpoint says that it is no more.
@@ -136,14 +138,8 @@ impl Sender {
 }
 
 /// Without the address: a path may carry a secret, and what is kept of a failure is shown.
-fn told(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "cannot connect"
-    } else {
-        "the request failed"
-    };
+fn told(error: &hyper_util::client::legacy::Error) -> String {
+    let what = if error.is_connect() { "cannot connect" } else { "the request failed" };
     let mut source = std::error::Error::source(error);
     let mut reason = what.to_owned();
     while let Some(cause) = source {
@@ -151,6 +147,18 @@ fn told(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     reason
+}
+
+fn client(reach: Reach, connect_timeout: Duration) -> Result<HttpClient, rustls::Error> {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?
+        .with_no_client_auth();
+    let mut http = HttpConnector::new_with_resolver(PublicOnly(reach));
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(connect_timeout));
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
+    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(https))
 }
 
 /// The message as a person reads it.

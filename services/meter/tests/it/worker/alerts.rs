@@ -49,7 +49,7 @@ fn an_alert_leaves_with_its_entry_once_over_a_restart() {
             _ => None,
         })
         .collect();
-    assert_eq!((told(&world), in_ledger.len()), (in_ledger.clone(), 1));
+    assert_eq!((told(&world), in_ledger.len()), (in_ledger, 1));
     let report = world.verify();
     assert!(report.is_clean(), "{report}");
 }

@@ -78,6 +78,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts/{account_id}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Alerts
+         * @description From history, which is a moment behind: name the `seq` of a command's answer as `min_seq` to see what it did.
+         */
+        get: operations["get_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts/{account_id}/balance": {
         parameters: {
             query?: never;
@@ -476,6 +496,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/price-books/{version}/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Price work by a book without posting
+         * @description By a published book or a draft, whether it is in force or not; the intervals of its rows count as they stand.
+         */
+        post: operations["simulate_price_book"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/price-books/current": {
         parameters: {
             query?: never;
@@ -594,6 +634,74 @@ export interface components {
             has_more: boolean;
             /** @description `cursor` of the next page. */
             next_cursor?: string | null;
+        };
+        /** @description An alert. */
+        Alert: {
+            /**
+             * Format: date-time
+             * @description When it was crossed.
+             */
+            at: string;
+            balance: components["schemas"]["Amount"];
+            /** @description By which entry. */
+            crossed_by: string;
+            /** @description Of its entry. */
+            entry_id: string;
+            event_id?: string | null;
+            /** Format: int32 */
+            hours?: number | null;
+            /** @example balance_below */
+            kind: string;
+            /**
+             * Format: int64
+             * @description 1, 2, 3 ... per account.
+             */
+            number: number;
+            /** Format: int32 */
+            percent?: number | null;
+            /** @description Why a recharge failed. */
+            reason?: string | null;
+            recharge_id?: string | null;
+            spent?: components["schemas"]["Amount"] | null;
+            threshold?: components["schemas"]["Amount"] | null;
+        };
+        AlertRules: {
+            /** @description Told when the balance falls below one of these. */
+            balance_below: components["schemas"]["Amount"][];
+            /** @description Told when the balance falls below so many hundredths of the last purchase. */
+            below_top_up_percent: number[];
+            /**
+             * Format: int32
+             * @description Told when the balance would last for less than so many hours.
+             */
+            empty_in_hours?: number | null;
+            /** @description Told when an event's spend reaches so many hundredths of its budget. */
+            event_budget_percent: number[];
+            /** @description Told when a recharge fails, the first time in a row. */
+            recharge_failed: boolean;
+            /** Format: date-time */
+            set_at: string;
+        };
+        /** @description What the account is told of, and what it was told. */
+        Alerts: {
+            /** @description The newest alerts, newest first, at most 50. */
+            recent: components["schemas"]["Alert"][];
+            rules?: components["schemas"]["AlertRules"] | null;
+            /** @description Of every rule about the account as a whole. Events stand in `recent` alone. */
+            states: components["schemas"]["AlertState"][];
+        };
+        /** @description How a rule stands. */
+        AlertState: {
+            /**
+             * Format: date-time
+             * @description When it was last told of since it was set.
+             */
+            fired_at?: string | null;
+            kind: string;
+            /** Format: int32 */
+            percent?: number | null;
+            state?: components["schemas"]["RuleState"] | null;
+            threshold?: components["schemas"]["Amount"] | null;
         };
         /**
          * @description `{"amount": "12.34", "currency": "USD"}`.
@@ -906,7 +1014,7 @@ export interface components {
         /** @enum {string} */
         ForecastReason: "not_enough_data" | "no_spend" | "beyond_horizon";
         /** @description How a price becomes a charge. */
-        Model: "per_unit" | "flat";
+        Model: "per_unit" | "flat" | "package" | "graduated" | "volume";
         /** @description Decimal string in units of the currency, at most 6 places; never a JSON number. */
         Money: string;
         /** @description A code with the name people read. */
@@ -935,6 +1043,12 @@ export interface components {
              */
             ttl_s: number;
         };
+        /** @description What is to be priced: a piece of work, a past period, or both. */
+        NewSimulation: {
+            book?: components["schemas"]["PriceBook"] | null;
+            period?: components["schemas"]["SimulatedPeriod"] | null;
+            work?: components["schemas"]["SimulatedWork"] | null;
+        };
         /** @description A plan an account can be on. */
         Plan: {
             /** @description `basic`. */
@@ -961,14 +1075,29 @@ export interface components {
             effective_to?: string | null;
             /** @description Engine code. */
             engine: string;
+            /** @description By plan code: so much is free in a month of the account's zone. Tiers count what is beyond it. */
+            included?: {
+                [key: string]: components["schemas"]["Quantity"];
+            };
+            /** @description By plan code: what a charge comes to at least, where it is not wholly included. */
+            minimum?: {
+                [key: string]: components["schemas"]["Money"];
+            };
             /** @description How it becomes a charge. */
             model: components["schemas"]["Model"];
-            /** @description Price by plan code; a plan that is not named has no price. */
+            /** @description `package`: how much a pack holds. */
+            pack_size?: components["schemas"]["Quantity"] | null;
+            /**
+             * @description Price by plan code, of a unit, a pack or the whole; a plan that is not named has no price. Empty where `tiers`
+             *     name the prices.
+             */
             plans: {
                 [key: string]: components["schemas"]["Money"];
             };
             /** @description Service code. */
             service: string;
+            /** @description `graduated` and `volume`: from 0 on, without a gap, the last one open. */
+            tiers?: components["schemas"]["Tier"][];
             /** @description What the quantity counts. */
             unit: string;
             /** @description Only this variant; absent: any. */
@@ -988,6 +1117,8 @@ export interface components {
             prices: components["schemas"]["Price"][];
             /** @description Services, in the order they are shown. */
             services: components["schemas"]["Named"][];
+            /** @description Test work costs this part of the price, from 0 to 1; absent: all of it. */
+            test_factor?: components["schemas"]["Quantity"] | null;
             /**
              * Format: uint32
              * @description 1 or more; the first document of a version wins.
@@ -1012,6 +1143,69 @@ export interface components {
         /** @description All price books, the one that begins last first. */
         PriceBooks: {
             data: components["schemas"]["PriceBookListed"][];
+        };
+        /** @description What a charge is the sum of. The parts are exact; the sum is rounded once. */
+        Pricing: {
+            month?: components["schemas"]["PricingMonth"] | null;
+            parts: components["schemas"]["PricingPart"][];
+            /**
+             * @description The part of the price that test work costs, a decimal from 0 to 1; null: it was none, or costs all of it.
+             * @example 0.5
+             */
+            test_factor?: string | null;
+        };
+        /** @description A month of an account. */
+        PricingMonth: {
+            /**
+             * @description What was counted before this charge.
+             * @example 990
+             */
+            counted_before: string;
+            /**
+             * @description Of the work, in the account's zone.
+             * @example 2026-11
+             */
+            period: string;
+        };
+        /** @description A part of a charge. */
+        PricingPart: {
+            /**
+             * @description Not rounded: up to 12 places.
+             * @example 80.00
+             */
+            exact_amount: string;
+            /**
+             * @description The tier: what lies above this much of what is paid for in the month,
+             * @example 1000
+             */
+            from?: string | null;
+            /**
+             * @description `included`: of the month's free quantity; `per_unit`, `flat`, `package`, `tier`: as the price model says; `minimum`:
+             *     the parts before it come to less, and this is charged instead of them.
+             */
+            kind: string;
+            /**
+             * @description What a pack holds.
+             * @example 10
+             */
+            pack_size?: string | null;
+            /**
+             * Format: int64
+             * @description How many packs were begun.
+             */
+            packs?: number | null;
+            /**
+             * @description Null for a minimum.
+             * @example 1000
+             */
+            quantity?: string | null;
+            /**
+             * @description and up to this much; null: open.
+             * @example 2000
+             */
+            to?: string | null;
+            /** @description Of a unit, of a pack, or of the whole. */
+            unit_price: components["schemas"]["Amount"];
         };
         /** @description An error (RFC 9457): `application/problem+json`. */
         Problem: {
@@ -1053,6 +1247,8 @@ export interface components {
              */
             pointer: string;
         };
+        /** @description Decimal string in the unit of the price, at most 6 places; never a JSON number. */
+        Quantity: string;
         /** @description How credit is bought by itself, and how that stands. */
         Recharge: {
             amount?: components["schemas"]["Amount"] | null;
@@ -1090,6 +1286,8 @@ export interface components {
         };
         /** @enum {string} */
         RechargeState: "off" | "idle" | "in_flight" | "failed";
+        /** @enum {string} */
+        RuleState: "armed" | "fired";
         Service: {
             /** @description Engine code. */
             engine: string;
@@ -1129,6 +1327,113 @@ export interface components {
              * @example tb_sk_live_...
              */
             key: string;
+        };
+        /** @description A piece of work with its price. */
+        SimulatedCharge: {
+            amount: components["schemas"]["Amount"];
+            /**
+             * @description As an entry would say it.
+             * @example 5 second x 0.20 USD
+             */
+            explanation: string;
+            price_model: string;
+            pricing?: components["schemas"]["Pricing"] | null;
+            unit_price: components["schemas"]["Amount"];
+        };
+        /** @description What an account was charged for work of a period. */
+        SimulatedPeriod: {
+            /** @example acc_luna */
+            account_id: string;
+            /**
+             * Format: date-time
+             * @description First instant of the work,
+             */
+            from: string;
+            /** @description As if it had been on this plan; absent: the plan of each charge. */
+            plan?: string | null;
+            /**
+             * Format: date-time
+             * @description and the first one after it; at most 92 days.
+             */
+            to: string;
+        };
+        /** @description A piece of work, as a usage event would report it. */
+        SimulatedWork: {
+            /**
+             * @description What its month has counted before, for prices with tiers or an included quantity; absent: nothing.
+             * @example 990
+             */
+            counted_before?: string | null;
+            country?: string;
+            engine: string;
+            /** @description The plan that pays for it. */
+            plan: string;
+            /** @example 5 */
+            quantity: string;
+            service: string;
+            test_mode?: boolean;
+            /**
+             * Format: date-time
+             * @description When it is done; absent: now.
+             */
+            time?: string | null;
+            unit: string;
+            variant?: string;
+        };
+        /** @description What it would cost. Nothing was posted. */
+        Simulation: {
+            currency: string;
+            /** @description Whether the book came with the request. */
+            draft: boolean;
+            period?: components["schemas"]["SimulationOfPeriod"] | null;
+            /** Format: int32 */
+            version: number;
+            work?: components["schemas"]["SimulatedCharge"] | null;
+        };
+        SimulationOfEngine: components["schemas"]["SimulationSums"] & {
+            engine: string;
+            /** @description Service and engine as people read them. */
+            name: string;
+            /** @example 131 */
+            quantity: string;
+            service: string;
+        };
+        /** @description A period, priced once more. */
+        SimulationOfPeriod: {
+            account_id: string;
+            /**
+             * Format: int64
+             * @description The newest entry that was looked at.
+             */
+            as_of_seq: number;
+            /** @description Largest change first. */
+            engines: components["schemas"]["SimulationOfEngine"][];
+            /** Format: date-time */
+            from: string;
+            /** @description Whose months are counted. */
+            time_zone: string;
+            /** Format: date-time */
+            to: string;
+            total: components["schemas"]["SimulationSums"];
+        };
+        /** @description Charges that were taken back as a whole are in none of it; partial refunds change neither side. */
+        SimulationSums: {
+            /** @description What they came to. */
+            charged: components["schemas"]["Amount"];
+            /**
+             * Format: int64
+             * @description Charges.
+             */
+            count: number;
+            /** @description The one less the other: below zero where it would be cheaper. */
+            difference: components["schemas"]["Amount"];
+            /**
+             * Format: int64
+             * @description Charges for which the book has no price: they would be dead letters.
+             */
+            unpriced: number;
+            /** @description What they would come to, as far as they have a price. */
+            would_be: components["schemas"]["Amount"];
         };
         /** @description Where the record lies that an entry came from. */
         Source: {
@@ -1266,6 +1571,17 @@ export interface components {
              */
             quantity: string;
         };
+        /** @description A range of the month's quantity with a price of its own. */
+        Tier: {
+            /** @description What lies above this much; the first one begins at 0. */
+            from: components["schemas"]["Quantity"];
+            /** @description Price of a unit by plan code; every tier of a row names the same plans. */
+            plans: {
+                [key: string]: components["schemas"]["Money"];
+            };
+            /** @description Up to and including this much; absent: open, as only the last one is. */
+            to?: components["schemas"]["Quantity"] | null;
+        };
         /** @description A timeline of a range. */
         Timeline: {
             /** @description They cover the range exactly; empty ones are zeros. */
@@ -1372,8 +1688,12 @@ export interface components {
             note?: string | null;
             /** @description Code of the plan that was paid, or that begins. */
             plan?: string | null;
-            /** @description `per_unit`: price times quantity; `flat`: the price, whatever the quantity. */
+            /**
+             * @description `per_unit`: price times quantity; `flat`: the price, whatever the quantity; `package`: for each pack that was begun;
+             *     `graduated`: each unit at the price of its tier; `volume`: all at the price of the tier that the month reached.
+             */
             price_model?: string | null;
+            pricing?: components["schemas"]["Pricing"] | null;
             /** @description What the provider took. Only with an admin key, and as far as it was told. */
             provider_cost?: components["schemas"]["Amount"];
             /**
@@ -1663,6 +1983,164 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_alerts: {
+        parameters: {
+            query?: {
+                /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
+                min_seq?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The account. */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules, how they stand, and what was told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "recent": [
+                     *         {
+                     *           "at": "2026-11-21T20:15:04.001Z",
+                     *           "balance": {
+                     *             "amount": "19.88",
+                     *             "currency": "USD"
+                     *           },
+                     *           "crossed_by": "ent_acc_luna_1041",
+                     *           "entry_id": "ent_acc_luna_1042",
+                     *           "event_id": null,
+                     *           "hours": null,
+                     *           "kind": "balance_below",
+                     *           "number": 7,
+                     *           "percent": null,
+                     *           "reason": null,
+                     *           "recharge_id": null,
+                     *           "spent": null,
+                     *           "threshold": {
+                     *             "amount": "20.00",
+                     *             "currency": "USD"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "rules": {
+                     *         "balance_below": [
+                     *           {
+                     *             "amount": "20.00",
+                     *             "currency": "USD"
+                     *           }
+                     *         ],
+                     *         "below_top_up_percent": [
+                     *           10
+                     *         ],
+                     *         "empty_in_hours": 48,
+                     *         "event_budget_percent": [
+                     *           80,
+                     *           100
+                     *         ],
+                     *         "recharge_failed": true,
+                     *         "set_at": "2026-11-01T09:00:00.000Z"
+                     *       },
+                     *       "states": [
+                     *         {
+                     *           "fired_at": "2026-11-21T20:15:04.002Z",
+                     *           "kind": "balance_below",
+                     *           "percent": null,
+                     *           "state": "fired",
+                     *           "threshold": {
+                     *             "amount": "20.00",
+                     *             "currency": "USD"
+                     *           }
+                     *         },
+                     *         {
+                     *           "fired_at": null,
+                     *           "kind": "below_top_up_percent",
+                     *           "percent": 10,
+                     *           "state": "armed",
+                     *           "threshold": null
+                     *         },
+                     *         {
+                     *           "fired_at": null,
+                     *           "kind": "recharge_failed",
+                     *           "percent": null,
+                     *           "state": "armed",
+                     *           "threshold": null
+                     *         },
+                     *         {
+                     *           "fired_at": null,
+                     *           "kind": "empty_soon",
+                     *           "percent": null,
+                     *           "state": null,
+                     *           "threshold": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Alerts"];
                 };
             };
             /** @description `If-None-Match` names the `ETag` of this answer */
@@ -2374,7 +2852,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3134,7 +3612,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3270,7 +3748,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3395,6 +3873,7 @@ export interface operations {
                      *       "posted_at": "2026-11-21T20:15:03.410Z",
                      *       "price_model": "per_unit",
                      *       "price_version": 12,
+                     *       "pricing": null,
                      *       "quantity": "1",
                      *       "reason": null,
                      *       "received_at": "2026-11-21T20:15:03.300Z",
@@ -4194,6 +4673,203 @@ export interface operations {
                 };
             };
             /** @description `unavailable`: what the answer is made of is being read */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulate_price_book: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its version. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSimulation"];
+            };
+        };
+        responses: {
+            /** @description What it would cost */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "currency": "USD",
+                     *       "draft": true,
+                     *       "period": {
+                     *         "account_id": "acc_luna",
+                     *         "as_of_seq": 1204,
+                     *         "engines": [
+                     *           {
+                     *             "charged": {
+                     *               "amount": "26.20",
+                     *               "currency": "USD"
+                     *             },
+                     *             "count": 131,
+                     *             "difference": {
+                     *               "amount": "-2.62",
+                     *               "currency": "USD"
+                     *             },
+                     *             "engine": "nano_banana_2",
+                     *             "name": "AI Modify (Nano Banana 2)",
+                     *             "quantity": "131",
+                     *             "service": "ai_modify",
+                     *             "unpriced": 0,
+                     *             "would_be": {
+                     *               "amount": "23.58",
+                     *               "currency": "USD"
+                     *             }
+                     *           }
+                     *         ],
+                     *         "from": "2026-11-01T04:00:00.000Z",
+                     *         "time_zone": "America/New_York",
+                     *         "to": "2026-12-01T05:00:00.000Z",
+                     *         "total": {
+                     *           "charged": {
+                     *             "amount": "26.20",
+                     *             "currency": "USD"
+                     *           },
+                     *           "count": 131,
+                     *           "difference": {
+                     *             "amount": "-2.62",
+                     *             "currency": "USD"
+                     *           },
+                     *           "unpriced": 0,
+                     *           "would_be": {
+                     *             "amount": "23.58",
+                     *             "currency": "USD"
+                     *           }
+                     *         }
+                     *       },
+                     *       "version": 12,
+                     *       "work": {
+                     *         "amount": {
+                     *           "amount": "80.00",
+                     *           "currency": "USD"
+                     *         },
+                     *         "explanation": "10 image x 0.00 USD + 1000 image x 0.08 USD",
+                     *         "price_model": "graduated",
+                     *         "pricing": {
+                     *           "month": null,
+                     *           "parts": [
+                     *             {
+                     *               "exact_amount": "0.00",
+                     *               "from": "0",
+                     *               "kind": "tier",
+                     *               "pack_size": null,
+                     *               "packs": null,
+                     *               "quantity": "10",
+                     *               "to": "1000",
+                     *               "unit_price": {
+                     *                 "amount": "0.00",
+                     *                 "currency": "USD"
+                     *               }
+                     *             },
+                     *             {
+                     *               "exact_amount": "80.00",
+                     *               "from": "1000",
+                     *               "kind": "tier",
+                     *               "pack_size": null,
+                     *               "packs": null,
+                     *               "quantity": "1000",
+                     *               "to": null,
+                     *               "unit_price": {
+                     *                 "amount": "0.08",
+                     *                 "currency": "USD"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "test_factor": null
+                     *         },
+                     *         "unit_price": {
+                     *           "amount": "0.08",
+                     *           "currency": "USD"
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: needs an admin key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such book, no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid`: the draft, the work or the period, each by its place; `no_price`, `engine_retired`, `unit_mismatch`, `out_of_range`: the work has no charge */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */

@@ -26,6 +26,7 @@ pub(super) struct Alerts {
     top_up: Option<i64>,
 }
 
+#[derive(Clone, Copy)]
 enum Now {
     Crossed,
     Armed,
