@@ -19,7 +19,7 @@ async fn the_rules_are_shown_with_how_they_stand_and_what_was_told() {
     };
     let adjust = |micros: i64| (Kind::Adjustment(Adjustment::default()), micros, BASE_MS);
     luna.push(vec![(Kind::AlertsSet(rules), 0, BASE_MS)]);
-    let crossed_seq = luna.push(vec![adjust(12_000_000)]).entries[0].seq;
+    let crossed_seq = luna.push(vec![adjust(12_000_000 - 1_000_000_000)]).entries[0].seq;
     let alert = AlertRaised {
         number: 1,
         kind: AlertKind::BalanceBelow.into(),

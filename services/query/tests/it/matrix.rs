@@ -224,9 +224,10 @@ fn every_change_is_known() {
         DOCUMENT.operations().filter(|(method, ..)| *method != "get").map(|(method, path, _)| (method, path)).collect();
     changes.sort_unstable();
     let tested = [
-        ("delete", "/v1/session"),     // session.rs
-        ("post", "/v1/portal-tokens"), // dead.rs
-        ("post", "/v1/session"),       // session.rs
+        ("delete", "/v1/session"),                      // session.rs
+        ("post", "/v1/portal-tokens"),                  // dead.rs
+        ("post", "/v1/price-books/{version}/simulate"), // simulate.rs
+        ("post", "/v1/session"),                        // session.rs
     ];
     assert_eq!(changes, tested);
 }

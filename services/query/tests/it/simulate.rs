@@ -120,7 +120,7 @@ async fn a_piece_of_work_is_priced_by_a_draft() {
     // given a draft that nobody published
     let stand = Stand::new().await;
     let query = stand.query().await;
-    until("keys are read", async || query.get("/v1/dead-letters").await.status == 200).await;
+    until("keys are read", async || query.get("/v1/accounts").await.status == 200).await;
     let work = json!({"service": "ai_modify", "engine": "nano_banana_2", "unit": "image", "quantity": "3",
                       "plan": "basic", "counted_before": "1"});
 
