@@ -201,7 +201,7 @@ async fn an_alert_is_told_signed_to_who_wants_it_and_only_once() {
     decide(&stand, &[alert(8)]);
     stand.until("the next one is told", || wants.got().len() == 2).await;
     stand.until("both are over", || running.metric("tollbooth_webhook_deliveries_waiting ") == 0).await;
-    assert_eq!(running.metric("tollbooth_webhook_deliveries_total{result=\"delivered\",way=\"webhook\"} "), 2);
+    assert_eq!(running.metric("tollbooth_webhook_deliveries_total{kind=\"webhook\",result=\"delivered\"} "), 2);
     assert!(other.got().is_empty());
     // The secret is shown once.
     let (_, list) = read(stand.request(Method::GET, WEBHOOKS, &stand.root).send().await.unwrap()).await;
@@ -400,7 +400,7 @@ async fn a_mail_address_is_told_by_mail() {
     }
     stand
         .until("it is over", || {
-            running.metric("tollbooth_webhook_deliveries_total{result=\"delivered\",way=\"mail\"} ") == 1
+            running.metric("tollbooth_webhook_deliveries_total{kind=\"mail\",result=\"delivered\"} ") == 1
         })
         .await;
     running.stop().await;
