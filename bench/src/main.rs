@@ -48,8 +48,11 @@ struct Cli {
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Seconds of load before the whole path and the freshness are measured, until the broker's code is compiled.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 240)]
     warm_up: u64,
+    /// Events a second of that load, below what the path holds.
+    #[arg(long, default_value_t = 15_000.0)]
+    warm_up_rate: f64,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -76,7 +79,9 @@ fn main() -> anyhow::Result<ExitCode> {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
             }
             "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
-            "warm-up" if wanted("path") || wanted("freshness") => runtime.block_on(warm::run(&bench, cli.warm_up)),
+            "warm-up" if wanted("path") || wanted("freshness") => {
+                runtime.block_on(warm::run(&bench, cli.warm_up, cli.warm_up_rate))
+            },
             "path" if wanted(group) => runtime.block_on(path::run(&bench, &mut report, cli.path_runs, cli.seconds)),
             "freshness" if wanted(group) => {
                 runtime.block_on(freshness::run(&bench, &mut report, cli.runs, cli.seconds))

@@ -12,11 +12,10 @@ use crate::{
 };
 
 const ACCOUNTS: usize = 1_000;
-/// Below what the path holds, so that no backlog is left behind.
-const RATE: f64 = 5_000.0;
 
-/// `seconds` of the whole path, on topics and tables of its own.
-pub(crate) async fn run(bench: &Bench, seconds: u64) -> anyhow::Result<()> {
+/// `seconds` of the whole path, on topics and tables of its own. The rate must be below what the path holds, so that no
+/// backlog is left behind.
+pub(crate) async fn run(bench: &Bench, seconds: u64, rate: f64) -> anyhow::Result<()> {
     if seconds == 0 {
         return Ok(());
     }
@@ -27,10 +26,10 @@ pub(crate) async fn run(bench: &Bench, seconds: u64) -> anyhow::Result<()> {
     let load = Load {
         address,
         key: bench.admin_key.clone(),
-        batch: 10,
+        batch: 100,
         accounts: ACCOUNTS,
         connections: 16,
-        rate: Some(RATE),
+        rate: Some(rate),
         duration: Duration::from_secs(seconds),
         run: 1,
     };

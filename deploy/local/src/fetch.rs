@@ -16,8 +16,8 @@ use crate::cache::{cache_dir, ensure};
 use crate::error::{LocalError, Result};
 use crate::sys;
 
-const KAFKA: &str = "Apache Kafka 4.3.0";
-const KAFKA_FOLDER: &str = "kafka-4.3.0";
+const KAFKA: &str = "Apache Kafka 4.2.2";
+const KAFKA_FOLDER: &str = "kafka-4.2.2";
 const KAFKA_POM: &str = include_str!("../kafka/pom.xml");
 const KAFKA_JARS: &str = include_str!("../kafka/jars.sha256");
 

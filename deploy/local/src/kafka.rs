@@ -125,6 +125,30 @@ impl Kafka {
         self.own()?.start()
     }
 
+    /// Open transactions as the coordinator and the partitions tell them, by Kafka's own tool; for a person who looks into
+    /// one that does not end. Empty for a node from outside.
+    pub fn transactions(&self) -> Result<String> {
+        let Some(node) = &self.node else { return Ok(String::new()) };
+        let listed = node.transactions_tool(&["list"])?;
+        let mut report = listed.clone();
+        for line in listed.lines() {
+            let mut columns = line.split_whitespace();
+            let (id, state) = (columns.next(), columns.next_back());
+            if let (Some(id), Some("Ongoing" | "PrepareCommit" | "PrepareAbort" | "PrepareEpochFence")) = (id, state) {
+                report.push_str(&node.transactions_tool(&["describe", "--transactional-id", id])?);
+            }
+        }
+        // In minutes: all that are open for longer than their own time-out can explain.
+        report.push_str(&node.transactions_tool(&[
+            "find-hanging",
+            "--broker-id",
+            "1",
+            "--max-transaction-timeout",
+            "0",
+        ])?);
+        Ok(report)
+    }
+
     fn own(&self) -> Result<&Node> {
         self.node.as_ref().ok_or(LocalError::External { engine: ENGINE })
     }
@@ -157,6 +181,23 @@ impl Node {
         })?;
         *process::lock(&self.process) = Some(process);
         Ok(())
+    }
+
+    fn transactions_tool(&self, arguments: &[&str]) -> Result<String> {
+        let mut java = self.java();
+        java.args([
+            "-Xmx128m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+            "org.apache.kafka.tools.TransactionsCommand",
+            "--bootstrap-server",
+        ])
+        .arg(format!("127.0.0.1:{}", self.port))
+        .args(arguments);
+        sys::die_with_parent(&mut java);
+        let output = java.output().map_err(process::start_error(ENGINE, "java"))?;
+        Ok([output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat())
     }
 
     /// Writes the cluster id and the initial metadata, unless that was done in an earlier run.

@@ -11,6 +11,9 @@ use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_chassis::telemetry;
 use tollbooth_ingest::{Effects, Ingest, IngestConfig, prepare_topics};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The write side of tollbooth.
 #[derive(Debug, Parser)]
 #[command(name = "tollbooth-ingest", version)]

@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// From the environment: `TOLLBOOTH_CRASH=long`, `TOLLBOOTH_CRASH_SEED`, `TOLLBOOTH_CRASH_RATE`.
+    /// From the environment: `TOLLBOOTH_CRASH=long` or `broker`, `TOLLBOOTH_CRASH_SEED`, `TOLLBOOTH_CRASH_RATE`.
     ///
     /// # Errors
     /// When a value is no number.
@@ -44,8 +44,9 @@ impl Options {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let form = match set("TOLLBOOTH_CRASH").as_deref() {
             Some("long") => Form::Long,
+            Some("broker") => Form::Broker,
             Some("short") | None => Form::Short,
-            Some(other) => bail!("TOLLBOOTH_CRASH is {other:?}, not short or long"),
+            Some(other) => bail!("TOLLBOOTH_CRASH is {other:?}, not short, long or broker"),
         };
         let seed = match set("TOLLBOOTH_CRASH_SEED") {
             Some(text) => text.parse().context("TOLLBOOTH_CRASH_SEED")?,
@@ -77,6 +78,8 @@ pub fn run(options: &Options) -> anyhow::Result<Summary> {
     let outcome = play(&stack, options, &plan, started);
     if !matches!(&outcome, Ok(summary) if summary.is_clean()) {
         tell(&stack.logs());
+        // What stands still is most often behind one that nobody ends.
+        tell(&format!("open transactions:\n{}", stack.kafka.transactions().unwrap_or_else(|error| error.to_string())));
         stack.keep();
     }
     outcome

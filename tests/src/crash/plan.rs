@@ -10,6 +10,8 @@ use crate::stack::Victim;
 
 /// Acts of the long form.
 const LONG_ACTS: usize = 42;
+/// Acts of the broker's form, every other one a broker's death.
+const BROKER_ACTS: usize = 32;
 
 /// How long it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Form {
     Short,
     /// At least 30 kills.
     Long,
+    /// Only broker and meters, again and again: what can leave a transaction behind.
+    Broker,
 }
 
 /// One thing that is done to the stack.
@@ -63,6 +67,9 @@ impl Plan {
     pub fn new(form: Form, seed: u64) -> Self {
         let mut chance = ChaCha8Rng::seed_from_u64(seed);
         let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT].map(Act::Point);
+        if form == Form::Broker {
+            return Self::of_the_log(chance);
+        }
         let mut acts: Vec<Act> = Victim::ALL.iter().copied().map(Act::Kill).chain(points).collect();
         acts.push(Act::Zombie);
         let kinds = acts.clone();
@@ -73,6 +80,21 @@ impl Plan {
                 acts.extend(kinds.choose(&mut chance));
             }
         }
+        Self::timed(acts, chance)
+    }
+
+    /// Every broker's death has a meter's shortly before or after it.
+    fn of_the_log(mut chance: ChaCha8Rng) -> Self {
+        let meters = [Act::Kill(Victim::Meter(0)), Act::Kill(Victim::Meter(1)), Act::Point(IN_TRANSACTION)];
+        let mut acts = Vec::with_capacity(BROKER_ACTS);
+        while acts.len() < BROKER_ACTS {
+            acts.extend(meters.choose(&mut chance));
+            acts.push(Act::Kill(Victim::Broker));
+        }
+        Self::timed(acts, chance)
+    }
+
+    fn timed(acts: Vec<Act>, mut chance: ChaCha8Rng) -> Self {
         let mut between = |from_ms: u64, to_ms: u64| Duration::from_millis(chance.random_range(from_ms..to_ms));
         let acts =
             acts.into_iter().map(|act| Step { act, pause: between(500, 3_500), down: between(0, 2_500) }).collect();
