@@ -3,14 +3,13 @@
 //! The check digits let a scanner or a typo be told from a key without a look-up. A key has about 178 bits of
 //! chance, so its SHA-256 is stored, no slow hash.
 
+mod document;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    ids::{AccountId, BoothId, KeyId},
-    time::{serde_rfc3339, serde_rfc3339_option},
-};
+pub use document::{KeyDocument, KeyState, KeyUse, Scope, registry_key};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_CHARS: usize = 30;
@@ -167,43 +166,4 @@ fn check_digits(body: &str) -> String {
         value = value.checked_div(62).unwrap_or_default();
     }
     digits.iter().rev().collect()
-}
-
-/// A key as it stands in `registry` under the record key `key:<key_id>`. A revoked one stays revoked: a reader
-/// ignores a later document of the same id that is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct KeyDocument {
-    /// Public id.
-    pub key_id: KeyId,
-    /// What it may do.
-    pub kind: KeyKind,
-    /// SHA-256 of the key, hex.
-    pub hash: String,
-    /// `tb_bk_live`.
-    pub prefix: String,
-    /// Last four characters.
-    pub last_four: String,
-    /// The account it is bound to; none for an admin key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account_id: Option<AccountId>,
-    /// The booth it is bound to, if one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub booth_id: Option<BoothId>,
-    /// What its holder calls it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// When it was made.
-    #[serde(with = "serde_rfc3339")]
-    #[schemars(with = "String")]
-    pub created_at: i64,
-    /// From then on it is refused.
-    #[serde(default, with = "serde_rfc3339_option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub revoked_at: Option<i64>,
-}
-
-/// The record key of a [`KeyDocument`].
-#[must_use]
-pub fn registry_key(key_id: &KeyId) -> String {
-    format!("key:{key_id}")
 }

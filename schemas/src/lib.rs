@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects))]
 
 pub mod account_state;
+pub mod audit;
 pub mod clickhouse;
 pub mod command;
 pub mod dead_letter;

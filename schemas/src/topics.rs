@@ -58,6 +58,10 @@ names! {
     registry = "registry",
     /// What is on its way to endpoints; JSON, compacted.
     deliveries = "deliveries",
+    /// Who changed what; JSON, for ever.
+    audit = "audit",
+    /// When each key was last used; JSON, compacted.
+    key_usage = "key-usage",
 }
 
 impl TopicSet {
@@ -100,6 +104,8 @@ impl TopicSet {
             spec(self.sink_lease(), 1, delete(7)),
             spec(self.registry(), 1, vec![("cleanup.policy", "compact".to_owned())]),
             spec(self.deliveries(), 1, vec![("cleanup.policy", "compact".to_owned())]),
+            spec(self.audit(), 1, with_append_time(forever())),
+            spec(self.key_usage(), 1, vec![("cleanup.policy", "compact".to_owned())]),
         ]
     }
 }

@@ -6,13 +6,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, header};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use tollbooth_schemas::ids::{AccountId, BoothId, KeyId};
-use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind};
+use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind, Scope};
 
 use crate::forward::{self, ForwardError, Forwarding};
 use crate::kafka::table::{NotCurrent, TopicTable};
@@ -26,6 +27,8 @@ pub const ROOT_KEY_ID: &str = "key_root";
 /// How long ago `registry` may have been read to its end for keys to be judged by it; a revocation is honoured within
 /// this time, whatever happens to the broker.
 pub const KEYS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// How exactly a process remembers when a key was last used.
+const USE_GRAIN_MS: i64 = 1_000;
 /// Seconds after which a request is worth repeating while `registry` cannot be read.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -40,9 +43,37 @@ pub struct Principal {
     pub account_id: Option<AccountId>,
     /// The booth it is bound to, if one.
     pub booth_id: Option<BoothId>,
+    /// What it is narrowed to; empty: everything of its kind.
+    pub scopes: Vec<Scope>,
 }
 
 impl Principal {
+    /// Whether the key is not narrowed to what this does not belong to. Whether its kind can do it at all is another
+    /// question.
+    #[must_use]
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.is_empty() || self.scopes.contains(&scope)
+    }
+
+    /// As [`has`](Self::has), as an answer.
+    ///
+    /// # Errors
+    /// 403
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!("the key's scopes do not include {}", scope.code())))
+    }
+
+    /// Whether a key with these scopes could do nothing that this one cannot. For who makes keys: nobody may give away
+    /// what they do not have.
+    #[must_use]
+    pub fn covers(&self, kind: KeyKind, scopes: &[Scope]) -> bool {
+        let wanted = if scopes.is_empty() { Scope::of_kind(kind) } else { scopes };
+        wanted.iter().all(|scope| self.has(*scope))
+    }
+
     /// Whether it may do everything.
     #[must_use]
     pub fn is_admin(&self) -> bool {
@@ -71,6 +102,9 @@ pub enum AuthError {
     /// The key was revoked.
     #[error("the key is revoked")]
     Revoked,
+    /// The key's time is over: it was made for so long, or was rotated.
+    #[error("the key has expired")]
+    Expired,
     /// What another service said of somebody cannot be believed.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -132,6 +166,29 @@ struct Known {
 struct Holder {
     principal: Arc<Principal>,
     revoked: bool,
+    expires_at: Option<i64>,
+    /// Milliseconds since the epoch; 0: not by this process.
+    used_at: AtomicI64,
+    /// The last one that was told.
+    told_at: AtomicI64,
+}
+
+impl Holder {
+    /// Who it is, if the key is taken now; that is a use of it.
+    fn admit(&self) -> Result<Arc<Principal>, AuthError> {
+        if self.revoked {
+            return Err(AuthError::Revoked);
+        }
+        let now_ms = now_ms();
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now_ms) {
+            return Err(AuthError::Expired);
+        }
+        // Written once a second at most: a key that many requests share would else make the cores wait for each other.
+        if now_ms.saturating_sub(self.used_at.load(Ordering::Relaxed)) >= USE_GRAIN_MS {
+            self.used_at.store(now_ms, Ordering::Relaxed);
+        }
+        Ok(Arc::clone(&self.principal))
+    }
 }
 
 impl KeyRing {
@@ -147,8 +204,13 @@ impl KeyRing {
             if key.kind() != KeyKind::Admin {
                 return Err(RootKeyError::Kind(key.kind().code()));
             }
-            let principal =
-                Principal { key_id: ROOT_KEY_ID.parse()?, kind: KeyKind::Admin, account_id: None, booth_id: None };
+            let principal = Principal {
+                scopes: Vec::new(),
+                key_id: ROOT_KEY_ID.parse()?,
+                kind: KeyKind::Admin,
+                account_id: None,
+                booth_id: None,
+            };
             Some((digest(root), Arc::new(principal)))
         };
         Ok(Self(Arc::new(Ring { root, known: RwLock::default() })))
@@ -203,8 +265,7 @@ impl KeyRing {
         }
         match self.0.known.read().by_hash.get(&hash) {
             None => Err(AuthError::Unknown),
-            Some(holder) if holder.revoked => Err(AuthError::Revoked),
-            Some(holder) => Ok(Arc::clone(&holder.principal)),
+            Some(holder) => holder.admit(),
         }
     }
 
@@ -219,7 +280,7 @@ impl KeyRing {
     /// Who holds the key of this id, and the key's mark: tells it from another key of the same id.
     ///
     /// # Errors
-    /// [`AuthError::Unknown`], [`AuthError::Revoked`].
+    /// [`AuthError::Unknown`], [`AuthError::Revoked`], [`AuthError::Expired`].
     pub fn holder(&self, key_id: &str) -> Result<(Arc<Principal>, String), AuthError> {
         if key_id == ROOT_KEY_ID {
             let (hash, principal) = self.0.root.as_ref().ok_or(AuthError::Unknown)?;
@@ -229,9 +290,40 @@ impl KeyRing {
         let (hash, _) = known.by_id.get(key_id).ok_or(AuthError::Unknown)?;
         match known.by_hash.get(hash) {
             None => Err(AuthError::Unknown),
-            Some(holder) if holder.revoked => Err(AuthError::Revoked),
-            Some(holder) => Ok((Arc::clone(&holder.principal), mark_of(hash))),
+            Some(holder) => Ok((holder.admit()?, mark_of(hash))),
         }
+    }
+
+    /// Keys that were used here since that was last told, and when: what [`told`](Self::told) takes.
+    #[must_use]
+    pub fn untold_uses(&self) -> Vec<(KeyId, i64)> {
+        let known = self.0.known.read();
+        let used = known.by_hash.values().filter_map(|holder| {
+            let used_at = holder.used_at.load(Ordering::Relaxed);
+            let is_new = used_at > holder.told_at.load(Ordering::Relaxed);
+            is_new.then(|| (holder.principal.key_id.clone(), used_at))
+        });
+        used.collect()
+    }
+
+    /// Everybody knows of these uses.
+    pub fn told(&self, uses: &[(KeyId, i64)]) {
+        let known = self.0.known.read();
+        for (key_id, used_at) in uses {
+            let holder = known.by_id.get(key_id).and_then(|(hash, _)| known.by_hash.get(hash));
+            if let Some(holder) = holder {
+                holder.told_at.fetch_max(*used_at, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// When this process saw a key last, milliseconds since the epoch.
+    #[must_use]
+    pub fn last_used(&self, key_id: &str) -> Option<i64> {
+        let known = self.0.known.read();
+        let (hash, _) = known.by_id.get(key_id)?;
+        let used_at = known.by_hash.get(hash)?.used_at.load(Ordering::Relaxed);
+        (used_at > 0).then_some(used_at)
     }
 
     /// The document of one key.
@@ -243,8 +335,16 @@ impl KeyRing {
     /// All documents, oldest first.
     #[must_use]
     pub fn documents(&self) -> Vec<KeyDocument> {
-        let mut documents: Vec<KeyDocument> =
-            self.0.known.read().by_id.values().map(|(_, document)| document.clone()).collect();
+        self.documents_where(|_| true)
+    }
+
+    /// Those documents that are asked for, oldest first.
+    #[must_use]
+    pub fn documents_where(&self, is_asked_for: impl Fn(&KeyDocument) -> bool) -> Vec<KeyDocument> {
+        let known = self.0.known.read();
+        let found = known.by_id.values().map(|(_, document)| document).filter(|document| is_asked_for(document));
+        let mut documents: Vec<KeyDocument> = found.cloned().collect();
+        drop(known);
         documents.sort_by(|a, b| (a.created_at, &a.key_id).cmp(&(b.created_at, &b.key_id)));
         documents
     }
@@ -368,13 +468,19 @@ fn now_ms() -> i64 {
 
 impl Known {
     fn put(&mut self, hash: KeyHash, mut document: KeyDocument) {
+        let mut seen = (0, 0);
         if let Some((old_hash, old)) = self.by_id.get(&document.key_id) {
             if old.revoked_at.is_some() {
                 document.revoked_at = old.revoked_at;
             }
-            if *old_hash != hash {
-                let old_hash = *old_hash;
+            // As a revocation, an end is never put off by a writer that does not know of it.
+            document.expires_at = [old.expires_at, document.expires_at].into_iter().flatten().min();
+            document.replaced_by = old.replaced_by.clone().or(document.replaced_by);
+            let old_hash = *old_hash;
+            if old_hash != hash {
                 self.by_hash.remove(&old_hash);
+            } else if let Some(holder) = self.by_hash.get(&hash) {
+                seen = (holder.used_at.load(Ordering::Relaxed), holder.told_at.load(Ordering::Relaxed));
             }
         }
         let principal = Principal {
@@ -382,8 +488,15 @@ impl Known {
             kind: document.kind,
             account_id: document.account_id.clone(),
             booth_id: document.booth_id.clone(),
+            scopes: document.scopes.clone(),
         };
-        let holder = Holder { principal: Arc::new(principal), revoked: document.revoked_at.is_some() };
+        let holder = Holder {
+            principal: Arc::new(principal),
+            revoked: document.revoked_at.is_some(),
+            expires_at: document.expires_at,
+            used_at: AtomicI64::new(seen.0),
+            told_at: AtomicI64::new(seen.1),
+        };
         self.by_hash.insert(hash, Arc::new(holder));
         self.by_id.insert(document.key_id.clone(), (hash, document));
     }

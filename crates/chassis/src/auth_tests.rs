@@ -17,6 +17,9 @@ fn document(key: &ApiKey, id: &str, revoked_at: Option<i64>) -> KeyDocument {
         label: None,
         created_at: 1_000,
         revoked_at,
+        expires_at: None,
+        scopes: Vec::new(),
+        replaced_by: None,
     }
 }
 
@@ -107,4 +110,58 @@ fn the_holder_of_a_key_is_found_by_its_id_until_it_is_revoked() {
     assert_eq!(ring.holder("key_b").unwrap_err(), AuthError::Unknown);
     assert!(ring.holder(ROOT_KEY_ID).unwrap().0.is_admin());
     assert_eq!(KeyRing::new("").unwrap().holder(ROOT_KEY_ID).unwrap_err(), AuthError::Unknown);
+}
+
+#[test]
+fn an_expired_key_is_refused_by_itself_and_by_its_id_and_its_end_is_never_put_off() {
+    let ring = KeyRing::new("").unwrap();
+    let account = key(KeyKind::Account, 11);
+    let ends = |expires_at| KeyDocument { expires_at, ..document(&account, "key_a", None) };
+    ring.insert(ends(Some(now_ms() + 600_000))).unwrap();
+    assert!(ring.authenticate(account.reveal()).is_ok() && ring.holder("key_a").is_ok());
+    // One instant is the end, and what a writer says that does not know of it changes nothing.
+    for expires_at in [Some(now_ms()), None, Some(now_ms() + 600_000)] {
+        ring.insert(ends(expires_at)).unwrap();
+        assert_eq!(ring.authenticate(account.reveal()), Err(AuthError::Expired), "{expires_at:?}");
+        assert_eq!(ring.holder("key_a").unwrap_err(), AuthError::Expired, "{expires_at:?}");
+    }
+}
+
+#[test]
+fn a_narrowed_key_has_what_it_says_and_gives_nothing_else_away() {
+    let ring = KeyRing::new(key(KeyKind::Admin, 12).reveal()).unwrap();
+    let narrow = key(KeyKind::Admin, 13);
+    let scopes = vec![Scope::Keys, Scope::Read];
+    ring.insert(KeyDocument { scopes, account_id: None, ..document(&narrow, "key_n", None) }).unwrap();
+    let narrow = ring.authenticate(narrow.reveal()).unwrap();
+    assert!(narrow.has(Scope::Keys) && !narrow.has(Scope::Money));
+    assert_eq!(narrow.require(Scope::Money).unwrap_err().status().as_u16(), 403);
+    assert!(narrow.covers(KeyKind::Account, &[Scope::Read]));
+    // No scopes are all of the kind.
+    assert!(!narrow.covers(KeyKind::Account, &[]) && !narrow.covers(KeyKind::Admin, &[]));
+    let (whole, _) = ring.holder(ROOT_KEY_ID).unwrap();
+    assert!(whole.covers(KeyKind::Admin, &[]) && whole.has(Scope::Money));
+}
+
+#[test]
+fn a_use_is_told_once_and_survives_a_new_document() {
+    let ring = KeyRing::new("").unwrap();
+    let (used, idle) = (key(KeyKind::Booth, 14), key(KeyKind::Booth, 15));
+    ring.insert(document(&used, "key_u", None)).unwrap();
+    ring.insert(document(&idle, "key_i", None)).unwrap();
+    assert!(ring.untold_uses().is_empty());
+    let before = now_ms();
+    ring.authenticate(used.reveal()).unwrap();
+    // when its document comes once more, as the topic brings it after its own writer knew it
+    ring.insert(document(&used, "key_u", None)).unwrap();
+    let uses = ring.untold_uses();
+    assert_eq!(uses.len(), 1);
+    assert!(uses[0].0.as_str() == "key_u" && (before..=now_ms()).contains(&uses[0].1));
+    assert_eq!(ring.last_used("key_u"), Some(uses[0].1));
+    ring.told(&uses);
+    assert!(ring.untold_uses().is_empty() && ring.last_used("key_i").is_none());
+    // A key that is refused was not used.
+    ring.insert(document(&idle, "key_i", Some(1))).unwrap();
+    assert_eq!(ring.authenticate(idle.reveal()), Err(AuthError::Revoked));
+    assert_eq!(ring.last_used("key_i"), None);
 }

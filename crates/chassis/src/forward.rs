@@ -115,6 +115,7 @@ mod tests {
             kind: KeyKind::Account,
             account_id: Some("acc_luna".parse().unwrap()),
             booth_id: None,
+            scopes: Vec::new(),
         }
     }
 

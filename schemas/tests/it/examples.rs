@@ -1,7 +1,8 @@
 //! One example of everything that crosses a wire.
 
 use tollbooth_schemas::{
-    keys::{ApiKey, KeyDocument, KeyKind, RANDOM_BYTES},
+    audit::{AuditActor, AuditEnded, AuditOutcome, AuditRecord, AuditStarted},
+    keys::{ApiKey, KeyDocument, KeyKind, RANDOM_BYTES, Scope},
     price_book::PriceBook,
     v1::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
@@ -81,7 +82,30 @@ pub(crate) fn key_document() -> KeyDocument {
         label: Some("front desk".to_owned()),
         created_at: NOON,
         revoked_at: Some(NOON + 1),
+        expires_at: Some(NOON + 2),
+        scopes: vec![Scope::Usage],
+        replaced_by: Some("key_2".parse().unwrap()),
     }
+}
+
+pub(crate) fn audit_records() -> [AuditRecord; 2] {
+    let started = AuditStarted {
+        audit_id: "aud_1".to_owned(),
+        actor: AuditActor { key_id: "key_1".parse().unwrap(), kind: KeyKind::Admin },
+        action: "define_event".to_owned(),
+        account_id: Some("acc_luna".parse().unwrap()),
+        resource: Some("evt_gala".to_owned()),
+        idempotency_key: Some("idem-1".to_owned()),
+        request_id: "req_1".to_owned(),
+    };
+    let ended = AuditEnded {
+        audit_id: "aud_1".to_owned(),
+        outcome: AuditOutcome::Refused,
+        status: Some(422),
+        code: Some("invalid_event".to_owned()),
+        entry_id: None,
+    };
+    [AuditRecord::Started(started), AuditRecord::Ended(ended)]
 }
 
 fn command_of(body: Body) -> Command {

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use prost::Message;
 use tollbooth_schemas::{
+    audit::AuditOutcome,
     dead_letter::{Reason, header},
-    keys::registry_key,
+    keys::{KeyDocument, KeyKind, KeyState, KeyUse, Scope, registry_key},
     ledger::EntryType,
     topics::{METER_GROUP, SINK_LEASE_GROUP, SINK_OFFSETS_GROUP, TopicSet},
     usage::{Attributes, parse_binary, parse_structured},
@@ -183,6 +184,44 @@ fn key_document() {
         examples::api_key(),
         json(&document)
     ));
+}
+
+#[test]
+fn audit_records_and_the_use_of_a_key() {
+    let [started, ended] = examples::audit_records();
+    let used = KeyUse { last_used_at: 1_795_292_103_120 };
+    insta::assert_snapshot!(format!("{}\n{}\n{}", json(&started), json(&ended), json(&used)));
+    for outcome in AuditOutcome::ALL {
+        assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.code());
+    }
+}
+
+/// A document of before has none of the newer members, and means what it meant.
+#[test]
+fn a_key_document_of_before_is_not_narrowed_and_does_not_expire() {
+    let mut value = serde_json::to_value(examples::key_document()).unwrap();
+    for name in ["expires_at", "scopes", "replaced_by", "revoked_at"] {
+        value.as_object_mut().unwrap().remove(name);
+    }
+    let document: KeyDocument = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!((document.scopes.len(), document.state(i64::MAX)), (0, KeyState::Active));
+    // One that a release does not know is no document: nobody gets more than was meant.
+    value["scopes"] = serde_json::json!(["usage", "time_travel"]);
+    assert!(serde_json::from_value::<KeyDocument>(value).is_err());
+}
+
+#[test]
+fn a_key_stands_where_its_document_says() {
+    let mut document = examples::key_document();
+    document.expires_at = Some(1_000);
+    assert_eq!(document.state(0), KeyState::Revoked);
+    document.revoked_at = None;
+    assert_eq!((document.state(999), document.state(1_000)), (KeyState::Active, KeyState::Expired));
+    for scope in Scope::ALL {
+        assert_eq!(serde_json::to_value(scope).unwrap(), scope.code());
+        assert!(Scope::of_kind(KeyKind::Admin).contains(&scope));
+    }
+    assert!(!Scope::of_kind(KeyKind::Booth).contains(&Scope::Read));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::{fs, path::PathBuf};
 use serde_json::{Value, json};
 use tollbooth_schemas::{
     Amount,
+    audit::AuditRecord,
     dead_letter::Reason,
-    keys::KeyDocument,
+    keys::{KeyDocument, KeyUse},
     price_book::PriceBook,
     usage::{UsageData, WireEvent},
 };
@@ -21,6 +22,8 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("usage-data", schemars::schema_for!(UsageData<'static>).to_value()),
         ("price-book", schemars::schema_for!(PriceBook).to_value()),
         ("key-document", schemars::schema_for!(KeyDocument).to_value()),
+        ("audit-record", schemars::schema_for!(AuditRecord).to_value()),
+        ("key-use", schemars::schema_for!(KeyUse).to_value()),
         ("amount", schemars::schema_for!(Amount).to_value()),
         ("dead-letter-reason", schemars::schema_for!(Reason).to_value()),
     ]
@@ -64,6 +67,9 @@ fn examples_are_valid() {
         ("price-book", parse(examples::BOOK)),
         ("price-book", serde_json::to_value(examples::local_book()).unwrap()),
         ("key-document", serde_json::to_value(examples::key_document()).unwrap()),
+        ("audit-record", serde_json::to_value(&examples::audit_records()[0]).unwrap()),
+        ("audit-record", serde_json::to_value(&examples::audit_records()[1]).unwrap()),
+        ("key-use", json!({"last_used_at": "2026-11-21T20:15:03.120Z"})),
         ("amount", json!({"amount": "-0.0125", "currency": "USD"})),
         ("dead-letter-reason", json!("no_price")),
     ];

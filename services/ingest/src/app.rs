@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use tollbooth_chassis::auth::{Gate, Principal};
 use tollbooth_chassis::http::{BodyLimit, read_body_into};
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::json::Object;
+use tollbooth_schemas::keys::Scope;
 
 use crate::admission::{Admission, Admitted};
 use crate::charges::Charges;
@@ -33,6 +35,10 @@ pub(crate) struct App {
     pub(crate) admission: Admission,
     pub(crate) metrics: IngestMetrics,
     pub(crate) commands: CommandDesk,
+    /// One key is changed after the other, so that each change is judged by what the one before it left.
+    pub(crate) key_changes: tokio::sync::Mutex<()>,
+    /// Who changed what.
+    pub(crate) trail: Trail,
     pub(crate) price_books: PriceBooks,
     pub(crate) charges: Charges,
     pub(crate) webhooks: Webhooks,
@@ -71,10 +77,14 @@ impl App {
         self.gate.authenticate(headers)
     }
 
-    /// Who asks, if it is an admin.
-    pub(crate) fn admin(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
+    /// Who asks, if it is an admin whose key is not narrowed to something else.
+    pub(crate) fn admin(&self, headers: &HeaderMap, scope: Scope) -> Result<Arc<Principal>, Problem> {
         let principal = self.authenticate(headers)?;
-        if principal.is_admin() { Ok(principal) } else { Err(Problem::forbidden("an admin key (tb_ak_...) is needed")) }
+        if !principal.is_admin() {
+            return Err(Problem::forbidden("an admin key (tb_ak_...) is needed"));
+        }
+        principal.require(scope)?;
+        Ok(principal)
     }
 }
 
@@ -121,6 +131,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate", post(webhooks::rotate)),
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),
+        ("/v1/keys/{key_id}/rotate", post(keys::rotate)),
         ("/v1/price-books/{version}", put(price_books::publish)),
     ];
     let add = |router: Router<Arc<App>>, (path, methods): (&'static str, MethodRouter<Arc<App>>)| {

@@ -8,6 +8,7 @@ use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, Service
 use tollbooth_chassis::forward::Forwarding;
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
+use tollbooth_chassis::trail::END_PATIENCE;
 use tollbooth_schemas::time::DAY_MS;
 use tollbooth_schemas::{Money, price_book, topics};
 
@@ -104,6 +105,9 @@ pub struct CommandsSection {
     /// How long the meter's reply is waited for, once the command was acknowledged, before the answer is 202. Below
     /// `http.drain_timeout_ms`, so that a command that waits at a shutdown is answered, too. Default 8,000.
     pub reply_timeout_ms: u64,
+    /// How long the audit trail is waited for before anything is done; then 503. With 1 s for its end it
+    /// is part of what a command takes. Default 2,500.
+    pub audit_timeout_ms: u64,
     /// How long ClickHouse may look for a charge that is to be refunded, before the answer is 503. Default 3,000.
     pub lookup_timeout_ms: u64,
 }
@@ -260,7 +264,7 @@ impl Default for ProducerSection {
 
 impl Default for CommandsSection {
     fn default() -> Self {
-        Self { reply_timeout_ms: 8_000, lookup_timeout_ms: 3_000 }
+        Self { reply_timeout_ms: 8_000, audit_timeout_ms: 2_500, lookup_timeout_ms: 3_000 }
     }
 }
 
@@ -375,15 +379,15 @@ impl IngestConfig {
     /// Every wait must end before the one around it does.
     fn check_times(&self) -> Result<(), SettingError> {
         let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
-        let longest_ms = self.producer.delivery_timeout_ms.saturating_add(self.commands.reply_timeout_ms);
+        let longest_ms = u64::try_from(self.command_time_max().as_millis()).unwrap_or(u64::MAX);
         if longest_ms >= self.http.request_timeout_ms {
-            let reason = "and commands.reply_timeout_ms together must be below http.request_timeout_ms, or clients \
-                          hear 504 instead of 503 or 202";
+            let reason = "with commands.reply_timeout_ms and commands.audit_timeout_ms and 1 s must be below \
+                          http.request_timeout_ms, or clients hear 504 instead of 503 or 202";
             return fail("producer.delivery_timeout_ms", reason);
         }
         let with_lookup_ms = longest_ms.saturating_add(self.commands.lookup_timeout_ms);
         if self.clickhouse.is_some() && with_lookup_ms >= self.http.request_timeout_ms {
-            let reason = "with producer.delivery_timeout_ms and commands.reply_timeout_ms must be below \
+            let reason = "with all that a command takes (producer.delivery_timeout_ms) must be below \
                           http.request_timeout_ms, or a refund is answered with 504";
             return fail("commands.lookup_timeout_ms", reason);
         }
@@ -455,10 +459,17 @@ impl IngestConfig {
         Duration::from_millis(self.commands.lookup_timeout_ms)
     }
 
-    /// How long a command may take once its body is here: acknowledgement, then reply.
+    /// How long a command may take once its body is here: its trail, acknowledgement, reply, the trail's end.
     #[must_use]
     pub fn command_time_max(&self) -> Duration {
-        self.delivery_timeout() + Duration::from_millis(self.commands.reply_timeout_ms)
+        let trail = self.audit_timeout() + END_PATIENCE;
+        trail + self.delivery_timeout() + Duration::from_millis(self.commands.reply_timeout_ms)
+    }
+
+    /// How long the audit trail is waited for before anything is done.
+    #[must_use]
+    pub fn audit_timeout(&self) -> Duration {
+        Duration::from_millis(self.commands.audit_timeout_ms)
     }
 
     /// Oldest age of an event.
@@ -509,22 +520,22 @@ mod tests {
             config.check().map_err(|error| error.key)
         };
         assert_eq!(
-            wrong(|config| config.producer.delivery_timeout_ms = 22_000),
+            wrong(|config| config.producer.delivery_timeout_ms = 18_500),
             Err("producer.delivery_timeout_ms"),
-            "with the reply's 8 s it reaches the request's 30 s"
+            "with the reply's 8 s and the trail's 3.5 s it reaches the request's 30 s"
         );
-        assert_eq!(wrong(|config| config.producer.delivery_timeout_ms = 21_999), Ok(()));
+        assert_eq!(wrong(|config| config.producer.delivery_timeout_ms = 18_499), Ok(()));
         assert_eq!(wrong(|config| config.commands.reply_timeout_ms = 10_000), Err("commands.reply_timeout_ms"));
     }
 
     #[test]
     fn a_look_up_counts_where_there_is_something_to_look_in() {
         let mut config = IngestConfig::default();
-        config.commands.lookup_timeout_ms = 7_000;
+        config.commands.lookup_timeout_ms = 3_500;
         assert_eq!(config.check(), Ok(()));
         config.clickhouse = Some(ClickHouseSection::default());
         assert_eq!(config.check().map_err(|error| error.key), Err("commands.lookup_timeout_ms"));
-        config.commands.lookup_timeout_ms = 6_999;
+        config.commands.lookup_timeout_ms = 3_499;
         assert_eq!(config.check(), Ok(()));
     }
 

@@ -6,6 +6,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 use tollbooth_chassis::http::HttpMetrics;
+use tollbooth_chassis::trail::TrailMetrics;
 
 use crate::events::Reason;
 use crate::produce::Topic;
@@ -22,6 +23,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) inflight_bytes: IntGauge,
     pub(crate) producer_queue_records: IntGauge,
     pub(crate) replies_late: IntCounter,
+    pub(crate) trail: TrailMetrics,
     accepted: IntCounter,
     rejected: [IntCounter; Reason::ALL.len()],
     lateness_live: Histogram,
@@ -89,6 +91,7 @@ impl IngestMetrics {
                 "tollbooth_ingest_producer_queue_records",
                 "Records that wait for the broker or its acknowledgement.",
             )?,
+            trail: TrailMetrics::register(registry)?,
             replies_late: replies.with_label_values::<&str>(&[]),
             accepted: events.with_label_values(&["accepted", "none"]),
             rejected: Reason::ALL.map(|reason| events.with_label_values(&["rejected", reason.label()])),

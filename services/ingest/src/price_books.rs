@@ -15,10 +15,13 @@ use axum::response::IntoResponse;
 use parking_lot::Mutex;
 use tollbooth_chassis::kafka::table::{TableRecord, TopicTable};
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::trail::{Action, Told};
+use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::price_book::{DOCUMENT_BYTES_MAX, PriceBook, PriceBookError};
 use tollbooth_schemas::time::rfc3339;
 
 use crate::app::{App, now_ms, parse_json};
+use crate::commands::request_id;
 use crate::produce::{RETRY_AFTER_S, Topic};
 
 /// How long a publication may take to come back through the topic.
@@ -93,7 +96,8 @@ pub(crate) async fn publish(
     Path(version): Path<String>,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let admin = app.admin(request.headers())?;
+    let admin = app.admin(request.headers(), Scope::Prices)?;
+    let request_id = request_id(&request);
     let version: u32 = version.parse().map_err(|_| Problem::not_found("a version is a whole number from 1 on"))?;
     let (headers, body, _admitted) = app.admit(&admin, request).await?;
     if body.len() > DOCUMENT_BYTES_MAX {
@@ -114,13 +118,21 @@ pub(crate) async fn publish(
         return published(&known, &book, true);
     }
     judge(&app, &book)?;
-    let payload = serde_json::to_vec(&book).map_err(Problem::internal)?;
+    let action = Action::new(&admin, &request_id, "publish_price_book").resource(Some(&version.to_string()));
+    let tell = |answer: &Response<Body>| Told::by_status(answer.status().as_u16());
+    app.trail.around(action, put_on_shelf(&app, &book), tell).await
+}
+
+/// Sends a book that may follow, and reads it back.
+async fn put_on_shelf(app: &App, book: &PriceBook) -> Result<Response<Body>, Problem> {
+    let version = book.version;
+    let payload = serde_json::to_vec(book).map_err(Problem::internal)?;
     let offset = app.producer.send_one(Topic::PriceBook, version.to_string().as_bytes(), &payload).await?;
     let table = Arc::clone(&app.price_books.table);
     let read_back = tokio::task::spawn_blocking(move || table.wait_for_offset(offset, READ_BACK));
     let read_back = read_back.await.map_err(Problem::internal)?;
     match app.price_books.shelf.get(version) {
-        Some(known) if read_back => published(&known, &book, false),
+        Some(known) if read_back => published(&known, book, false),
         _ => Err(Problem::unavailable(RETRY_AFTER_S)
             .with_detail("the price book was sent, but could not be read back: send it again")),
     }

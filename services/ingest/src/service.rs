@@ -12,9 +12,11 @@ use tokio::net::TcpListener;
 use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
-use tollbooth_chassis::kafka::{KafkaClients, LogContext, TopicError, ensure_topics};
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, NoteProducer, TopicError, ensure_topics};
+use tollbooth_chassis::key_usage;
 use tollbooth_chassis::ops::{Component, Health};
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
+use tollbooth_chassis::trail::Trail;
 
 use crate::admission::Admission;
 use crate::app::{App, router};
@@ -86,6 +88,8 @@ fn end_aside(client: impl Send + 'static) {
 /// The service, connected and reading; it answers requests once [`Ingest::serve`] runs.
 pub struct Ingest {
     app: Arc<App>,
+    /// Of the trail, and of what is told of keys.
+    notes: NoteProducer,
     health: Health,
     shutdown: Shutdown,
     readers: Readers,
@@ -180,6 +184,8 @@ impl Ingest {
             Provider::None => None,
             Provider::Sandbox => Some(Arc::new(Sandbox::default())),
         };
+        let notes = NoteProducer::new(&clients)?;
+        let trail = Trail::new(notes.clone(), topics.audit(), config.audit_timeout(), metrics.trail.clone());
         let gate = Gate::new(keys, key_table, registry_age_max);
         let gate = match config.forwarding()? {
             Some(forwarding) => gate.with_forwarding(forwarding),
@@ -197,24 +203,34 @@ impl Ingest {
             metrics,
             commands,
             webhooks,
+            trail,
+            key_changes: tokio::sync::Mutex::default(),
         };
-        Ok(Self { app: Arc::new(app), health, shutdown, readers })
+        Ok(Self { app: Arc::new(app), notes, health, shutdown, readers })
     }
 
     /// Answers requests until the shutdown, then finishes what is under way. Returns whether everything ended in time.
     pub async fn serve(self, listener: TcpListener) -> bool {
-        let Self { app, health, shutdown, mut readers } = self;
+        let Self { app, notes, health, shutdown, mut readers } = self;
         tokio::spawn(watch_producer(Arc::clone(&app), health.component("producer"), shutdown.clone()));
         let limits = app.config.http;
         let routes = router(Arc::clone(&app));
         let until = shutdown.clone();
         let server = tokio::spawn(async move { Server::new(limits).serve(listener, routes, until).await });
+        let (ring, topic) = (app.gate.keys().clone(), app.config.topic_set().key_usage());
+        let telling = key_usage::tell(ring, notes.clone(), topic, key_usage::TELL_EVERY, shutdown.clone());
+        let telling = tokio::spawn(telling);
         let http_patience = Duration::from_millis(limits.drain_timeout_ms) + DRAIN_SLACK;
         let flush_patience = app.config.delivery_timeout() + DRAIN_SLACK;
         let mut drain = Drain::new(health)
             .step("http", http_patience, async move {
                 if let Err(error) = server.await {
                     tracing::error!(%error, "the server ended by a panic");
+                }
+            })
+            .step("use of keys", key_usage::END_PATIENCE, async move {
+                if let Err(error) = telling.await {
+                    tracing::error!(%error, "telling when keys were used ended by a panic");
                 }
             })
             .step("producer", flush_patience, flush(Arc::clone(&app)));
@@ -224,7 +240,7 @@ impl Ingest {
             drain = drain.thread(name, Duration::from_secs(5), thread);
         }
         let in_time = drain.run(&shutdown).await;
-        end_aside(app);
+        end_aside((app, notes));
         in_time
     }
 }

@@ -18,6 +18,7 @@ pub mod access;
 pub mod activity;
 pub(crate) mod amount;
 pub mod answers;
+pub mod audit;
 pub mod calendar;
 pub mod clock;
 pub mod conditional;

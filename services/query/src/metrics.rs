@@ -8,6 +8,7 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tollbooth_chassis::http::HttpMetrics;
+use tollbooth_chassis::trail::TrailMetrics;
 
 pub use answers::{AnswerSource, AnswersMetrics};
 pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics};
@@ -64,11 +65,15 @@ pub enum Endpoint {
     Simulation,
     /// `/v1/accounts/{id}/alerts`
     Alerts,
+    /// `/v1/keys`
+    Keys,
+    /// `/v1/audit`
+    Audit,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -92,6 +97,8 @@ impl Endpoint {
         Self::Recharge,
         Self::Simulation,
         Self::Alerts,
+        Self::Keys,
+        Self::Audit,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -121,6 +128,8 @@ impl Endpoint {
             Self::Recharge => "recharge",
             Self::Simulation => "simulation",
             Self::Alerts => "alerts",
+            Self::Keys => "keys",
+            Self::Audit => "audit",
         }
     }
 }
@@ -144,6 +153,8 @@ pub struct Metrics {
     pub sign_ins: SignInMetrics,
     /// What is passed on.
     pub forward: ForwardMetrics,
+    /// The audit trail.
+    pub trail: TrailMetrics,
     /// By endpoint and bucket.
     answers: Vec<(Endpoint, Option<Bucket>, AnswerMetrics)>,
 }
@@ -253,6 +264,7 @@ impl Metrics {
             kept: AnswersMetrics::register(registry)?,
             sign_ins: SignInMetrics::register(registry)?,
             forward: ForwardMetrics::register(registry)?,
+            trail: TrailMetrics::register(registry)?,
             clickhouse_inflight: inflight,
             waiting_reads: waiting,
             answers: plain.chain(bucketed).collect(),

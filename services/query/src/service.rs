@@ -10,16 +10,19 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::http::Server;
-use tollbooth_chassis::kafka::KafkaClients;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
+use tollbooth_chassis::kafka::{KafkaClients, NoteProducer};
+use tollbooth_chassis::key_usage::{self, KeyUses};
 use tollbooth_chassis::ops::{self, Health};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::seal::WeakSecret;
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
 use tollbooth_chassis::telemetry::{self, TelemetryError};
+use tollbooth_chassis::trail::Trail;
 
 use crate::access::Access;
 use crate::answers::Answers;
+use crate::audit::AuditTrail;
 use crate::config::{QueryConfig, SettingError};
 use crate::dead_letters::DeadLetters;
 use crate::forward::Forwarder;
@@ -30,6 +33,8 @@ use crate::routes::{Api, router};
 use crate::site::Site;
 use crate::store::Store;
 
+/// How long the audit trail is waited for before a portal token is made.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 const THREAD_DEADLINE: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// As long as ClickHouse does not answer: a start shall not wait for the next turn.
@@ -81,6 +86,9 @@ pub enum ServiceError {
     /// A component failed for good, such as the reader of a topic: what it knows is not what the topic says.
     #[error("failed: {0}")]
     Failed(String),
+    /// What is written to the audit trail, and told of keys, has no client.
+    #[error("cannot create a Kafka client: {0}")]
+    Producer(#[source] rdkafka::error::KafkaError),
     /// Something did not end in time.
     #[error("not everything ended in time")]
     Drain,
@@ -120,7 +128,7 @@ impl Service {
         let readers = Shutdown::new();
         let drain_patience = Duration::from_millis(config.http.drain_timeout_ms) + Duration::from_secs(1);
         let server = Server::new(config.http);
-        let Started { api, threads, failure } = start_readers(config, metrics, &health, &readers, &shutdown)?;
+        let Started { api, telling, threads, failure } = start_readers(config, metrics, &health, &readers, &shutdown)?;
         let routes = router(Arc::new(api));
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
@@ -131,7 +139,13 @@ impl Service {
                 tracing::error!(%error, "the listener ended");
             }
         };
-        let mut drain = Drain::new(health.clone()).step("http", drain_patience, serving).step(
+        let telling = async move {
+            if let Err(error) = telling.await {
+                tracing::error!(%error, "telling when keys were used ended by a panic");
+            }
+        };
+        let drain = Drain::new(health.clone()).step("http", drain_patience, serving);
+        let mut drain = drain.step("use of keys", key_usage::END_PATIENCE, telling).step(
             "end of reading",
             THREAD_DEADLINE,
             async move { readers.trigger("no request is under way") },
@@ -165,6 +179,7 @@ impl Service {
 /// What answers requests, and the threads that it lives on.
 struct Started {
     api: Api,
+    telling: tokio::task::JoinHandle<()>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
     failure: Arc<Mutex<Option<TailError>>>,
 }
@@ -188,6 +203,15 @@ fn start_readers(
     let mut registry_table = follow_keys(&clients, health, readers, keys.clone())?;
     let mut price_table = follow_prices(&clients, health, readers, Arc::clone(&prices))?;
     let dead_letters = DeadLetters::new(clients.clone());
+    let audit = AuditTrail::new(clients.clone());
+    let key_uses = KeyUses::default();
+    let mut use_table = follow_key_uses(&clients, readers, key_uses.clone())?;
+    let notes = NoteProducer::new(&clients).map_err(ServiceError::Producer)?;
+    let section = clients.section();
+    let (audit_topic, usage_topic) = (section.topic("audit"), section.topic("key-usage"));
+    let trail = Trail::new(notes.clone(), audit_topic, AUDIT_PATIENCE, metrics.trail.clone());
+    let telling = key_usage::tell(keys.clone(), notes, usage_topic, key_usage::TELL_EVERY, ending.clone());
+    let telling = tokio::spawn(telling);
     let topic = config.kafka.topic("ledger");
     let sunk = SunkOffsets::new(&clients, topic.clone(), &config.live.offsets_group, Arc::clone(&view))
         .map_err(ServiceError::SunkOffsets)?;
@@ -202,7 +226,11 @@ fn start_readers(
         shutdown: readers.clone(),
     };
     let Following { thread, failure } = tail.spawn().map_err(ServiceError::Thread)?;
-    let tables = [("registry", registry_table.take_thread()), ("price book", price_table.take_thread())];
+    let tables = [
+        ("registry", registry_table.take_thread()),
+        ("price book", price_table.take_thread()),
+        ("use of keys", use_table.take_thread()),
+    ];
     let tables = tables.into_iter().filter_map(|(name, thread)| Some((name, thread?)));
     let threads = std::iter::once(("live view", thread)).chain(tables).collect();
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
@@ -218,13 +246,16 @@ fn start_readers(
         prices,
         answers: Answers::new(config.answers, metrics.kept.clone()),
         dead_letters,
+        audit,
+        trail,
+        key_uses,
         price_table,
         metrics,
         stream_places: Arc::new(Semaphore::new(config.stream.connections_max.min(Semaphore::MAX_PERMITS))),
         ending: ending.clone(),
         config,
     };
-    Ok(Started { api, threads, failure })
+    Ok(Started { api, telling, threads, failure })
 }
 
 async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, ServiceError> {
@@ -242,6 +273,15 @@ fn follow_keys(
         if let Err(error) = keys.apply(record.key.unwrap_or_default(), record.payload) {
             tracing::error!(offset = record.offset, %error, "a record of the registry cannot be read");
         }
+    })
+}
+
+/// When keys were used is good to know, and no reason to answer nobody: its state is in no report.
+fn follow_key_uses(clients: &KafkaClients, readers: &Shutdown, uses: KeyUses) -> Result<TopicTable, TableError> {
+    let topic = clients.section().topic("key-usage");
+    let component = Health::new().component("key-usage");
+    TopicTable::spawn(clients, &topic, component, readers.clone(), move |record| {
+        uses.apply(record.key.unwrap_or_default(), record.payload);
     })
 }
 

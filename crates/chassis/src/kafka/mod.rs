@@ -6,11 +6,13 @@
 //! - [`txn`]: transactions, with every error in one of five classes.
 //! - [`batch`]: reading many records with one call.
 //! - [`table`]: a topic with one partition, followed into memory.
+//! - [`NoteProducer`]: few and small records, each waited for.
 //! - [`Watermarks`]: where partitions begin and end, asked past the readers.
 
 pub mod batch;
 mod clients;
 mod murmur2;
+mod notes;
 pub mod table;
 mod topics;
 pub mod txn;
@@ -18,5 +20,6 @@ mod watermarks;
 
 pub use clients::{KafkaClients, LogContext, ReaderTuning, log_error, log_line};
 pub use murmur2::{murmur2, partition_for};
+pub use notes::NoteProducer;
 pub use topics::{TopicError, TopicSpec, ensure_topics};
 pub use watermarks::Watermarks;

@@ -16,7 +16,7 @@ use crate::app::{App, now_ms, parse_json};
 
 /// `POST /v1/accounts`
 pub(crate) async fn open_account(State(app): State<Arc<App>>, request: Request) -> Result<Response<Body>, Problem> {
-    let call = receive(&app, Asker::Admin, Duration::ZERO, request).await?;
+    let call = receive(&app, Asker::Admin(OpenAccount::SCOPE), Duration::ZERO, request).await?;
     let document: OpenAccount = parse_json(&call.headers, &call.body)?;
     let account_id = document
         .account_id
@@ -52,7 +52,7 @@ on_account! {
 }
 
 async fn on_account<D: Document>(app: &App, account_id: &str, request: Request) -> Result<Response<Body>, Problem> {
-    let call = receive(app, Asker::Admin, Duration::ZERO, request).await?;
+    let call = receive(app, Asker::Admin(D::SCOPE), Duration::ZERO, request).await?;
     let account_id = account_of_path(account_id)?;
     let document: D = parse_json(&call.headers, &call.body)?;
     carry_out(app, &call, &account_id, document, StatusCode::OK).await

@@ -9,6 +9,7 @@ use axum::http::{Response, StatusCode};
 use serde::Deserialize;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::Money;
+use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::v1::{self, command::Body};
 
 use super::check::Check;
@@ -72,7 +73,7 @@ pub(crate) async fn set(
     Path(account): Path<String>,
     request: Request,
 ) -> Result<Response<body::Body>, Problem> {
-    let call = receive(&app, Asker::AccountOf(&account), Duration::ZERO, request).await?;
+    let call = receive(&app, Asker::AccountOf(&account, Scope::Settings), Duration::ZERO, request).await?;
     let account_id = account_of_path(&account)?;
     let document: SetAlerts = parse_json(&call.headers, &call.body)?;
     let command = document.into_command()?;

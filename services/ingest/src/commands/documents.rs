@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tollbooth_chassis::problem::Problem;
+use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::time::serde_rfc3339_option;
 use tollbooth_schemas::v1::{self, command::Body};
 use tollbooth_schemas::{AccountId, Money};
@@ -72,8 +73,10 @@ pub(crate) struct PostPlanFee {
 
 /// The body of a command about an account as a whole.
 pub(crate) trait Document: DeserializeOwned {
-    /// Name in the body's hash.
+    /// Name in the body's hash, and in the audit trail.
     const COMMAND: &'static str;
+    /// What a narrowed admin key needs for it.
+    const SCOPE: Scope;
 
     /// The command, if nothing is wrong with the document. `latest_ms` is the furthest instant that counts as now.
     fn into_command(self, latest_ms: i64) -> Result<Body, Problem>;
@@ -81,6 +84,7 @@ pub(crate) trait Document: DeserializeOwned {
 
 impl Document for OpenAccount {
     const COMMAND: &'static str = "open_account";
+    const SCOPE: Scope = Scope::Accounts;
 
     fn into_command(self, latest_ms: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
@@ -101,6 +105,7 @@ impl Document for OpenAccount {
 
 impl Document for PostAdjustment {
     const COMMAND: &'static str = "post_adjustment";
+    const SCOPE: Scope = Scope::Money;
 
     fn into_command(self, latest_ms: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
@@ -120,6 +125,7 @@ impl Document for PostAdjustment {
 
 impl Document for ChangePlan {
     const COMMAND: &'static str = "change_plan";
+    const SCOPE: Scope = Scope::Accounts;
 
     fn into_command(self, _: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
@@ -131,6 +137,7 @@ impl Document for ChangePlan {
 
 impl Document for GrantBonus {
     const COMMAND: &'static str = "grant_bonus";
+    const SCOPE: Scope = Scope::Money;
 
     fn into_command(self, _: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
@@ -150,6 +157,7 @@ impl Document for GrantBonus {
 
 impl Document for SetCreditLimit {
     const COMMAND: &'static str = "set_credit_limit";
+    const SCOPE: Scope = Scope::Money;
 
     fn into_command(self, _: i64) -> Result<Body, Problem> {
         let mut check = Check::default();
@@ -160,6 +168,7 @@ impl Document for SetCreditLimit {
 
 impl Document for PostPlanFee {
     const COMMAND: &'static str = "post_plan_fee";
+    const SCOPE: Scope = Scope::Money;
 
     fn into_command(self, _: i64) -> Result<Body, Problem> {
         // What a month is, the ledger says.

@@ -23,13 +23,14 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use prost::Message;
 use tollbooth_chassis::auth::Principal;
-use tollbooth_chassis::http::BodyLimit;
+use tollbooth_chassis::http::{BodyLimit, RequestId};
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::trail::{Action, Told};
 use tollbooth_schemas::AccountId;
 use tollbooth_schemas::command::body_hash;
-use tollbooth_schemas::ids::IdError;
-use tollbooth_schemas::keys::KeyKind;
-use tollbooth_schemas::v1::{self, command::Body};
+use tollbooth_schemas::ids::{IdError, entry_id};
+use tollbooth_schemas::keys::{KeyKind, Scope};
+use tollbooth_schemas::v1::{self, command::Body, reply::Outcome};
 
 use crate::app::{App, now_ms};
 use crate::produce::Topic;
@@ -46,37 +47,39 @@ pub(crate) use settings::{define_event, set_booth};
 /// Seconds after which a late command is worth repeating.
 const LATE_RETRY_AFTER_S: u32 = 2;
 
-/// Whose command it is; an admin's always is.
+/// Whose command it is, and what a narrowed key needs for it; an admin's always is.
 #[derive(Debug, Clone, Copy)]
 enum Asker<'a> {
-    Admin,
+    Admin(Scope),
     /// Who holds a key of that account.
-    AccountOf(&'a str),
+    AccountOf(&'a str, Scope),
     /// Who holds a key of a booth of that account.
     BoothOf(&'a str),
 }
 
 impl Asker<'_> {
     fn check(self, principal: &Principal) -> Result<(), Problem> {
-        let (kind, account_id, needed) = match self {
-            _ if principal.is_admin() => return Ok(()),
-            Self::Admin => return Err(Problem::forbidden("an admin key (tb_ak_...) is needed")),
-            Self::AccountOf(id) => (KeyKind::Account, id, "a key of the account (tb_sk_...) or of an admin is needed"),
-            Self::BoothOf(id) => {
-                (KeyKind::Booth, id, "a booth key of the account (tb_bk_...) or one of an admin is needed")
-            }
+        let (scope, own) = match self {
+            Self::Admin(scope) => (scope, None),
+            Self::AccountOf(id, scope) => (scope, Some((KeyKind::Account, id))),
+            Self::BoothOf(id) => (Scope::Holds, Some((KeyKind::Booth, id))),
         };
-        if principal.kind == kind && principal.may_access(account_id) {
-            Ok(())
-        } else {
-            Err(Problem::forbidden(needed))
+        let is_own = own.is_some_and(|(kind, id)| principal.kind == kind && principal.may_access(id));
+        if principal.is_admin() || is_own {
+            return principal.require(scope);
         }
+        Err(Problem::forbidden(match self {
+            Self::Admin(_) => "an admin key (tb_ak_...) is needed",
+            Self::AccountOf(..) => "a key of the account (tb_sk_...) or of an admin is needed",
+            Self::BoothOf(_) => "a booth key of the account (tb_bk_...) or one of an admin is needed",
+        }))
     }
 }
 
 /// A request that was authenticated and read.
 struct Call {
     actor: Arc<Principal>,
+    request_id: RequestId,
     idempotency_key: String,
     headers: HeaderMap,
     body: bytes::Bytes,
@@ -88,13 +91,19 @@ async fn receive(app: &App, asker: Asker<'_>, extra: Duration, mut request: Requ
     let actor = app.authenticate(request.headers())?;
     asker.check(&actor)?;
     let idempotency_key = idempotency_key(request.headers())?;
+    let request_id = request_id(&request);
     // What a slow body took would be missing for acknowledgement and reply: a late command is 202, never 504.
     if let Some(limit) = request.extensions_mut().get_mut::<BodyLimit>() {
         let needed = app.config.command_time_max() + extra;
         limit.deadline = limit.deadline.and_then(|deadline| deadline.checked_sub(needed));
     }
     let (headers, body, admitted) = app.admit(&actor, request).await?;
-    Ok(Call { actor, idempotency_key, headers, body, _admitted: admitted })
+    Ok(Call { actor, request_id, idempotency_key, headers, body, _admitted: admitted })
+}
+
+/// What the request is known by in logs and answers.
+pub(crate) fn request_id(request: &Request) -> RequestId {
+    request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| RequestId::of(request.headers()))
 }
 
 fn account_of_path(text: &str) -> Result<AccountId, Problem> {
@@ -128,7 +137,35 @@ impl Call {
         };
         let body_hash = body_hash(name, &self.body);
         let (idempotency_key, actor) = (self.idempotency_key.as_str(), self.actor.key_id.as_str());
-        ask_meter(app, Order { account_id, idempotency_key, body_hash, actor, body }).await
+        let asked = ask_meter(app, Order { account_id, idempotency_key, body_hash, actor, body });
+        // What a booth does is its work: the ledger tells of it, and the trail would slow its holds down.
+        if self.actor.kind == KeyKind::Booth {
+            return asked.await;
+        }
+        app.trail.around(self.action(account_id, name), asked, |reply| told(account_id, reply.as_ref())).await
+    }
+
+    /// For the trail: `name` is that of a command, with what it is about behind a colon.
+    fn action(&self, account_id: &AccountId, name: &str) -> Action {
+        let (name, resource) = name.split_once(':').map_or((name, None), |(name, resource)| (name, Some(resource)));
+        let action = Action::new(&self.actor, &self.request_id, name);
+        action.account(Some(account_id)).resource(resource).idempotency_key(&self.idempotency_key)
+    }
+}
+
+/// What the meter's reply says to the trail; none in time is durable all the same.
+fn told(account_id: &AccountId, reply: Option<&v1::Reply>) -> Told {
+    match reply.map(|reply| &reply.outcome) {
+        None => Told::by_status(202),
+        Some(Some(Outcome::Accepted(accepted))) => {
+            let entry_id = (accepted.seq > 0).then(|| entry_id(account_id.as_str(), accepted.seq));
+            Told { entry_id, ..Told::by_status(200) }
+        }
+        Some(Some(Outcome::Rejected(rejected))) => {
+            let status = u16::try_from(rejected.status).unwrap_or(500);
+            Told { code: Some(rejected.code.clone()), ..Told::by_status(status) }
+        }
+        Some(None) => Told::by_status(500),
     }
 }
 

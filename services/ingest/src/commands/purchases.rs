@@ -15,8 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tollbooth_chassis::crashpoint;
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::trail::Told;
+use tollbooth_schemas::audit::AuditOutcome;
 use tollbooth_schemas::command::body_hash;
 use tollbooth_schemas::ids::derived_payment_id;
+use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::v1::{self, command::Body};
 use tollbooth_schemas::{AccountId, Amount, Money};
 
@@ -101,7 +104,7 @@ pub(crate) async fn buy(
     Path(account): Path<String>,
     request: Request,
 ) -> Result<Response<body::Body>, Problem> {
-    let call = receive(&app, Asker::AccountOf(&account), Duration::ZERO, request).await?;
+    let call = receive(&app, Asker::AccountOf(&account, Scope::Purchases), Duration::ZERO, request).await?;
     let account_id = account_of_path(&account)?;
     let purchase: Purchase = parse_json(&call.headers, &call.body)?;
     let provider = app.payments.clone().ok_or_else(no_provider)?;
@@ -138,6 +141,19 @@ impl Buying {
         let Some(_under_way) = self.app.commands.begin(self.account_id.as_str(), key) else {
             return Err(under_way());
         };
+        let action = self.call.action(&self.account_id, &format!("purchase:{}", self.purchase_id));
+        let tell = |response: &Response<body::Body>| Told {
+            outcome: response
+                .extensions()
+                .get()
+                .copied()
+                .unwrap_or(Told::by_status(response.status().as_u16()).outcome),
+            ..Told::by_status(response.status().as_u16())
+        };
+        self.app.trail.around(action, self.buy(), tell).await
+    }
+
+    async fn buy(&self) -> Result<Response<body::Body>, Problem> {
         // Money that the ledger would not post must not be taken.
         let question = v1::PreparePurchase { purchase: Some(self.posting()) };
         let Some(reply) = self.ask(Body::PreparePurchase(question)).await? else { return Ok(self.pending()) };
@@ -150,7 +166,10 @@ impl Buying {
             Some(Payment::Succeeded) => self.post().await,
             Some(Payment::NeedsAction { url }) => {
                 let next_action = Some(NextAction { url });
-                Ok(Json(Standing { next_action, ..self.standing(Status::NeedsAction) }).into_response())
+                let mut answer = Json(Standing { next_action, ..self.standing(Status::NeedsAction) }).into_response();
+                // For the trail: the payer has yet to do something.
+                answer.extensions_mut().insert(AuditOutcome::Pending);
+                Ok(answer)
             }
             Some(Payment::Failed { reason }) => {
                 let problem = Problem::new("payment_failed", StatusCode::PAYMENT_REQUIRED, "The payment failed");
@@ -241,7 +260,7 @@ pub(crate) async fn confirm(
     request: Request,
 ) -> Result<Response<body::Body>, Problem> {
     let actor = app.authenticate(request.headers())?;
-    Asker::AccountOf(&account).check(&actor)?;
+    Asker::AccountOf(&account, Scope::Purchases).check(&actor)?;
     let (headers, body, _admitted) = app.admit(&actor, request).await?;
     let Confirm { approve } = parse_json(&headers, &body)?;
     let sandbox = app.sandbox.as_ref().ok_or_else(no_provider)?;

@@ -8,6 +8,7 @@ use axum::http::{Response, StatusCode};
 use serde::Deserialize;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::ids::parse_entry_id;
+use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::v1::{self, command::Body};
 use tollbooth_schemas::{AccountId, Money};
 
@@ -56,7 +57,7 @@ pub(crate) async fn refund(
     Path(account): Path<String>,
     request: Request,
 ) -> Result<Response<body::Body>, Problem> {
-    let call = receive(&app, Asker::Admin, app.config.lookup_timeout(), request).await?;
+    let call = receive(&app, Asker::Admin(Scope::Money), app.config.lookup_timeout(), request).await?;
     let account_id = account_of_path(&account)?;
     let document: Refund = parse_json(&call.headers, &call.body)?;
     let refund = document.check(&account_id)?;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::Money;
 use tollbooth_schemas::ids::{BoothId, EventId, IdError};
+use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::v1::{self, command::Body};
 
@@ -128,7 +129,7 @@ async fn set<S: Setting>(
     id: &str,
     request: Request,
 ) -> Result<Response<body::Body>, Problem> {
-    let call = receive(app, Asker::Admin, Duration::ZERO, request).await?;
+    let call = receive(app, Asker::Admin(Scope::Accounts), Duration::ZERO, request).await?;
     let account_id = account_of_path(account)?;
     let id: S::Id = of_path(id)?;
     let document: S = parse_json(&call.headers, &call.body)?;

@@ -14,7 +14,7 @@ use rdkafka::message::OwnedHeaders;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::keys::KeyKind;
+use tollbooth_schemas::keys::{KeyKind, Scope};
 
 use crate::app::App;
 use crate::produce::{Delivered, ProduceError, Topic, structured_headers};
@@ -76,6 +76,7 @@ async fn take(app: &App, request: Request) -> Result<Accepted, Problem> {
     if principal.kind == KeyKind::Account {
         return Err(Problem::forbidden("an account key (tb_sk_...) reads and buys; usage is sent with a booth key"));
     }
+    principal.require(Scope::Usage)?;
     let mode = Mode::of(request.headers())?;
     let (headers, body, _admitted) =
         app.admit(&principal, request).await.inspect_err(|problem| count_whole(app, problem.into()))?;

@@ -212,7 +212,7 @@ mod tests {
 
     fn key(kind: KeyKind) -> Principal {
         let account_id = (kind != KeyKind::Admin).then(|| "acc_luna".parse().unwrap());
-        Principal { key_id: "key_1".parse().unwrap(), kind, account_id, booth_id: None }
+        Principal { key_id: "key_1".parse().unwrap(), kind, account_id, booth_id: None, scopes: Vec::new() }
     }
 
     fn judge_at(event: &Value, principal: &Principal, after_ms: i64) -> Result<(), Reason> {

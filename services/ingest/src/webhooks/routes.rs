@@ -12,9 +12,12 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tollbooth_chassis::auth::Principal;
+use tollbooth_chassis::http::RequestId;
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::trail::{Action, Told};
 use tollbooth_schemas::AccountId;
-use tollbooth_schemas::keys::KeyKind;
+use tollbooth_schemas::audit::AuditOutcome;
+use tollbooth_schemas::keys::{KeyKind, Scope};
 use tollbooth_schemas::time::{DAY_MS, rfc3339};
 use tollbooth_schemas::webhooks::{Delivery, DeliveryState, ENDPOINTS_MAX, EVENT_TYPES, PING, WebhookDocument};
 
@@ -97,13 +100,14 @@ fn view(app: &App, document: &WebhookDocument, secret: Option<String>) -> Webhoo
     }
 }
 
-/// Who holds a key of the account, or an admin; and the account.
-fn enter(app: &App, headers: &HeaderMap, account: &str) -> Result<(Arc<Principal>, AccountId), Problem> {
+/// Who holds a key of the account, or an admin; and the account. A narrowed key needs that scope.
+fn enter(app: &App, headers: &HeaderMap, account: &str, scope: Scope) -> Result<(Arc<Principal>, AccountId), Problem> {
     let principal = app.authenticate(headers)?;
     let is_own = principal.kind == KeyKind::Account && principal.may_access(account);
     if !principal.is_admin() && !is_own {
         return Err(Problem::forbidden("a key of the account (tb_sk_...) or of an admin is needed"));
     }
+    principal.require(scope)?;
     app.gate.ensure_current()?;
     let account_id = account.parse().map_err(|_| Problem::not_found("an account id begins with acc_"))?;
     Ok((principal, account_id))
@@ -152,6 +156,11 @@ async fn publish(app: &App, document: WebhookDocument) -> Result<(), Problem> {
     Ok(())
 }
 
+/// For the trail. Where to is left out: an address may hold a secret.
+fn action(principal: &Principal, request_id: &RequestId, name: &str, document: &WebhookDocument) -> Action {
+    Action::new(principal, request_id, name).account(Some(&document.account_id)).resource(Some(&document.webhook_id))
+}
+
 async fn send(app: &App, delivery: &Delivery) -> Result<(), Problem> {
     let payload = serde_json::to_vec(delivery).map_err(Problem::internal)?;
     app.producer.send_one(Topic::Deliveries, delivery.record_key().as_bytes(), &payload).await?;
@@ -172,9 +181,10 @@ fn shown(status: StatusCode, view: WebhookView) -> Response<Body> {
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Path(account): Path<String>,
+    request_id: RequestId,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let (principal, account_id) = enter(&app, request.headers(), &account)?;
+    let (principal, account_id) = enter(&app, request.headers(), &account, Scope::Settings)?;
     let secrets = secrets(&app)?;
     let (headers, body, _admitted) = app.admit(&principal, request).await?;
     let new: NewWebhook = parse_json(&headers, &body)?;
@@ -194,7 +204,8 @@ pub(crate) async fn create(
         previous_until_ms: None,
         created_at_ms: now_ms(),
     };
-    publish(&app, document.clone()).await?;
+    let action = action(&principal, &request_id, "create_webhook", &document);
+    app.trail.around(action, publish(&app, document.clone()), |()| Told::by_status(201)).await?;
     tracing::info!(webhook_id = document.webhook_id, account, actor = %principal.key_id, "webhook made");
     let secret = document.mail_address().is_none().then(|| secrets.shown(&document));
     Ok(shown(StatusCode::CREATED, view(&app, &document, secret)))
@@ -206,7 +217,7 @@ pub(crate) async fn list(
     Path(account): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let (_, account_id) = enter(&app, &headers, &account)?;
+    let (_, account_id) = enter(&app, &headers, &account, Scope::Read)?;
     let documents = app.webhooks.endpoints.of(account_id.as_str());
     let data: Vec<WebhookView> = documents.iter().map(|document| view(&app, document, None)).collect();
     Ok(Json(json!({"data": data, "has_more": false, "next_cursor": null})).into_response())
@@ -216,11 +227,17 @@ pub(crate) async fn list(
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path((account, webhook_id)): Path<(String, String)>,
+    request_id: RequestId,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (principal, account_id) = enter(&app, &headers, &account)?;
+    let (principal, account_id) = enter(&app, &headers, &account, Scope::Settings)?;
     let document = endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
-    app.producer.forget(Topic::Registry, document.registry_key().as_bytes()).await?;
+    let forget = async {
+        app.producer.forget(Topic::Registry, document.registry_key().as_bytes()).await?;
+        Ok::<(), Problem>(())
+    };
+    let action = action(&principal, &request_id, "delete_webhook", &document);
+    app.trail.around(action, forget, |()| Told::by_status(204)).await?;
     app.webhooks.endpoints.remove(&webhook_id);
     tracing::info!(webhook_id, account, actor = %principal.key_id, "webhook deleted");
     Ok(StatusCode::NO_CONTENT)
@@ -230,15 +247,17 @@ pub(crate) async fn delete(
 pub(crate) async fn rotate(
     State(app): State<Arc<App>>,
     Path((account, webhook_id)): Path<(String, String)>,
+    request_id: RequestId,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let (principal, account_id) = enter(&app, &headers, &account)?;
+    let (principal, account_id) = enter(&app, &headers, &account, Scope::Settings)?;
     let secrets = secrets(&app)?;
     let _one_at_a_time = app.webhooks.creating.lock().await;
     let mut document = (*endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?).clone();
     document.generation = document.generation.saturating_add(1);
     document.previous_until_ms = Some(now_ms().saturating_add(OVERLAP_MS));
-    publish(&app, document.clone()).await?;
+    let action = action(&principal, &request_id, "rotate_webhook", &document);
+    app.trail.around(action, publish(&app, document.clone()), |()| Told::by_status(200)).await?;
     tracing::info!(webhook_id, account, actor = %principal.key_id, "webhook's secret rotated");
     Ok(shown(StatusCode::OK, view(&app, &document, Some(secrets.shown(&document)))))
 }
@@ -247,9 +266,10 @@ pub(crate) async fn rotate(
 pub(crate) async fn ping(
     State(app): State<Arc<App>>,
     Path((account, webhook_id)): Path<(String, String)>,
+    request_id: RequestId,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let (_, account_id) = enter(&app, &headers, &account)?;
+    let (principal, account_id) = enter(&app, &headers, &account, Scope::Settings)?;
     secrets(&app)?;
     let document = endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
     // Everybody may ask for one at a time: what waits for an answer already tells whether it is reached.
@@ -271,7 +291,10 @@ pub(crate) async fn ping(
         next_at_ms: now_ms,
         last_error: None,
     };
-    send(&app, &delivery).await?;
+    let action = action(&principal, &request_id, "ping_webhook", &document);
+    app.trail
+        .around(action, send(&app, &delivery), |()| Told { outcome: AuditOutcome::Succeeded, ..Told::by_status(202) })
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"message_id": delivery.message_id}))).into_response())
 }
 
@@ -281,7 +304,7 @@ pub(crate) async fn dead(
     Path((account, webhook_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let (_, account_id) = enter(&app, &headers, &account)?;
+    let (_, account_id) = enter(&app, &headers, &account, Scope::Read)?;
     endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
     ensure_read(&app)?;
     let mut dead = app.webhooks.deliveries.in_state(&webhook_id, DeliveryState::Dead);
@@ -295,13 +318,14 @@ pub(crate) async fn dead(
 pub(crate) async fn replay(
     State(app): State<Arc<App>>,
     Path((account, webhook_id)): Path<(String, String)>,
+    request_id: RequestId,
     request: Request,
 ) -> Result<Response<Body>, Problem> {
-    let (principal, account_id) = enter(&app, request.headers(), &account)?;
+    let (principal, account_id) = enter(&app, request.headers(), &account, Scope::Settings)?;
     secrets(&app)?;
     let (headers, body, _admitted) = app.admit(&principal, request).await?;
     let asked: Replay = parse_json(&headers, &body)?;
-    endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
+    let document = endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
     ensure_read(&app)?;
     let dead = app.webhooks.deliveries.in_state(&webhook_id, DeliveryState::Dead);
     let is_meant = |delivery: &Arc<Delivery>| asked.message_id.as_ref().is_none_or(|id| *id == delivery.message_id);
@@ -309,12 +333,17 @@ pub(crate) async fn replay(
     if asked.message_id.is_some() && meant.is_empty() {
         return Err(Problem::not_found("nothing of this id is dead"));
     }
-    for delivery in &meant {
-        let now_ms = now_ms();
-        let state = DeliveryState::Waiting;
-        let again = Delivery { state, since_ms: now_ms, attempts: 0, next_at_ms: now_ms, ..(**delivery).clone() };
-        send(&app, &again).await?;
-    }
+    let replayed = async {
+        for delivery in &meant {
+            let now_ms = now_ms();
+            let state = DeliveryState::Waiting;
+            let again = Delivery { state, since_ms: now_ms, attempts: 0, next_at_ms: now_ms, ..(**delivery).clone() };
+            send(&app, &again).await?;
+        }
+        Ok::<(), Problem>(())
+    };
+    let action = action(&principal, &request_id, "replay_webhook", &document);
+    app.trail.around(action, replayed, |()| Told { outcome: AuditOutcome::Succeeded, ..Told::by_status(202) }).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"replayed": meant.len()}))).into_response())
 }
 

@@ -194,12 +194,12 @@ async fn a_zone_that_no_chart_could_be_drawn_in_is_refused_at_the_opening() {
 
 #[tokio::test]
 async fn a_commands_body_leaves_time_for_acknowledgement_and_reply() {
-    // given a request's minute, of which acknowledgement and reply may take all but a tenth of a second
+    // given a request's minute, of which trail, acknowledgement and reply may take all but a tenth of a second
     let stand = Stand::start_with(|config| {
         config.http.request_timeout_ms = 60_000;
         config.http.drain_timeout_ms = 60_000;
         config.producer.delivery_timeout_ms = 30_000;
-        config.commands.reply_timeout_ms = 29_900;
+        config.commands.reply_timeout_ms = 26_400;
     })
     .await;
     // when a body does not arrive

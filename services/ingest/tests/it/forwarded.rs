@@ -24,6 +24,7 @@ fn token(secret: &str, key_id: &str, key: &str, account: Option<&str>, at_ms: i6
         kind: key.kind(),
         account_id: account.map(|account| account.parse().unwrap()),
         booth_id: None,
+        scopes: Vec::new(),
     };
     Forwarding::new(secret).unwrap().token(&principal, &key.hash()[..16], at_ms).unwrap()
 }

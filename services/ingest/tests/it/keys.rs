@@ -121,6 +121,7 @@ async fn every_kind_stays_within_its_rights() {
         (Method::POST, "/v1/keys"),
         (Method::GET, "/v1/keys"),
         (Method::DELETE, "/v1/keys/key_root"),
+        (Method::POST, "/v1/keys/key_root/rotate"),
         (Method::POST, "/v1/accounts"),
         (Method::POST, "/v1/accounts/acc_luna/adjustments"),
         (Method::POST, "/v1/accounts/acc_luna/plan"),
@@ -184,4 +185,181 @@ async fn odd_requests_for_keys_are_refused() {
     assert_eq!(delete("key_root").await, StatusCode::CONFLICT);
     assert_eq!(delete("key_nobody").await, StatusCode::NOT_FOUND);
     assert!(stand.records(&stand.topics.registry()).is_empty());
+}
+
+impl Stand {
+    /// Makes a key as the document says.
+    async fn make(&self, maker: &str, document: &Value) -> (StatusCode, Value) {
+        read(self.post("/v1/keys", maker).json(document).send().await.unwrap()).await
+    }
+
+    async fn rotate(&self, rotator: &str, key_id: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.post(&format!("/v1/keys/{key_id}/rotate"), rotator).json(body);
+        read(request.send().await.unwrap()).await
+    }
+}
+
+fn text<'a>(document: &'a Value, member: &str) -> &'a str {
+    document[member].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_taken_until_its_overlap_ends_in_every_process() {
+    // given a key that two processes know
+    let here = Stand::start().await;
+    let there = here.beside().await;
+    let asked =
+        json!({"kind": "account", "account_id": "acc_luna", "label": "desk", "scopes": ["read"], "expires_in": 3600});
+    let (_, old) = here.make(&here.root, &asked).await;
+    until_status(&there, text(&old, "key"), StatusCode::FORBIDDEN).await;
+
+    // when it is rotated
+    let (status, new) = here.rotate(&here.root, text(&old, "key_id"), &json!({"overlap_seconds": 600})).await;
+
+    // then its successor is like it, and shown once
+    assert_eq!(status, StatusCode::CREATED, "{new}");
+    for member in ["kind", "account_id", "label", "scopes", "prefix"] {
+        assert_eq!(new[member], old[member], "{member}");
+    }
+    assert_ne!(text(&new, "key_id"), text(&old, "key_id"));
+    assert_ne!(text(&new, "key"), text(&old, "key"));
+    assert!(text(&new, "expires_at") > text(&old, "expires_at"), "it lives as long as the old one was to: {new}");
+    until_status(&there, text(&new, "key"), StatusCode::FORBIDDEN).await;
+    // and the old one is taken beside it
+    until_status(&here, text(&old, "key"), StatusCode::FORBIDDEN).await;
+    until_status(&there, text(&old, "key"), StatusCode::FORBIDDEN).await;
+
+    // when an overlap ends, then so does the key, in both processes and without another word
+    let (status, next) = here.rotate(&here.root, text(&new, "key_id"), &json!({"overlap_seconds": 1})).await;
+    assert_eq!(status, StatusCode::CREATED, "{next}");
+    for stand in [&here, &there] {
+        let problem = until_status(stand, text(&new, "key"), StatusCode::UNAUTHORIZED).await;
+        assert_eq!(problem["detail"], json!("the key has expired"));
+        until_status(stand, text(&next, "key"), StatusCode::FORBIDDEN).await;
+    }
+    // and it is rotated once: its successor is named
+    let (status, problem) = here.rotate(&here.root, text(&old, "key_id"), &json!({})).await;
+    assert_eq!((status, &problem["replaced_by"]), (StatusCode::CONFLICT, &new["key_id"]));
+    let documents: Vec<Value> = here.records(&here.topics.registry()).iter().map(|record| record.json()).collect();
+    assert_eq!((documents.len(), &documents[2]["replaced_by"]), (5, &new["key_id"]));
+}
+
+#[tokio::test]
+async fn an_overlap_of_none_ends_the_old_key_at_once() {
+    let stand = Stand::start().await;
+    let (key_id, old) = stand.key("booth").await;
+    let (status, new) = stand.rotate(&stand.root, &key_id, &json!({"overlap_seconds": 0})).await;
+    assert_eq!(status, StatusCode::CREATED, "{new}");
+    assert_eq!(stand.send_event(&old, &event("a")).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(stand.send_event(text(&new, "key"), &event("a")).await.0, StatusCode::ACCEPTED);
+    // A key that has ended has no successor any more, and the first one comes from configuration.
+    stand.request(Method::DELETE, &format!("/v1/keys/{}", text(&new, "key_id")), &stand.root).send().await.unwrap();
+    for key_id in [text(&new, "key_id"), &key_id, "key_root"] {
+        assert_eq!(stand.rotate(&stand.root, key_id, &json!({})).await.0, StatusCode::CONFLICT, "{key_id}");
+    }
+    assert_eq!(stand.rotate(&stand.root, "key_none", &json!({})).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_narrowed_key_does_what_its_scopes_say_and_nothing_else() {
+    let stand = Stand::start().await;
+    // A body that is no document: who may ask is told so, who may not is not.
+    let refused = async |key: &str, method: Method, path: &str| {
+        stand.command(method, path, key, "k", &json!([])).await.0 == StatusCode::FORBIDDEN
+    };
+    let account = "/v1/accounts/acc_luna";
+    let routes = [
+        ("usage", Method::POST, "/v1/events".to_owned()),
+        ("holds", Method::POST, format!("{account}/holds")),
+        ("purchases", Method::POST, format!("{account}/purchases")),
+        ("settings", Method::PUT, format!("{account}/recharge")),
+        ("settings", Method::PUT, format!("{account}/alerts")),
+        ("settings", Method::POST, format!("{account}/webhooks")),
+        ("read", Method::GET, format!("{account}/webhooks")),
+        ("accounts", Method::POST, "/v1/accounts".to_owned()),
+        ("accounts", Method::POST, format!("{account}/plan")),
+        ("accounts", Method::PUT, format!("{account}/events/evt_gala")),
+        ("accounts", Method::PUT, format!("{account}/booths/bth_17")),
+        ("money", Method::POST, format!("{account}/adjustments")),
+        ("money", Method::POST, format!("{account}/bonuses")),
+        ("money", Method::POST, format!("{account}/refunds")),
+        ("money", Method::POST, format!("{account}/plan-fees")),
+        ("money", Method::PUT, format!("{account}/credit-limit")),
+        ("prices", Method::PUT, "/v1/price-books/1".to_owned()),
+        ("keys", Method::POST, "/v1/keys".to_owned()),
+        ("keys", Method::DELETE, "/v1/keys/key_none".to_owned()),
+        ("keys", Method::POST, "/v1/keys/key_none/rotate".to_owned()),
+        ("read", Method::GET, "/v1/keys".to_owned()),
+    ];
+    let kinds = [
+        ("booth", vec!["usage", "holds"]),
+        ("account", vec!["read", "purchases", "settings", "portal_tokens"]),
+        ("admin", vec!["usage", "holds", "purchases", "settings", "read", "accounts", "money", "prices", "keys"]),
+    ];
+    for (kind, scopes) in kinds {
+        let account_id = if kind == "admin" { Value::Null } else { json!("acc_luna") };
+        let own = |scope: &str| json!({"kind": kind, "account_id": account_id, "scopes": [scope]});
+        let whole = json!({"kind": kind, "account_id": account_id});
+        let whole = stand.make(&stand.root, &whole).await.1["key"].as_str().unwrap().to_owned();
+        for scope in scopes {
+            let (status, made) = stand.make(&stand.root, &own(scope)).await;
+            assert_eq!((status, &made["scopes"]), (StatusCode::CREATED, &json!([scope])), "{made}");
+            for (needed, method, path) in &routes {
+                let is_of_kind = !refused(&whole, method.clone(), path).await;
+                let expected = !is_of_kind || *needed != scope;
+                let found = refused(text(&made, "key"), method.clone(), path).await;
+                assert_eq!(found, expected, "{method} {path} with {kind} of {scope}");
+            }
+        }
+    }
+    assert!(stand.commands().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_gives_away_or_takes_what_they_do_not_have() {
+    // given an admin who may make keys and read
+    let stand = Stand::start().await;
+    let (_, maker) = stand.make(&stand.root, &json!({"kind": "admin", "scopes": ["keys", "read"]})).await;
+    let maker = text(&maker, "key");
+    let (whole_id, _) = stand.key("admin").await;
+    // then less or as much is given, and no more
+    for (document, expected) in [
+        (json!({"kind": "admin"}), StatusCode::FORBIDDEN),
+        (json!({"kind": "admin", "scopes": ["read", "money"]}), StatusCode::FORBIDDEN),
+        (json!({"kind": "account", "account_id": "acc_luna"}), StatusCode::FORBIDDEN),
+        (json!({"kind": "admin", "scopes": ["keys", "read"]}), StatusCode::CREATED),
+        (json!({"kind": "account", "account_id": "acc_luna", "scopes": ["read"]}), StatusCode::CREATED),
+    ] {
+        assert_eq!(stand.make(maker, &document).await.0, expected, "{document}");
+    }
+    // and the successor of a key that can do more is shown to nobody who cannot, while ending it is for everybody
+    assert_eq!(stand.rotate(maker, &whole_id, &json!({})).await.0, StatusCode::FORBIDDEN);
+    let ended = stand.request(Method::DELETE, &format!("/v1/keys/{whole_id}"), maker).send().await.unwrap();
+    assert_eq!(ended.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn odd_lives_scopes_and_overlaps_are_refused() {
+    let stand = Stand::start().await;
+    let key = |member: &str, value: Value| {
+        let mut document = json!({"kind": "account", "account_id": "acc_luna"});
+        document[member] = value;
+        document
+    };
+    for (member, value) in [
+        ("scopes", json!(["money"])),
+        ("scopes", json!(["everything"])),
+        ("expires_in", json!(59)),
+        ("expires_in", json!(315_360_001)),
+        ("expires_in", json!("1 day")),
+    ] {
+        let document = key(member, value);
+        assert_eq!(stand.make(&stand.root, &document).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{document}");
+    }
+    let (key_id, _) = stand.key("booth").await;
+    for overlap in [json!(2_592_001), json!(-1), json!("1")] {
+        let (status, _) = stand.rotate(&stand.root, &key_id, &json!({"overlap_seconds": overlap})).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{overlap}");
+    }
+    assert_eq!(stand.records(&stand.topics.registry()).len(), 1);
 }

@@ -1,5 +1,6 @@
 //! The HTTP contract of ingest, over librdkafka's mock cluster: what is answered, and what the brokers have then.
 
+mod audit;
 mod back_pressure;
 mod commands;
 mod events;

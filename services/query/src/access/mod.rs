@@ -12,10 +12,11 @@ pub mod session;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, header};
-use tollbooth_chassis::auth::{AuthError, Gate, Principal, bearer};
+use tollbooth_chassis::auth::{AuthError, Gate, KeyRing, Principal, bearer};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::seal::WeakSecret;
-use tollbooth_schemas::keys::KeyKind;
+use tollbooth_schemas::AccountId;
+use tollbooth_schemas::keys::{KeyKind, Scope};
 
 use crate::clock::now_ms;
 use crate::config::SessionSection;
@@ -74,6 +75,12 @@ impl Access {
             portal: Portal::new(&secret)?,
             attempts: Attempts::new(settings.failures_per_minute_max),
         })
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        self.gate.keys()
     }
 
     /// Sessions.
@@ -163,12 +170,14 @@ impl Access {
     pub fn minter(&self, headers: &HeaderMap) -> Result<(Arc<Principal>, String), Problem> {
         if !headers.contains_key(header::AUTHORIZATION) {
             let (session, principal) = self.session_for_change(headers)?;
+            principal.require(Scope::PortalTokens)?;
             return Ok((principal, session.mark));
         }
         let visitor = self.visitor(headers)?;
         if visitor.portal.is_some() || visitor.principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("a portal token is made with an account key or an admin key"));
         }
+        visitor.principal.require(Scope::PortalTokens)?;
         let (_, mark) = self.gate.keys().holder(visitor.principal.key_id.as_str())?;
         Ok((visitor.principal, mark))
     }
@@ -203,6 +212,10 @@ impl Access {
         if visitor.principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("a booth's key writes usage; reading needs an account key"));
         }
+        // A token's maker was asked whether it may make one.
+        if visitor.portal.is_none() {
+            visitor.principal.require(Scope::Read)?;
+        }
         if visitor.may_access(account_id) { Ok(visitor) } else { Err(no_account()) }
     }
 
@@ -211,7 +224,28 @@ impl Access {
     /// # Errors
     /// 401, 403 for every other key; 503 as of [`visitor`](Self::visitor).
     pub fn read_all(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        if self.visitor(headers)?.is_admin() { Ok(()) } else { Err(Problem::forbidden("needs an admin key")) }
+        let visitor = self.visitor(headers)?;
+        if !visitor.is_admin() {
+            return Err(Problem::forbidden("needs an admin key"));
+        }
+        visitor.principal.require(Scope::Read)
+    }
+
+    /// Lets a request read about keys, of this account alone; `None`: of all, for an admin's.
+    ///
+    /// # Errors
+    /// 401, 403 for a booth's key and for a portal token; 503 as of [`visitor`](Self::visitor).
+    pub fn read_keys(&self, headers: &HeaderMap) -> Result<Option<AccountId>, Problem> {
+        let Visitor { principal, portal } = self.visitor(headers)?;
+        if portal.is_some() || principal.kind == KeyKind::Booth {
+            return Err(Problem::forbidden("keys are listed with an account key or an admin key"));
+        }
+        principal.require(Scope::Read)?;
+        match &principal.account_id {
+            _ if principal.is_admin() => Ok(None),
+            Some(own) => Ok(Some(own.clone())),
+            None => Err(Problem::forbidden("the key belongs to no account")),
+        }
     }
 }
 

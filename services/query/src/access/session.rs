@@ -161,6 +161,7 @@ mod tests {
             kind: KeyKind::Account,
             account_id: Some("acc_luna".parse().unwrap()),
             booth_id: None,
+            scopes: Vec::new(),
         };
         let (session, cookie) = sessions.begin(&principal, "mark", NOW_MS).unwrap();
         let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();

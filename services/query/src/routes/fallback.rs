@@ -11,16 +11,13 @@ use tollbooth_chassis::problem::Problem;
 use super::Api;
 use crate::forward::Command;
 
-/// What is read where commands are taken, and nowhere else.
-const READ_THERE: &str = "/v1/keys";
-
 /// Every other path, and every other method of a path.
 pub(super) async fn any(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let path = request.uri().path();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_api = path == "/v1" || path.starts_with("/v1/");
     match (is_api, is_read) {
-        (true, true) if path == READ_THERE => read_keys(&api, request).await,
+        (true, true) if is_read_there(path) => read_there(&api, request).await,
         (true, true) => Err(Problem::not_found("")),
         (true, false) => change(&api, request).await,
         (false, true) => api.site.answer(path, request.headers()).await,
@@ -38,11 +35,17 @@ async fn change(api: &Api, request: Request) -> Result<Response, Problem> {
     forwarder(api)?.send(&principal, &session.mark, command).await
 }
 
-/// The list of keys, for an admin who signed in.
-async fn read_keys(api: &Api, request: Request) -> Result<Response, Problem> {
+/// What is read where commands are taken, and nowhere else: an account's webhooks, and what of one is dead.
+fn is_read_there(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(parts[..], ["", "v1", "accounts", _, "webhooks"] | ["", "v1", "accounts", _, "webhooks", _, "dead"])
+}
+
+/// Passes a read on, for who signed in.
+async fn read_there(api: &Api, request: Request) -> Result<Response, Problem> {
     let headers = request.headers();
     let found = if is_for_keys(headers) { None } else { api.access.session(headers)? };
-    let (session, principal) = found.ok_or_else(|| Problem::not_found("keys are listed by ingest"))?;
+    let (session, principal) = found.ok_or_else(|| Problem::not_found("with a key this is read at ingest"))?;
     let command = command(api, request).await?;
     forwarder(api)?.send(&principal, &session.mark, command).await
 }

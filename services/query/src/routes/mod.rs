@@ -3,6 +3,7 @@
 mod account;
 mod accounts;
 mod alerts;
+mod audit;
 mod balance;
 mod booths;
 mod csv;
@@ -15,6 +16,7 @@ mod events;
 mod fallback;
 mod fleet;
 mod forecast;
+mod keys;
 mod parties;
 mod portal;
 mod price_book;
@@ -40,12 +42,15 @@ use prometheus::IntGauge;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tollbooth_chassis::kafka::table::TopicTable;
+use tollbooth_chassis::key_usage::KeyUses;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::AccountId;
 
 use crate::access::{Access, Visitor, no_account};
 use crate::answers::{Answers, At, Kept};
+use crate::audit::AuditTrail;
 use crate::calendar::Bucket;
 use crate::conditional;
 use crate::config::QueryConfig;
@@ -81,6 +86,12 @@ pub struct Api {
     pub answers: Answers,
     /// What could not be charged.
     pub dead_letters: DeadLetters,
+    /// Who changed what.
+    pub audit: AuditTrail,
+    /// Writes it.
+    pub trail: Trail,
+    /// When keys were last used.
+    pub key_uses: KeyUses,
     /// Feeds `prices`.
     pub price_table: TopicTable,
     /// Metrics.
@@ -129,8 +140,10 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts/{account_id}/events/{event_id}/transactions", get(transactions::list_of_event)),
         ("/v1/accounts/{account_id}/events/{event_id}/usage", get(event_usage::get)),
         ("/v1/accounts/{account_id}/stream", get(stream::get)),
+        ("/v1/audit", get(audit::list)),
         ("/v1/dead-letters", get(dead_letters::list)),
         ("/v1/fleet/usage", get(fleet::usage)),
+        ("/v1/keys", get(keys::list)),
         ("/v1/price-books", get(price_book::list)),
         ("/v1/price-books/current", get(price_book::current)),
         ("/v1/price-books/{version}", get(price_book::version)),

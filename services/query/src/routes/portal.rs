@@ -6,8 +6,9 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tollbooth_chassis::http::{BodyLimit, JsonBody};
+use tollbooth_chassis::http::{BodyLimit, JsonBody, RequestId};
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::trail::{Action, Told};
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::{AccountId, EventId};
 use utoipa::ToSchema;
@@ -80,6 +81,8 @@ struct TokenBody {
 pub(super) async fn create(State(api): State<Arc<Api>>, mut request: Request) -> Result<Response, Problem> {
     Params::parse(request.uri(), NoParams::GROUPS)?;
     let (principal, mark) = api.access.minter(request.headers())?;
+    let request_id = request.extensions().get::<RequestId>().cloned();
+    let request_id = request_id.unwrap_or_else(|| RequestId::of(request.headers()));
     if let Some(limit) = request.extensions_mut().get_mut::<BodyLimit>() {
         limit.bytes_max = BODY_BYTES_MAX;
     }
@@ -98,7 +101,12 @@ pub(super) async fn create(State(api): State<Arc<Api>>, mut request: Request) ->
     let expires_at_ms = now_ms().saturating_add(life_ms);
     let claims =
         portal::Claims { key_id: principal.key_id.clone(), mark, account_id, event_id: new.event_id, expires_at_ms };
-    let body = TokenBody { token: api.access.portal().make(&claims)?, expires_at: expires_at_ms };
+    let action = Action::new(&principal, &request_id, "create_portal_token");
+    let action = action.account(Some(&claims.account_id)).resource(claims.event_id.as_ref().map(EventId::as_str));
+    // Nothing is stored: the token is what is made.
+    let made = std::future::ready(api.access.portal().make(&claims));
+    let token = api.trail.around(action, made, |_| Told::by_status(201)).await?;
+    let body = TokenBody { token, expires_at: expires_at_ms };
     let mut response = super::answer(&body, HeaderValue::from_static("no-store"))?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)

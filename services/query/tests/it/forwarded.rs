@@ -130,10 +130,14 @@ async fn what_no_browser_meant_goes_nowhere() {
         assert_eq!(answer.status, status, "{path} with {headers:?}: {}", answer.body);
     }
     // Keys are listed for who signed in, and not for who sends one.
-    assert_eq!(query.read("/v1/keys", &[bearer]).await.status, 404);
+    let webhooks = "/v1/accounts/acc_luna/webhooks";
+    assert_eq!(query.read(webhooks, &[bearer]).await.status, 404);
     assert!(received.lock().unwrap().is_empty());
-    assert_eq!(query.read("/v1/keys", &[cookie]).await.status, 202);
-    assert_eq!(received.lock().unwrap().pop().unwrap().0, "GET /v1/keys");
+    for path in [webhooks, "/v1/accounts/acc_luna/webhooks/whk_1/dead"] {
+        assert_eq!(query.read(path, &[cookie]).await.status, 202);
+        assert_eq!(received.lock().unwrap().pop().unwrap().0, format!("GET {path}"));
+    }
+    assert_eq!(query.read("/v1/accounts/acc_luna/webhooks/whk_1", &[cookie]).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,8 @@ enum Door {
     Admin,
     /// Who signed in.
     Session,
+    /// An account's key and an admin's, each of which sees its own.
+    Keys,
 }
 
 const DOORS: &[(&str, Door)] = &[
@@ -44,6 +46,8 @@ const DOORS: &[(&str, Door)] = &[
     ("/v1/accounts/{account_id}/transactions/{entry_id}", Door::Account),
     ("/v1/accounts/{account_id}/usage", Door::Account),
     ("/v1/fleet/usage", Door::Admin),
+    ("/v1/audit", Door::Admin),
+    ("/v1/keys", Door::Keys),
     ("/v1/price-books", Door::Public),
     ("/v1/price-books/current", Door::Public),
     ("/v1/price-books/{version}", Door::Public),
@@ -61,6 +65,7 @@ fn expected(key: &str, door: Door) -> u16 {
         )
         | (Door::Event, "event token")
         | (Door::Admin, "admin" | "root" | "admin session")
+        | (Door::Keys, "own" | "foreign" | "admin" | "root" | "own session" | "foreign session" | "admin session")
         | (Door::Session, "own session" | "foreign session" | "admin session") => 200,
         (
             _,
@@ -78,7 +83,8 @@ fn expected(key: &str, door: Door) -> u16 {
         (Door::Account | Door::Event, "booth")
         | (Door::Account, "event token")
         | (Door::Admin, "own" | "foreign" | "booth" | "own session" | "foreign session")
-        | (Door::Admin, "own token" | "foreign token" | "admin token" | "event token") => 403,
+        | (Door::Admin, "own token" | "foreign token" | "admin token" | "event token")
+        | (Door::Keys, "booth" | "own token" | "foreign token" | "admin token" | "event token") => 403,
         other => panic!("{other:?}"),
     }
 }

@@ -70,7 +70,12 @@ impl Stand {
         let clients = KafkaClients::new(section);
         let topics = TopicSet { prefix, partitions: PARTITIONS };
         let admin = AdminClient::from_config_and_context(&clients.base(), LogContext).unwrap();
-        create_topics(&admin, &topics, &[topics.ledger(), topics.registry(), topics.price_book()]).await;
+        create_topics(
+            &admin,
+            &topics,
+            &[topics.ledger(), topics.registry(), topics.price_book(), topics.audit(), topics.key_usage()],
+        )
+        .await;
         engines.clickhouse.create_database(&database).unwrap();
         let clickhouse = Client::default().with_url(engines.clickhouse.url()).with_database(&database);
         for statement in statements() {
@@ -188,9 +193,20 @@ impl Stand {
     }
 
     fn publish_key(&self, kind: KeyKind, account: &str, seed: u8, revoked_at: Option<i64>) -> ApiKey {
+        self.issue_with(kind, account, seed, |document| document.revoked_at = revoked_at)
+    }
+
+    /// As [`issue`](Self::issue), with a document that is changed before.
+    pub(crate) fn issue_with(
+        &self,
+        kind: KeyKind,
+        account: &str,
+        seed: u8,
+        adjust: impl FnOnce(&mut KeyDocument),
+    ) -> ApiKey {
         let key = ApiKey::generate(kind, false, &[seed; 64]).unwrap();
         let (prefix, last_four) = key.hint();
-        let document = KeyDocument {
+        let mut document = KeyDocument {
             key_id: format!("key_{seed}").parse().unwrap(),
             kind,
             hash: key.hash(),
@@ -200,8 +216,12 @@ impl Stand {
             booth_id: None,
             label: None,
             created_at: BASE_MS,
-            revoked_at,
+            revoked_at: None,
+            expires_at: None,
+            scopes: Vec::new(),
+            replaced_by: None,
         };
+        adjust(&mut document);
         let payload = serde_json::to_vec(&document).unwrap();
         self.publish(&self.topics.registry(), &registry_key(&document.key_id), &payload);
         key

@@ -398,6 +398,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The audit trail, newest first
+         * @description Every action of an admin or an account that changes something, from before it is done. Read from the end of its topic.
+         */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dead-letters": {
         parameters: {
             query?: never;
@@ -427,6 +447,27 @@ export interface paths {
         };
         /** Usage of all accounts over time */
         get: operations["get_fleet_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Keys, newest first
+         * @description An account's key sees those of its account, an admin's all. The first admin key comes from configuration and is not
+         *     among them.
+         */
+        get: operations["list_keys"];
         put?: never;
         post?: never;
         delete?: never;
@@ -719,6 +760,61 @@ export interface components {
              * @example USD
              */
             currency: string;
+        };
+        /** @description The key that acted, by itself or through a session. */
+        AuditActor: {
+            /** @description Its public id. */
+            key_id: string;
+            /** @description `account` or `admin`. */
+            kind: string;
+        };
+        /** @description Something that somebody changed, or wanted to. */
+        AuditedAction: {
+            /** @description The account that it was about. */
+            account_id?: string | null;
+            /** @description What: a code. */
+            action: string;
+            actor: components["schemas"]["AuditActor"];
+            /**
+             * Format: date-time
+             * @description When it was begun, RFC 3339, by the broker's clock.
+             */
+            at: string;
+            /** @description The problem's code. */
+            code?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was over, RFC 3339.
+             */
+            ended_at?: string | null;
+            /** @description The ledger's entry that came of it. */
+            entry_id?: string | null;
+            /** @description Of the action. */
+            id: string;
+            /** @description Of the request. */
+            idempotency_key?: string | null;
+            /**
+             * @description `succeeded`, `pending` (durable, and will be done), `refused`, `failed` (an error: it may have been done), `unknown`
+             *     (nobody waited for the end), or `started`: it is under way, or the process ended in between.
+             */
+            outcome: string;
+            /** @description Of the request, as in `X-Request-Id`. */
+            request_id: string;
+            /** @description What of it, by id: a key, an event, a booth, a webhook, the version of a price book. */
+            resource?: string | null;
+            /**
+             * Format: int32
+             * @description The HTTP status that was answered.
+             */
+            status?: number | null;
+        };
+        /** @description A page of actions, newest first. It may be short, even empty, and have more behind it. */
+        AuditTrail: {
+            data: components["schemas"]["AuditedAction"][];
+            /** @description Whether older ones may follow. */
+            has_more: boolean;
+            /** @description `cursor` of the next page. */
+            next_cursor?: string | null;
         };
         /** @description A balance at an entry. */
         Balance: {
@@ -1013,6 +1109,53 @@ export interface components {
         ForecastMethodCode: "event_pace" | "last_7_days" | "same_weekday";
         /** @enum {string} */
         ForecastReason: "not_enough_data" | "no_spend" | "beyond_horizon";
+        /** @description A key, without what would let anybody use it. */
+        Key: {
+            /** @description The account that it is bound to; null for an admin's. */
+            account_id?: string | null;
+            /** @description The booth that it is bound to, if one. */
+            booth_id?: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description From then on it is refused.
+             */
+            expires_at?: string | null;
+            /** @description Public id. */
+            id: string;
+            /** @description The same, as commands about keys call it. */
+            key_id: string;
+            /** @description `booth`, `account` or `admin`. */
+            kind: string;
+            /** @description What its holder calls it. */
+            label?: string | null;
+            /** @description What it ends with. */
+            last_four: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, by itself, a session or a portal token, to about a minute; null: not as far as is known.
+             */
+            last_used_at?: string | null;
+            /** @description What it begins with: kind and mode. */
+            prefix: string;
+            /** @description The key that took its place when it was rotated. */
+            replaced_by?: string | null;
+            /** Format: date-time */
+            revoked_at?: string | null;
+            /** @description What it is narrowed to; empty: everything of its kind. */
+            scopes: string[];
+            /** @description `active`, `expired` or `revoked`. */
+            state: string;
+        };
+        /** @description A page of keys, newest first. */
+        Keys: {
+            data: components["schemas"]["Key"][];
+            /** @description Whether older ones follow. */
+            has_more: boolean;
+            /** @description `cursor` of the next page. */
+            next_cursor?: string | null;
+        };
         /** @description How a price becomes a charge. */
         Model: "per_unit" | "flat" | "package" | "graduated" | "volume";
         /** @description Decimal string in units of the currency, at most 6 places; never a JSON number. */
@@ -4153,6 +4296,112 @@ export interface operations {
             };
         };
     };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Only what was about this account. */
+                account_id?: string;
+                /** @description Only actions of this code, like `post_adjustment`. */
+                action?: string;
+                /** @description Only what this key did, by its id. */
+                actor?: string;
+                /** @description `next_cursor` of the page before, with the same filters. */
+                cursor?: string;
+                /** @description Not before: an instant, or a date in UTC. */
+                from?: string;
+                /** @description Most rows of the page; by default 50. */
+                limit?: number;
+                /** @description Before: an instant, or a date in UTC. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "account_id": "acc_luna",
+                     *           "action": "post_adjustment",
+                     *           "actor": {
+                     *             "key_id": "key_0123456789abcdef0123",
+                     *             "kind": "admin"
+                     *           },
+                     *           "at": "2026-11-21T20:15:03.120Z",
+                     *           "code": null,
+                     *           "ended_at": "2026-11-21T20:15:03.141Z",
+                     *           "entry_id": "ent_acc_luna_1042",
+                     *           "id": "aud_5c1d9a3f7be204e80000002a",
+                     *           "idempotency_key": "credit-1",
+                     *           "outcome": "succeeded",
+                     *           "request_id": "req_5c1d9a3f7be204e800000031",
+                     *           "resource": null,
+                     *           "status": 200
+                     *         }
+                     *       ],
+                     *       "has_more": false,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditTrail"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: needs an admin key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: history or keys cannot be read at the moment */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_dead_letters: {
         parameters: {
             query?: {
@@ -4403,6 +4652,118 @@ export interface operations {
                 };
             };
             /** @description `unavailable`: history or keys cannot be read at the moment */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: {
+                /** @description Only keys of this account; with an account's key its own. */
+                account_id?: string;
+                /** @description `next_cursor` of the page before, with the same filters. */
+                cursor?: string;
+                /** @description Only these. */
+                kind?: "booth" | "account" | "admin";
+                /** @description Most rows of the page; by default 50. */
+                limit?: number;
+                /** @description Only those that stand so. */
+                state?: "active" | "expired" | "revoked";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "account_id": "acc_luna",
+                     *           "booth_id": "bth_17",
+                     *           "created_at": "2026-11-01T09:00:00.000Z",
+                     *           "expires_at": "2027-11-01T09:00:00.000Z",
+                     *           "id": "key_0123456789abcdef0123",
+                     *           "key_id": "key_0123456789abcdef0123",
+                     *           "kind": "booth",
+                     *           "label": "front desk",
+                     *           "last_four": "7rtY",
+                     *           "last_used_at": "2026-11-21T20:14:31.000Z",
+                     *           "prefix": "tb_bk_live",
+                     *           "replaced_by": null,
+                     *           "revoked_at": null,
+                     *           "scopes": [
+                     *             "usage"
+                     *           ],
+                     *           "state": "active"
+                     *         }
+                     *       ],
+                     *       "has_more": false,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keys"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: a booth's key reads nothing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: no such account, or not this key's; no such thing in it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */
