@@ -6,10 +6,10 @@ use tollbooth_schemas::{
     v1::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
         BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined,
-        FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount,
-        OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase,
+        FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, LetterHeader,
+        LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase,
         PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted, PurchaseSource, RechargeFailed,
-        RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts, SetBooth,
+        RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts, SetBooth,
         SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
         outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
     },
@@ -188,7 +188,17 @@ fn money_commands() -> Vec<Body> {
         }),
         Body::FailRecharge(FailRecharge { recharge_id: "rch_1".into(), reason: "card_declined".into() }),
         Body::SetAlerts(SetAlerts { alerts: Some(alerts()) }),
+        Body::RedriveLetter(RedriveLetter {
+            source: Some(letter()),
+            received_at_ms: NOON,
+            payload: b"{}".to_vec(),
+            headers: vec![LetterHeader { name: "ce_id".into(), value: b"b17-000042".to_vec() }],
+        }),
     ]
+}
+
+fn letter() -> LetterSource {
+    LetterSource { topic: "tollbooth.usage".into(), partition: 3, offset: 1_204 }
 }
 
 fn purchase() -> PostPurchase {
