@@ -64,11 +64,13 @@ pub enum Endpoint {
     Simulation,
     /// `/v1/accounts/{id}/alerts`
     Alerts,
+    /// `/v1/dead-letters/{id}`
+    DeadLetter,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -92,6 +94,7 @@ impl Endpoint {
         Self::Recharge,
         Self::Simulation,
         Self::Alerts,
+        Self::DeadLetter,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -121,6 +124,7 @@ impl Endpoint {
             Self::Recharge => "recharge",
             Self::Simulation => "simulation",
             Self::Alerts => "alerts",
+            Self::DeadLetter => "dead_letter",
         }
     }
 }

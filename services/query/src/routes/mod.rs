@@ -130,6 +130,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts/{account_id}/events/{event_id}/usage", get(event_usage::get)),
         ("/v1/accounts/{account_id}/stream", get(stream::get)),
         ("/v1/dead-letters", get(dead_letters::list)),
+        ("/v1/dead-letters/{letter_id}", get(dead_letters::get)),
         ("/v1/fleet/usage", get(fleet::usage)),
         ("/v1/price-books", get(price_book::list)),
         ("/v1/price-books/current", get(price_book::current)),
