@@ -19,11 +19,19 @@ const CONTENT_TYPE: &str = "content-type";
 const ATTRIBUTE_PREFIX: &str = "ce_";
 const STRUCTURED: &str = "application/cloudevents";
 
-/// The idempotency key of the command: a letter is driven again under one key, whoever asks and how often. No request may
-/// name it, for the mark in it is none of the characters that an `Idempotency-Key` may have.
+/// No request may name such a key: the mark in it is none of the characters that an `Idempotency-Key` may have.
+const KEY_PREFIX: &str = "redrive\u{a7}";
+
+/// The idempotency key of the command: a letter is driven again under one key, whoever asks and how often.
 #[must_use]
 pub fn idempotency_key(id: &LetterId) -> String {
-    format!("redrive\u{a7}{id}")
+    format!("{KEY_PREFIX}{id}")
+}
+
+/// The letter's id in such a key; `None`: it is of another command.
+#[must_use]
+pub fn letter_of_key(idempotency_key: &str) -> Option<&str> {
+    idempotency_key.strip_prefix(KEY_PREFIX)
 }
 
 impl RedriveLetter {

@@ -122,9 +122,7 @@ fn known(view: &impl View, operation: &Digest, now_ms: i64, occurred_at_ms: i64)
 /// What a report about a known operation is; `None`: it posts.
 fn repeated(operation: &Operation, usage: &Usage) -> Option<Verdict> {
     match (operation.charged, usage.status()) {
-        (true, UsageStatus::Success) if digest::same_content(operation.memo, &usage.into()) => {
-            Some(Verdict::Duplicate)
-        }
+        (true, UsageStatus::Success) if digest::same_content(operation.memo, &usage.into()) => Some(Verdict::Duplicate),
         (true, UsageStatus::Success) => {
             Some(refused(Reason::Conflict, format!("seq {} charged this operation with other content", operation.seq)))
         }

@@ -7,11 +7,12 @@ use tollbooth_schemas::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
         BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined,
         FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, LetterHeader,
-        LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase,
-        PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted, PurchaseSource, RechargeFailed,
-        RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts, SetBooth,
-        SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
-        outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
+        LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee,
+        PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted,
+        PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply,
+        Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus,
+        VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome,
+        set_recharge,
     },
 };
 

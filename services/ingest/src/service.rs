@@ -169,8 +169,7 @@ impl Ingest {
         readers.threads.extend(delivery_table.take_thread().map(|thread| ("deliveries", thread)));
         let webhooks = Webhooks::new(&config, endpoints, deliveries, delivery_table);
 
-        let (dead_letters, thread) =
-            DeadLetters::follow(&clients, &topics.dead_letter(), readers.shutdown.clone())?;
+        let (dead_letters, thread) = DeadLetters::follow(&clients, &topics.dead_letter(), readers.shutdown.clone())?;
         readers.threads.push(("dead letters", thread));
 
         let commands = CommandDesk::new();

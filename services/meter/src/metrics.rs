@@ -389,10 +389,7 @@ impl Metrics {
                 "tollbooth_dlq_oldest_age_seconds",
                 "Time since the oldest open dead letter was put there; 0 without one.",
             )?,
-            redriven: RedriveOutcome::ALL
-                .iter()
-                .map(|outcome| redriven.with_label_values(&[outcome.code()]))
-                .collect(),
+            redriven: RedriveOutcome::ALL.iter().map(|outcome| redriven.with_label_values(&[outcome.code()])).collect(),
             post_duration: histogram(
                 "tollbooth_ledger_post_duration_seconds",
                 "Time from reading a batch to its commit.",

@@ -62,11 +62,8 @@ pub(super) fn fetch(
     let mut wanted = offsets.to_vec();
     wanted.sort_unstable();
     wanted.dedup();
-    let tuning = ReaderTuning {
-        partition_fetch_bytes_max: 1024 * 1024,
-        queued_kbytes_max: 8 * 1024,
-        ..ReaderTuning::default()
-    };
+    let tuning =
+        ReaderTuning { partition_fetch_bytes_max: 1024 * 1024, queued_kbytes_max: 8 * 1024, ..ReaderTuning::default() };
     // The group exists in name only: nothing is committed.
     let mut reader = BatchReader::new(&clients.reader(&format!("{topic}-fetch"), tuning))?;
     let (low, end) = reader.watermarks(topic, PARTITION, deadline.saturating_duration_since(Instant::now()))?;

@@ -30,8 +30,8 @@ use crate::{
 };
 
 pub use fetch::Whole;
-pub use index::{LETTERS_MAX, Letter, Open, Redriven, Selection};
 use index::Index;
+pub use index::{LETTERS_MAX, Letter, Open, Redriven, Selection};
 
 const PARTITION: i32 = 0;
 const READ_LIMIT: BatchLimit = BatchLimit { records: 1_000, bytes: 8 * 1024 * 1024 };
@@ -60,11 +60,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn follow(
-        clients: &KafkaClients,
-        topic: &str,
-        shutdown: Shutdown,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn follow(clients: &KafkaClients, topic: &str, shutdown: Shutdown) -> std::io::Result<(Self, JoinHandle<()>)> {
         let this = Self { clients: clients.clone(), topic: topic.to_owned(), shared: Arc::default() };
         let follower = this.clone();
         let thread = std::thread::Builder::new().name("dead-letters".to_owned());

@@ -19,7 +19,10 @@ fn redriven_at(json: &str, offset: i64, received_at_ms: i64) -> Command {
         source: Some(source.clone()),
         received_at_ms,
         payload: json.as_bytes().to_vec(),
-        headers: vec![LetterHeader { name: "content-type".to_owned(), value: b"application/cloudevents+json".to_vec() }],
+        headers: vec![LetterHeader {
+            name: "content-type".to_owned(),
+            value: b"application/cloudevents+json".to_vec(),
+        }],
     };
     let hash = letter.body_hash();
     let key = redrive::idempotency_key(&LetterId::from(&source));

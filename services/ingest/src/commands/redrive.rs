@@ -69,7 +69,11 @@ impl Asked {
             let Self { reason, before, after, .. } = self;
             return check.conclude(Chosen::Open(Selection { reason, before_ms: before, after, limit }));
         };
-        check.that(self.reason.is_none() && !by_reason, "/ids", "stand alone: leave reason, before, after and limit out");
+        check.that(
+            self.reason.is_none() && !by_reason,
+            "/ids",
+            "stand alone: leave reason, before, after and limit out",
+        );
         check.that((1..=LETTERS_MAX).contains(&ids.len()), "/ids", &format!("must be 1 to {LETTERS_MAX} ids"));
         let mut parsed = Vec::with_capacity(ids.len());
         for (index, id) in ids.iter().enumerate() {
@@ -252,7 +256,8 @@ fn command_of(app: &App, letter: &Letter, whole: &Whole) -> Result<(AccountId, R
     let account_id = {
         let event = command.event().map_err(|error| (Reason::Malformed.code(), error.to_string()))?;
         if event.account_id.as_bytes() != whole.key {
-            let detail = format!("its key is not {}, the account it is about: nobody can say who pays", &*event.account_id);
+            let detail =
+                format!("its key is not {}, the account it is about: nobody can say who pays", &*event.account_id);
             return Err((Reason::WrongPartition.code(), detail));
         }
         event.account_id.parse::<AccountId>().map_err(|error| (Reason::Malformed.code(), error.to_string()))?

@@ -22,15 +22,7 @@ fn put(stand: &Stand, offset: i64, reason: &str, key: &str, payload: &[u8]) {
     put_with(stand, &stand.topics.usage(), offset, reason, key, payload, &[]);
 }
 
-fn put_with(
-    stand: &Stand,
-    topic: &str,
-    offset: i64,
-    reason: &str,
-    key: &str,
-    payload: &[u8],
-    more: &[(&str, String)],
-) {
+fn put_with(stand: &Stand, topic: &str, offset: i64, reason: &str, key: &str, payload: &[u8], more: &[(&str, String)]) {
     let mut headers = vec![
         ("content-type", "application/cloudevents+json".to_owned()),
         ("x-other", "kept where it is".to_owned()),
@@ -106,7 +98,8 @@ async fn all_of_a_reason_are_tried_oldest_first_a_part_at_a_time() {
         put(&stand, offset, "no_price", "acc_luna", &usage(&format!("b-{offset}")));
     }
     put(&stand, 6, "unknown_account", "acc_luna", &usage("b-6"));
-    let outcome = |outcome: &str, reason: &str| vec![(header::OUTCOME, outcome.to_owned()), (header::REASON, reason.to_owned())];
+    let outcome =
+        |outcome: &str, reason: &str| vec![(header::OUTCOME, outcome.to_owned()), (header::REASON, reason.to_owned())];
     put_with(&stand, &stand.topics.usage(), 2, "", "acc_luna", b"", &outcome("posted", ""));
     put_with(&stand, &stand.topics.usage(), 3, "", "acc_luna", b"", &outcome("refused", "conflict"));
     put_with(&stand, &stand.topics.usage(), 6, "", "acc_luna", b"", &outcome("refused", "no_price"));
@@ -127,7 +120,10 @@ async fn all_of_a_reason_are_tried_oldest_first_a_part_at_a_time() {
     // then
     assert_eq!(offsets(&first), [id_of(&stand, 1), id_of(&stand, 4)]);
     assert_eq!(first["counts"], json!({"posted": 1, "refused": 1}));
-    assert_eq!((&first["results"][1]["reason"], &first["results"][1]["detail"]), (&json!("no_price"), &json!("because")));
+    assert_eq!(
+        (&first["results"][1]["reason"], &first["results"][1]["detail"]),
+        (&json!("no_price"), &json!("because"))
+    );
     assert_eq!(offsets(&second), [id_of(&stand, 5), id_of(&stand, 6)]);
     assert_eq!((&second["counts"], second.get("next_after")), (&json!({"posted": 1, "duplicate": 1}), None));
     // and those before an instant only
@@ -160,8 +156,12 @@ async fn what_nobody_can_say_whose_it_is_is_not_sent() {
     let answer = redrive(&stand, &json!({ "ids": ids }), is_known).await;
 
     // then
-    let said: Vec<(&str, Option<&str>)> = answer["results"].as_array().unwrap().iter()
-        .map(|line| (line["outcome"].as_str().unwrap(), line["reason"].as_str())).collect();
+    let said: Vec<(&str, Option<&str>)> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["outcome"].as_str().unwrap(), line["reason"].as_str()))
+        .collect();
     let not_sent = |reason| ("not_sent", Some(reason));
     assert_eq!(
         said,
@@ -215,7 +215,11 @@ async fn only_an_admin_drives_again_and_only_what_is_said_clearly() {
         (json!({"reason": "no_price", "limit": 201}), "/limit"),
     ] {
         let (status, problem) = read(stand.post(REDRIVE, &stand.root).json(&body).send().await.unwrap()).await;
-        assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)), "{body}");
+        assert_eq!(
+            (status, &problem["errors"][0]["pointer"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)),
+            "{body}"
+        );
     }
     for body in [json!({"reason": "bad"}), json!({"reason": "no_price", "all": true})] {
         let (status, _) = read(stand.post(REDRIVE, &stand.root).json(&body).send().await.unwrap()).await;

@@ -96,10 +96,11 @@ impl Audit {
             is_seen: false,
         };
         let before = command.and_then(|command| self.redrives.by_command.get(&command));
-        if let Some(before) = before.and_then(|index| self.redrives.outcomes.get(*index)) {
-            // What posted nothing may be judged again where the group's offsets were set back.
+        if let Some(before) = before.and_then(|index| self.redrives.outcomes.get_mut(*index)) {
+            // What posted nothing may be judged again where the group's offsets were set back, and otherwise than before.
             let may_repeat = before.outcome != Some(RedriveOutcome::Posted) && before.letter == outcome.letter;
             if may_repeat {
+                *before = outcome;
                 self.report.checked(Checked::DeadRepeats, 1);
             } else {
                 self.report.defect(Defect::RedriveOff, || format!("outcome {at}: its command has one already"));
@@ -113,12 +114,19 @@ impl Audit {
     }
 
     /// A usage entry, which says whether it was a letter.
-    pub(super) fn note_letter(&mut self, (account, index): (u32, u32), record: &LedgerRecord, entry: &Entry, usage: &Usage) {
+    pub(super) fn note_letter(
+        &mut self,
+        (account, index): (u32, u32),
+        record: &LedgerRecord,
+        entry: &Entry,
+        usage: &Usage,
+    ) {
         let is_command = entry.source_topic() == SourceTopic::Commands;
         let Some(source) = usage.letter.as_ref().filter(|_| is_command) else {
             if is_command || usage.letter.is_some() || entry.command.is_some() {
                 let name = self.name(account, index);
-                self.report.defect(Defect::WrongContent, || format!("{name}: a letter, and not by command, or the reverse"));
+                self.report
+                    .defect(Defect::WrongContent, || format!("{name}: a letter, and not by command, or the reverse"));
             }
             return;
         };
@@ -185,15 +193,19 @@ impl Audit {
         match outcome {
             None => {
                 if !self.was_posted_before(&id, record.offset) {
-                    self.report.defect(Defect::Lost, || format!("the letter {id}, driven again by command {place:?}, left no trace"));
+                    self.report.defect(Defect::Lost, || {
+                        format!("the letter {id}, driven again by command {place:?}, left no trace")
+                    });
                 }
             }
             Some((Some(RedriveOutcome::Posted), .., entry_id)) => {
-                self.report.defect(Defect::Lost, || format!("the letter {id} is said to be {entry_id}, and is not there"));
+                self.report
+                    .defect(Defect::Lost, || format!("the letter {id} is said to be {entry_id}, and is not there"));
             }
             Some((Some(RedriveOutcome::Refused), reason, at_ms, _)) => {
                 if !self.is_refusal_founded(letter, &read, &reason, at_ms) {
-                    self.report.defect(Defect::DeadUnfounded, || format!("the letter {id}, driven again, is not {reason}"));
+                    self.report
+                        .defect(Defect::DeadUnfounded, || format!("the letter {id}, driven again, is not {reason}"));
                 }
             }
             Some((said, ..)) => {
@@ -217,9 +229,12 @@ impl Audit {
     fn check_bytes(&mut self, id: &LetterId, letter: &RedriveLetter) {
         let found = self.redrives.letters.get(&key_of(id)).and_then(|index| self.dead.get(*index));
         match found {
-            None => self.report.defect(Defect::SourceMissing, || format!("the letter {id} was driven again, and is not there")),
+            None => self
+                .report
+                .defect(Defect::SourceMissing, || format!("the letter {id} was driven again, and is not there")),
             Some(found) if !found.has_bytes(&letter.payload) => {
-                self.report.defect(Defect::DeadAltered, || format!("the letter {id} was driven again with other bytes"));
+                self.report
+                    .defect(Defect::DeadAltered, || format!("the letter {id} was driven again with other bytes"));
             }
             Some(_) => {}
         }
@@ -238,7 +253,8 @@ impl Audit {
         let expected = asked(&command.idempotency_key, &command.body_hash, &command.actor, &source);
         let posted = self.redrives.posted.get(&key_of(id));
         if posted.is_none_or(|posted| posted.asked != expected) {
-            self.report.defect(Defect::WrongContent, || format!("{name}: another letter, key or actor than its command"));
+            self.report
+                .defect(Defect::WrongContent, || format!("{name}: another letter, key or actor than its command"));
         }
         if said.is_none_or(|(outcome, entry_id)| outcome != Some(RedriveOutcome::Posted) || **entry_id != *name) {
             self.report.defect(Defect::RedriveOff, || format!("{name} was the letter {id}, and nobody says so"));
@@ -250,7 +266,8 @@ impl Audit {
         let posted = self.accounts.get(account as usize).and_then(|account| account.entries.get(entry as usize));
         if posted.is_some_and(|posted| self.is_forgotten(event, posted.posted_at_ms)) {
             let name = self.name(account, entry);
-            self.report.defect(Defect::WronglyPosted, || format!("{name}: a letter that is too old to be driven again"));
+            self.report
+                .defect(Defect::WronglyPosted, || format!("{name}: a letter that is too old to be driven again"));
         }
     }
 
@@ -261,9 +278,10 @@ impl Audit {
     /// By an earlier command: this one was answered as that one.
     fn was_posted_before(&self, id: &LetterId, command_offset: i64) -> bool {
         let generation = self.options.input_generation;
-        self.redrives.posted.get(&key_of(id)).is_some_and(|posted| {
-            posted.input_generation < generation || posted.command_offset < command_offset
-        })
+        self.redrives
+            .posted
+            .get(&key_of(id))
+            .is_some_and(|posted| posted.input_generation < generation || posted.command_offset < command_offset)
     }
 
     fn is_refusal_founded(&mut self, letter: &RedriveLetter, read: &Read<'_>, reason: &str, at_ms: i64) -> bool {

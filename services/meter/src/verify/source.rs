@@ -391,7 +391,12 @@ impl Audit {
 }
 
 /// Why a record is refused by its time; the meter lets the age come first.
-pub(super) fn untimely(event: &UsageEvent<'_>, received_at_ms: Option<i64>, age_ms: i64, future_ms: i64) -> Option<Reason> {
+pub(super) fn untimely(
+    event: &UsageEvent<'_>,
+    received_at_ms: Option<i64>,
+    age_ms: i64,
+    future_ms: i64,
+) -> Option<Reason> {
     let received_at_ms = received_at_ms?;
     if event.occurred_at_ms < received_at_ms.saturating_sub(age_ms) {
         return Some(Reason::TooOld);

@@ -15,7 +15,7 @@ use tollbooth_schemas::{
     },
 };
 
-use super::{WorkerError, decode, dead_letter::Redriven, records::Records};
+use super::{WorkerError, dead_letter::Redriven, decode, records::Records};
 use crate::{
     metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome},
     store::{Store, StoreError},
@@ -203,8 +203,9 @@ impl<'a, 'b> Decider<'a, 'b> {
             self.recall(store, input.looks_up())?;
         }
         let rules = &self.rules;
-        let decided =
-            catch_unwind(AssertUnwindSafe(|| apply_command(&self.overlay, &rules.books, rules.limits, input, rules.now_ms)));
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            apply_command(&self.overlay, &rules.books, rules.limits, input, rules.now_ms)
+        }));
         let Concluded { entry, reply, dead } = Concluded::of(decided, &command);
         if let Some(Body::RedriveLetter(letter)) = &command.body {
             self.redriven(record, &command, letter, entry.as_deref(), &reply);

@@ -204,9 +204,10 @@ impl Stand {
             (header::SOURCE_PARTITION, "0"),
             (header::SOURCE_OFFSET, offset.as_str()),
         ];
-        let headers = own.iter().chain(&source).fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(*value) })
-        });
+        let headers = own
+            .iter()
+            .chain(&source)
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }));
         self.publish_with(&self.topics.dead_letter(), "acc_luna", payload, headers);
     }
 

@@ -424,7 +424,8 @@ fn letter(account: usize, report: Report, now_ms: i64) -> v1::RedriveLetter {
             "hold_id": (report.hold > 0).then(|| hold_id(report.hold)),
         }
     });
-    let headers = vec![v1::LetterHeader { name: "content-type".to_owned(), value: b"application/cloudevents+json".into() }];
+    let headers =
+        vec![v1::LetterHeader { name: "content-type".to_owned(), value: b"application/cloudevents+json".into() }];
     v1::RedriveLetter { source: None, received_at_ms: now_ms, payload: event.to_string().into_bytes(), headers }
 }
 
