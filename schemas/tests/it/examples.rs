@@ -274,6 +274,7 @@ fn usage() -> Usage {
         test_mode: true,
         hold_outcome: HoldOutcome::Captured.into(),
         pricing: None,
+        letter: None,
     }
 }
 
@@ -451,6 +452,7 @@ pub(crate) fn ledger_record() -> LedgerRecord {
         provider_cost_micros: None,
         captured_at_ms: None,
         hold_outcome: HoldOutcome::EndedBefore.into(),
+        letter: Some(letter()),
         ..usage()
     };
     let mut kinds = vec![

@@ -42,6 +42,8 @@ fn usage() -> impl Strategy<Value = v1::Usage> {
                 // No row says it.
                 hold_outcome: 0,
                 pricing: (count % 3 == 0).then(|| Box::new(pricing(&numbers))),
+                // Rows say it by the command's key.
+                letter: None,
             }
         },
     )
