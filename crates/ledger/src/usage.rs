@@ -80,7 +80,7 @@ pub(crate) fn judge(
     let Report { event, operation, received_at_ms, letter } = report;
     let account_id = event.account_id.clone();
     let occurred_at_ms = event.occurred_at_ms;
-    let usage = Usage { letter, ..usage_of(event, account, received_at_ms) };
+    let usage = Usage { letter: letter.map(Box::new), ..usage_of(event, account, received_at_ms) };
     if let Some(operation) = known(view, &operation, now_ms, occurred_at_ms)
         && let Some(verdict) = repeated(&operation, &usage)
     {

@@ -452,7 +452,7 @@ pub(crate) fn ledger_record() -> LedgerRecord {
         provider_cost_micros: None,
         captured_at_ms: None,
         hold_outcome: HoldOutcome::EndedBefore.into(),
-        letter: Some(letter()),
+        letter: Some(Box::new(letter())),
         ..usage()
     };
     let mut kinds = vec![

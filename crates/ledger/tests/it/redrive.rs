@@ -83,7 +83,7 @@ fn a_letter_is_charged_once_its_price_is_published_and_says_which_letter_it_was(
     assert_eq!(entry.command.as_ref().unwrap().actor, "key_root");
     let usage = entry.usage().unwrap();
     assert_eq!((entry.occurred_at_ms, usage.received_at_ms, usage.price_version), (NOW_MS - 3_000, NOW_MS, 2));
-    assert_eq!(usage.letter, Some(LetterSource { topic: "usage".to_owned(), partition: 3, offset: 7 }));
+    assert_eq!(usage.letter.as_deref(), Some(&LetterSource { topic: "usage".to_owned(), partition: 3, offset: 7 }));
 }
 
 #[test]

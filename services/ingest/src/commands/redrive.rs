@@ -59,21 +59,16 @@ enum Chosen {
 
 impl Asked {
     fn check(self) -> Result<Chosen, Problem> {
+        let Self { ids, reason, before, after, limit } = self;
         let mut check = Check::default();
-        let by_reason = [self.before.is_some(), self.after.is_some(), self.limit.is_some()].contains(&true);
-        let Some(ids) = self.ids else {
-            check.that(self.reason.is_some(), "/reason", "say ids, or the reason of which all are meant");
-            let limit = self.limit.unwrap_or(LETTERS_DEFAULT);
-            let wrong = format!("must be 1 to {LETTERS_MAX}");
-            check.that((1..=LETTERS_MAX).contains(&limit), "/limit", &wrong);
-            let Self { reason, before, after, .. } = self;
+        let Some(ids) = ids else {
+            check.that(reason.is_some(), "/reason", "say ids, or the reason of which all are meant");
+            let limit = limit.unwrap_or(LETTERS_DEFAULT);
+            check.that((1..=LETTERS_MAX).contains(&limit), "/limit", &format!("must be 1 to {LETTERS_MAX}"));
             return check.conclude(Chosen::Open(Selection { reason, before_ms: before, after, limit }));
         };
-        check.that(
-            self.reason.is_none() && !by_reason,
-            "/ids",
-            "stand alone: leave reason, before, after and limit out",
-        );
+        let alone = reason.is_none() && before.is_none() && after.is_none() && limit.is_none();
+        check.that(alone, "/ids", "stand alone: leave reason, before, after and limit out");
         check.that((1..=LETTERS_MAX).contains(&ids.len()), "/ids", &format!("must be 1 to {LETTERS_MAX} ids"));
         let mut parsed = Vec::with_capacity(ids.len());
         for (index, id) in ids.iter().enumerate() {
@@ -213,18 +208,16 @@ async fn drive(app: &App, admin: &Principal, letter: &Letter, whole: Option<&Who
         Ok(command) => command,
         Err((reason, detail)) => return Ok(Line::new(&letter.id, Became::NotSent).because(reason, &detail)),
     };
-    let reply = ask_meter(
-        app,
-        Order {
-            account_id: &account_id,
-            idempotency_key: &redrive::idempotency_key(&letter.id),
-            body_hash: command.body_hash(),
-            actor: admin.key_id.as_str(),
-            body: Body::RedriveLetter(command),
-        },
-    );
+    let idempotency_key = redrive::idempotency_key(&letter.id);
+    let order = Order {
+        account_id: &account_id,
+        idempotency_key: &idempotency_key,
+        body_hash: command.body_hash(),
+        actor: admin.key_id.as_str(),
+        body: Body::RedriveLetter(command),
+    };
     // What was not acknowledged may be there all the same: asked again, nothing is posted twice.
-    let line = match reply.await {
+    let line = match ask_meter(app, order).await {
         Ok(Some(reply)) => line_of(&letter.id, &account_id, reply),
         Ok(None) => Line::new(&letter.id, Became::Pending),
         Err(problem) if problem.status().as_u16() == 503 => Line::new(&letter.id, Became::Pending),

@@ -122,7 +122,7 @@ impl Audit {
         usage: &Usage,
     ) {
         let is_command = entry.source_topic() == SourceTopic::Commands;
-        let Some(source) = usage.letter.as_ref().filter(|_| is_command) else {
+        let Some(source) = usage.letter.as_deref().filter(|_| is_command) else {
             if is_command || usage.letter.is_some() || entry.command.is_some() {
                 let name = self.name(account, index);
                 self.report
@@ -183,7 +183,7 @@ impl Audit {
         });
         if let Some(posted) = posted {
             self.compare_source(&original, &read, posted.0, posted.1);
-            let said = outcome.as_ref().map(|(outcome, .., entry_id)| (*outcome, entry_id));
+            let said = outcome.as_ref().map(|(outcome, .., entry_id)| (*outcome, &**entry_id));
             self.check_posted(&id, command, letter, posted, said);
             if let Ok(event) = &read {
                 self.check_remembered(event, posted);
@@ -246,7 +246,7 @@ impl Audit {
         command: &Command,
         letter: &RedriveLetter,
         (account, entry): (u32, u32),
-        said: Option<(Option<RedriveOutcome>, &Box<str>)>,
+        said: Option<(Option<RedriveOutcome>, &str)>,
     ) {
         let name = self.name(account, entry);
         let source = letter.source.clone().unwrap_or_default();
@@ -256,7 +256,7 @@ impl Audit {
             self.report
                 .defect(Defect::WrongContent, || format!("{name}: another letter, key or actor than its command"));
         }
-        if said.is_none_or(|(outcome, entry_id)| outcome != Some(RedriveOutcome::Posted) || **entry_id != *name) {
+        if said.is_none_or(|(outcome, entry_id)| outcome != Some(RedriveOutcome::Posted) || entry_id != name) {
             self.report.defect(Defect::RedriveOff, || format!("{name} was the letter {id}, and nobody says so"));
         }
     }

@@ -108,7 +108,7 @@ impl EntryDetail {
         self.captured_at_ms = usage.captured_at_ms;
         self.hold_id.clone_from(&usage.hold_id);
         self.test_mode = usage.test_mode;
-        self.note = usage.letter.as_ref().map(|letter| LetterId::from(letter).to_string()).unwrap_or_default();
+        self.note = usage.letter.as_deref().map(|letter| LetterId::from(letter).to_string()).unwrap_or_default();
     }
 
     fn put_hold(&mut self, hold: &HoldPlaced) {

@@ -66,7 +66,7 @@ fn usage_of(letter: &RedriveLetter) -> Usage {
         plan: "payg".into(),
         provider_cost_micros: Some(67_000),
         received_at_ms: letter.received_at_ms,
-        letter: letter.source.clone(),
+        letter: letter.source.clone().map(Box::new),
         ..Usage::default()
     }
 }
