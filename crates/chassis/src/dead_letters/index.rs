@@ -230,14 +230,14 @@ mod tests {
     fn letters_are_chosen_by_when_and_where() {
         let mut index = Index::default();
         (1..=4).for_each(|offset| index.put(letter(offset, Reason::NoPrice, 1_000 * offset)));
-        let ask = |before_ms, after| {
+        let ask = |index: &Index, before_ms, after| {
             let (letters, count) = index.open(&Selection { reason: None, before_ms, after, limit: 2 });
             (letters.iter().map(|letter| letter.offset).collect::<Vec<_>>(), count)
         };
-        assert_eq!(ask(Some(3_000), None), (vec![1, 2], 2));
-        assert_eq!(ask(None, Some(2)), (vec![3, 4], 2));
+        assert_eq!(ask(&index, Some(3_000), None), (vec![1, 2], 2));
+        assert_eq!(ask(&index, None, Some(2)), (vec![3, 4], 2));
         index.forget_below(3);
-        assert_eq!(ask(None, None), (vec![3, 4], 2));
+        assert_eq!(ask(&index, None, None), (vec![3, 4], 2));
         assert!(index.letter(&letter(1, Reason::NoPrice, 0).id).is_none());
     }
 

@@ -36,7 +36,7 @@ pub use index::{LETTERS_MAX, Letter, Open, Redriven, Selection};
 const PARTITION: i32 = 0;
 const READ_LIMIT: BatchLimit = BatchLimit { records: 1_000, bytes: 8 * 1024 * 1024 };
 const READ_WAIT: Duration = Duration::from_millis(200);
-const WATERMARK_WAIT: Duration = Duration::from_secs(5);
+const WATERMARK_WAIT: Duration = Duration::from_secs(2);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The index, and the way to the bytes. Cheap to clone.

@@ -9,7 +9,7 @@ use tollbooth_schemas::{
 };
 
 use crate::harness::{
-    ACCOUNT, Input, NOW_MS, Partition, book, command, dead, event, failed, money, open, posted, sample_book, success,
+    ACCOUNT, Input, NOW_MS, Partition, book, command, dead, event, failed, money, open, posted, sample_book,
 };
 
 /// The command for a letter of `usage` 3/`offset` that was received at `received_at_ms`.

@@ -19,6 +19,7 @@ use tollbooth_local::Engines;
 use tollbooth_query::config::{AnswersSection, QueryConfig};
 use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::clickhouse::{BOOKKEEPING, MIGRATIONS, Migration};
+use tollbooth_schemas::dead_letter::header;
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 use tollbooth_schemas::v1::entry::Kind;

@@ -545,6 +545,8 @@ impl Account {
         let mut of_event = 0;
         let mut note = draft.note;
         match body {
+            // Posts as a report does.
+            Body::Redrive { .. } => unreachable!(),
             Body::Open => {
                 self.open = true;
                 self.fee_next = new_york::month(now_ms) + 1;
