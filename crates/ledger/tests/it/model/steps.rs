@@ -317,7 +317,7 @@ fn body(draw: &mut Draw) -> Body {
             let rules = if draw.rarely() { draw.of(&WRONG_RULES) } else { draw.of(&RULES) };
             Body::Alerts { rules }
         }
-        26..=28 => Body::Redrive { letter: usize::try_from(draw.below(4)).unwrap() },
+        26..=28 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }
 }
