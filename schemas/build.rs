@@ -5,7 +5,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["proto"])?;
     let mut config = prost_build::Config::new();
     // Few entries have them, and every entry is moved about.
-    config.boxed(".tollbooth.v1.Usage.pricing").boxed(".tollbooth.v1.Reversal.counted");
+    for rare in ["Usage.pricing", "Usage.letter", "Reversal.counted"] {
+        config.boxed(format!(".tollbooth.v1.{rare}"));
+    }
     config.compile_fds(descriptors)?;
     Ok(())
 }

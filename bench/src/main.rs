@@ -81,7 +81,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
             "warm-up" if wanted("path") || wanted("freshness") => {
                 runtime.block_on(warm::run(&bench, cli.warm_up, cli.warm_up_rate))
-            },
+            }
             "path" if wanted(group) => runtime.block_on(path::run(&bench, &mut report, cli.path_runs, cli.seconds)),
             "freshness" if wanted(group) => {
                 runtime.block_on(freshness::run(&bench, &mut report, cli.runs, cli.seconds))

@@ -37,7 +37,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(5, "005_money_and_holds.sql"),
     migration!(6, "006_money_types.sql"),
     migration!(7, "007_detail.sql"),
-    migration!(10, "010_no_token_index.sql"),
+    migration!(8, "008_no_token_index.sql"),
 ];
 
 impl Migration {

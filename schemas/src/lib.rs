@@ -25,6 +25,7 @@ pub mod money;
 pub mod price_book;
 pub mod pricing;
 pub mod quantity;
+pub mod redrive;
 pub mod time;
 pub mod topics;
 pub mod usage;

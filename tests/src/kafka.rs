@@ -130,6 +130,10 @@ impl Log {
                 Some(String::from_utf8_lossy(header.value?).into_owned())
             };
             let number = |name: &str| text(name).and_then(|text| text.parse().ok()).unwrap_or(-1);
+            if text(header::OUTCOME).is_some() {
+                // What became of a letter is none.
+                return;
+            }
             found.push(DeadLetter {
                 reason: text(header::REASON).unwrap_or_default(),
                 detail: text(header::DETAIL).unwrap_or_default(),

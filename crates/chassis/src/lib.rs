@@ -17,6 +17,7 @@
 pub mod auth;
 pub mod config;
 pub mod crashpoint;
+pub mod dead_letters;
 pub mod forward;
 pub mod http;
 pub mod kafka;

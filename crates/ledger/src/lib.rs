@@ -68,6 +68,12 @@ pub fn apply_usage(
 }
 
 /// Decides a command.
-pub fn apply_command(view: &impl View, books: &PriceBooks, input: CommandInput<'_>, now_ms: i64) -> CommandDecision {
-    command::apply(view, books, input, now_ms)
+pub fn apply_command(
+    view: &impl View,
+    books: &PriceBooks,
+    limits: &Limits,
+    input: CommandInput<'_>,
+    now_ms: i64,
+) -> CommandDecision {
+    command::apply(view, books, limits, input, now_ms)
 }

@@ -36,6 +36,13 @@ impl CommandInput<'_> {
                     keys.extend([Key::Operation(key), Key::Refund(key)]);
                 }
             }
+            Some(Body::RedriveLetter(letter)) => {
+                // What is no event is refused before anything is looked up.
+                if let Ok(event) = letter.event() {
+                    keys.push(Key::Operation(digest::of_operation(account_id, &event.operation_id, event.attempt)));
+                    keys.extend(event.hold_id.as_ref().filter(|id| !id.0.is_empty()).map(|id| hold(&id.0)));
+                }
+            }
             Some(
                 Body::OpenAccount(_)
                 | Body::ChangePlan(_)

@@ -31,7 +31,14 @@ pub struct Limits {
     pub future_max_ms: i64,
     /// How many posting weeks operations and command answers are kept.
     pub retention_weeks: u16,
+    /// A dead letter that occurred longer ago than this is not driven again: its operation may have been charged and
+    /// forgotten.
+    pub redrive_max_ms: i64,
 }
+
+/// How many days before the end of the retention dead letters are not driven again any more. More than a clock is off,
+/// and than a charge may lie before its occurrence (the future limit).
+const REDRIVE_SPARE_DAYS: u16 = 10;
 
 impl Limits {
     /// Limits of whole days; retention is rounded up to weeks, plus the running one.
@@ -44,7 +51,13 @@ impl Limits {
             return None;
         }
         let retention_weeks = retention_days.div_ceil(7).checked_add(1)?;
-        Some(Self { age_max_ms: i64::from(age_days).checked_mul(DAY_MS)?, future_max_ms, retention_weeks })
+        let redrive_days = retention_days.saturating_sub(REDRIVE_SPARE_DAYS);
+        Some(Self {
+            age_max_ms: i64::from(age_days).checked_mul(DAY_MS)?,
+            future_max_ms,
+            retention_weeks,
+            redrive_max_ms: i64::from(redrive_days).checked_mul(DAY_MS)?,
+        })
     }
 }
 

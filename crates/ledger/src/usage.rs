@@ -12,7 +12,7 @@ use tollbooth_schemas::{
     Money,
     dead_letter::Reason,
     usage::{Mode, Status, UsageEvent},
-    v1::{SourceTopic, Usage, UsageStatus, entry::Kind},
+    v1::{LetterSource, SourceTopic, Usage, UsageStatus, entry::Kind},
 };
 
 use crate::{
@@ -38,34 +38,76 @@ pub(crate) fn apply(
     let Some(account) = view.account(&account_id) else {
         return dead(Reason::UnknownAccount, format!("{} was never opened", &*account_id));
     };
+    let report = Report { event, operation, received_at_ms, letter: None };
+    match judge(view, books, limits, account, report, now_ms) {
+        Verdict::Post(draft) => match place(Some(account), *draft, SourceTopic::Usage, offset) {
+            Some(entry) => UsageDecision::Post(Box::new(entry)),
+            None => UsageDecision::Dead(out_of_range()),
+        },
+        Verdict::Duplicate => UsageDecision::Duplicate,
+        Verdict::Stale => UsageDecision::Stale,
+        Verdict::Dead(dead) => UsageDecision::Dead(dead),
+    }
+}
+
+/// A usage event, however it came here.
+pub(crate) struct Report<'a> {
+    pub(crate) event: UsageEvent<'a>,
+    pub(crate) operation: Digest,
+    /// The first time.
+    pub(crate) received_at_ms: i64,
+    /// The dead letter that it was.
+    pub(crate) letter: Option<LetterSource>,
+}
+
+/// What a report is, before it has a place in the ledger.
+pub(crate) enum Verdict {
+    Post(Box<Draft>),
+    Duplicate,
+    Stale,
+    Dead(Dead),
+}
+
+/// The same for a record of `usage` and for a letter that is driven again: only where it came from differs.
+pub(crate) fn judge(
+    view: &impl View,
+    books: &PriceBooks,
+    limits: &Limits,
+    account: &Account,
+    report: Report<'_>,
+    now_ms: i64,
+) -> Verdict {
+    let Report { event, operation, received_at_ms, letter } = report;
+    let account_id = event.account_id.clone();
     let occurred_at_ms = event.occurred_at_ms;
-    let usage = usage_of(event, account, received_at_ms);
+    let usage = Usage { letter: letter.map(Box::new), ..usage_of(event, account, received_at_ms) };
     if let Some(operation) = known(view, &operation, now_ms, occurred_at_ms)
-        && let Some(decision) = repeated(&operation, &usage)
+        && let Some(verdict) = repeated(&operation, &usage)
     {
-        return decision;
+        return verdict;
     }
     if occurred_at_ms < received_at_ms.saturating_sub(limits.age_max_ms) {
-        return dead(Reason::TooOld, "occurred longer before its receipt than the age limit".to_owned());
+        return refused(Reason::TooOld, "occurred longer before its receipt than the age limit".to_owned());
     }
     if occurred_at_ms > received_at_ms.saturating_add(limits.future_max_ms) {
-        return dead(Reason::InFuture, "occurred after its receipt: the booth's clock is wrong".to_owned());
+        return refused(Reason::InFuture, "occurred after its receipt: the booth's clock is wrong".to_owned());
     }
     let (mut usage, amount) = match priced(view, account, &account_id, books, usage, (occurred_at_ms, now_ms)) {
         Ok(priced) => priced,
-        Err(dead) => return UsageDecision::Dead(dead),
+        Err(dead) => return Verdict::Dead(dead),
     };
     let effect = holds::effect(view, &account_id, &usage, now_ms);
     usage.hold_outcome = effect.outcome.into();
     let draft = Draft::of(occurred_at_ms, Kind::Usage(usage)).amount(amount.negated()).held(effect.released.negated());
-    match place(Some(account), draft, SourceTopic::Usage, offset) {
-        Some(entry) => UsageDecision::Post(Box::new(entry)),
-        None => UsageDecision::Dead(out_of_range()),
-    }
+    Verdict::Post(Box::new(draft))
 }
 
 fn dead(reason: Reason, detail: String) -> UsageDecision {
     UsageDecision::Dead(Dead { reason, detail })
+}
+
+fn refused(reason: Reason, detail: String) -> Verdict {
+    Verdict::Dead(Dead { reason, detail })
 }
 
 /// The operation, unless its posting week is beyond the retention.
@@ -78,21 +120,19 @@ fn known(view: &impl View, operation: &Digest, now_ms: i64, occurred_at_ms: i64)
 }
 
 /// What a report about a known operation is; `None`: it posts.
-fn repeated(operation: &Operation, usage: &Usage) -> Option<UsageDecision> {
+fn repeated(operation: &Operation, usage: &Usage) -> Option<Verdict> {
     match (operation.charged, usage.status()) {
-        (true, UsageStatus::Success) if digest::same_content(operation.memo, &usage.into()) => {
-            Some(UsageDecision::Duplicate)
-        }
+        (true, UsageStatus::Success) if digest::same_content(operation.memo, &usage.into()) => Some(Verdict::Duplicate),
         (true, UsageStatus::Success) => {
-            Some(dead(Reason::Conflict, format!("seq {} charged this operation with other content", operation.seq)))
+            Some(refused(Reason::Conflict, format!("seq {} charged this operation with other content", operation.seq)))
         }
-        (true, _) if usage.attempt < operation.attempt => Some(UsageDecision::Stale),
-        (true, _) => Some(dead(
+        (true, _) if usage.attempt < operation.attempt => Some(Verdict::Stale),
+        (true, _) => Some(refused(
             Reason::FailedAfterCharge,
             format!("seq {} charged this operation; refund it if it did fail", operation.seq),
         )),
         (false, UsageStatus::Success) => None,
-        (false, _) if operation.lists_failure(usage.attempt) => Some(UsageDecision::Duplicate),
+        (false, _) if operation.lists_failure(usage.attempt) => Some(Verdict::Duplicate),
         (false, _) => None,
     }
 }
@@ -128,6 +168,7 @@ fn usage_of(event: UsageEvent<'_>, account: &Account, received_at_ms: i64) -> Us
         test_mode: event.mode == Mode::Test,
         hold_outcome: 0,
         pricing: None,
+        letter: None,
     }
 }
 

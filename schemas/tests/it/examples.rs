@@ -7,12 +7,13 @@ use tollbooth_schemas::{
     v1::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
         BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined,
-        FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, OpenAccount,
-        OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee, PostPurchase, PreparePurchase,
-        PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted, PurchaseSource, RechargeFailed,
-        RechargeRequested, RechargeSet, Refund, Rejected, Reply, Reversal, ReversalCause, SetAlerts, SetBooth,
-        SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
-        outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
+        FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, LetterHeader,
+        LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee,
+        PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted,
+        PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply,
+        Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus,
+        VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome,
+        set_recharge,
     },
 };
 
@@ -212,7 +213,17 @@ fn money_commands() -> Vec<Body> {
         }),
         Body::FailRecharge(FailRecharge { recharge_id: "rch_1".into(), reason: "card_declined".into() }),
         Body::SetAlerts(SetAlerts { alerts: Some(alerts()) }),
+        Body::RedriveLetter(RedriveLetter {
+            source: Some(letter()),
+            received_at_ms: NOON,
+            payload: b"{}".to_vec(),
+            headers: vec![LetterHeader { name: "ce_id".into(), value: b"b17-000042".to_vec() }],
+        }),
     ]
+}
+
+fn letter() -> LetterSource {
+    LetterSource { topic: "tollbooth.usage".into(), partition: 3, offset: 1_204 }
 }
 
 fn purchase() -> PostPurchase {
@@ -287,6 +298,7 @@ fn usage() -> Usage {
         test_mode: true,
         hold_outcome: HoldOutcome::Captured.into(),
         pricing: None,
+        letter: None,
     }
 }
 
@@ -464,6 +476,7 @@ pub(crate) fn ledger_record() -> LedgerRecord {
         provider_cost_micros: None,
         captured_at_ms: None,
         hold_outcome: HoldOutcome::EndedBefore.into(),
+        letter: Some(Box::new(letter())),
         ..usage()
     };
     let mut kinds = vec![

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use prost::Message;
 use tollbooth_schemas::{
     audit::AuditOutcome,
-    dead_letter::{Reason, header},
+    dead_letter::{Reason, RedriveOutcome, header},
     keys::{KeyDocument, KeyKind, KeyState, KeyUse, Scope, registry_key},
     ledger::EntryType,
     topics::{METER_GROUP, SINK_LEASE_GROUP, SINK_OFFSETS_GROUP, TopicSet},
@@ -235,14 +235,24 @@ fn dead_letter_headers_and_reasons() {
         header::SOURCE_OFFSET,
         header::RECEIVED_AT,
         header::DEAD_AT,
+        header::OUTCOME,
+        header::REDRIVEN_BY,
+        header::REDRIVEN_AT,
+        header::ENTRY,
+        header::COMMAND,
     ];
+    let outcomes: Vec<&str> = RedriveOutcome::ALL.iter().map(|outcome| outcome.code()).collect();
+    for outcome in RedriveOutcome::ALL {
+        assert_eq!(RedriveOutcome::from_code(outcome.code()), Some(*outcome));
+        assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.code());
+    }
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
     for reason in Reason::ALL {
         assert_eq!(Reason::from_code(reason.code()), Some(*reason));
         // The label and the JSON form are one.
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
     }
-    insta::assert_snapshot!(format!("{}\n\n{}", headers.join("\n"), reasons.join("\n")));
+    insta::assert_snapshot!([headers.join("\n"), reasons.join("\n"), outcomes.join("\n")].join("\n\n"));
 }
 
 #[test]

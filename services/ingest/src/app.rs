@@ -9,6 +9,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tollbooth_chassis::auth::{Gate, Principal};
+use tollbooth_chassis::dead_letters::DeadLetters;
 use tollbooth_chassis::http::{BodyLimit, read_body_into};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::trail::Trail;
@@ -42,6 +43,7 @@ pub(crate) struct App {
     pub(crate) price_books: PriceBooks,
     pub(crate) charges: Charges,
     pub(crate) webhooks: Webhooks,
+    pub(crate) dead_letters: DeadLetters,
     /// Who takes the money of purchases; none: there are none.
     pub(crate) payments: Option<Arc<dyn PaymentProvider>>,
     /// The same, where it is the sandbox.
@@ -129,6 +131,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/ping", post(webhooks::ping)),
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/replay", post(webhooks::replay)),
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate", post(webhooks::rotate)),
+        ("/v1/dead-letters/redrive", post(commands::redrive_letters)),
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),
         ("/v1/keys/{key_id}/rotate", post(keys::rotate)),

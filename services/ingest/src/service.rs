@@ -10,6 +10,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use tokio::net::TcpListener;
 use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
+use tollbooth_chassis::dead_letters::DeadLetters;
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
 use tollbooth_chassis::kafka::{KafkaClients, LogContext, NoteProducer, TopicError, ensure_topics};
@@ -172,6 +173,9 @@ impl Ingest {
         readers.threads.extend(delivery_table.take_thread().map(|thread| ("deliveries", thread)));
         let webhooks = Webhooks::new(&config, endpoints, deliveries, delivery_table);
 
+        let (dead_letters, thread) = DeadLetters::follow(&clients, &topics.dead_letter(), readers.shutdown.clone())?;
+        readers.threads.push(("dead letters", thread));
+
         let commands = CommandDesk::new();
         let component = health.component("replies");
         let thread = replies::spawn(&clients, topics.replies(), commands.clone(), component, readers.shutdown.clone())?;
@@ -205,6 +209,7 @@ impl Ingest {
             webhooks,
             trail,
             key_changes: tokio::sync::Mutex::default(),
+            dead_letters,
         };
         Ok(Self { app: Arc::new(app), notes, health, shutdown, readers })
     }

@@ -3,8 +3,12 @@
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
-use tollbooth_chassis::kafka::txn::TxnError;
-use tollbooth_schemas::{dead_letter::Reason, ledger::EntryType, topics::TopicSet};
+use tollbooth_chassis::{dead_letters::Open, kafka::txn::TxnError};
+use tollbooth_schemas::{
+    dead_letter::{Reason, RedriveOutcome},
+    ledger::EntryType,
+    topics::TopicSet,
+};
 
 use crate::store::{CheckpointError, StoreError};
 
@@ -49,6 +53,7 @@ pub struct BatchCounts {
     unpriced: Vec<((String, Reason), u64)>,
     /// By input.
     skipped: [u64; 2],
+    redriven: [u64; RedriveOutcome::ALL.len()],
 }
 
 /// The engine's label for what no price book names: what a booth sends is no label.
@@ -84,6 +89,13 @@ impl BatchCounts {
         }
     }
 
+    /// One dead letter was driven again.
+    pub fn redriven(&mut self, outcome: RedriveOutcome) {
+        if let Some(index) = RedriveOutcome::ALL.iter().position(|known| *known == outcome) {
+            self.redriven[index] += 1;
+        }
+    }
+
     /// One dead letter.
     pub fn dead(&mut self, input: Input, reason: Reason) {
         if let Some(index) = Reason::ALL.iter().position(|known| *known == reason) {
@@ -110,10 +122,12 @@ pub struct Metrics {
     pub produce_duration: Histogram,
     /// Records that were not acknowledged, by topic.
     pub produce_errors: Vec<(String, IntCounter)>,
-    /// Offsets held in the dead-letter topic.
-    pub dead_letters: IntGauge,
-    /// Age of its first record.
-    pub dead_letters_oldest_age: IntGauge,
+    /// Open dead letters, as [`Reason::ALL`].
+    dead_letters: Vec<IntGauge>,
+    /// Age of the oldest of them, as [`Reason::ALL`].
+    dead_letters_oldest_age: Vec<IntGauge>,
+    /// As [`RedriveOutcome::ALL`].
+    redriven: Vec<IntCounter>,
     /// Time from decision to commit of a batch.
     pub post_duration: Histogram,
     /// Time that pricing and deciding a batch took.
@@ -286,9 +300,15 @@ impl Metrics {
             // There from the start: an increase from nothing is not seen as one.
             rating_failures.with_label_values(&[OTHER_ENGINE, reason.code()]);
         }
-        let dead_letter_gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
-            Ok(gauges(name, help, &["topic"])?.with_label_values(&[set.dead_letter().as_str()]))
+        let dead_letter_gauges = |name: &str, help: &str| -> Result<Vec<IntGauge>, prometheus::Error> {
+            let (gauges, topic) = (gauges(name, help, &["topic", "reason"])?, set.dead_letter());
+            Ok(Reason::ALL.iter().map(|reason| gauges.with_label_values(&[topic.as_str(), reason.code()])).collect())
         };
+        let redriven = counters(
+            "tollbooth_dlq_redriven_total",
+            "Dead letters that were driven again, by what became of them.",
+            &["outcome"],
+        )?;
         let produce_errors =
             counters("tollbooth_broker_produce_errors_total", "Records that were not acknowledged.", &["topic"])?;
         let produce_duration = HistogramVec::new(
@@ -361,14 +381,15 @@ impl Metrics {
                     (topic, counter)
                 })
                 .to_vec(),
-            dead_letters: dead_letter_gauge(
+            dead_letters: dead_letter_gauges(
                 "tollbooth_dlq_records",
-                "Offsets held in the dead-letter topic: its records, and a marker for each transaction that wrote some.",
+                "Open dead letters: those that were not driven again, or were refused again, by the newest reason.",
             )?,
-            dead_letters_oldest_age: dead_letter_gauge(
+            dead_letters_oldest_age: dead_letter_gauges(
                 "tollbooth_dlq_oldest_age_seconds",
-                "Age of the first record held in the dead-letter topic; 0 without one.",
+                "Time since the oldest open dead letter was put there; 0 without one.",
             )?,
+            redriven: RedriveOutcome::ALL.iter().map(|outcome| redriven.with_label_values(&[outcome.code()])).collect(),
             post_duration: histogram(
                 "tollbooth_ledger_post_duration_seconds",
                 "Time from reading a batch to its commit.",
@@ -473,6 +494,9 @@ impl Metrics {
                 counter.inc_by(count);
             }
         }
+        for (counter, count) in self.redriven.iter().zip(counts.redriven) {
+            counter.inc_by(count);
+        }
         self.conflicts.inc_by(counts.outcomes[Outcome::Conflict as usize]);
         for ((engine, reason), count) in &counts.unpriced {
             self.rating_failures.with_label_values(&[engine.as_str(), reason.code()]).inc_by(*count);
@@ -483,6 +507,16 @@ impl Metrics {
         self.committed.inc();
         let now = chrono::Utc::now().timestamp();
         self.last_commit.with_label_values(&[self.group.as_str(), partition]).set(now);
+    }
+
+    /// What is open of the dead letters.
+    pub fn open_letters(&self, by_reason: &[(Reason, Open)], now_ms: i64) {
+        for (reason, open) in by_reason {
+            let Some(index) = Reason::ALL.iter().position(|known| known == reason) else { continue };
+            let age_ms = open.oldest_ms.map_or(0, |oldest_ms| (now_ms - oldest_ms).max(0));
+            self.dead_letters[index].set(i64::try_from(open.count).unwrap_or(i64::MAX));
+            self.dead_letters_oldest_age[index].set(age_ms / 1000);
+        }
     }
 
     /// One transaction was not committed.

@@ -152,7 +152,7 @@ impl Meter {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(&self, shutdown: &Shutdown) -> anyhow::Result<Ended> {
-        dead_letters::watch(Arc::clone(&self.context), shutdown.clone())?;
+        dead_letters::watch(&self.context, shutdown.clone())?;
         let workers = (0..self.context.topics.partitions)
             .map(|partition| worker::spawn(Arc::clone(&self.context), partition))
             .collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,7 @@
 //! What could not be charged, read from the end of the dead-letter topic.
 //!
-//! The topic is no table: it is read backwards in windows of offsets, each from its beginning to its end, until the page is
+//! What became of letters that were driven again stands behind them in the topic, and is known from an index that is
+//! followed in memory. The letters themselves are no table: they are read backwards in windows of offsets, each from its beginning to its end, until the page is
 //! full or so much has been looked at that the answer would take too long. A page may therefore be short, or empty, and
 //! still have more behind it; its cursor says where the search goes on.
 
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Semaphore;
+use tollbooth_chassis::dead_letters::{DeadLetters as Index, Redriven, Whole};
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader, Record};
 use tollbooth_chassis::kafka::{KafkaClients, ReaderTuning};
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::dead_letter::{Reason, header};
+use tollbooth_schemas::dead_letter::{LetterId, Reason, header};
 
 const PARTITION: i32 = 0;
 /// Offsets of one window.
@@ -55,6 +57,32 @@ pub struct DeadLetter {
     pub payload: Vec<u8>,
     /// How many bytes the record has.
     pub payload_bytes: u64,
+    /// What became of it when it was last driven again.
+    pub redriven: Option<Redriven>,
+}
+
+impl DeadLetter {
+    /// Whether something is left to be done about it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.redriven.as_ref().is_none_or(|redriven| !redriven.outcome.is_final())
+    }
+}
+
+/// Which letters a page shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown {
+    /// Put there for this reason.
+    pub reason: Option<Reason>,
+    /// Open ones, or the others.
+    pub is_open: Option<bool>,
+}
+
+impl Shown {
+    fn has(self, letter: &DeadLetter) -> bool {
+        self.reason.is_none_or(|reason| letter.reason == reason.code())
+            && self.is_open.is_none_or(|is_open| letter.is_open() == is_open)
+    }
 }
 
 /// A page, newest first.
@@ -72,29 +100,51 @@ pub struct DeadLetters {
     clients: KafkaClients,
     topic: String,
     turns: Arc<Semaphore>,
+    index: Index,
 }
 
 impl DeadLetters {
-    /// Connects when it is asked.
+    /// Connects when it is asked; `index` follows the same topic.
     #[must_use]
-    pub fn new(clients: KafkaClients) -> Self {
+    pub fn new(clients: KafkaClients, index: Index) -> Self {
         let topic = clients.section().topic("dead-letter");
-        Self { clients, topic, turns: Arc::new(Semaphore::new(CONCURRENT_MAX)) }
+        Self { clients, topic, turns: Arc::new(Semaphore::new(CONCURRENT_MAX)), index }
     }
 
     /// The newest letters below an offset, at most `limit`.
     ///
     /// # Errors
     /// 503 where the brokers do not answer, or too many ask.
-    pub async fn page(&self, reason: Option<Reason>, below: Option<i64>, limit: usize) -> Result<Page, Problem> {
+    pub async fn page(&self, shown: Shown, below: Option<i64>, limit: usize) -> Result<Page, Problem> {
+        self.in_turn(move |this| this.read(shown, below, limit)).await
+    }
+
+    /// One letter with all its bytes and headers; `None`: there is none, or no more.
+    ///
+    /// # Errors
+    /// As of [`Self::page`].
+    pub async fn letter(&self, id: LetterId) -> Result<Option<(DeadLetter, Whole)>, Problem> {
+        self.in_turn(move |this| {
+            this.wait_for_index()?;
+            let Some(known) = this.index.letter(&id) else { return Ok(None) };
+            let whole = this.index.fetch(&[known.offset], READ_PATIENCE)?.into_iter().next();
+            Ok(whole.map(|whole| (letter_of_whole(&whole, known.redriven), whole)))
+        })
+        .await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Self) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, Problem> {
         let unavailable = |detail: &'static str| Problem::unavailable(RETRY_AFTER_S).with_detail(detail);
         let turn = tokio::time::timeout(TURN_PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(unavailable("too many ask for dead letters")) };
         let this = self.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let page = this.read(reason, below, limit);
+            let found = read(&this);
             drop(turn);
-            page
+            found
         });
         read.await.map_err(Problem::internal)?.map_err(|error| {
             tracing::warn!(%error, "dead letters cannot be read");
@@ -102,7 +152,20 @@ impl DeadLetters {
         })
     }
 
-    fn read(&self, reason: Option<Reason>, below: Option<i64>, limit: usize) -> Result<Page, KafkaError> {
+    /// Half read, the index would call letters open that are not.
+    fn wait_for_index(&self) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + READ_PATIENCE;
+        while !self.index.is_complete() {
+            if Instant::now() > deadline {
+                return Err(KafkaError::Global(rdkafka::error::RDKafkaErrorCode::OperationTimedOut));
+            }
+            std::thread::park_timeout(READ_WAIT);
+        }
+        Ok(())
+    }
+
+    fn read(&self, shown: Shown, below: Option<i64>, limit: usize) -> Result<Page, KafkaError> {
+        self.wait_for_index()?;
         let tuning = ReaderTuning {
             partition_fetch_bytes_max: 1024 * 1024,
             queued_kbytes_max: 8 * 1024,
@@ -118,7 +181,7 @@ impl DeadLetters {
         while upper > floor && page.letters.len() <= limit {
             let from = floor.max(upper - WINDOW);
             let mut window = self.window(&mut reader, from, upper, deadline)?;
-            window.retain(|letter| reason.is_none_or(|reason| letter.reason == reason.code()));
+            window.retain(|letter| shown.has(letter));
             page.letters.extend(window.into_iter().rev());
             upper = from;
         }
@@ -145,7 +208,8 @@ impl DeadLetters {
         loop {
             let batch = reader.read(READ_LIMIT, READ_WAIT)?;
             let within = batch.iter().filter(|record| record.offset() < to);
-            letters.extend(within.map(|record| letter_of(&record)));
+            let within = within.filter(|record| record.header(header::OUTCOME).is_none());
+            letters.extend(within.map(|record| self.with_outcome(letter_of(&record))));
             let is_past = batch.iter().last().is_some_and(|record| record.offset() + 1 >= to);
             if is_past || reader.position(&self.topic, PARTITION)?.is_some_and(|position| position >= to) {
                 return Ok(letters);
@@ -155,15 +219,32 @@ impl DeadLetters {
             }
         }
     }
+    fn with_outcome(&self, mut letter: DeadLetter) -> DeadLetter {
+        let partition = i32::try_from(letter.source_partition).unwrap_or(-1);
+        let id = LetterId { topic: letter.source_topic.clone(), partition, offset: letter.source_offset };
+        letter.redriven = self.index.redriven(&id);
+        letter
+    }
 }
 
 fn letter_of(record: &Record<'_>) -> DeadLetter {
-    let text = |name| String::from_utf8_lossy(record.header(name).unwrap_or_default()).into_owned();
-    let number = |name| text(name).parse().unwrap_or(-1);
+    let text = |name: &str| String::from_utf8_lossy(record.header(name).unwrap_or_default()).into_owned();
     let payload = record.payload().unwrap_or_default();
-    let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+    let shown = payload.get(..SHOWN_BYTES_MAX).unwrap_or(payload).to_vec();
+    let key = record.key().unwrap_or_default();
+    DeadLetter { payload: shown, ..read_letter(record.offset(), text, key, payload.len()) }
+}
+
+fn letter_of_whole(whole: &Whole, redriven: Option<Redriven>) -> DeadLetter {
+    let text = |name: &str| whole.header(name).unwrap_or_default().to_owned();
+    let letter = read_letter(whole.offset, text, &whole.key, whole.payload.len());
+    DeadLetter { payload: whole.payload.clone(), redriven, ..letter }
+}
+
+fn read_letter(offset: i64, text: impl Fn(&str) -> String, key: &[u8], bytes: usize) -> DeadLetter {
+    let number = |name| text(name).parse().unwrap_or(-1);
     DeadLetter {
-        offset: record.offset(),
+        offset,
         reason: text(header::REASON),
         step: text(header::STEP),
         detail: text(header::DETAIL),
@@ -171,8 +252,9 @@ fn letter_of(record: &Record<'_>) -> DeadLetter {
         source_partition: number(header::SOURCE_PARTITION),
         source_offset: number(header::SOURCE_OFFSET),
         dead_at: text(header::DEAD_AT),
-        key: String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned(),
-        payload: payload.get(..SHOWN_BYTES_MAX).unwrap_or(payload).to_vec(),
-        payload_bytes: text(header::ORIGINAL_BYTES).parse().unwrap_or(bytes),
+        key: String::from_utf8_lossy(key).into_owned(),
+        payload: Vec::new(),
+        payload_bytes: text(header::ORIGINAL_BYTES).parse().unwrap_or(u64::try_from(bytes).unwrap_or(u64::MAX)),
+        redriven: None,
     }
 }

@@ -69,11 +69,13 @@ pub enum Endpoint {
     Keys,
     /// `/v1/audit`
     Audit,
+    /// `/v1/dead-letters/{id}`
+    DeadLetter,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -99,6 +101,7 @@ impl Endpoint {
         Self::Alerts,
         Self::Keys,
         Self::Audit,
+        Self::DeadLetter,
     ];
     /// Those with buckets.
     const BUCKETED: [Self; 2] = [Self::Usage, Self::FleetUsage];
@@ -130,6 +133,7 @@ impl Endpoint {
             Self::Alerts => "alerts",
             Self::Keys => "keys",
             Self::Audit => "audit",
+            Self::DeadLetter => "dead_letter",
         }
     }
 }

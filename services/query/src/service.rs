@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
+use tollbooth_chassis::dead_letters::DeadLetters as Index;
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
 use tollbooth_chassis::kafka::{KafkaClients, NoteProducer};
@@ -202,7 +203,10 @@ fn start_readers(
     let keys = KeyRing::new(config.admin_key.expose())?;
     let mut registry_table = follow_keys(&clients, health, readers, keys.clone())?;
     let mut price_table = follow_prices(&clients, health, readers, Arc::clone(&prices))?;
-    let dead_letters = DeadLetters::new(clients.clone());
+    let topic = clients.section().topic("dead-letter");
+    let followed = Index::follow(&clients, &topic, readers.clone());
+    let (letters, letters_thread) = followed.map_err(ServiceError::Thread)?;
+    let dead_letters = DeadLetters::new(clients.clone(), letters);
     let audit = AuditTrail::new(clients.clone());
     let key_uses = KeyUses::default();
     let mut use_table = follow_key_uses(&clients, readers, key_uses.clone())?;
@@ -232,7 +236,8 @@ fn start_readers(
         ("use of keys", use_table.take_thread()),
     ];
     let tables = tables.into_iter().filter_map(|(name, thread)| Some((name, thread?)));
-    let threads = std::iter::once(("live view", thread)).chain(tables).collect();
+    let followers = [("live view", thread), ("dead letters", letters_thread)];
+    let threads = followers.into_iter().chain(tables).collect();
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
     let gate = Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms));
     let access = Access::new(gate, &config.session)?;

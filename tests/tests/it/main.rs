@@ -10,6 +10,7 @@ mod once;
 mod outages;
 mod purchases;
 mod races;
+mod redrive;
 mod refunds;
 mod restarts;
 mod stage;

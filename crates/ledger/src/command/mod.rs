@@ -4,6 +4,7 @@ mod alerts;
 mod hold;
 mod money;
 mod recharge;
+mod redrive;
 mod refund;
 mod settings;
 
@@ -19,19 +20,26 @@ use crate::{
     decision::{CommandDecision, CommandInput, rejected},
     place::{Draft, place},
     pricing::PriceBooks,
-    state::{Answer, View, week_of},
+    state::{Answer, Limits, View, week_of},
 };
 
 /// What a command of an open account is decided on.
 struct Context<'a, V> {
     view: &'a V,
     books: &'a PriceBooks,
+    limits: &'a Limits,
     account_id: &'a str,
     account: &'a Account,
     now_ms: i64,
 }
 
-pub(crate) fn apply(view: &impl View, books: &PriceBooks, input: CommandInput<'_>, now_ms: i64) -> CommandDecision {
+pub(crate) fn apply(
+    view: &impl View,
+    books: &PriceBooks,
+    limits: &Limits,
+    input: CommandInput<'_>,
+    now_ms: i64,
+) -> CommandDecision {
     let command = input.command;
     let account = view.account(&command.account_id);
     let first_kept = view.first_kept(week_of(now_ms));
@@ -39,7 +47,7 @@ pub(crate) fn apply(view: &impl View, books: &PriceBooks, input: CommandInput<'_
     if let Some(answer) = answer.filter(|answer| answer.week >= first_kept) {
         return CommandDecision::Answer(replay(command, account, answer));
     }
-    let entry = decide(view, books, command, now_ms).and_then(|draft| entry_of(account, input, draft));
+    let entry = decide(view, (books, limits), command, now_ms).and_then(|draft| entry_of(account, input, draft));
     match entry {
         Ok(_) if matches!(command.body, Some(Body::PreparePurchase(_))) => {
             CommandDecision::Answer(reply(command, Outcome::Accepted(as_it_stands(account, now_ms))))
@@ -110,7 +118,12 @@ fn replay(command: &Command, account: Option<&Account>, answer: &Answer) -> Repl
     reply(command, Outcome::Accepted(accepted))
 }
 
-fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) -> Result<Draft, Rejected> {
+fn decide(
+    view: &impl View,
+    (books, limits): (&PriceBooks, &Limits),
+    command: &Command,
+    now_ms: i64,
+) -> Result<Draft, Rejected> {
     let account_id = command.account_id.as_str();
     let body = command.body.as_ref();
     let body = body.ok_or_else(|| rejected(422, "unknown_command", "this release does not know the command"))?;
@@ -122,7 +135,7 @@ fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) 
         };
     }
     let account = account.ok_or_else(|| rejected(404, "unknown_account", format!("{account_id} was never opened")))?;
-    let context = Context { view, books, account_id, account, now_ms };
+    let context = Context { view, books, limits, account_id, account, now_ms };
     match body {
         Body::OpenAccount(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
         Body::ChangePlan(change) => settings::change_plan(&context, change),
@@ -140,6 +153,7 @@ fn decide(view: &impl View, books: &PriceBooks, command: &Command, now_ms: i64) 
         Body::Refund(refund) => refund::refund(&context, refund),
         Body::PlaceHold(place) => hold::place(&context, place),
         Body::VoidHold(void) => hold::void(&context, void),
+        Body::RedriveLetter(letter) => redrive::redrive(&context, letter),
     }
 }
 

@@ -141,7 +141,7 @@ impl Partition {
     pub(crate) fn carry_out(&mut self, command: &Command) -> Outcome {
         self.offset += 1;
         let input = CommandInput { command, offset: self.offset };
-        let reply: Reply = match apply_command(&self.state, &self.books, input, self.now_ms) {
+        let reply: Reply = match apply_command(&self.state, &self.books, &self.limits, input, self.now_ms) {
             CommandDecision::Post(entry, reply) => {
                 self.post(&command.account_id, &entry);
                 reply
@@ -172,7 +172,7 @@ impl Partition {
                 }
                 Input::Command(command) => {
                     let input = CommandInput { command, offset: self.offset };
-                    let decision = apply_command(&overlay, &self.books, input, self.now_ms);
+                    let decision = apply_command(&overlay, &self.books, &self.limits, input, self.now_ms);
                     decisions.push(format!("{decision:?}"));
                     match decision {
                         CommandDecision::Post(entry, _) => Some((command.account_id.clone(), *entry, None)),

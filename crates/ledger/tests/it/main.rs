@@ -15,6 +15,7 @@ mod price_models;
 mod prices_doc;
 mod pricing;
 mod recharge;
+mod redrive;
 mod refunds;
 mod replay;
 mod sizes;

@@ -11,6 +11,7 @@ mod holds;
 mod idempotency;
 mod purchases;
 mod recharge;
+mod redrive;
 mod refunds;
 mod refusal;
 pub(crate) mod replies;
@@ -41,6 +42,7 @@ pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;
 pub(crate) use purchases::{buy, confirm as confirm_purchase, posting_identity};
 pub(crate) use recharge::set as set_recharge;
+pub(crate) use redrive::redrive as redrive_letters;
 pub(crate) use refunds::refund;
 pub(crate) use settings::{define_event, set_booth};
 

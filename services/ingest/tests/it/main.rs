@@ -13,6 +13,7 @@ mod meter;
 mod price_books;
 mod purchases;
 mod recharge;
+mod redrive;
 mod refunds;
 mod settings;
 mod stand;

@@ -6,7 +6,7 @@ use prometheus::Registry;
 use prost::Message as _;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -230,6 +230,18 @@ impl Stand {
         let mut config = ClientConfig::new();
         let producer: BaseProducer = config.set("bootstrap.servers", self.mock.bootstrap_servers()).create().unwrap();
         producer.send(BaseRecord::to(topic).key(key).payload(payload)).map_err(|(error, _)| error).unwrap();
+        producer.flush(DEADLINE).unwrap();
+    }
+
+    /// Writes a record with headers to a topic of one partition.
+    pub(crate) fn put_with(&self, topic: &str, key: &str, payload: &[u8], headers: &[(&str, String)]) {
+        let mut config = ClientConfig::new();
+        let producer: BaseProducer = config.set("bootstrap.servers", self.mock.bootstrap_servers()).create().unwrap();
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value.as_str()) })
+        });
+        let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
         producer.flush(DEADLINE).unwrap();
     }
 

@@ -5,6 +5,7 @@
 
 use prost::Message as _;
 use tollbooth_schemas::account_state::AccountState;
+use tollbooth_schemas::redrive;
 use tollbooth_schemas::v1::{self, AlertsSet};
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
@@ -132,7 +133,9 @@ impl<'a> Facts<'a> {
             }
             Kind::Usage(usage) => {
                 let (plan, reason, detail) = (usage.plan, usage.error_code, pricing(usage.pricing));
-                Self { entry_type: "consume", plan, reason, usage, detail, ..Self::default() }
+                // The dead letter that it was.
+                let note = redrive::letter_of_key(entry.idempotency_key).unwrap_or_default();
+                Self { entry_type: "consume", plan, reason, note, usage, detail, ..Self::default() }
             }
             Kind::Adjustment { reason, note } => Self { entry_type: "adjustment", reason, note, ..Self::default() },
             Kind::PlanChanged { plan, effective_at_ms } => {

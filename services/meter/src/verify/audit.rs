@@ -19,6 +19,7 @@ use super::{
     price::Books,
     purse::Purse,
     recharge::Recharges,
+    redrive::Redrives,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
     rows::Sums,
     source::{Input, SourceIndex},
@@ -206,6 +207,8 @@ pub(super) struct Reported {
     pub(super) attempt: u32,
     pub(super) input_generation: u32,
     pub(super) is_charge: bool,
+    /// Posted by a command: when the record of a topic met it is not written down.
+    pub(super) is_redriven: bool,
     pub(super) is_planned: bool,
     /// Digest of what is priced.
     pub(super) content: u64,
@@ -240,6 +243,7 @@ pub struct Audit {
     pub(super) rollups: [HashMap<Key, Sums>; 3],
     pub(super) dead: Vec<DeadLetter>,
     pub(super) dead_by_source: HashMap<(Source, i32, i64), usize>,
+    pub(super) redrives: Redrives,
     pub(super) rows_given: bool,
     pub(super) rollups_given: bool,
     pub(super) balances_given: bool,
@@ -277,6 +281,7 @@ impl Audit {
             rollups: [HashMap::new(), HashMap::new(), HashMap::new()],
             dead: Vec::new(),
             dead_by_source: HashMap::new(),
+            redrives: Redrives::default(),
             rows_given: false,
             rollups_given: false,
             balances_given: false,
@@ -327,6 +332,7 @@ impl Audit {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.finish_sources();
+        self.finish_redrives();
         self.finish_fees();
         self.finish_recharges();
         self.finish_alerts();

@@ -34,6 +34,13 @@ impl Audit {
             return;
         }
         let command = self.read_command(record);
+        if dead.is_none()
+            && let Ok(command) = &command
+            && let Some(Body::RedriveLetter(letter)) = &command.body
+        {
+            self.check_redrive(record, command, letter, posted);
+            return;
+        }
         if let Some((account, entry)) = posted {
             self.compare_command(record, command.as_ref().ok(), account, entry);
         } else if let Some(index) = dead {
@@ -338,7 +345,12 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
             parts.number(0);
             rules_content(parts, &of.alerts.clone().unwrap_or_default());
         }
-        Body::OpenAccount(_) | Body::PostAdjustment(_) | Body::ChangePlan(_) | Body::PreparePurchase(_) => {}
+        Body::OpenAccount(_)
+        | Body::PostAdjustment(_)
+        | Body::ChangePlan(_)
+        | Body::PreparePurchase(_)
+        // Held against its letter instead.
+        | Body::RedriveLetter(_) => {}
     }
     parts.number(occurred_at_ms);
 }

@@ -33,6 +33,11 @@ pub(super) struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// Whether these are the bytes of its record, as far as they are kept.
+    pub(super) fn has_bytes(&self, payload: &[u8]) -> bool {
+        self.bytes == digest::of_bytes(kept(payload))
+    }
+
     fn says_the_same(&self, other: &Self) -> bool {
         (self.reason, self.bytes, &self.id, &self.raw) == (other.reason, other.bytes, &other.id, &other.raw)
     }
@@ -41,6 +46,10 @@ impl DeadLetter {
 impl Audit {
     /// A record of `dead-letter`; `source` is the topic it names, if it is one of the two. After the ledger.
     pub fn dead_letter(&mut self, record: &LogRecord<'_>, source: Option<Source>) {
+        if record.header(header::OUTCOME).is_some() {
+            self.redrive_outcome(record);
+            return;
+        }
         let number = |name| record.header_text(name).and_then(|text| text.parse::<i64>().ok());
         let partition = number(header::SOURCE_PARTITION).and_then(|partition| i32::try_from(partition).ok());
         let source = source.zip(partition).zip(number(header::SOURCE_OFFSET)).map(|((a, b), c)| (a, b, c));
@@ -76,6 +85,7 @@ impl Audit {
                 before.is_seen = true;
             }
         }
+        self.note_dead(record, self.dead.len());
         self.dead.push(letter);
     }
 

@@ -125,7 +125,10 @@ impl Audit {
             quantity,
         });
         match kind {
-            Kind::Usage(usage) => self.note_report(account, index, record, usage),
+            Kind::Usage(usage) => {
+                self.note_report(account, index, record, usage);
+                self.note_letter((account, index), record, entry, usage);
+            }
             _ if entry.source_topic() == SourceTopic::Tick => {}
             _ => self.note_command(account, index, entry),
         }
@@ -261,7 +264,9 @@ impl Audit {
             attempt: usage.attempt,
             input_generation: record.input_generation,
             is_charge,
-            is_planned: false,
+            is_redriven: usage.letter.is_some(),
+            // A person asked for it: no fleet plans that.
+            is_planned: usage.letter.is_some(),
             content,
         });
     }

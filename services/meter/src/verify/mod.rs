@@ -23,6 +23,7 @@ mod models;
 mod price;
 mod purse;
 mod recharge;
+mod redrive;
 mod report;
 mod rows;
 mod source;

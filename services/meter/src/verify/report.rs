@@ -100,6 +100,8 @@ kinds! {
         DeadDoubled = "dead_doubled",
         /// A dead letter whose bytes are not the original's.
         DeadAltered = "dead_altered",
+        /// What is said of a letter that was driven again is not what the ledger says.
+        RedriveOff = "redrive_off",
         /// An entry of a journaled account, or an acknowledged id, that the journal did not plan.
         Unplanned = "unplanned",
         /// Accepted where a refusal was expected, or refused and nevertheless there.
@@ -136,6 +138,8 @@ kinds! {
         DeadLetters = "dead_letters",
         /// Further copies of these, which a meter may write that was set back.
         DeadRepeats = "dead_repeats",
+        /// Commands that drove a dead letter again.
+        Redriven = "redriven",
         /// Price books.
         PriceBooks = "price_books",
         /// Rows of `ledger`.

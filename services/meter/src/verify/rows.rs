@@ -251,7 +251,7 @@ impl<'a> LedgerRow<'a> {
         }
     }
 
-    fn set_usage(&mut self, record: &LedgerRecord, entry: &Entry, usage: &'a Usage) {
+    fn set_usage(&mut self, record: &LedgerRecord, entry: &'a Entry, usage: &'a Usage) {
         self.entry_type = "consume";
         self.status = match usage.status() {
             UsageStatus::Success => "success",
@@ -277,6 +277,8 @@ impl<'a> LedgerRow<'a> {
         self.provider_cost = usage.provider_cost_micros.unwrap_or_default();
         self.has_provider_cost = usage.provider_cost_micros.is_some();
         (self.reason, self.hold_id) = (&usage.error_code, &usage.hold_id);
+        let key = entry.command.as_ref().map(|command| command.idempotency_key.as_str());
+        self.note = key.and_then(tollbooth_schemas::redrive::letter_of_key).unwrap_or_default();
         self.receipt_lag_ms = record.posted_at_ms.wrapping_sub(usage.received_at_ms);
         if let Some(captured_at_ms) = usage.captured_at_ms {
             self.has_captured_at = true;

@@ -71,14 +71,14 @@ pub(super) struct Input {
     /// First offset that the topic still has.
     low: i64,
     /// Everything below was consumed.
-    next: i64,
+    pub(super) next: i64,
 }
 
 /// A usage record, read again; or what it must be a dead letter for.
-type Read<'a> = Result<UsageEvent<'a>, Reason>;
+pub(super) type Read<'a> = Result<UsageEvent<'a>, Reason>;
 
 /// What must have become of a record that has neither entry nor dead letter.
-enum Fate {
+pub(super) enum Fate {
     Duplicate,
     Stale,
     Lost,
@@ -101,7 +101,7 @@ fn attributes<'a>(record: &LogRecord<'a>) -> Attributes<'a> {
     attributes
 }
 
-fn read<'a>(record: &LogRecord<'a>, partitions: i32) -> Read<'a> {
+pub(super) fn read<'a>(record: &LogRecord<'a>, partitions: i32) -> Read<'a> {
     let Some(payload) = record.payload else { return Err(Reason::Malformed) };
     let event = if is_structured(record) {
         usage::parse_structured(payload)
@@ -177,7 +177,7 @@ impl Audit {
     }
 
     /// The entry says what the record says, and costs what the record's content costs.
-    fn compare_source(&mut self, record: &LogRecord<'_>, read: &Read<'_>, account: u32, entry: u32) {
+    pub(super) fn compare_source(&mut self, record: &LogRecord<'_>, read: &Read<'_>, account: u32, entry: u32) {
         self.report.checked(Checked::SourcesCompared, 1);
         let name = || format!("usage {}/{}", record.partition, record.offset);
         let Some(at) = self.accounts.get_mut(account as usize) else { return };
@@ -244,7 +244,7 @@ impl Audit {
         }
     }
 
-    fn fate(&mut self, event: &UsageEvent<'_>, offset: i64) -> Fate {
+    pub(super) fn fate(&mut self, event: &UsageEvent<'_>, offset: i64) -> Fate {
         let content = Facts::content_of_event(&mut self.parts, event);
         let operation = digest::of_pair(&event.account_id, &event.operation_id);
         let charge = self.charge_before(&operation, offset);
@@ -273,7 +273,7 @@ impl Audit {
 
     fn is_before(&self, report: &Reported, offset: i64) -> bool {
         let generation = self.options.input_generation;
-        let earlier = report.input_generation < generation;
+        let earlier = report.input_generation < generation || report.is_redriven;
         let same = report.input_generation == generation;
         earlier || (same && self.posted(report).is_some_and(|posted| posted.source_offset < offset))
     }
@@ -300,7 +300,7 @@ impl Audit {
         }
     }
 
-    fn is_founded(
+    pub(super) fn is_founded(
         &mut self,
         (event, offset, received_at_ms): (&UsageEvent<'_>, i64, Option<i64>),
         reason: Reason,
@@ -391,7 +391,12 @@ impl Audit {
 }
 
 /// Why a record is refused by its time; the meter lets the age come first.
-fn untimely(event: &UsageEvent<'_>, received_at_ms: Option<i64>, age_ms: i64, future_ms: i64) -> Option<Reason> {
+pub(super) fn untimely(
+    event: &UsageEvent<'_>,
+    received_at_ms: Option<i64>,
+    age_ms: i64,
+    future_ms: i64,
+) -> Option<Reason> {
     let received_at_ms = received_at_ms?;
     if event.occurred_at_ms < received_at_ms.saturating_sub(age_ms) {
         return Some(Reason::TooOld);

@@ -1,9 +1,11 @@
-//! A dead letter's headers and what is kept of its bytes.
+//! A dead letter's headers and what is kept of its bytes, and what becomes of it when it is driven again.
 
 use rdkafka::message::{Header, OwnedHeaders};
 use tollbooth_schemas::{
-    dead_letter::{self, header},
+    dead_letter::{self, LetterId, RedriveOutcome, header},
+    ids::entry_id,
     time::rfc3339,
+    v1::{Command, Entry, Reply, reply},
 };
 
 use super::decide::DeadLetter;
@@ -45,4 +47,72 @@ pub(super) fn headers(letter: &DeadLetter<'_>, now_ms: i64) -> OwnedHeaders {
 /// The beginning that is kept.
 pub(super) fn cut(bytes: &[u8], bytes_max: usize) -> &[u8] {
     bytes.get(..bytes_max).unwrap_or(bytes)
+}
+
+/// What became of a letter that was driven again: a record of the dead-letter topic, beside the letter.
+#[derive(Debug)]
+pub(super) struct Redriven {
+    id: LetterId,
+    /// Its key.
+    pub(super) account_id: String,
+    pub(super) outcome: RedriveOutcome,
+    /// Code and text of why it was refused, else empty.
+    pub(super) reason: String,
+    pub(super) detail: String,
+    actor: String,
+    entry_id: String,
+    /// Partition and offset.
+    command: (i32, i64),
+}
+
+impl Redriven {
+    /// `None`: the letter had been posted by an earlier command.
+    pub(super) fn of(
+        id: LetterId,
+        place: (i32, i64),
+        command: &Command,
+        entry: Option<&Entry>,
+        reply: &Reply,
+    ) -> Option<Self> {
+        let account_id = command.account_id.clone();
+        let entry_id = entry.map(|entry| entry_id(&account_id, entry.seq));
+        let (outcome, reason, detail) = match (&entry_id, &reply.outcome) {
+            (Some(_), _) => (RedriveOutcome::Posted, "", ""),
+            (None, Some(reply::Outcome::Rejected(why))) => {
+                let outcome = RedriveOutcome::from_code(&why.code).filter(|outcome| outcome.is_final());
+                let reason = if outcome.is_some() { "" } else { why.code.as_str() };
+                (outcome.unwrap_or(RedriveOutcome::Refused), reason, why.detail.as_str())
+            }
+            (None, _) => return None,
+        };
+        Some(Self {
+            id,
+            outcome,
+            reason: reason.to_owned(),
+            detail: detail.to_owned(),
+            actor: command.actor.clone(),
+            entry_id: entry_id.unwrap_or_default(),
+            account_id,
+            command: place,
+        })
+    }
+
+    /// Which letter, and what became of it.
+    pub(super) fn headers(&self, now_ms: i64) -> OwnedHeaders {
+        let own = [
+            (header::OUTCOME, self.outcome.code().to_owned()),
+            (header::REASON, self.reason.clone()),
+            (header::DETAIL, self.detail.clone()),
+            (header::SOURCE_TOPIC, self.id.topic.clone()),
+            (header::SOURCE_PARTITION, self.id.partition.to_string()),
+            (header::SOURCE_OFFSET, self.id.offset.to_string()),
+            (header::REDRIVEN_BY, self.actor.clone()),
+            (header::REDRIVEN_AT, rfc3339(now_ms)),
+            (header::ENTRY, self.entry_id.clone()),
+            (header::COMMAND, format!("{}/{}", self.command.0, self.command.1)),
+        ];
+        own.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value.as_str()) })
+        })
+    }
 }

@@ -8,14 +8,14 @@ use tollbooth_ledger::{
     UsageDecision, UsageInput, View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
-    dead_letter::Reason,
+    dead_letter::{Reason, RedriveOutcome},
     v1::{
-        Command, Entry, HoldOutcome, OutboxRecord, PurchasePosted, Rejected, Reply, SourceTopic, entry::Kind,
-        outbox_record::Effect, reply,
+        Command, Entry, HoldOutcome, OutboxRecord, PurchasePosted, RedriveLetter, Rejected, Reply, SourceTopic,
+        command::Body, entry::Kind, outbox_record::Effect, reply,
     },
 };
 
-use super::{WorkerError, decode, records::Records};
+use super::{WorkerError, dead_letter::Redriven, decode, records::Records};
 use crate::{
     metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome},
     store::{Store, StoreError},
@@ -49,6 +49,8 @@ pub(super) struct Output<'b> {
     /// With the instance that waits.
     pub(super) replies: Vec<(String, Reply)>,
     pub(super) dead: Vec<DeadLetter<'b>>,
+    /// What became of dead letters that were driven again.
+    pub(super) redriven: Vec<Redriven>,
     /// Effects for somebody else to carry out.
     pub(super) outbox: Vec<OutboxRecord>,
     pub(super) counts: BatchCounts,
@@ -83,6 +85,12 @@ impl Output<'_> {
             {
                 let detail = "what the price books say is not known at the moment; send the command again";
                 *why = rejected(503, "price_book_unavailable", detail);
+            }
+        }
+        for redriven in &mut self.redriven {
+            if LACKS_PRICE.contains(&redriven.reason.as_str()) {
+                "price_book_unavailable".clone_into(&mut redriven.reason);
+                "what the price books say is not known at the moment; drive it again".clone_into(&mut redriven.detail);
             }
         }
     }
@@ -195,9 +203,13 @@ impl<'a, 'b> Decider<'a, 'b> {
             self.recall(store, input.looks_up())?;
         }
         let rules = &self.rules;
-        let decided =
-            catch_unwind(AssertUnwindSafe(|| apply_command(&self.overlay, &rules.books, input, rules.now_ms)));
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            apply_command(&self.overlay, &rules.books, rules.limits, input, rules.now_ms)
+        }));
         let Concluded { entry, reply, dead } = Concluded::of(decided, &command);
+        if let Some(Body::RedriveLetter(letter)) = &command.body {
+            self.redriven(record, &command, letter, entry.as_deref(), &reply);
+        }
         if let Some(entry) = entry {
             self.post(&command.account_id, *entry, None)?;
         }
@@ -209,6 +221,34 @@ impl<'a, 'b> Decider<'a, 'b> {
             self.output.replies.push((command.reply_to, reply));
         }
         Ok(())
+    }
+
+    /// What became of a letter stands beside it, in the transaction of its entry. A repetition says nothing new.
+    fn redriven(
+        &mut self,
+        record: Record<'b>,
+        command: &Command,
+        letter: &RedriveLetter,
+        entry: Option<&Entry>,
+        reply: &Reply,
+    ) {
+        let Some(id) = letter.id() else { return };
+        let Some(redriven) = Redriven::of(id, (record.partition(), record.offset()), command, entry, reply) else {
+            return;
+        };
+        self.output.counts.redriven(redriven.outcome);
+        let outcome = match (redriven.outcome, entry) {
+            (RedriveOutcome::Posted, Some(entry)) if entry.is_failed() => Some(Outcome::Failed),
+            (RedriveOutcome::Posted, _) => Some(Outcome::Charged),
+            (RedriveOutcome::Duplicate, _) => Some(Outcome::Duplicate),
+            (RedriveOutcome::Stale, _) => Some(Outcome::Stale),
+            // It was counted when it became a letter.
+            (RedriveOutcome::Refused, _) => None,
+        };
+        if let Some(outcome) = outcome {
+            self.output.counts.outcome(outcome);
+        }
+        self.output.redriven.push(redriven);
     }
 
     fn usage_record(&mut self, record: Record<'b>) -> Result<(), WorkerError> {
@@ -361,7 +401,7 @@ mod tests {
         price_book::PriceBook,
         time::rfc3339,
         topics::TopicSet,
-        v1::{LedgerRecord, OpenAccount, command::Body},
+        v1::{LedgerRecord, OpenAccount},
     };
 
     use super::*;

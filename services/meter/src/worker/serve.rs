@@ -378,6 +378,10 @@ impl Worker {
             let payload = dead_letter::cut(letter.record.payload().unwrap_or_default(), letters::BYTES_MAX);
             producer.send(&dead_letters, 0, key, payload, Some(dead_letter::headers(letter, now_ms)))?;
         }
+        for redriven in &output.redriven {
+            let key = redriven.account_id.as_bytes();
+            producer.send(&dead_letters, 0, key, &[], Some(redriven.headers(now_ms)))?;
+        }
         pass_fault_point(producer, acknowledged);
         if !cfg!(feature = "planted-commit-before-produce") {
             self.send_offsets(producer, next)?;

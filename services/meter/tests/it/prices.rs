@@ -135,7 +135,9 @@ impl Meter {
             ..Command::default()
         };
         let input = CommandInput { command: &command, offset: self.offset };
-        if let CommandDecision::Post(entry, _) = apply_command(&self.state, &self.books, input, self.now_ms) {
+        if let CommandDecision::Post(entry, _) =
+            apply_command(&self.state, &self.books, &self.limits, input, self.now_ms)
+        {
             self.post(*entry);
         }
     }

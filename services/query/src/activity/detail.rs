@@ -1,6 +1,7 @@
 //! Everything that is known of one entry, wherever it was read.
 
 use serde::Serialize;
+use tollbooth_schemas::dead_letter::LetterId;
 use tollbooth_schemas::time::serde_rfc3339_option;
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, Pricing, Reversal, SourceTopic, Usage};
@@ -36,7 +37,7 @@ pub struct EntryDetail {
     pub received_at_ms: Option<i64>,
     /// When the picture was taken.
     pub captured_at_ms: Option<i64>,
-    /// What a person wrote.
+    /// What a person wrote; of usage that was a dead letter, its id.
     pub note: String,
     /// The hold it captured.
     pub hold_id: String,
@@ -107,6 +108,7 @@ impl EntryDetail {
         self.captured_at_ms = usage.captured_at_ms;
         self.hold_id.clone_from(&usage.hold_id);
         self.test_mode = usage.test_mode;
+        self.note = usage.letter.as_deref().map(|letter| LetterId::from(letter).to_string()).unwrap_or_default();
     }
 
     fn put_hold(&mut self, hold: &HoldPlaced) {
@@ -162,7 +164,7 @@ pub(crate) struct TransactionDetailBody {
     #[serde(with = "serde_rfc3339_option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<i64>,
-    /// What a person wrote.
+    /// What a person wrote; of usage that was a dead letter, its id.
     note: Option<String>,
     /// The hold it named.
     hold_id: Option<String>,

@@ -18,7 +18,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 pub use page::{Page, page};
-pub(crate) use parameters::{AccountPath, BookPath, EntryPath, EventPath, query_parameters};
+pub(crate) use parameters::{AccountPath, BookPath, EntryPath, EventPath, LetterPath, query_parameters};
 pub use problems::{AccountProblems, AdminProblems, ChangeProblems, ProblemBody, PublicProblems};
 
 use crate::routes::description;

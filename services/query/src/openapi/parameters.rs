@@ -70,6 +70,8 @@ paths! {
     EntryPath:
         "account_id", "The account.", "^acc_[A-Za-z0-9_-]{1,64}$";
         "entry_id", "The entry.", "^ent_acc_[A-Za-z0-9_-]{1,64}_[1-9][0-9]*$".
+    /// A dead letter.
+    LetterPath: "letter_id", "Its id, as the list shows it.", "^.+-[0-9]+-[0-9]+$".
     /// A price book.
     BookPath: "version", "Its version.", "^[1-9][0-9]*$".
     /// Below an event of an account.

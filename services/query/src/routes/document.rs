@@ -46,6 +46,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::stream::get,
         super::fleet::usage,
         super::dead_letters::list,
+        super::dead_letters::get,
         super::audit::list,
         super::keys::list,
         super::price_book::list,

@@ -142,6 +142,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/accounts/{account_id}/stream", get(stream::get)),
         ("/v1/audit", get(audit::list)),
         ("/v1/dead-letters", get(dead_letters::list)),
+        ("/v1/dead-letters/{letter_id}", get(dead_letters::get)),
         ("/v1/fleet/usage", get(fleet::usage)),
         ("/v1/keys", get(keys::list)),
         ("/v1/price-books", get(price_book::list)),

@@ -12,6 +12,7 @@ pub(crate) fn filled(template: &str) -> String {
         ("{event_id}", "evt_gala"),
         ("{entry_id}", "ent_acc_luna_2"),
         ("{version}", "1"),
+        ("{letter_id}", "tollbooth.usage-0-7"),
     ];
     let path = places.into_iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value));
     assert!(!path.contains('{'), "{path}: say here what stands in its place");

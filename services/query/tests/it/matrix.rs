@@ -34,6 +34,7 @@ const DOORS: &[(&str, Door)] = &[
     ("/v1/accounts/{account_id}/events/{event_id}/estimate", Door::Account),
     ("/v1/accounts/{account_id}/forecast", Door::Account),
     ("/v1/dead-letters", Door::Admin),
+    ("/v1/dead-letters/{letter_id}", Door::Admin),
     ("/v1/accounts/{account_id}/balance", Door::Account),
     ("/v1/accounts/{account_id}/events/{event_id}/transactions", Door::Account),
     ("/v1/accounts/{account_id}/events/{event_id}/usage", Door::Event),
@@ -203,6 +204,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     stand.sink(&luna.records).await;
     stand.post(&Ledger::open("acc_sol").records);
     stand.create_topics(&[stand.topics.dead_letter()]).await;
+    stand.letter(7, "no_price", b"{}");
     stand.publish(&stand.topics.price_book(), "1", include_bytes!("../../../../deploy/local/price-book.json"));
     let (keys, query) = keys(&stand).await;
     until("the prices are known", async || status(&query, "/v1/services", &[]).await == 200).await;

@@ -9,7 +9,7 @@ use prost::Message;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -19,6 +19,7 @@ use tollbooth_local::Engines;
 use tollbooth_query::config::{AnswersSection, QueryConfig};
 use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::clickhouse::{BOOKKEEPING, MIGRATIONS, Migration};
+use tollbooth_schemas::dead_letter::header;
 use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, registry_key};
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 use tollbooth_schemas::v1::entry::Kind;
@@ -174,6 +175,46 @@ impl Stand {
         let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
         self.drain();
+    }
+
+    /// A dead letter of `tollbooth.usage` 0/`offset`.
+    pub(crate) fn letter(&self, offset: i64, reason: &str, payload: &[u8]) {
+        let own = [
+            ("content-type", "application/cloudevents+json"),
+            (header::REASON, reason),
+            (header::STEP, "apply"),
+            (header::DETAIL, "what is wrong"),
+            (header::RECEIVED_AT, "2026-11-21T20:15:03.398Z"),
+            (header::DEAD_AT, "2026-11-21T20:15:03.410Z"),
+        ];
+        self.of_letter(offset, payload, &own);
+    }
+
+    /// What became of it when it was driven again.
+    pub(crate) fn redriven(&self, offset: i64, outcome: &str, reason: &str) {
+        let own = [
+            (header::OUTCOME, outcome),
+            (header::REASON, reason),
+            (header::DETAIL, reason),
+            (header::REDRIVEN_BY, "key_root"),
+            (header::REDRIVEN_AT, "2026-11-22T09:00:03.120Z"),
+            (header::ENTRY, if outcome == "posted" { "ent_acc_luna_9" } else { "" }),
+        ];
+        self.of_letter(offset, b"", &own);
+    }
+
+    fn of_letter(&self, offset: i64, payload: &[u8], own: &[(&str, &str)]) {
+        let offset = offset.to_string();
+        let source = [
+            (header::SOURCE_TOPIC, "tollbooth.usage"),
+            (header::SOURCE_PARTITION, "0"),
+            (header::SOURCE_OFFSET, offset.as_str()),
+        ];
+        let headers = own
+            .iter()
+            .chain(&source)
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }));
+        self.publish_with(&self.topics.dead_letter(), "acc_luna", payload, headers);
     }
 
     /// Puts a document on a topic with one partition.

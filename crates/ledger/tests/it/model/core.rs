@@ -78,6 +78,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) now_ms: i64,
     keys: usize,
     charges: [Vec<Entry>; 2],
+    /// What became a dead letter.
+    letters: [Vec<v1::RedriveLetter>; 2],
     /// What every recharge was asked for with: id and amount.
     asked: [Vec<(String, i64)>; 2],
     last: [Option<Last>; 2],
@@ -116,6 +118,7 @@ impl<'a> Driver<'a> {
             now_ms: NOW_MS,
             keys: 0,
             charges,
+            letters: [Vec::new(), Vec::new()],
             asked,
             last,
             ledger: Vec::new(),
@@ -209,6 +212,7 @@ impl<'a> Driver<'a> {
 
     fn usage(&mut self, overlay: &mut Overlay<'_>, account: usize, report: Report) -> Outcome {
         let named = |text: String| (!text.is_empty()).then(|| Text::from(text));
+        let letter = letter(account, report, self.now_ms);
         let event = UsageEvent {
             id: "id".into(),
             source: "/booths".into(),
@@ -242,13 +246,21 @@ impl<'a> Driver<'a> {
             }
             UsageDecision::Duplicate => Outcome::Duplicate,
             UsageDecision::Stale => Outcome::Stale,
-            UsageDecision::Dead(dead) => Outcome::Dead(dead.reason.code()),
+            UsageDecision::Dead(dead) => {
+                self.letters[account].push(letter);
+                Outcome::Dead(dead.reason.code())
+            }
         }
     }
 
     fn fresh_command(&mut self, overlay: &mut Overlay<'_>, account: usize, body: Body) -> Outcome {
         self.keys += 1;
-        self.command(overlay, account, format!("k{}", self.keys), body, "same")
+        let key = match body {
+            // A letter is driven again under one key, however often.
+            Body::Redrive { letter } => format!("redrive {letter}"),
+            _ => format!("k{}", self.keys),
+        };
+        self.command(overlay, account, key, body, "same")
     }
 
     fn command(&mut self, overlay: &mut Overlay<'_>, account: usize, key: String, body: Body, hash: &str) -> Outcome {
@@ -262,8 +274,12 @@ impl<'a> Driver<'a> {
         let input = CommandInput { command: &command, offset: 1 };
         self.recall(overlay, input.looks_up());
         let was_posted = self.last[account].as_ref().is_some_and(|last| last.key == key && last.is_posted);
-        let decision = apply_command(overlay, self.books, input, self.now_ms);
-        let is_posted = was_posted || matches!(decision, CommandDecision::Post(..));
+        let decision = apply_command(overlay, self.books, &self.limits, input, self.now_ms);
+        let is_accepted = match &decision {
+            CommandDecision::Post(..) => true,
+            CommandDecision::Answer(answer) => matches!(answer.outcome, Some(reply::Outcome::Accepted(_))),
+        };
+        let is_posted = was_posted || is_accepted;
         self.last[account] = Some(Last { key, body, is_posted });
         match decision {
             CommandDecision::Post(entry, answer) => {
@@ -272,6 +288,9 @@ impl<'a> Driver<'a> {
                     (accepted.seq, accepted.amount_micros, accepted.balance_micros, accepted.held_micros),
                     (entry.seq, entry.amount_micros, entry.balance_after_micros, entry.held_after_micros)
                 );
+                if entry.usage().is_some() && !entry.is_failed() {
+                    self.charges[account].push((*entry).clone());
+                }
                 self.post(overlay, ACCOUNTS[account], *entry)
             }
             CommandDecision::Answer(answer) => match answer.outcome.unwrap() {
@@ -368,6 +387,10 @@ impl<'a> Driver<'a> {
                     empty_in_hours: rules.hours,
                 }),
             }),
+            // One that is not there is no event.
+            Body::Redrive { letter } => {
+                command::Body::RedriveLetter(self.letters[account].get(letter).cloned().unwrap_or_default())
+            }
             Body::Booth { booth, paused } => {
                 command::Body::SetBooth(v1::SetBooth { booth_id: booth_id(booth), name: empty(), paused })
             }
@@ -384,6 +407,26 @@ impl<'a> Driver<'a> {
         let seq = charge.map_or(1, |entry| entry.seq);
         v1::Refund { seq, amount_micros: micros, original, ..v1::Refund::default() }
     }
+}
+
+/// The report as a record of `usage`, received now.
+fn letter(account: usize, report: Report, now_ms: i64) -> v1::RedriveLetter {
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": "id", "source": "/booths", "type": "tollbooth.usage.v1",
+        "subject": ACCOUNTS[account], "time": rfc3339(now_ms - report.late_ms),
+        "data": {
+            "operation_id": format!("op_{}", report.operation), "attempt": report.attempt,
+            "event_id": (report.event > 0).then(|| event_id(report.event)), "service": "ai_modify",
+            "engine": engine(report.work), "unit": "image",
+            "quantity": Quantity::from_micros(report.quantity).unwrap().to_string(),
+            "status": if report.success { "success" } else { "failed" },
+            "mode": if report.work == Work::Test { "test" } else { "live" },
+            "hold_id": (report.hold > 0).then(|| hold_id(report.hold)),
+        }
+    });
+    let headers =
+        vec![v1::LetterHeader { name: "content-type".to_owned(), value: b"application/cloudevents+json".into() }];
+    v1::RedriveLetter { source: None, received_at_ms: now_ms, payload: event.to_string().into_bytes(), headers }
 }
 
 fn note_of(alert: &v1::AlertRaised) -> i64 {

@@ -26,7 +26,10 @@ const CODES: &[&str] = &[
     "account_exists",
     "booth_paused",
     "charge_mismatch",
+    "conflict",
+    "duplicate",
     "event_budget_exceeded",
+    "failed_after_charge",
     "fee_posted",
     "hold_ended",
     "hold_exists",
@@ -37,15 +40,21 @@ const CODES: &[&str] = &[
     "invalid_period",
     "invalid_recharge",
     "invalid_timeout",
+    "malformed",
     "no_fee",
     "nothing_to_refund",
     "out_of_range",
     "recharge_not_under_way",
     "refund_exceeds_charge",
+    "stale",
+    "too_old",
     "unknown_account",
     "unknown_charge",
     "unknown_hold",
 ];
+
+/// Of these it takes a letter, another way for its report, and the letter again, all within a short sequence.
+const RARE: [&str; 2] = ["refused duplicate", "refused stale"];
 
 /// Most steps of a sequence. Short ones: what goes wrong goes wrong between few steps.
 const STEPS_MAX: usize = 24;
@@ -309,7 +318,8 @@ fn the_sequences_reach_every_outcome() {
         ["conflict", "failed_after_charge", "out_of_range", "unknown_account"].map(|reason| format!("dead {reason}")),
     );
     for name in expected {
-        assert!(counts.get(&name).is_some_and(|count| *count >= 10), "{name} of {counts:#?}");
+        let least = if RARE.contains(&name.as_str()) { 1 } else { 10 };
+        assert!(counts.get(&name).is_some_and(|count| *count >= least), "{name} of {counts:#?}");
     }
 }
 

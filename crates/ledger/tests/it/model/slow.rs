@@ -5,6 +5,7 @@
 mod alerts;
 mod counted;
 mod recharge;
+mod redrive;
 
 use super::{
     core::FREE_FROM_MS,
@@ -13,6 +14,7 @@ use super::{
 };
 use alerts::Alerts;
 use recharge::{Ask, AskLine, RuleLine};
+use redrive::LetterLine;
 
 /// What a step did, as both ledgers tell it.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +128,7 @@ pub(crate) struct Account {
     not_before_ms: i64,
     low_since_ms: Option<i64>,
     alerts: Alerts,
+    letters: Vec<LetterLine>,
     /// The event that a definition is about.
     defines: u64,
     /// Of the step.
@@ -211,6 +214,7 @@ impl Account {
         self.holds.retain(|line| line.open);
         self.charges.iter_mut().for_each(|charge| charge.forgotten = true);
         self.counts.clear();
+        self.letters.iter_mut().for_each(|letter| letter.posted = None);
         self.last_command = None;
     }
 
@@ -325,10 +329,18 @@ impl Account {
 
     pub(crate) fn usage(&mut self, report: Report, now_ms: i64) -> Outcome {
         self.now_ms = now_ms;
+        let occurred_at_ms = now_ms - report.late_ms;
+        let outcome = self.take_report(report, occurred_at_ms);
+        if matches!(outcome, Outcome::Dead(_)) {
+            self.letters.push(LetterLine { report, occurred_at_ms, posted: None });
+        }
+        outcome
+    }
+
+    fn take_report(&mut self, report: Report, occurred_at_ms: i64) -> Outcome {
         if !self.open {
             return Outcome::Dead("unknown_account");
         }
-        let occurred_at_ms = now_ms - report.late_ms;
         let charge = self.reports.iter().find(|line| line.operation == report.operation && line.success).cloned();
         if let Some(charge) = charge {
             return match report.success {
@@ -383,13 +395,17 @@ impl Account {
 
     pub(crate) fn command(&mut self, body: Body, now_ms: i64) -> Outcome {
         self.now_ms = now_ms;
-        let outcome = match self.decide(body, now_ms) {
-            Err(refused) => refused,
-            Ok(draft) if !in_bound(i128::from(self.balance()) + draft.amount) => refuse(422, "out_of_range"),
-            Ok(draft) => Outcome::Posted(self.carry_out(body, &draft, now_ms)),
+        let outcome = match body {
+            Body::Redrive { letter } => self.redrive(letter),
+            _ => match self.decide(body, now_ms) {
+                Err(refused) => refused,
+                Ok(draft) if !in_bound(i128::from(self.balance()) + draft.amount) => refuse(422, "out_of_range"),
+                Ok(draft) => Outcome::Posted(self.carry_out(body, &draft, now_ms)),
+            },
         };
         let seq = match &outcome {
             Outcome::Posted(posted) => Some(posted.seq),
+            Outcome::Replayed { seq } => Some(*seq),
             _ => None,
         };
         self.last_command = Some((body, seq));
@@ -405,7 +421,7 @@ impl Account {
         }
         let out_of_range = || Err(refuse(422, "out_of_range"));
         match body {
-            Body::Open => unreachable!(),
+            Body::Open | Body::Redrive { .. } => unreachable!(),
             Body::Adjust { micros: 0 } => out_of_range(),
             Body::Adjust { micros } if !in_bound(i128::from(micros)) => out_of_range(),
             Body::Adjust { micros } => Ok(draft("adjustment", micros, now_ms)),
@@ -529,6 +545,8 @@ impl Account {
         let mut of_event = 0;
         let mut note = draft.note;
         match body {
+            // Posts as a report does.
+            Body::Redrive { .. } => unreachable!(),
             Body::Open => {
                 self.open = true;
                 self.fee_next = new_york::month(now_ms) + 1;

@@ -110,6 +110,10 @@ pub(crate) enum Body {
     Alerts {
         rules: Rules,
     },
+    /// The `letter`th report of the account that became a dead letter is driven again.
+    Redrive {
+        letter: usize,
+    },
 }
 
 /// What is done, by how it is priced.
@@ -252,7 +256,7 @@ fn report(draw: &mut Draw) -> Report {
 }
 
 fn body(draw: &mut Draw) -> Body {
-    match draw.below(26) {
+    match draw.below(29) {
         0 => Body::Open,
         1 => Body::Adjust { micros: -draw.micros() },
         2 => Body::Adjust { micros: draw.micros() },
@@ -313,6 +317,7 @@ fn body(draw: &mut Draw) -> Body {
             let rules = if draw.rarely() { draw.of(&WRONG_RULES) } else { draw.of(&RULES) };
             Body::Alerts { rules }
         }
+        26..=28 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }
 }

@@ -7,6 +7,7 @@ mod journal;
 mod kinds;
 mod ledger;
 mod recharge;
+mod redrive;
 mod sources;
 mod tables;
 mod world;

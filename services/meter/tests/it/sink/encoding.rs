@@ -42,6 +42,8 @@ fn usage() -> impl Strategy<Value = v1::Usage> {
                 // No row says it.
                 hold_outcome: 0,
                 pricing: (count % 3 == 0).then(|| Box::new(pricing(&numbers))),
+                // Rows say it by the command's key.
+                letter: None,
             }
         },
     )
@@ -386,6 +388,7 @@ fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
             captured_at_ms: usage.captured_at_ms,
             test_mode: usage.test_mode,
             hold_outcome: 0,
+            letter: None,
             pricing: match usage.pricing {
                 [] => None,
                 bytes => Some(Box::new(v1::Pricing::decode(bytes).unwrap())),
