@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 
-import type { Recharge } from "@/api/contract";
+import type { Recharge } from "@/api/types";
 import { rechargeQuery } from "@/api/queries/billing";
 import { Badge } from "@/components/Badge";
 import { Panel } from "@/components/Panel";
@@ -63,7 +63,7 @@ function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
       ) : null}
       {rule.last_failure ? (
         <p className="form-problem" role="alert">
-          {recharge.failure(rule.last_failure.replaceAll("_", " "))}{" "}
+          {recharge.failure(rule.last_failure.reason.replaceAll("_", " "))}{" "}
           {rule.next_attempt_at ? recharge.nextTry(formatDateTime(rule.next_attempt_at, zone)) : null}
         </p>
       ) : null}

@@ -1,4 +1,4 @@
-import type { EventListed } from "@/api/contract";
+import type { EventListed } from "@/api/types";
 import { BudgetBar } from "@/charts/BudgetBar";
 import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "react-router";
 
-import type { Estimate, EstimateLine, EventListed } from "@/api/contract";
+import type { Estimate, EstimateLine, EventListed } from "@/api/types";
 import { estimateQuery } from "@/api/queries/events";
 import { buttonClass } from "@/components/Button";
 import { Icon } from "@/components/Icon";

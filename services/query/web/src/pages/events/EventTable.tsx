@@ -1,6 +1,6 @@
 import { Link } from "react-router";
 
-import type { EventListed } from "@/api/contract";
+import type { EventListed } from "@/api/types";
 import { shareInTenths } from "@/charts/donut-data";
 import { Badge } from "@/components/Badge";
 import { Instant } from "@/components/Instant";

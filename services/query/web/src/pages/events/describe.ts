@@ -1,5 +1,4 @@
-import type { EventListed } from "@/api/contract";
-import type { EngineUsage, Service } from "@/api/types";
+import type { EngineUsage, EventListed, Service } from "@/api/types";
 import { shareInTenths, type DonutItem } from "@/charts/donut-data";
 import { formatDate, formatTime, fromMicro, isoDate, toMicro } from "@/format";
 import { text } from "@/text";

@@ -2,7 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 
-import type { DeadLetter } from "@/api/contract";
+import type { DeadLetter } from "@/api/types";
 import { deadLettersQuery } from "@/api/queries/fleet";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";

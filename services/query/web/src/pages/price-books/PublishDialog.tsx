@@ -1,0 +1,50 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "react-router";
+
+import { keys } from "@/api/keys";
+import { publishBook } from "@/api/queries/price-books";
+import type { PriceBook } from "@/api/types";
+import { Button } from "@/components/Button";
+import { Dialog } from "@/components/Dialog";
+import { ProblemPanel } from "@/components/ProblemPanel";
+import { formatDateTime } from "@/format";
+import { text } from "@/text";
+
+const { editor: words } = text.priceBooks;
+const ZONE = "UTC";
+
+interface Props {
+  book: PriceBook;
+  document: string;
+  /** Whether the errors have a place in the document. */
+  onRefused: (error: unknown) => boolean;
+  onClose: () => void;
+}
+
+/** Asks before a version is published: it cannot be taken back. */
+export function PublishDialog({ book, document, onRefused, onClose }: Props) {
+  const queryClient = useQueryClient();
+  const navigate = useNavigate();
+  const publish = useMutation({
+    mutationFn: () => publishBook(book.version, document),
+    onError: onRefused,
+    onSuccess: async ({ version }) => {
+      await queryClient.invalidateQueries({ queryKey: keys.priceBooks });
+      void navigate(`/price-books/${String(version)}`);
+    },
+  });
+  const at = Date.parse(book.effective_from);
+  const when = Number.isNaN(at) ? book.effective_from : `${formatDateTime(book.effective_from, ZONE)} ${ZONE}`;
+  return (
+    <Dialog title={words.question(String(book.version))} onClose={onClose} closable={!publish.isPending}>
+      <p>{words.when(when)}</p>
+      {publish.error === null ? null : <ProblemPanel error={publish.error} />}
+      <div className="dialog-actions">
+        <Button onClick={onClose}>{text.common.cancel}</Button>
+        <Button variant="primary" autoFocus busy={publish.isPending} onClick={() => publish.mutate()}>
+          {words.publish}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
