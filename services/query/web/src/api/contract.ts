@@ -5,15 +5,38 @@ import type { Money, Page } from "./types";
 // answers itself. They have the shape that openapi-typescript gives routes. What stands here wins over the generated
 // types; what the document comes to have goes from here.
 
+/** A key without what would let anybody use it. What has a `?` an older service does not say. */
 export interface ApiKey {
   key_id: string;
   kind: "booth" | "account" | "admin";
   account_id: string | null;
   booth_id: string | null;
+  prefix: string;
+  last_four: string;
   label: string | null;
-  created_at?: string | null;
-  revoked_at?: string | null;
-  last_four?: string | null;
+  /** Empty: everything of its kind. */
+  scopes?: string[];
+  created_at: string;
+  expires_at?: string | null;
+  revoked_at: string | null;
+  /** The key that took its place when it was rotated. */
+  replaced_by?: string | null;
+  last_used_at?: string | null;
+}
+
+/** A key as it is answered where it is made: this once with what it is. */
+export interface NewApiKey extends ApiKey {
+  key: string;
+}
+
+export interface NewApiKeyBody {
+  kind: "booth" | "account";
+  account_id: string;
+  booth_id?: string;
+  label?: string;
+  scopes?: string[];
+  /** In seconds. */
+  expires_in?: number;
 }
 
 /** The answer of a command: the entry and the balance after it. */
@@ -89,7 +112,7 @@ interface Command<Body, Answer, Path> {
 
 /** A change of what is no ledger: it needs no Idempotency-Key. */
 interface Change<Body, Answer, Path> {
-  parameters: { query?: never; header?: never; path: Path; cookie?: never };
+  parameters: { query?: never; header?: never; cookie?: never } & ([Path] extends [never] ? { path?: never } : { path: Path });
   requestBody: { content: { "application/json": Body } };
   responses: { 200: Json<Answer>; 201: Json<Answer>; 202: Json<Answer> };
 }
@@ -113,6 +136,9 @@ type With<Path extends keyof paths, Method extends string, Operation> = Omit<pat
 interface OfAccount {
   account_id: string;
 }
+interface OfKey {
+  key_id: string;
+}
 interface OfWebhook extends OfAccount {
   webhook_id: string;
 }
@@ -120,10 +146,18 @@ interface OfWebhook extends OfAccount {
 export interface ContractPaths {
   "/v1/keys": {
     get: {
-      parameters: { query?: { account_id?: string }; header?: never; path?: never; cookie?: never };
-      responses: { 200: Json<{ data: ApiKey[] }> };
+      parameters: {
+        query?: { account_id?: string; limit?: number; cursor?: string };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      responses: { 200: Json<Page<ApiKey>> };
     };
+    post: Change<NewApiKeyBody, NewApiKey, never>;
   };
+  "/v1/keys/{key_id}": { delete: Delete<OfKey> };
+  "/v1/keys/{key_id}/rotate": { post: Change<{ overlap_seconds: number }, NewApiKey, OfKey> };
   "/v1/accounts/{account_id}/booths/{booth_id}": {
     put: Command<{ name: string | null; paused: boolean }, Posted, OfAccount & { booth_id: string }>;
   };

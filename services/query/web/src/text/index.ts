@@ -8,6 +8,7 @@ import { daterange } from "./daterange";
 import { embed } from "./embed";
 import { events } from "./events";
 import { fleet } from "./fleet";
+import { keys } from "./keys";
 import { priceBooks } from "./price-books";
 import { pricing } from "./pricing";
 import { settings } from "./settings";
@@ -27,6 +28,7 @@ export const text = {
   embed,
   events,
   fleet,
+  keys,
   priceBooks,
   pricing,
   settings,

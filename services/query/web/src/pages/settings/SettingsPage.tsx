@@ -3,7 +3,7 @@ import { text } from "@/text";
 
 import { AccountPanel } from "./AccountPanel";
 import { BoothsPanel } from "./BoothsPanel";
-import { KeysPanel } from "./KeysPanel";
+import { KeysPanel } from "./keys/KeysPanel";
 import "./settings.css";
 import { WebhooksPanel } from "./webhooks/WebhooksPanel";
 

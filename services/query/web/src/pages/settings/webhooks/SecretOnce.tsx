@@ -1,6 +1,6 @@
 import type { Webhook } from "@/api/contract";
 import { Button } from "@/components/Button";
-import { CopyButton } from "@/components/CopyButton";
+import { SecretBox } from "@/components/SecretBox";
 import { formatDateTime } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
@@ -17,10 +17,7 @@ export function SecretOnce({ webhook, onDone }: { webhook: Webhook; onDone: () =
       ) : (
         <>
           <p>{words.text}</p>
-          <div className="secret-once">
-            <code data-testid="secret">{webhook.secret}</code>
-            <CopyButton value={webhook.secret} label={words.label} />
-          </div>
+          <SecretBox value={webhook.secret} label={words.label} />
         </>
       )}
       {webhook.previous_secret_until ? (
