@@ -2,8 +2,12 @@ import { infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
 import { keys } from "../keys";
+import type { paths } from "../schema";
 
-export const deadLettersQuery = (reason: string) =>
+export type Reason = NonNullable<NonNullable<paths["/v1/dead-letters"]["get"]["parameters"]["query"]>["reason"]>;
+
+/** Of one reason, or all. */
+export const deadLettersQuery = (reason: Reason | "") =>
   infiniteQueryOptions({
     queryKey: keys.deadLetters({ reason }),
     initialPageParam: null as string | null,

@@ -10,12 +10,12 @@ const { budget } = text.events;
 export function BudgetPanel({ event }: { readonly event: EventListed }) {
   return (
     <Panel title={budget.title}>
-      {event.budget === null ? (
+      {event.budget ? (
+        <BudgetBar budget={event.budget.amount} spent={event.budget.spent} policy={event.budget.policy} />
+      ) : (
         <EmptyState icon="billing" title={budget.none}>
           {budget.noneText}
         </EmptyState>
-      ) : (
-        <BudgetBar budget={event.budget.amount} spent={event.budget.spent} policy={event.budget.policy} />
       )}
     </Panel>
   );

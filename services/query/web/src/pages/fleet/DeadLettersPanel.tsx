@@ -3,7 +3,7 @@ import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 
 import type { DeadLetter } from "@/api/types";
-import { deadLettersQuery } from "@/api/queries/fleet";
+import { deadLettersQuery, type Reason } from "@/api/queries/fleet";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
@@ -18,7 +18,7 @@ import { text } from "@/text";
 
 const { deadLetters: words } = text.fleet;
 const ZONE = "UTC";
-const REASONS = [
+const REASONS: readonly Reason[] = [
   "malformed",
   "wrong_partition",
   "unknown_account",
@@ -35,7 +35,7 @@ const REASONS = [
 
 /** What was received and could not be charged, with the record itself. */
 export function DeadLettersPanel() {
-  const [reason, setReason] = useState("");
+  const [reason, setReason] = useState<Reason | "">("");
   const [open, setOpen] = useState<DeadLetter | null>(null);
   const query = useInfiniteQuery(deadLettersQuery(reason));
   const columns = useMemo(() => columnsOf(setOpen), []);
@@ -49,7 +49,7 @@ export function DeadLettersPanel() {
           label={words.reason}
           hideLabel
           value={reason}
-          onChange={setReason}
+          onChange={(value) => setReason(REASONS.find((one) => one === value) ?? "")}
           options={[
             { value: "", label: words.anyReason },
             ...REASONS.map((value) => ({ value, label: value.replaceAll("_", " ") })),

@@ -99,9 +99,7 @@ function Draft({ base, start }: { base: PriceBook; start: string }) {
           book={parsed.book}
           document={document}
           onRefused={(error) => {
-            const isPlaced = take(error);
-            if (isPlaced) setPublishing(false);
-            return isPlaced;
+            if (take(error)) setPublishing(false);
           }}
           onClose={() => setPublishing(false)}
         />

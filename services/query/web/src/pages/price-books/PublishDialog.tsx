@@ -16,8 +16,8 @@ const ZONE = "UTC";
 interface Props {
   book: PriceBook;
   document: string;
-  /** Whether the errors have a place in the document. */
-  onRefused: (error: unknown) => boolean;
+  /** Puts the errors at their place, and closes this, where they have one. */
+  onRefused: (error: unknown) => void;
   onClose: () => void;
 }
 
@@ -27,7 +27,7 @@ export function PublishDialog({ book, document, onRefused, onClose }: Props) {
   const navigate = useNavigate();
   const publish = useMutation({
     mutationFn: () => publishBook(book.version, document),
-    onError: onRefused,
+    onError: (error) => onRefused(error),
     onSuccess: async ({ version }) => {
       await queryClient.invalidateQueries({ queryKey: keys.priceBooks });
       void navigate(`/price-books/${String(version)}`);

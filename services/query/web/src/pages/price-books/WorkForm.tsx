@@ -3,7 +3,6 @@ import { useState } from "react";
 
 import { ApiProblem } from "@/api/problem";
 import { presentBookQuery, priceWork, type PricedWork } from "@/api/queries/price-books";
-import type { PriceBook } from "@/api/types";
 import { Button } from "@/components/Button";
 import { ProblemPanel } from "@/components/ProblemPanel";
 import { Select } from "@/components/Select";

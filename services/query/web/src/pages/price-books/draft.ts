@@ -21,9 +21,13 @@ const NOTICE_MS = HOUR_MS;
 export function draftOf(book: PriceBook, published: readonly PriceBookListed[], now: number): string {
   const latest = Math.max(book.version, ...published.map(({ version }) => version));
   const from = Math.ceil((now + NOTICE_MS) / HOUR_MS) * HOUR_MS;
-  const { version: _version, currency, effective_from: _from, ...rest } = book;
-  const effectiveFrom = new Date(from).toISOString().replace(".000Z", "Z");
-  return JSON.stringify({ version: latest + 1, currency, effective_from: effectiveFrom, ...rest }, null, 2);
+  const head = {
+    version: latest + 1,
+    currency: book.currency,
+    effective_from: new Date(from).toISOString().replace(".000Z", "Z"),
+  };
+  // What people change first stands first.
+  return JSON.stringify(Object.assign({ ...head }, book, head), null, 2);
 }
 
 export type Parsed = { book: PriceBook; error?: never } | { book?: never; error: DocumentError };

@@ -36,10 +36,11 @@ export function KeysPanel() {
     () =>
       columnsOf({
         zone,
+        now: query.dataUpdatedAt,
         ownKeyId: session.key_id,
         onAsk: isAdmin ? (what, key) => setAsked({ what, key }) : null,
       }),
-    [zone, session.key_id, isAdmin],
+    [zone, query.dataUpdatedAt, session.key_id, isAdmin],
   );
   // An account's own key reads them where the service lets it; elsewhere nothing is missed.
   const isHidden = query.error instanceof ApiProblem && (query.error.isMissing || query.error.status === 403);

@@ -15,12 +15,14 @@ const ICONS = { active: "check", replaced: "clock", expired: "clock", revoked: "
 
 interface Options {
   zone: string;
+  /** When the keys were read, in ms. */
+  now: number;
   ownKeyId: string;
   /** Null: keys are only looked at. */
   onAsk: ((what: "rotate" | "revoke", key: ApiKey) => void) | null;
 }
 
-export function columnsOf({ zone, ownKeyId, onAsk }: Options): ColumnDef<ApiKey>[] {
+export function columnsOf({ zone, now, ownKeyId, onAsk }: Options): ColumnDef<ApiKey>[] {
   const columns: ColumnDef<ApiKey>[] = [
     {
       id: "key",
@@ -40,8 +42,8 @@ export function columnsOf({ zone, ownKeyId, onAsk }: Options): ColumnDef<ApiKey>
     {
       id: "state",
       header: words.state,
-      accessorFn: (key) => stateOf(key, Date.now()),
-      cell: ({ row: { original: key } }) => <State apiKey={key} zone={zone} isOwn={key.key_id === ownKeyId} />,
+      accessorFn: (key) => stateOf(key, now),
+      cell: ({ row: { original: key } }) => <State apiKey={key} now={now} zone={zone} isOwn={key.key_id === ownKeyId} />,
     },
     {
       id: "used",
@@ -63,14 +65,21 @@ export function columnsOf({ zone, ownKeyId, onAsk }: Options): ColumnDef<ApiKey>
       header: words.action,
       enableSorting: false,
       meta: { numeric: true },
-      cell: ({ row: { original: key } }) => <Actions apiKey={key} onAsk={onAsk} />,
+      cell: ({ row: { original: key } }) => <Actions apiKey={key} now={now} onAsk={onAsk} />,
     });
   }
   return columns;
 }
 
-function State({ apiKey, zone, isOwn }: { apiKey: ApiKey; zone: string; isOwn: boolean }) {
-  const state = stateOf(apiKey, Date.now());
+interface StateProps {
+  apiKey: ApiKey;
+  now: number;
+  zone: string;
+  isOwn: boolean;
+}
+
+function State({ apiKey, now, zone, isOwn }: StateProps) {
+  const state = stateOf(apiKey, now);
   const ends = state === "active" || state === "replaced" ? apiKey.expires_at : null;
   return (
     <span className="key-state">
@@ -83,8 +92,13 @@ function State({ apiKey, zone, isOwn }: { apiKey: ApiKey; zone: string; isOwn: b
   );
 }
 
-function Actions({ apiKey, onAsk }: { apiKey: ApiKey; onAsk: NonNullable<Options["onAsk"]> }) {
-  const now = Date.now();
+interface ActionsProps {
+  apiKey: ApiKey;
+  now: number;
+  onAsk: NonNullable<Options["onAsk"]>;
+}
+
+function Actions({ apiKey, now, onAsk }: ActionsProps) {
   const state = stateOf(apiKey, now);
   if (state === "revoked" || state === "expired") return text.common.none;
   const name = nameOf(apiKey);
