@@ -1,11 +1,11 @@
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { TestAccount } from "./support/account";
 import { seriousFindings } from "./support/axe";
 import { launch, open, signIn, visit } from "./support/browser";
 import { env } from "./support/env";
-import { Hook, passListsOn, signatureOf } from "./support/hook";
+import { Hook, passListsOn, signatureOf, type Received } from "./support/hook";
 import { send } from "./support/http";
 import { panel, shown } from "./support/read";
 
@@ -29,6 +29,20 @@ async function settings(account: TestAccount) {
   return { ...visited, webhooks: panel(visited.page, "Webhooks") };
 }
 
+/** Who delivers learns of a new endpoint or secret a moment later: pings are sent until one arrives as it is wanted. */
+async function pinged(page: Page, isWanted: (received: Received) => boolean): Promise<void> {
+  const send = page.getByRole("dialog").getByRole("button", { name: "Send a ping" });
+  await expect
+    .poll(
+      async () => {
+        if (!hook.received.some(isWanted)) await send.click();
+        return hook.received.some(isWanted);
+      },
+      { timeout: 40_000, interval: 1_000 },
+    )
+    .toBe(true);
+}
+
 describe("Webhooks", () => {
   it("are added with a secret that is shown once, and each request is signed with it", async () => {
     const account = await TestAccount.open();
@@ -49,8 +63,7 @@ describe("Webhooks", () => {
     expect(await shown(webhooks.locator("tbody tr"))).toContain("Credits were bought");
 
     await webhooks.getByRole("button", { name: `Manage ${hook.url}` }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Send a ping" }).click();
-    await expect.poll(() => hook.received.length, PATIENT).toBe(1);
+    await pinged(page, (ping) => ping.signatures.length === 1);
     const [ping] = hook.received;
     if (ping === undefined) throw new Error("no ping");
     expect(JSON.parse(ping.body)).toMatchObject({ type: "ping", data: { account_id: account.id } });
@@ -63,13 +76,8 @@ describe("Webhooks", () => {
     expect(next).not.toBe(secret);
     await page.getByRole("button", { name: "Done" }).click();
     await page.getByText("Old secret valid until").waitFor();
-    await expect
-      .poll(async () => {
-        await page.getByRole("button", { name: "Send a ping" }).click();
-        return hook.received.length;
-      }, PATIENT)
-      .toBeGreaterThan(1);
-    const second = hook.received[1];
+    await pinged(page, (one) => one.signatures.length === 2);
+    const second = hook.received.find((one) => one.signatures.length === 2);
     if (second === undefined) throw new Error("no second ping");
     expect(new Set(second.signatures)).toEqual(new Set([signatureOf(next, second), signatureOf(secret, second)]));
     expect(complaints).toEqual([]);
@@ -85,11 +93,11 @@ describe("Webhooks", () => {
     await webhooks.getByRole("button", { name: /^Manage / }).click();
     const drawer = page.getByRole("dialog");
     await drawer.getByText("Nothing was given up").waitFor();
-    await drawer.getByRole("button", { name: "Send a ping" }).click();
-    const item = drawer.locator(".dead-item");
+    await pinged(page, () => true);
+    const item = drawer.locator(".dead-item").first();
     await item.waitFor(PATIENT);
     expect(await shown(item)).toMatch(/Ping.*410.*1 try/);
-    await drawer.getByText("1 failed").waitFor();
+    await drawer.getByText(/^[1-9] failed$/).waitFor();
     expect(await seriousFindings(page)).toEqual([]);
     const before = hook.received.length;
     hook.status = 204;

@@ -93,6 +93,27 @@ export interface DeadDelivery {
   body: string;
 }
 
+/** What a dead letter says where the service can drive it again. */
+export interface DeadLetterStanding {
+  state?: "open" | "closed";
+  /** Of the last try; null: there was none. */
+  redrive?: {
+    outcome: string;
+    reason?: string | null;
+    detail?: string | null;
+    by?: string | null;
+    at: string;
+    entry_id?: string | null;
+  } | null;
+}
+
+export interface RedriveAnswer {
+  open: number;
+  counts: Record<string, number>;
+  next_after?: number | null;
+  results: { id: string; outcome: string; reason?: string | null; detail?: string | null }[];
+}
+
 export interface PublishedBook {
   version: number;
   effective_from: string;
@@ -187,6 +208,9 @@ export interface ContractPaths {
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/dead": { get: Ask<Page<DeadDelivery>, OfWebhook> };
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/replay": {
     post: Change<{ message_id?: string }, { replayed: number }, OfWebhook>;
+  };
+  "/v1/dead-letters/redrive": {
+    post: Change<{ ids: string[] } | { reason: string; after?: number }, RedriveAnswer, never>;
   };
   "/v1/price-books/{version}": With<
     "/v1/price-books/{version}",

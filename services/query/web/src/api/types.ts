@@ -1,3 +1,4 @@
+import type { DeadLetterStanding } from "./contract";
 import type { components } from "./schema";
 
 // Names for what the API sends, generated from openapi.json; what ingest answers stands in contract.ts.
@@ -16,7 +17,7 @@ export type Estimate = Schemas["Estimate"];
 export type EstimateLine = Schemas["EstimateLine"];
 export type BoothListed = Schemas["Booth"];
 export type Forecast = Schemas["Forecast"];
-export type DeadLetter = Schemas["DeadLetter"];
+export type DeadLetter = Schemas["DeadLetter"] & DeadLetterStanding;
 export type Recharge = Schemas["Recharge"];
 export type Alert = Schemas["Alert"];
 export type AlertRules = Schemas["AlertRules"];
