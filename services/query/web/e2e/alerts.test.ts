@@ -41,9 +41,9 @@ describe("Alerts", () => {
     // When rules are set,
     await alerts.getByRole("button", { name: "Set up alerts" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Balance falls below: Amount 1").fill("25");
+    await dialog.getByLabel("Balance falls below: Amount 1", { exact: true }).fill("25");
     await dialog.getByRole("button", { name: "Add an amount" }).click();
-    await dialog.getByLabel("Balance falls below: Amount 2").fill("1.5");
+    await dialog.getByLabel("Balance falls below: Amount 2", { exact: true }).fill("1.5");
     await dialog.getByLabel("The balance will not last").check();
     await dialog.getByLabel("Hours").fill("1");
     expect(await seriousFindings(page)).toEqual([]);

@@ -30,7 +30,7 @@ describe("API keys", () => {
     const keys = panel(page, "API keys");
     await keys.getByRole("button", { name: "New key" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByText("Account", { exact: true }).click();
+    await dialog.getByRole("radio", { name: "Account" }).check();
     await dialog.getByLabel("Label").fill("Backend");
     expect(await seriousFindings(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Make key" }).click();

@@ -98,7 +98,7 @@ describe("Price books", () => {
     await simulate.getByRole("button", { name: "Simulate" }).click();
     await expect.poll(() => shown(simulate.locator("tfoot td"))).toBe("+$2.00");
     // and the account's period comes to what was charged and 2.00.
-    await simulate.getByText("A past period").click();
+    await simulate.getByRole("radio", { name: "A past period" }).check();
     await simulate.getByLabel("Account id").fill(account.id);
     const charged = -sum(charges.map((entry) => entry.amount.amount));
     const total = async (): Promise<string[]> => {

@@ -51,7 +51,7 @@ describe("Webhooks", () => {
     await webhooks.getByRole("button", { name: "Add endpoint" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Address *").fill(hook.url);
-    await dialog.getByText("Only some events").click();
+    await dialog.getByRole("radio", { name: "Only some events" }).check();
     await dialog.getByLabel("Credits were bought").check();
     expect(await seriousFindings(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Add endpoint" }).click();

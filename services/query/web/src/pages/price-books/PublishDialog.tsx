@@ -2,7 +2,9 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "react-router";
 
 import { keys } from "@/api/keys";
+import { ApiProblem } from "@/api/problem";
 import { publishBook } from "@/api/queries/price-books";
+import { priceBookQuery } from "@/api/queries/prices";
 import type { PriceBook } from "@/api/types";
 import { Button } from "@/components/Button";
 import { Dialog } from "@/components/Dialog";
@@ -12,6 +14,12 @@ import { text } from "@/text";
 
 const { editor: words } = text.priceBooks;
 const ZONE = "UTC";
+const READ_MS = 250;
+const READS_MAX = 40;
+
+function isNotThereYet(reads: number, error: Error): boolean {
+  return error instanceof ApiProblem && error.status === 404 && reads < READS_MAX;
+}
 
 interface Props {
   book: PriceBook;
@@ -29,6 +37,8 @@ export function PublishDialog({ book, document, onRefused, onClose }: Props) {
     mutationFn: () => publishBook(book.version, document),
     onError: (error) => onRefused(error),
     onSuccess: async ({ version }) => {
+      // Ingest took it; query reads of it a moment later.
+      await queryClient.fetchQuery({ ...priceBookQuery(version), retry: isNotThereYet, retryDelay: READ_MS });
       await queryClient.invalidateQueries({ queryKey: keys.priceBooks });
       void navigate(`/price-books/${String(version)}`);
     },
