@@ -93,7 +93,8 @@ export const priceBooks = {
     notJson: "This is no JSON",
     notObject: "A price book is an object with a version",
     changes: "Changes",
-    changesNote: (version: string): string => `against price book ${version}`,
+    changesNote: (count: string | null, version: string): string =>
+      count === null ? `against price book ${version}` : `${count} against price book ${version}`,
     noChanges: "No price differs",
     changeCaption: "Prices that differ",
     row: "Work",

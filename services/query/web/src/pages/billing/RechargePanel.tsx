@@ -51,6 +51,7 @@ function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
       : rule.amount
         ? recharge.buys(formatMoney(rule.amount))
         : null;
+  if (!rule.enabled && !rule.last_failure) return null;
   return (
     <div className="stack-tight">
       {rule.enabled && buys !== null ? <p>{recharge.sentence(formatMoney(rule.threshold), buys)}</p> : null}

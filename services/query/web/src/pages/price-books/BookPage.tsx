@@ -8,6 +8,7 @@ import { buttonClass } from "@/components/Button";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
+import "@/components/data-table.css";
 import { usePageTitle } from "@/components/usePageTitle";
 import { formatDateTime, formatQuantity } from "@/format";
 import { PriceTable } from "@/pages/pricing/PriceTable";

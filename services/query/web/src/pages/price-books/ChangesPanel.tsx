@@ -16,7 +16,7 @@ export function ChangesPanel({ before, after }: { before: PriceBook; after: Pric
   return (
     <Panel
       title={words.changes}
-      note={`${formatCount(changes.length)}, ${words.changesNote(String(before.version))}`}
+      note={words.changesNote(changes.length === 0 ? null : formatCount(changes.length), String(before.version))}
       flush
     >
       {changes.length === 0 ? (

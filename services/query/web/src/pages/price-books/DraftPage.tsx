@@ -11,6 +11,7 @@ import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
 import { useDebounced } from "@/components/useDebounced";
+import "@/components/data-table.css";
 import { usePageTitle } from "@/components/usePageTitle";
 import { AdminOnly } from "@/session/AdminOnly";
 import { text } from "@/text";

@@ -108,7 +108,7 @@ export function PeriodForm({ book, draft, onProblem }: SimulateProps) {
         </Button>
       </div>
       {run.error === null || (problem?.errors.length ?? 0) > 0 ? null : <ProblemPanel error={run.error} />}
-      <div role="status">{run.data === undefined ? null : <PeriodResult result={run.data} />}</div>
+      <div role="status" className="simulate-status">{run.data === undefined ? null : <PeriodResult result={run.data} />}</div>
     </form>
   );
 }

@@ -102,7 +102,7 @@ export function WorkForm({ book, draft, choices, onProblem }: SimulateProps & { 
         </Button>
       </div>
       {run.error === null || isElsewhere ? null : <ProblemPanel error={run.error} />}
-      <div role="status">
+      <div role="status" className="simulate-status">
         {run.data === undefined ? null : (
           <WorkResult answer={run.data} book={book} isDraft={draft !== null} present={present.data ?? null} />
         )}

@@ -8,6 +8,7 @@ import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
+import "@/components/data-table.css";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
