@@ -84,6 +84,26 @@ describe("Without a session", () => {
   });
 });
 
+describe("Long names", () => {
+  it.each([700, 1024, 1280, 1920])("fit the Activity page at %i px, the filters too", async (width) => {
+    const wide = await TestAccount.open();
+    await wide.report([{ work: VIDEO, event: "evt_the_longest_name_that_anybody_gave_to_a_wedding_2026" }]);
+    const { page, context } = await open(browser, wide.key, "/activity", { size: { width, height: 900 } });
+    await page.locator("tr[data-seq]").first().waitFor();
+    const over = await page.evaluate(() => {
+      const panel = document.querySelector(".panel");
+      const edge = panel?.getBoundingClientRect().right ?? 0;
+      const inside = [...(panel?.querySelectorAll(".filters > *, td, th") ?? [])];
+      return [
+        document.documentElement.scrollWidth > innerWidth ? "the page" : "",
+        ...inside.map((one) => (one.getBoundingClientRect().right > edge + 1 ? one.className || one.tagName : "")),
+      ].filter(Boolean);
+    });
+    expect(over).toEqual([]);
+    await context.close();
+  });
+});
+
 describe("By keys alone", () => {
   it("one can filter, look into the chart and buy", async () => {
     const { page, context } = await open(browser, account.key);
