@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useLocation } from "react-router";
 
 import type { Webhook } from "@/api/contract";
 import { keys } from "@/api/keys";
@@ -31,10 +32,16 @@ export function WebhooksPanel() {
   const [creating, setCreating] = useState(false);
   const [openId, setOpenId] = useState<string | null>(null);
   const columns = useMemo(() => columnsOf(zone, setOpenId), [zone]);
+  const box = useRef<HTMLDivElement>(null);
+  const { hash } = useLocation();
+  // The page's code comes after the address: the browser has found nothing to scroll to.
+  useEffect(() => {
+    if (hash === "#webhooks") box.current?.scrollIntoView();
+  }, [hash]);
   const reread = (): void => void queryClient.invalidateQueries({ queryKey: keys.webhooks(accountId) });
   const open = query.data?.data.find((webhook) => webhook.webhook_id === openId);
   return (
-    <div id="webhooks" className="anchor">
+    <div id="webhooks" className="anchor" ref={box}>
       <Panel
         title={words.title}
         flush
