@@ -25,7 +25,7 @@ export default defineConfig(({ command }) => ({
     strictPort: true,
     proxy: {
       ...(process.env.TOLLBOOTH_DEV_KEY
-        ? { "^/v1/(keys|accounts/[^/]+/(purchases|booths/))": { target: ingestUrl, headers } }
+        ? { "^/v1/(keys|accounts/[^/]+/(purchases|booths/|webhooks))": { target: ingestUrl, headers } }
         : {}),
       "/v1": { target: queryUrl, headers },
       "/openapi.json": queryUrl,

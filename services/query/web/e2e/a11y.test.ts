@@ -1,9 +1,11 @@
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ALL_WORK, TestAccount, VIDEO } from "./support/account";
 import { seriousFindings } from "./support/axe";
 import { DESK, launch, open, PHONE, visit } from "./support/browser";
+import { env } from "./support/env";
+import { command, read } from "./support/http";
 
 let browser: Browser;
 let account: TestAccount;
@@ -11,6 +13,8 @@ beforeAll(async () => {
   browser = await launch();
   account = await TestAccount.open({ credit: "400.00" });
   await account.event("evt_gala", { name: "Gala Night", budget: { amount: "20.00", on_exceeded: "warn" } });
+  const rules = { balance_below: ["500.00"], event_budget_percent: [80], recharge_failed: true, empty_in_hours: 48 };
+  await command("PUT", `/v1/accounts/${account.id}/alerts`, rules, `alerts-${account.id}`);
   await account.report([...ALL_WORK.map((work) => ({ work })), { work: VIDEO, failed: true }]);
 });
 afterAll(() => browser.close());
@@ -25,22 +29,46 @@ const PAGES = [
   ["/settings", "Settings"],
 ] as const;
 
+/** What is wrong with pages, each found by words that it has once it is drawn. */
+async function look(page: Page, pages: readonly (readonly [string, string])[]): Promise<string[]> {
+  const findings: string[] = [];
+  for (const [path, words] of pages) {
+    await page.goto(path);
+    await page.getByText(words).first().waitFor({ state: "attached" });
+    await page.waitForLoadState("networkidle", { timeout: 3_000 }).catch(() => undefined);
+    findings.push(...(await seriousFindings(page)).map((finding) => `${path} ${finding}`));
+    const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    if ((wide ?? 0) > (screen ?? 0)) findings.push(`${path} is ${String(wide)} px wide on ${String(screen)} px`);
+  }
+  return findings;
+}
+
 describe.each(["light", "dark"] as const)("In the %s theme", (theme) => {
   it.each([
     ["on a desk", DESK, false],
     ["on a phone", PHONE, true],
   ] as const)("%s no page has a serious finding, and none is wider than the screen", async (_name, size, touch) => {
     const { page, context, complaints } = await open(browser, account.key, "/", { theme, size, touch });
-    const findings: string[] = [];
-    for (const [path, words] of PAGES) {
-      await page.goto(path);
-      await page.getByText(words).first().waitFor({ state: "attached" });
-      await page.waitForLoadState("networkidle", { timeout: 3_000 }).catch(() => undefined);
-      findings.push(...(await seriousFindings(page)).map((finding) => `${path} ${finding}`));
-      const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      if ((wide ?? 0) > (screen ?? 0)) findings.push(`${path} is ${String(wide)} px wide on ${String(screen)} px`);
-    }
-    expect(findings).toEqual([]);
+    expect(await look(page, PAGES)).toEqual([]);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
+
+describe.each(["light", "dark"] as const)("For an administrator, in the %s theme", (theme) => {
+  it.each([
+    ["on a desk", DESK, false],
+    ["on a phone", PHONE, true],
+  ] as const)("%s no page has a serious finding, and none is wider than the screen", async (_name, size, touch) => {
+    const { version } = await read<{ version: number }>("/v1/price-books/current?currency=USD");
+    const { page, context, complaints } = await open(browser, env.adminKey, "/", { theme, size, touch });
+    const pages = [
+      ["/fleet", "Dead letters"],
+      ["/price-books", "All price books"],
+      [`/price-books/${String(version)}`, "Simulate"],
+      [`/price-books/${String(version)}/draft`, "Document"],
+    ] as const;
+    expect(await look(page, pages)).toEqual([]);
     expect(complaints).toEqual([]);
     await context.close();
   });
@@ -52,6 +80,26 @@ describe("Without a session", () => {
     await page.goto("/sign-in");
     await page.getByLabel("API key").waitFor();
     expect(await seriousFindings(page)).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("Long names", () => {
+  it.each([700, 1024, 1280, 1920])("fit the Activity page at %i px, the filters too", async (width) => {
+    const wide = await TestAccount.open();
+    await wide.report([{ work: VIDEO, event: "evt_the_longest_name_that_anybody_gave_to_a_wedding_2026" }]);
+    const { page, context } = await open(browser, wide.key, "/activity", { size: { width, height: 900 } });
+    await page.locator("tr[data-seq]").first().waitFor();
+    const over = await page.evaluate(() => {
+      const panel = document.querySelector(".panel");
+      const edge = panel?.getBoundingClientRect().right ?? 0;
+      const inside = [...(panel?.querySelectorAll(".filters > *, td, th") ?? [])];
+      return [
+        document.documentElement.scrollWidth > innerWidth ? "the page" : "",
+        ...inside.map((one) => (one.getBoundingClientRect().right > edge + 1 ? one.className || one.tagName : "")),
+      ].filter(Boolean);
+    });
+    expect(over).toEqual([]);
     await context.close();
   });
 });

@@ -8,6 +8,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { DESK, launch, PHONE, signIn, visit } from "./support/browser";
+import { env } from "./support/env";
 import { read } from "./support/http";
 
 const account = process.env.TOLLBOOTH_ACCOUNT_ID ?? "acc_demo_001";
@@ -25,8 +26,16 @@ const PAGES: readonly (readonly [string, string])[] = [
   ["settings", "/settings"],
 ];
 
+const ADMIN_PAGES: readonly (readonly [string, string])[] = [
+  ["fleet", "/fleet"],
+  ["price-books", "/price-books"],
+  ["price-book", "/price-books/:version"],
+  ["price-book-draft", "/price-books/:version/draft"],
+];
+
 let browser: Browser;
 let event = "";
+let version = "";
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   browser = await launch();
@@ -34,6 +43,7 @@ beforeAll(async () => {
   const { data } = await read<{ data: { event_id: string; count: number }[] }>(
     `/v1/accounts/${account}/events?limit=50`,
   );
+  version = String((await read<{ version: number }>("/v1/price-books/current")).version);
   event = [...data].sort((a, b) => b.count - a.count)[0]?.event_id ?? "";
 });
 afterAll(() => browser.close());
@@ -46,17 +56,24 @@ const VIEWS = [
 ] as const;
 
 it.each(VIEWS)("%s %o", async (theme, size, suffix) => {
-  const { page, context } = await visit(browser, { theme, size, touch: size === PHONE });
-  await signIn(page, key);
-  for (const [name, path] of PAGES.filter(([name]) => wanted.length === 0 || wanted.includes(name))) {
-    await page.goto(path.replace(":event", event));
-    await page.locator("h1").first().waitFor();
-    // The live stream never ends, so that the network is never idle: what is waited for is the end of all skeletons.
-    await expect.poll(() => page.locator("[aria-busy='true']").count()).toBe(0);
-    await page.evaluate(async () => {
-      await document.fonts.ready;
-    });
-    await page.screenshot({ path: join(folder, `${name}-${theme}${suffix}.png`), fullPage: true });
+  for (const [signedIn, pages] of [
+    [key, PAGES],
+    [env.adminKey, ADMIN_PAGES],
+  ] as const) {
+    const asked = pages.filter(([name]) => wanted.length === 0 || wanted.includes(name));
+    if (asked.length === 0) continue;
+    const { page, context } = await visit(browser, { theme, size, touch: size === PHONE });
+    await signIn(page, signedIn);
+    for (const [name, path] of asked) {
+      await page.goto(path.replace(":event", event).replace(":version", version));
+      await page.locator("h1").first().waitFor();
+      // The live stream never ends, so that the network is never idle: what is waited for is the end of all skeletons.
+      await expect.poll(() => page.locator("[aria-busy='true']").count()).toBe(0);
+      await page.evaluate(async () => {
+        await document.fonts.ready;
+      });
+      await page.screenshot({ path: join(folder, `${name}-${theme}${suffix}.png`), fullPage: true });
+    }
+    await context.close();
   }
-  await context.close();
 });

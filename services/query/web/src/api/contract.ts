@@ -1,149 +1,42 @@
-import type { Balance, Money, Page } from "./types";
+import type { paths } from "./schema";
+import type { Money, Page } from "./types";
 
-// Routes that openapi.json does not describe, or describes only in part (what ingest takes is passed on by query), in the
-// shape openapi-typescript gives them. What stands here wins over the generated types; what the document has in full goes
-// from here.
+// Commands and lists of ingest, which query passes on for a browser that is signed in: openapi.json describes what query
+// answers itself. They have the shape that openapi-typescript gives routes. What stands here wins over the generated
+// types; what the document comes to have goes from here.
 
-export interface Session {
-  kind: "account" | "admin";
-  account_id?: string | null;
-  key_id: string;
-  scopes?: string[];
-  csrf_token: string;
-  expires_at: string;
-}
-
-export interface AccountListed {
-  account_id: string;
-  name: string;
-  plan: string;
-  currency: string;
-  balance: Money;
-  available: Money;
-  time_zone: string;
-}
-
-export type BalanceWithParts = Balance;
-export type BalancePart = NonNullable<Balance["parts"]>[number];
-
-export interface EventBudget {
-  amount: Money;
-  policy: "warn" | "refuse_holds";
-  spent: Money;
-  remaining: Money;
-}
-
-export interface EventListed {
-  event_id: string;
-  name: string | null;
-  starts_at: string | null;
-  ends_at: string | null;
-  time_zone: string;
-  budget: EventBudget | null;
-  amount: Money;
-  count: number;
-  failed: number;
-  first_activity_at: string | null;
-  last_activity_at: string | null;
-}
-
-export interface EstimateLine {
-  service: string;
-  engine: string;
-  variant: string | null;
-  name: string;
-  unit: string;
-  share: string;
-  count: string;
-  quantity: string;
-  unit_price: Money;
-  amount: Money;
-}
-
-export interface Estimate {
-  guests: number;
-  operations_per_guest: string;
-  basis: { kind: "event" | "account_30_days"; count: number };
-  lines: EstimateLine[];
-  total: Money;
-  available: Money;
-  enough: boolean;
-  missing: Money | null;
-}
-
-export interface BoothListed {
-  booth_id: string;
-  name: string | null;
-  paused: boolean;
-  count: number;
-  failed: number;
-  amount: Money;
-  last_activity_at: string | null;
-}
-
-export type ForecastMethodName = "event_pace" | "last_7_days" | "same_weekday";
-export type ForecastReason = "not_enough_data" | "no_spend" | "beyond_horizon";
-
-export interface ForecastMethod {
-  method: ForecastMethodName;
-  from: string;
-  to: string;
-  charges: number;
-  amount: Money;
-  per_hour: Money;
-  runs_out_at: string | null;
-  reason: ForecastReason | null;
-}
-
-export interface Forecast {
-  as_of: string;
-  seq: number;
-  available: Money;
-  currency: string;
-  runs_out_at: string | null;
-  method: ForecastMethodName | null;
-  reason: ForecastReason | null;
-  methods: ForecastMethod[];
-}
-
-export interface DeadLetter {
-  id: string;
-  reason: string;
-  step: string;
-  detail: string;
-  source: { topic: string; partition: number; offset: number };
-  at: string;
-  key: string | null;
-  payload_text: string | null;
-  payload_base64: string;
-}
-
-export interface RechargeRule {
-  enabled: boolean;
-  threshold: Money;
-  amount: Money | null;
-  target: Money | null;
-  daily_cap: Money | null;
-  monthly_cap: Money | null;
-}
-
-export interface Recharge extends RechargeRule {
-  state: "off" | "idle" | "in_flight" | "failed";
-  last_failure: string | null;
-  next_attempt_at: string | null;
-  spent_today: Money;
-  spent_this_month: Money;
-}
-
+/** A key without what would let anybody use it. What has a `?` an older service does not say. */
 export interface ApiKey {
   key_id: string;
   kind: "booth" | "account" | "admin";
   account_id: string | null;
   booth_id: string | null;
+  prefix: string;
+  last_four: string;
   label: string | null;
-  created_at?: string | null;
-  revoked_at?: string | null;
-  last_four?: string | null;
+  /** Empty: everything of its kind. */
+  scopes?: string[];
+  created_at: string;
+  expires_at?: string | null;
+  revoked_at: string | null;
+  /** The key that took its place when it was rotated. */
+  replaced_by?: string | null;
+  last_used_at?: string | null;
+}
+
+/** A key as it is answered where it is made: this once with what it is. */
+export interface NewApiKey extends ApiKey {
+  key: string;
+}
+
+export interface NewApiKeyBody {
+  kind: "booth" | "account";
+  account_id: string;
+  booth_id?: string;
+  label?: string;
+  scopes?: string[];
+  /** In seconds. */
+  expires_in?: number;
 }
 
 /** The answer of a command: the entry and the balance after it. */
@@ -167,14 +60,69 @@ export interface PurchaseAnswer extends Partial<Posted> {
   sandbox?: boolean;
 }
 
+/** What an account wants to be told of, as a whole; what is absent is not told. */
+export interface AlertRulesBody {
+  balance_below: string[];
+  below_top_up_percent: number[];
+  event_budget_percent: number[];
+  recharge_failed: boolean;
+  empty_in_hours: number | null;
+}
+
+/** Where an account is told: an address of the web, or `mailto:` and a mail address. */
+export interface Webhook {
+  webhook_id: string;
+  url: string;
+  /** Empty: all. */
+  event_types: string[];
+  /** Where it is new, and then this once. */
+  secret?: string;
+  previous_secret_until: string | null;
+  created_at: string;
+  waiting: number;
+  dead: number;
+}
+
+/** A message that was given up. */
+export interface DeadDelivery {
+  message_id: string;
+  event_type: string;
+  since: string;
+  attempts: number;
+  last_error: string | null;
+  body: string;
+}
+
+/** What a dead letter says where the service can drive it again. */
+export interface DeadLetterStanding {
+  state?: "open" | "closed";
+  /** Of the last try; null: there was none. */
+  redrive?: {
+    outcome: string;
+    reason?: string | null;
+    detail?: string | null;
+    by?: string | null;
+    at: string;
+    entry_id?: string | null;
+  } | null;
+}
+
+export interface RedriveAnswer {
+  open: number;
+  counts: Record<string, number>;
+  next_after?: number | null;
+  results: { id: string; outcome: string; reason?: string | null; detail?: string | null }[];
+}
+
+export interface PublishedBook {
+  version: number;
+  effective_from: string;
+  replayed: boolean;
+}
+
 interface Json<T> {
   headers: Record<string, unknown>;
   content: { "application/json": T };
-}
-
-interface Get<Answer, Path = never, Query = never> {
-  parameters: { query?: Query; header?: never; path: Path; cookie?: never };
-  get: { parameters: { query?: Query; header?: never; path: Path; cookie?: never }; responses: { 200: Json<Answer> } };
 }
 
 interface Command<Body, Answer, Path> {
@@ -183,57 +131,90 @@ interface Command<Body, Answer, Path> {
   responses: { 200: Json<Answer>; 202: Json<Answer> };
 }
 
+/** A change of what is no ledger: it needs no Idempotency-Key. */
+interface Change<Body, Answer, Path> {
+  parameters: { query?: never; header?: never; cookie?: never } & ([Path] extends [never] ? { path?: never } : { path: Path });
+  requestBody: { content: { "application/json": Body } };
+  responses: { 200: Json<Answer>; 201: Json<Answer>; 202: Json<Answer> };
+}
+
+interface Ask<Answer, Path> {
+  parameters: { query?: never; header?: never; path: Path; cookie?: never };
+  requestBody?: never;
+  responses: { 200: Json<Answer>; 202: Json<Answer> };
+}
+
+interface Delete<Path> {
+  parameters: { query?: never; header?: never; path: Path; cookie?: never };
+  requestBody?: never;
+  responses: { 204: { headers: Record<string, unknown>; content?: never } };
+}
+
+/** A path of the document with a method that ingest takes. */
+type With<Path extends keyof paths, Method extends string, Operation> = Omit<paths[Path], Method> &
+  Record<Method, Operation>;
+
 interface OfAccount {
   account_id: string;
 }
-interface OfEvent extends OfAccount {
-  event_id: string;
+interface OfKey {
+  key_id: string;
 }
-interface Paged {
-  q?: string;
-  limit?: number;
-  cursor?: string;
+interface OfWebhook extends OfAccount {
+  webhook_id: string;
 }
 
 export interface ContractPaths {
-  "/v1/session": {
-    get: { parameters: { path?: never }; responses: { 200: Json<Session> } };
-    post: {
-      parameters: { path?: never };
-      requestBody: { content: { "application/json": { key: string } } };
-      responses: { 200: Json<Session> };
-    };
-    delete: { parameters: { path?: never }; responses: { 204: { headers: Record<string, unknown>; content?: never } } };
-  };
-  "/v1/accounts": {
-    get: { parameters: { query?: Paged; path?: never }; responses: { 200: Json<Page<AccountListed>> } };
-  };
-  "/v1/dead-letters": {
-    get: {
-      parameters: { query?: { reason?: string; limit?: number; cursor?: string }; path?: never };
-      responses: { 200: Json<Page<DeadLetter>> };
-    };
-  };
   "/v1/keys": {
-    get: { parameters: { query?: { account_id?: string }; path?: never }; responses: { 200: Json<{ data: ApiKey[] }> } };
+    get: {
+      parameters: {
+        query?: { account_id?: string; limit?: number; cursor?: string };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      responses: { 200: Json<Page<ApiKey>> };
+    };
+    post: Change<NewApiKeyBody, NewApiKey, never>;
   };
-  "/v1/accounts/{account_id}/events": Get<Page<EventListed>, OfAccount, Paged>;
-  "/v1/accounts/{account_id}/events/{event_id}": Get<EventListed, OfEvent>;
-  "/v1/accounts/{account_id}/events/{event_id}/estimate": Get<
-    Estimate,
-    OfEvent,
-    { guests: number; operations_per_guest: string }
-  >;
-  "/v1/accounts/{account_id}/booths": Get<Page<BoothListed>, OfAccount, Paged>;
+  "/v1/keys/{key_id}": { delete: Delete<OfKey> };
+  "/v1/keys/{key_id}/rotate": { post: Change<{ overlap_seconds: number }, NewApiKey, OfKey> };
   "/v1/accounts/{account_id}/booths/{booth_id}": {
     put: Command<{ name: string | null; paused: boolean }, Posted, OfAccount & { booth_id: string }>;
   };
-  "/v1/accounts/{account_id}/forecast": Get<Forecast, OfAccount, { event_id?: string }>;
-  "/v1/accounts/{account_id}/recharge": Get<Recharge, OfAccount> & { put: Command<unknown, Recharge, OfAccount> };
+  "/v1/accounts/{account_id}/recharge": With<
+    "/v1/accounts/{account_id}/recharge",
+    "put",
+    Command<unknown, Posted, OfAccount>
+  >;
+  "/v1/accounts/{account_id}/alerts": With<
+    "/v1/accounts/{account_id}/alerts",
+    "put",
+    Command<AlertRulesBody, Partial<Posted>, OfAccount>
+  >;
   "/v1/accounts/{account_id}/purchases": {
     post: Command<{ amount: string; payment_method?: string }, PurchaseAnswer, OfAccount>;
   };
   "/v1/accounts/{account_id}/purchases/{purchase_id}/confirm": {
     post: Command<{ approve: boolean }, PurchaseAnswer, OfAccount & { purchase_id: string }>;
   };
+  "/v1/accounts/{account_id}/webhooks": {
+    get: Ask<Page<Webhook>, OfAccount>;
+    post: Change<{ url: string; event_types: string[] }, Webhook, OfAccount>;
+  };
+  "/v1/accounts/{account_id}/webhooks/{webhook_id}": { delete: Delete<OfWebhook> };
+  "/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate": { post: Ask<Webhook, OfWebhook> };
+  "/v1/accounts/{account_id}/webhooks/{webhook_id}/ping": { post: Ask<{ message_id: string }, OfWebhook> };
+  "/v1/accounts/{account_id}/webhooks/{webhook_id}/dead": { get: Ask<Page<DeadDelivery>, OfWebhook> };
+  "/v1/accounts/{account_id}/webhooks/{webhook_id}/replay": {
+    post: Change<{ message_id?: string }, { replayed: number }, OfWebhook>;
+  };
+  "/v1/dead-letters/redrive": {
+    post: Change<{ ids: string[] } | { reason: string; after?: number }, RedriveAnswer, never>;
+  };
+  "/v1/price-books/{version}": With<
+    "/v1/price-books/{version}",
+    "put",
+    Change<unknown, PublishedBook, { version: string }>
+  >;
 }

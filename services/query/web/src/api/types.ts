@@ -1,6 +1,7 @@
+import type { DeadLetterStanding } from "./contract";
 import type { components } from "./schema";
 
-// Names for what the API sends. Generated where openapi.json has them, by hand in contract.ts where it has them not yet.
+// Names for what the API sends, generated from openapi.json; what ingest answers stands in contract.ts.
 
 type Schemas = components["schemas"];
 
@@ -8,6 +9,25 @@ export type Money = Schemas["Amount"];
 export type Account = Schemas["Account"];
 export type AccountPlan = Schemas["AccountPlan"];
 export type Balance = Schemas["Balance"];
+export type BalancePart = NonNullable<Balance["parts"]>[number];
+export type Session = Schemas["Session"];
+export type AccountListed = Schemas["AccountListed"];
+export type EventListed = Schemas["Event"];
+export type Estimate = Schemas["Estimate"];
+export type EstimateLine = Schemas["EstimateLine"];
+export type BoothListed = Schemas["Booth"];
+export type Forecast = Schemas["Forecast"];
+export type DeadLetter = Schemas["DeadLetter"] & DeadLetterStanding;
+export type Recharge = Schemas["Recharge"];
+export type Alert = Schemas["Alert"];
+export type AlertRules = Schemas["AlertRules"];
+export type Alerts = Schemas["Alerts"];
+export type AlertState = Schemas["AlertState"];
+export type NewSimulation = Schemas["NewSimulation"];
+export type Simulation = Schemas["Simulation"];
+export type SimulatedCharge = Schemas["SimulatedCharge"];
+export type SimulationOfPeriod = Schemas["SimulationOfPeriod"];
+export type SimulationOfEngine = Schemas["SimulationOfEngine"];
 export type Transaction = Schemas["Transaction"];
 export type TransactionDetail = Schemas["TransactionDetail"];
 export type Transactions = Schemas["Transactions"];

@@ -19,6 +19,9 @@ const Pricing = lazy(() => import("@/pages/pricing/PricingPage"));
 const Billing = lazy(() => import("@/pages/billing/BillingPage"));
 const Settings = lazy(() => import("@/pages/settings/SettingsPage"));
 const Fleet = lazy(() => import("@/pages/fleet/FleetPage"));
+const PriceBooks = lazy(() => import("@/pages/price-books/PriceBooksPage"));
+const PriceBook = lazy(() => import("@/pages/price-books/BookPage"));
+const PriceBookDraft = lazy(() => import("@/pages/price-books/DraftPage"));
 const Embed = lazy(() => import("@/pages/embed/EmbedPage"));
 const SignIn = lazy(() => import("@/pages/sign-in/SignInPage"));
 
@@ -45,6 +48,9 @@ function Dashboards() {
           <Route element={<Shell />}>
             <Route path="/pricing" element={<Pricing />} />
             <Route path="/fleet" element={<Fleet />} />
+            <Route path="/price-books" element={<PriceBooks />} />
+            <Route path="/price-books/:version" element={<PriceBook />} />
+            <Route path="/price-books/:version/draft" element={<PriceBookDraft />} />
             <Route element={<AccountPages />}>
               <Route path="/" element={<Dashboard />} />
               <Route path="/events" element={<Events />} />

@@ -11,15 +11,13 @@ export interface DialogProps {
   onClose: () => void;
   /** A drawer comes from the side and is as high as the page. */
   kind?: "dialog" | "drawer";
-  /** Room for a table. */
-  wide?: boolean;
   /** False while closing would leave something half done. */
   closable?: boolean;
   children: ReactNode;
 }
 
 /** The browser's own modal dialog: it holds the focus, closes on Esc and gives the focus back. Mounted is open. */
-export function Dialog({ title, onClose, kind = "dialog", wide = false, closable = true, children }: DialogProps) {
+export function Dialog({ title, onClose, kind = "dialog", closable = true, children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
 
@@ -36,7 +34,7 @@ export function Dialog({ title, onClose, kind = "dialog", wide = false, closable
   return (
     <dialog
       ref={ref}
-      className={`dialog ${kind === "drawer" ? "dialog-drawer" : ""} ${wide ? "dialog-wide" : ""}`}
+      className={`dialog ${kind === "drawer" ? "dialog-drawer" : ""}`}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();

@@ -1,8 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 
-import type { BalanceWithParts } from "@/api/contract";
 import { keys } from "@/api/keys";
-import type { Transaction } from "@/api/types";
+import type { Balance, Transaction } from "@/api/types";
 
 import { mergeRows, topSeq } from "./merge";
 import type { Ring } from "./ring";
@@ -29,7 +28,7 @@ export function applyBatch(queryClient: QueryClient, accountId: string, ring: Ri
   }
   const balance = batch.balance;
   if (balance !== null) {
-    queryClient.setQueryData<BalanceWithParts>(keys.balance(accountId), (old) =>
+    queryClient.setQueryData<Balance>(keys.balance(accountId), (old) =>
       old === undefined || old.seq > balance.seq ? old : { ...old, ...balance },
     );
   }

@@ -1,10 +1,9 @@
 import { QueryClient } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import type { BalanceWithParts } from "@/api/contract";
 import { keys } from "@/api/keys";
 import { balanceQuery } from "@/api/queries/account";
-import type { StreamBalance, Transaction } from "@/api/types";
+import type { Balance, StreamBalance, Transaction } from "@/api/types";
 
 import { applyBatch, type RecentRows } from "./apply";
 import { mergeRows } from "./merge";
@@ -77,8 +76,8 @@ describe("what the stream does to the caches", () => {
 
   it("keeps the newer balance when an older answer comes late", async () => {
     const options = balanceQuery(id);
-    client.setQueryData(options.queryKey, { seq: 21 } as BalanceWithParts);
-    await client.fetchQuery({ ...options, queryFn: () => Promise.resolve({ seq: 20 } as BalanceWithParts), staleTime: 0 });
+    client.setQueryData(options.queryKey, { seq: 21 } as Balance);
+    await client.fetchQuery({ ...options, queryFn: () => Promise.resolve({ seq: 20 } as Balance), staleTime: 0 });
     expect(client.getQueryData(options.queryKey)?.seq).toBe(21);
   });
 

@@ -3,7 +3,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import { keys } from "@/api/keys";
 
 const REFRESH_MS = 3_000;
-const SUMS = ["summary", "usage", "events", "event", "booths"];
+const SUMS = ["summary", "usage", "events", "event", "booths", "alerts"];
 
 /** Reads sums again after activity, at most every three seconds: their one source is the server. */
 export class Refresher {

@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useReducer, useRef } from "react";
 
-import type { BalanceWithParts } from "@/api/contract";
+import type { Balance } from "@/api/types";
 import { keys } from "@/api/keys";
 import { ApiProblem } from "@/api/problem";
 
@@ -56,7 +56,7 @@ export function usePurchase(accountId: string, currency: string): [PurchaseState
     if (state.step !== "succeeded") return;
     const { balance, seq } = state;
     if (balance !== null && seq !== null) {
-      queryClient.setQueryData<BalanceWithParts>(keys.balance(accountId), (old) =>
+      queryClient.setQueryData<Balance>(keys.balance(accountId), (old) =>
         old === undefined || old.seq >= seq ? old : { ...old, balance, seq },
       );
     }

@@ -1,7 +1,6 @@
 import { createContext, useContext } from "react";
 
-import type { Session } from "@/api/contract";
-import type { Account } from "@/api/types";
+import type { Account, Session } from "@/api/types";
 
 export interface SessionContextValue {
   session: Session;

@@ -1,7 +1,7 @@
 import { queryOptions, type QueryClient } from "@tanstack/react-query";
 
 import { api, setCsrfToken, unwrap } from "@/api/client";
-import type { Session } from "@/api/contract";
+import type { Session } from "@/api/types";
 import { keys } from "@/api/keys";
 import { ApiProblem } from "@/api/problem";
 

@@ -21,7 +21,10 @@ const ITEMS: readonly Item[] = [
 ];
 // What everybody may see.
 const PUBLIC: readonly Item[] = ITEMS.filter((item) => item.to === "/pricing");
-const FLEET: Item = { to: "/fleet", icon: "fleet", label: menu.fleet };
+const ADMIN: readonly Item[] = [
+  { to: "/fleet", icon: "fleet", label: menu.fleet },
+  { to: "/price-books", icon: "book", label: menu.priceBooks },
+];
 
 interface MenuProps {
   kind: "account" | "admin" | null;
@@ -29,7 +32,7 @@ interface MenuProps {
 }
 
 export function Menu({ kind, onNavigate }: MenuProps) {
-  const items = kind === null ? PUBLIC : kind === "admin" ? [...ITEMS, FLEET] : ITEMS;
+  const items = kind === null ? PUBLIC : kind === "admin" ? [...ITEMS, ...ADMIN] : ITEMS;
   return (
     <nav aria-label={menu.label}>
       <ul className="shell-menu">

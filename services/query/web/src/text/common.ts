@@ -9,6 +9,7 @@ export const common = {
     billing: "Billing",
     settings: "Settings",
     fleet: "Fleet",
+    priceBooks: "Price books",
     open: "Open menu",
     close: "Close menu",
   },

@@ -1,7 +1,7 @@
 import { queryOptions, replaceEqualDeep } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
-import type { BalanceWithParts } from "../contract";
+import type { Balance } from "../types";
 import { keys } from "../keys";
 
 export const accountQuery = (accountId: string) =>
@@ -14,8 +14,8 @@ export const accountQuery = (accountId: string) =>
 
 // An answer that was under way when a newer balance came must not put the old one back.
 function newerBalance(old: unknown, next: unknown): unknown {
-  const before = old as BalanceWithParts | undefined;
-  const after = next as BalanceWithParts;
+  const before = old as Balance | undefined;
+  const after = next as Balance;
   return before !== undefined && before.seq > after.seq ? before : replaceEqualDeep(before, after);
 }
 
@@ -23,7 +23,7 @@ function newerBalance(old: unknown, next: unknown): unknown {
 export const balanceQuery = (accountId: string) =>
   queryOptions({
     queryKey: keys.balance(accountId),
-    queryFn: async ({ signal }): Promise<BalanceWithParts> =>
+    queryFn: async ({ signal }): Promise<Balance> =>
       unwrap(api.GET("/v1/accounts/{account_id}/balance", { params: { path: { account_id: accountId } }, signal })),
     structuralSharing: newerBalance,
   });

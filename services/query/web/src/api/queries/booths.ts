@@ -28,10 +28,3 @@ export function putBooth(accountId: string, boothId: string, body: { name: strin
     }),
   );
 }
-
-export const apiKeysQuery = (accountId: string) =>
-  queryOptions({
-    queryKey: keys.apiKeys(accountId),
-    queryFn: ({ signal }) =>
-      unwrap(api.GET("/v1/keys", { params: { query: { account_id: accountId } }, signal })),
-  });

@@ -1,9 +1,14 @@
 import { infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
+import type { RedriveAnswer } from "../contract";
 import { keys } from "../keys";
+import type { paths } from "../schema";
 
-export const deadLettersQuery = (reason: string) =>
+export type Reason = NonNullable<NonNullable<paths["/v1/dead-letters"]["get"]["parameters"]["query"]>["reason"]>;
+
+/** Of one reason, or all. */
+export const deadLettersQuery = (reason: Reason | "") =>
   infiniteQueryOptions({
     queryKey: keys.deadLetters({ reason }),
     initialPageParam: null as string | null,
@@ -23,6 +28,11 @@ export const deadLettersQuery = (reason: string) =>
     getNextPageParam: (page) => (page.has_more ? (page.next_cursor ?? null) : null),
     placeholderData: keepPreviousData,
   });
+
+/** Has letters judged once more: those that are named, or the next of a reason. A letter is posted once, however often. */
+export function redrive(asked: { ids: string[] } | { reason: string; after?: number }): Promise<RedriveAnswer> {
+  return unwrap(api.POST("/v1/dead-letters/redrive", { body: asked }));
+}
 
 export const fleetAccountsQuery = (q: string) =>
   infiniteQueryOptions({

@@ -11,9 +11,10 @@ export const servicesQuery = queryOptions({
   staleTime: FIVE_MINUTES,
 });
 
+/** Asked anew each time: a version that was just published must be in it, whatever the browser kept. */
 export const priceBooksQuery = queryOptions({
   queryKey: keys.priceBooks,
-  queryFn: ({ signal }) => unwrap(api.GET("/v1/price-books", { signal })),
+  queryFn: ({ signal }) => unwrap(api.GET("/v1/price-books", { signal, cache: "no-cache" })),
   staleTime: FIVE_MINUTES,
 });
 

@@ -19,10 +19,10 @@ export type Period =
   | { readonly kind: "dates"; readonly first: string; readonly last: string };
 
 export interface EventSpan {
-  readonly starts_at: string | null;
-  readonly ends_at: string | null;
-  readonly first_activity_at: string | null;
-  readonly last_activity_at: string | null;
+  readonly starts_at?: string | null | undefined;
+  readonly ends_at?: string | null | undefined;
+  readonly first_activity_at?: string | null | undefined;
+  readonly last_activity_at?: string | null | undefined;
 }
 
 export interface PeriodContext {
@@ -90,13 +90,13 @@ function ofDays(
   };
 }
 
-function earliest(...times: (string | null)[]): number | null {
-  const known = times.filter((time) => time !== null).map((time) => Date.parse(time));
+function earliest(...times: (string | null | undefined)[]): number | null {
+  const known = times.filter((time) => typeof time === "string").map((time) => Date.parse(time));
   return known.length === 0 ? null : Math.min(...known);
 }
 
-function latest(...times: (string | null)[]): number | null {
-  const known = times.filter((time) => time !== null).map((time) => Date.parse(time));
+function latest(...times: (string | null | undefined)[]): number | null {
+  const known = times.filter((time) => typeof time === "string").map((time) => Date.parse(time));
   return known.length === 0 ? null : Math.max(...known);
 }
 

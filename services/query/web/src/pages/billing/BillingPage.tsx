@@ -12,6 +12,7 @@ import { BuyCredits } from "@/purchase/BuyCredits";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
+import { AlertsPanel } from "./alerts/AlertsPanel";
 import "./billing.css";
 import { PartsList } from "./PartsList";
 import { PurchasesPanel } from "./PurchasesPanel";
@@ -55,6 +56,7 @@ export default function BillingPage() {
           </QueryState>
         </Panel>
       </div>
+      <AlertsPanel />
       <PurchasesPanel />
     </div>
   );

@@ -1,4 +1,4 @@
-import type { BalancePart, BalanceWithParts } from "@/api/contract";
+import type { Balance, BalancePart } from "@/api/types";
 import { MoneyText } from "@/components/MoneyText";
 import { formatDate, isZero, negate } from "@/format";
 import { text } from "@/text";
@@ -6,7 +6,7 @@ import { text } from "@/text";
 const { parts: words } = text.billing;
 
 /** Purchased credits and each bonus with its end, what is set aside, and what is left to use. */
-export function PartsList({ balance, zone }: { balance: BalanceWithParts; zone: string }) {
+export function PartsList({ balance, zone }: { balance: Balance; zone: string }) {
   const parts = balance.parts ?? [];
   return (
     <div className="stack-tight">

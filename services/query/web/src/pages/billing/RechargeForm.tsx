@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
-import type { Recharge } from "@/api/contract";
+import type { Recharge } from "@/api/types";
 import { keys } from "@/api/keys";
 import { putRecharge } from "@/api/queries/billing";
 import { Button } from "@/components/Button";

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 
-import type { Recharge } from "@/api/contract";
+import type { Recharge } from "@/api/types";
 import { rechargeQuery } from "@/api/queries/billing";
 import { Badge } from "@/components/Badge";
 import { Panel } from "@/components/Panel";
@@ -51,6 +51,7 @@ function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
       : rule.amount
         ? recharge.buys(formatMoney(rule.amount))
         : null;
+  if (!rule.enabled && !rule.last_failure) return null;
   return (
     <div className="stack-tight">
       {rule.enabled && buys !== null ? <p>{recharge.sentence(formatMoney(rule.threshold), buys)}</p> : null}
@@ -63,7 +64,7 @@ function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
       ) : null}
       {rule.last_failure ? (
         <p className="form-problem" role="alert">
-          {recharge.failure(rule.last_failure.replaceAll("_", " "))}{" "}
+          {recharge.failure(rule.last_failure.reason.replaceAll("_", " "))}{" "}
           {rule.next_attempt_at ? recharge.nextTry(formatDateTime(rule.next_attempt_at, zone)) : null}
         </p>
       ) : null}

@@ -1,4 +1,4 @@
-import type { Recharge } from "@/api/contract";
+import type { Recharge } from "@/api/types";
 import type { RechargeRuleBody } from "@/api/queries/billing";
 import { toMicro } from "@/format";
 import { text } from "@/text";

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 
-import type { BalanceWithParts } from "@/api/contract";
+import type { Balance } from "@/api/types";
 import { balanceQuery } from "@/api/queries/account";
 import { Badge } from "@/components/Badge";
 import { CoinIcon } from "@/components/CoinIcon";
@@ -34,7 +34,7 @@ export function BalancePanel() {
   );
 }
 
-function BalanceNow({ balance }: { balance: BalanceWithParts }) {
+function BalanceNow({ balance }: { balance: Balance }) {
   const { zone } = useAccount();
   const level = balanceLevel(balance.available);
   const time = formatTime(balance.as_of, zone);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import type { Forecast } from "@/api/contract";
+import type { Forecast } from "@/api/types";
 
 import { forecastSentence } from "./forecast";
 

@@ -1,5 +1,4 @@
-import type { Forecast } from "@/api/contract";
-import type { Money } from "@/api/types";
+import type { Forecast, Money } from "@/api/types";
 import { formatDay, formatMoney, formatTime, isoDate } from "@/format";
 import { text } from "@/text";
 

@@ -2,9 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 
-import type { EventListed } from "@/api/contract";
 import { eventTimelineQuery } from "@/api/queries/events";
-import type { Usage } from "@/api/types";
+import type { EventListed, Usage } from "@/api/types";
 import { TimelineChart } from "@/charts/TimelineChart";
 import type { ChartBucket, Measure } from "@/charts/types";
 import { resolvePeriod, type Period, type ResolvedPeriod } from "@/components/daterange/period";

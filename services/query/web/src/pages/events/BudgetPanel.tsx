@@ -1,4 +1,4 @@
-import type { EventListed } from "@/api/contract";
+import type { EventListed } from "@/api/types";
 import { BudgetBar } from "@/charts/BudgetBar";
 import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";
@@ -10,12 +10,12 @@ const { budget } = text.events;
 export function BudgetPanel({ event }: { readonly event: EventListed }) {
   return (
     <Panel title={budget.title}>
-      {event.budget === null ? (
+      {event.budget ? (
+        <BudgetBar budget={event.budget.amount} spent={event.budget.spent} policy={event.budget.policy} />
+      ) : (
         <EmptyState icon="billing" title={budget.none}>
           {budget.noneText}
         </EmptyState>
-      ) : (
-        <BudgetBar budget={event.budget.amount} spent={event.budget.spent} policy={event.budget.policy} />
       )}
     </Panel>
   );

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { useNavigate } from "react-router";
 
-import type { EventListed } from "@/api/contract";
+import type { EventListed } from "@/api/types";
 import { eventUsageQuery } from "@/api/queries/events";
 import { servicesQuery } from "@/api/queries/prices";
 import { Donut } from "@/charts/Donut";

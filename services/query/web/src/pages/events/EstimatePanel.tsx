@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "react-router";
 
-import type { Estimate, EstimateLine, EventListed } from "@/api/contract";
+import type { Estimate, EstimateLine, EventListed } from "@/api/types";
 import { estimateQuery } from "@/api/queries/events";
 import { buttonClass } from "@/components/Button";
 import { Icon } from "@/components/Icon";
@@ -73,9 +73,9 @@ function Answer({ eventId, guests, operations }: AnswerProps) {
 
 /** What has no price today counts as it did so far. */
 function unitPrice({ unit_price, unit }: EstimateLine): string {
-  if (unit_price === null) return text.common.none;
+  if (!unit_price) return text.common.none;
   const price = formatMoney(unit_price, { places: "exact" });
-  return unit === null ? price : words.unit(price, unit);
+  return unit ? words.unit(price, unit) : price;
 }
 
 function Result({ estimate }: { readonly estimate: Estimate }) {
@@ -90,7 +90,7 @@ function Result({ estimate }: { readonly estimate: Estimate }) {
       </div>
       <p className={enough ? "estimate-verdict is-enough" : "estimate-verdict is-short"}>
         <Icon name={enough ? "check" : "alert"} size={16} />
-        {enough || missing === null ? words.enough(formatMoney(available)) : words.missing(formatMoney(missing))}
+        {enough || !missing ? words.enough(formatMoney(available)) : words.missing(formatMoney(missing))}
         {!enough && (
           <Link to="/billing" className={buttonClass("primary", "small")}>
             {words.buy}

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 
 import { ApiProblem } from "@/api/problem";
-import type { EventListed } from "@/api/contract";
+import type { EventListed } from "@/api/types";
 import { eventQuery } from "@/api/queries/events";
 import { Badge } from "@/components/Badge";
 import { Icon } from "@/components/Icon";

@@ -1,10 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
-import type { EventListed } from "@/api/contract";
 import { balanceQuery } from "@/api/queries/account";
 import { eventUsageQuery } from "@/api/queries/events";
-import type { EventUsage } from "@/api/types";
+import type { EventListed, EventUsage } from "@/api/types";
 import { MoneyText } from "@/components/MoneyText";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";

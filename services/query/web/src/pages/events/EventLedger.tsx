@@ -1,8 +1,7 @@
 import { useState } from "react";
 import { Link } from "react-router";
 
-import type { EventListed } from "@/api/contract";
-import type { Transaction } from "@/api/types";
+import type { EventListed, Transaction } from "@/api/types";
 import { buttonClass } from "@/components/Button";
 import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";

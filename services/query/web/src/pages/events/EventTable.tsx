@@ -1,6 +1,6 @@
 import { Link } from "react-router";
 
-import type { EventListed } from "@/api/contract";
+import type { EventListed } from "@/api/types";
 import { shareInTenths } from "@/charts/donut-data";
 import { Badge } from "@/components/Badge";
 import { Instant } from "@/components/Instant";
@@ -61,7 +61,7 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
               <BudgetCell budget={row.budget} />
             </td>
             <td className="num" data-label={list.last}>
-              {row.last_activity_at === null ? text.common.none : <Instant at={row.last_activity_at} zone={zone} />}
+              {row.last_activity_at ? <Instant at={row.last_activity_at} zone={zone} /> : text.common.none}
             </td>
           </tr>
         ))}
@@ -71,7 +71,7 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
 }
 
 function BudgetCell({ budget }: { readonly budget: EventListed["budget"] }) {
-  if (budget === null) return <span className="muted">{list.noBudget}</span>;
+  if (!budget) return <span className="muted">{list.noBudget}</span>;
   const share = shareInTenths(budget.spent.amount, budget.amount.amount);
   if (share > 1000) return <Badge tone="danger">{list.over}</Badge>;
   return <span className="tabular">{list.share(formatPerMille(share))}</span>;

@@ -1,8 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 
-import type { EventListed } from "@/api/contract";
 import { eventTimelineQuery } from "@/api/queries/events";
-import type { Money, Usage } from "@/api/types";
+import type { EventListed, Money, Usage } from "@/api/types";
 import { resolvePeriod } from "@/components/daterange/period";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";

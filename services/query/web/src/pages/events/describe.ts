@@ -1,5 +1,4 @@
-import type { EventListed } from "@/api/contract";
-import type { EngineUsage, Service } from "@/api/types";
+import type { EngineUsage, EventListed, Service } from "@/api/types";
 import { shareInTenths, type DonutItem } from "@/charts/donut-data";
 import { formatDate, formatTime, fromMicro, isoDate, toMicro } from "@/format";
 import { text } from "@/text";
@@ -15,9 +14,9 @@ export function eventDates(event: Dated): string {
   const start = event.starts_at ?? event.first_activity_at;
   const end = event.ends_at ?? event.last_activity_at;
   const zone = event.time_zone;
-  if (start === null) return text.events.dates.unknown;
+  if (!start) return text.events.dates.unknown;
   const from = `${formatDate(start, zone)}, ${formatTime(start, zone, false)}`;
-  if (end === null) return text.events.dates.from(from);
+  if (!end) return text.events.dates.from(from);
   const sameDay = isoDate(start, zone) === isoDate(end, zone);
   const to = sameDay ? formatTime(end, zone, false) : `${formatDate(end, zone)}, ${formatTime(end, zone, false)}`;
   return text.events.dates.between(from, to);
@@ -25,7 +24,7 @@ export function eventDates(event: Dated): string {
 
 /** The doors are open: by the dates of the event, never by guess. */
 export function isUnderWay(event: Dated, now: Date): boolean {
-  if (event.starts_at === null || event.ends_at === null) return false;
+  if (!event.starts_at || !event.ends_at) return false;
   return Date.parse(event.starts_at) <= now.getTime() && now.getTime() < Date.parse(event.ends_at);
 }
 

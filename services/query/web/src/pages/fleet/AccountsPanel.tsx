@@ -3,7 +3,7 @@ import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 
-import type { AccountListed } from "@/api/contract";
+import type { AccountListed } from "@/api/types";
 import { fleetAccountsQuery } from "@/api/queries/fleet";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";

@@ -2,12 +2,11 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 
-import type { DeadLetter } from "@/api/contract";
-import { deadLettersQuery } from "@/api/queries/fleet";
+import type { DeadLetter } from "@/api/types";
+import { deadLettersQuery, type Reason } from "@/api/queries/fleet";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
-import { Dialog } from "@/components/Dialog";
 import { EmptyState } from "@/components/EmptyState";
 import { Instant } from "@/components/Instant";
 import { Panel } from "@/components/Panel";
@@ -16,9 +15,13 @@ import { Select } from "@/components/Select";
 import { Skeleton } from "@/components/Skeleton";
 import { text } from "@/text";
 
+import { LetterDrawer } from "./LetterDrawer";
+import { LetterState } from "./LetterState";
+import { RedriveAll } from "./RedriveAll";
+
 const { deadLetters: words } = text.fleet;
 const ZONE = "UTC";
-const REASONS = [
+const REASONS: readonly Reason[] = [
   "malformed",
   "wrong_partition",
   "unknown_account",
@@ -35,26 +38,36 @@ const REASONS = [
 
 /** What was received and could not be charged, with the record itself. */
 export function DeadLettersPanel() {
-  const [reason, setReason] = useState("");
+  const [reason, setReason] = useState<Reason | "">("");
   const [open, setOpen] = useState<DeadLetter | null>(null);
   const query = useInfiniteQuery(deadLettersQuery(reason));
+  const [driving, setDriving] = useState(false);
   const columns = useMemo(() => columnsOf(setOpen), []);
+  // A service that cannot drive letters again does not say how they stand.
+  const canDrive = query.data?.pages.some((page) => page.data.some((letter: DeadLetter) => letter.state === "open")) ?? false;
   return (
     <Panel
       title={words.title}
       note={ZONE}
       flush
       actions={
-        <Select
-          label={words.reason}
-          hideLabel
-          value={reason}
-          onChange={setReason}
-          options={[
-            { value: "", label: words.anyReason },
-            ...REASONS.map((value) => ({ value, label: value.replaceAll("_", " ") })),
-          ]}
-        />
+        <>
+          {canDrive && reason !== "" ? (
+            <Button size="small" onClick={() => setDriving(true)}>
+              {words.againAll(reason.replaceAll("_", " "))}
+            </Button>
+          ) : null}
+          <Select
+            label={words.reason}
+            hideLabel
+            value={reason}
+            onChange={(value) => setReason(REASONS.find((one) => one === value) ?? "")}
+            options={[
+              { value: "", label: words.anyReason },
+              ...REASONS.map((value) => ({ value, label: value.replaceAll("_", " ") })),
+            ]}
+          />
+        </>
       }
     >
       <QueryState
@@ -84,7 +97,8 @@ export function DeadLettersPanel() {
           </Button>
         </p>
       ) : null}
-      {open === null ? null : <Record letter={open} onClose={() => setOpen(null)} />}
+      {open === null ? null : <LetterDrawer letter={open} onClose={() => setOpen(null)} />}
+      {driving && reason !== "" ? <RedriveAll reason={reason} onClose={() => setDriving(false)} /> : null}
     </Panel>
   );
 }
@@ -102,6 +116,12 @@ function columnsOf(onShow: (letter: DeadLetter) => void): ColumnDef<DeadLetter>[
         </Badge>
       ),
     },
+    {
+      id: "state",
+      header: words.state,
+      accessorFn: (row) => row.state ?? "",
+      cell: ({ row }) => <LetterState letter={row.original} />,
+    },
     { id: "step", header: words.step, accessorKey: "step" },
     { id: "key", header: words.account, accessorFn: (row) => row.key ?? text.common.none },
     { id: "detail", header: words.detail, accessorKey: "detail", enableSorting: false },
@@ -116,30 +136,4 @@ function columnsOf(onShow: (letter: DeadLetter) => void): ColumnDef<DeadLetter>[
       ),
     },
   ];
-}
-
-function Record({ letter, onClose }: { letter: DeadLetter; onClose: () => void }) {
-  const { topic, partition, offset } = letter.source;
-  return (
-    <Dialog kind="drawer" title={words.title1} onClose={onClose}>
-      <p>
-        <Badge tone="danger" icon="alert">
-          {letter.reason.replaceAll("_", " ")}
-        </Badge>
-      </p>
-      <p>{letter.detail}</p>
-      <p className="muted small">{text.activity.detail.sourceText(topic, partition, offset)}</p>
-      {letter.payload_text ? null : <p className="muted small">{words.binary}</p>}
-      <pre className="payload">{pretty(letter)}</pre>
-    </Dialog>
-  );
-}
-
-function pretty(letter: DeadLetter): string {
-  if (!letter.payload_text) return letter.payload_base64;
-  try {
-    return JSON.stringify(JSON.parse(letter.payload_text), null, 2);
-  } catch {
-    return letter.payload_text;
-  }
 }

@@ -1,12 +1,8 @@
-import { Navigate } from "react-router";
-
-import { EmptyState } from "@/components/EmptyState";
 import { usePageTitle } from "@/components/usePageTitle";
-import { useOptionalSession } from "@/session/context";
+import { AdminOnly } from "@/session/AdminOnly";
 import { text } from "@/text";
 
 import { AccountsPanel } from "./AccountsPanel";
-import { BooksPanel } from "./BooksPanel";
 import { DeadLettersPanel } from "./DeadLettersPanel";
 import "./fleet.css";
 import { SpendPanel } from "./SpendPanel";
@@ -16,15 +12,14 @@ const { fleet } = text;
 /** All accounts of the installation; for administrators. */
 export default function FleetPage() {
   usePageTitle(fleet.title);
-  const session = useOptionalSession();
-  if (session === null) return <Navigate to="/sign-in" replace state={{ from: "/fleet" }} />;
-  if (!session.isAdmin) {
-    return (
-      <EmptyState icon="fleet" title={fleet.adminOnly}>
-        {fleet.adminOnlyText}
-      </EmptyState>
-    );
-  }
+  return (
+    <AdminOnly icon="fleet" title={fleet.adminOnly} hint={fleet.adminOnlyText}>
+      <Fleet />
+    </AdminOnly>
+  );
+}
+
+function Fleet() {
   return (
     <div className="page">
       <header className="page-head">
@@ -36,7 +31,6 @@ export default function FleetPage() {
       <SpendPanel />
       <AccountsPanel />
       <DeadLettersPanel />
-      <BooksPanel />
     </div>
   );
 }

@@ -130,7 +130,7 @@ const COLUMNS: ColumnDef<EngineSpend>[] = [
           <span className="share-bar" aria-hidden="true">
             <span className="share-fill" style={{ width: `${String(row.original.share / 10)}%` }} />
           </span>
-          {formatPerMille(row.original.share)}
+          <span className="share-text">{formatPerMille(row.original.share)}</span>
         </>
       ),
   },

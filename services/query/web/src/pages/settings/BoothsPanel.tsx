@@ -3,7 +3,7 @@ import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
 
-import type { BoothListed } from "@/api/contract";
+import type { BoothListed } from "@/api/types";
 import { boothsQuery } from "@/api/queries/booths";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 
-import type { BoothListed } from "@/api/contract";
+import type { BoothListed } from "@/api/types";
 import { keys } from "@/api/keys";
 import { putBooth } from "@/api/queries/booths";
 import { Button } from "@/components/Button";

@@ -3,8 +3,9 @@ import { text } from "@/text";
 
 import { AccountPanel } from "./AccountPanel";
 import { BoothsPanel } from "./BoothsPanel";
-import { KeysPanel } from "./KeysPanel";
+import { KeysPanel } from "./keys/KeysPanel";
 import "./settings.css";
+import { WebhooksPanel } from "./webhooks/WebhooksPanel";
 
 export default function SettingsPage() {
   usePageTitle(text.settings.title);
@@ -15,6 +16,7 @@ export default function SettingsPage() {
       </header>
       <AccountPanel />
       <BoothsPanel />
+      <WebhooksPanel />
       <KeysPanel />
     </div>
   );

@@ -1,0 +1,81 @@
+import { useQuery } from "@tanstack/react-query";
+import type { ColumnDef } from "@tanstack/react-table";
+import { Link } from "react-router";
+
+import { priceBooksQuery } from "@/api/queries/prices";
+import type { PriceBookListed } from "@/api/types";
+import { DataTable } from "@/components/DataTable";
+import { EmptyState } from "@/components/EmptyState";
+import { Instant } from "@/components/Instant";
+import { Panel } from "@/components/Panel";
+import { QueryState } from "@/components/QueryState";
+import { Skeleton } from "@/components/Skeleton";
+import { text } from "@/text";
+
+import { BookState, stateOf } from "./BookState";
+
+const { priceBooks: words } = text;
+const ZONE = "UTC";
+
+/** Every published price book; a version leads to what stands in it. */
+export function VersionsPanel() {
+  const query = useQuery(priceBooksQuery);
+  return (
+    <Panel title={words.all} note={ZONE} flush>
+      <QueryState
+        query={query}
+        skeleton={
+          <div className="ledger-skeleton">
+            <Skeleton height="2.2rem" lines={4} />
+          </div>
+        }
+      >
+        {({ data }) =>
+          data.length === 0 ? (
+            <EmptyState icon="book" title={words.empty} />
+          ) : (
+            <DataTable
+              caption={words.caption}
+              rows={data}
+              columns={COLUMNS}
+              rowId={(book) => String(book.version)}
+              sort={[{ id: "version", desc: true }]}
+            />
+          )
+        }
+      </QueryState>
+    </Panel>
+  );
+}
+
+const COLUMNS: ColumnDef<PriceBookListed>[] = [
+  {
+    id: "version",
+    header: words.version,
+    accessorKey: "version",
+    cell: ({ row: { original: book } }) => (
+      <Link to={`/price-books/${String(book.version)}`}>{words.open(String(book.version))}</Link>
+    ),
+  },
+  {
+    id: "state",
+    header: words.state,
+    accessorFn: stateOf,
+    cell: ({ row }) => <BookState book={row.original} />,
+  },
+  { id: "currency", header: words.currency, accessorKey: "currency" },
+  {
+    id: "from",
+    header: words.from,
+    accessorKey: "effective_from",
+    cell: ({ row }) => <Instant at={row.original.effective_from} zone={ZONE} />,
+  },
+  {
+    id: "to",
+    header: words.to,
+    accessorFn: (book) => book.effective_to ?? "",
+    cell: ({ row }) =>
+      row.original.effective_to ? <Instant at={row.original.effective_to} zone={ZONE} /> : text.common.none,
+  },
+  { id: "prices", header: words.rows, accessorKey: "prices", meta: { numeric: true } },
+];
