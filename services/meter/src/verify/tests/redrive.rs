@@ -184,7 +184,8 @@ fn a_refusal_must_hold() {
 
 #[test]
 fn what_is_posted_is_the_letter_and_nothing_else() {
-    let damages: [(fn(&mut World), Defect); 7] = [
+    type Damage = fn(&mut World);
+    let damages: [(Damage, Defect); 7] = [
         (|world| usage_mut(world).received_at_ms += 1, Defect::WrongContent),
         (|world| usage_mut(world).booth_id = "bth_2".into(), Defect::WrongContent),
         (|world| usage_mut(world).letter.as_mut().unwrap().topic = "other".into(), Defect::WrongContent),

@@ -438,6 +438,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/dead-letters/{letter_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One dead letter, whole
+         * @description With the record's own bytes and headers, and what became of it.
+         */
+        get: operations["get_dead_letter"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fleet/usage": {
         parameters: {
             query?: never;
@@ -908,13 +928,37 @@ export interface components {
              * @description How many bytes the record has.
              */
             payload_bytes: number;
-            /** @description The record's bytes, the first 16 KiB of them, as text; null where they are none. */
+            /**
+             * @description The record's bytes as text (of a list the first 16 KiB of them, of one letter all that is kept, up to 512 KiB);
+             *     null where they are none.
+             */
             payload_text?: string | null;
             /** @description Code of why. */
             reason: string;
+            redrive?: components["schemas"]["DeadLetterRedrive"] | null;
             source: components["schemas"]["DeadLetterSource"];
+            state: components["schemas"]["DeadLetterState"];
             /** @description Where it was found: `decode`, `apply`. */
             step: string;
+        };
+        DeadLetterHeader: {
+            name: string;
+            value: string;
+        };
+        /** @description How driving it again ended. */
+        DeadLetterRedrive: {
+            /** @description When it was decided, RFC 3339. */
+            at: string;
+            /** @description Id of the API key that asked for it. */
+            by: string;
+            /** @description The same, for a person. */
+            detail?: string | null;
+            /** @description The entry that it became. */
+            entry_id?: string | null;
+            /** @description `posted`, `duplicate`, `stale`, or `refused`: then it is still open. */
+            outcome: string;
+            /** @description Code of why it was refused. */
+            reason?: string | null;
         };
         /** @description A page of dead letters, newest first. It may be short, even empty, and have more behind it. */
         DeadLetters: {
@@ -931,6 +975,11 @@ export interface components {
             partition: number;
             topic: string;
         };
+        /**
+         * @description Whether something is left to be done about it.
+         * @enum {string}
+         */
+        DeadLetterState: "open" | "closed";
         EngineUsage: {
             amount: components["schemas"]["Amount"];
             /** Format: int64 */
@@ -1827,7 +1876,7 @@ export interface components {
             explanation?: string | null;
             /** @description The hold it named. */
             hold_id?: string | null;
-            /** @description What a person wrote. */
+            /** @description What a person wrote; of usage that was a dead letter, its id. */
             note?: string | null;
             /** @description Code of the plan that was paid, or that begins. */
             plan?: string | null;
@@ -1872,6 +1921,13 @@ export interface components {
             /** @description The period before, with `compare`. */
             previous?: components["schemas"]["Timeline"];
             tz: string;
+        };
+        /** @description A dead letter with everything that is kept of it. */
+        WholeDeadLetter: components["schemas"]["DeadLetter"] & {
+            /** @description The record's own headers, those of the letter left out. */
+            headers: components["schemas"]["DeadLetterHeader"][];
+            /** @description When the brokers first had the record, RFC 3339: its age is judged by that, also when it is driven again. */
+            received_at: string;
         };
     };
     responses: never;
@@ -4405,12 +4461,14 @@ export interface operations {
     list_dead_letters: {
         parameters: {
             query?: {
-                /** @description `next_cursor` of the page before, with the same `reason`. */
+                /** @description `next_cursor` of the page before, with the same `reason` and `state`. */
                 cursor?: string;
                 /** @description Most rows of the page; by default 50. */
                 limit?: number;
                 /** @description Only those that are there for this reason. */
                 reason?: "malformed" | "wrong_partition" | "unknown_account" | "no_price" | "engine_retired" | "unit_mismatch" | "too_old" | "in_future" | "out_of_range" | "conflict" | "failed_after_charge" | "internal";
+                /** @description Only open ones, or only those that were driven again and are posted, or were found posted. */
+                state?: "open" | "closed";
             };
             header?: never;
             path?: never;
@@ -4436,11 +4494,20 @@ export interface operations {
                      *           "payload_bytes": 26,
                      *           "payload_text": "{\"operation_id\":\"op_7f3a\"}",
                      *           "reason": "no_price",
+                     *           "redrive": {
+                     *             "at": "2026-11-21T21:02:11.004Z",
+                     *             "by": "key_root",
+                     *             "detail": "no price for ai_modify (nano_banana_9) on plan \"basic\"",
+                     *             "entry_id": null,
+                     *             "outcome": "refused",
+                     *             "reason": "no_price"
+                     *           },
                      *           "source": {
                      *             "offset": 1207,
                      *             "partition": 3,
                      *             "topic": "tollbooth.usage"
                      *           },
+                     *           "state": "open",
                      *           "step": "apply"
                      *         }
                      *       ],
@@ -4478,6 +4545,117 @@ export interface operations {
             };
             /** @description `forbidden`: needs an admin key */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: history or keys cannot be read at the moment */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dead_letter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id, as the list shows it. */
+                letter_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The letter */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "at": "2026-11-21T20:15:03.410Z",
+                     *       "detail": "no price for ai_modify (nano_banana_9) on plan \"basic\"",
+                     *       "headers": [
+                     *         {
+                     *           "name": "content-type",
+                     *           "value": "application/json"
+                     *         }
+                     *       ],
+                     *       "id": "tollbooth.usage-3-1207",
+                     *       "key": "acc_luna",
+                     *       "payload_base64": "eyJvcGVyYXRpb25faWQiOiJvcF83ZjNhIn0=",
+                     *       "payload_bytes": 26,
+                     *       "payload_text": "{\"operation_id\":\"op_7f3a\"}",
+                     *       "reason": "no_price",
+                     *       "received_at": "2026-11-21T20:15:03.398Z",
+                     *       "redrive": {
+                     *         "at": "2026-11-22T09:00:03.120Z",
+                     *         "by": "key_root",
+                     *         "detail": null,
+                     *         "entry_id": "ent_acc_luna_412",
+                     *         "outcome": "posted",
+                     *         "reason": null
+                     *       },
+                     *       "source": {
+                     *         "offset": 1207,
+                     *         "partition": 3,
+                     *         "topic": "tollbooth.usage"
+                     *       },
+                     *       "state": "closed",
+                     *       "step": "apply"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WholeDeadLetter"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: needs an admin key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is none */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
