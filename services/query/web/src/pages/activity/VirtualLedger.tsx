@@ -13,7 +13,7 @@ import { text } from "@/text";
 
 const ROW_PX = 45;
 const CARD_PX = 68;
-const PHONE = "(max-width: 40rem)";
+const PHONE = "(max-width: 48rem)";
 
 interface Props {
   rows: readonly Transaction[];
