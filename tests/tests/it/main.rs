@@ -5,6 +5,7 @@ mod dead_letters;
 mod first_event;
 mod holds;
 mod kafka_modes;
+mod keys;
 mod metrics;
 mod once;
 mod outages;
