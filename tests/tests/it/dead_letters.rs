@@ -95,7 +95,7 @@ fn a_record_larger_than_a_topic_takes_is_cut_and_holds_up_nobody() -> anyhow::Re
 fn a_key_that_is_not_the_account_is_refused() -> anyhow::Result<()> {
     // given an account
     let stack = shared();
-    let account = "acc_keys";
+    let account = "acc_letter_keys";
     stack.api.open_account(account, Some("10.00"))?;
     let producer = stack.log.producer()?;
     let topics = &stack.log.topics;
