@@ -56,6 +56,12 @@ impl Stripe {
         self.is_live
     }
 
+    /// Any request, for tests of what Stripe itself allows.
+    #[cfg(test)]
+    pub(super) async fn raw(&self, call: &Call<'_>) -> Result<serde_json::Value, CallError> {
+        Ok(self.client.call(call).await?.object)
+    }
+
     async fn get<T: DeserializeOwned>(
         &self,
         operation: Operation,

@@ -87,18 +87,7 @@ impl StripeProvider {
             Some(named) => Some(named).filter(|named| named.starts_with("pm_")).ok_or(PaymentError::UnknownMethod)?,
             None => payer.payment_method_id.as_deref().ok_or(PaymentError::NoSavedMethod)?,
         };
-        let form = vec![
-            ("amount", minor.to_string()),
-            ("currency", order.amount.currency.to_ascii_lowercase()),
-            ("customer", payer.customer_id.clone()),
-            ("payment_method", method.to_owned()),
-            ("payment_method_types[]", "card".to_owned()),
-            ("metadata[tollbooth_account]", order.account_id.to_string()),
-            ("metadata[tollbooth_payment]", order.payment_id.clone()),
-            ("metadata[tollbooth_source]", order.occasion.source().to_owned()),
-            ("metadata[tollbooth_amount]", amount_text(order)),
-            ("metadata[tollbooth_method]", method_text(order).to_owned()),
-        ];
+        let form = form_of(order, minor, &payer.customer_id, method);
         self.stripe.create(&order.payment_id, form).await.map_err(of_making)
     }
 
@@ -132,6 +121,22 @@ impl PaymentProvider for StripeProvider {
     fn pay<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
         Box::pin(self.stands(order))
     }
+}
+
+/// What an intent of an order is made of. It takes no money before it is confirmed.
+fn form_of(order: &PaymentOrder, minor: i64, customer_id: &str, method_id: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("amount", minor.to_string()),
+        ("currency", order.amount.currency.to_ascii_lowercase()),
+        ("customer", customer_id.to_owned()),
+        ("payment_method", method_id.to_owned()),
+        ("payment_method_types[]", "card".to_owned()),
+        ("metadata[tollbooth_account]", order.account_id.to_string()),
+        ("metadata[tollbooth_payment]", order.payment_id.clone()),
+        ("metadata[tollbooth_source]", order.occasion.source().to_owned()),
+        ("metadata[tollbooth_amount]", amount_text(order)),
+        ("metadata[tollbooth_method]", method_text(order).to_owned()),
+    ]
 }
 
 /// The amount as the ledger writes it, so that whoever reads the intent later can compare.
