@@ -67,7 +67,7 @@ impl StripeProvider {
 
     async fn stands(&self, order: &PaymentOrder) -> Result<Payment, PaymentError> {
         let minor = minor_units(&order.amount).ok_or(PaymentError::Amount)?;
-        let intent = match self.stripe.find(&order.payment_id).await.map_err(of_reading)? {
+        let intent = match self.stripe.find(&order.payment_id).await.map_err(|error| of_reading(&error))? {
             Some(known) => known,
             None => self.make(order, minor).await?,
         };
@@ -88,7 +88,7 @@ impl StripeProvider {
             None => payer.payment_method_id.as_deref().ok_or(PaymentError::NoSavedMethod)?,
         };
         let form = form_of(order, minor, &payer.customer_id, method);
-        self.stripe.create(&order.payment_id, form).await.map_err(of_making)
+        self.stripe.create(&order.payment_id, form).await.map_err(|error| of_making(&error))
     }
 
     async fn confirm(&self, order: &PaymentOrder, intent: &Intent) -> Result<Payment, PaymentError> {
@@ -100,7 +100,7 @@ impl StripeProvider {
             },
             // Somebody else confirmed it meanwhile, or it was canceled: it says itself how it stands.
             Err(CallError::Refused(_)) => {
-                let intent = self.stripe.read(&intent.id).await.map_err(of_reading)?;
+                let intent = self.stripe.read(&intent.id).await.map_err(|error| of_reading(&error))?;
                 standing(&intent)
             }
             Err(CallError::Unauthorized) => Err(PaymentError::Unavailable),
@@ -185,7 +185,7 @@ fn standing(intent: &Intent) -> Result<Payment, PaymentError> {
     }
 }
 
-fn of_reading(error: CallError) -> PaymentError {
+fn of_reading(error: &CallError) -> PaymentError {
     match error {
         CallError::NoAnswer => PaymentError::NoAnswer,
         CallError::Unauthorized | CallError::Refused(_) | CallError::Declined(_) => PaymentError::Unavailable,
@@ -193,7 +193,7 @@ fn of_reading(error: CallError) -> PaymentError {
 }
 
 /// Why an intent could not be made. No money was asked for yet.
-fn of_making(error: CallError) -> PaymentError {
+fn of_making(error: &CallError) -> PaymentError {
     let (CallError::Refused(error) | CallError::Declined(error)) = error else { return of_reading(error) };
     let param = error.param.as_deref().unwrap_or_default();
     match (error.kind.as_str(), error.code.as_deref().unwrap_or_default(), param) {
@@ -242,7 +242,7 @@ mod tests {
         let refused = |kind: &str, code: &str, param: &str| {
             let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             let (code, param) = (text(code), text(param));
-            of_making(CallError::Refused(ApiError { kind: kind.to_owned(), code, param, ..ApiError::default() }))
+            of_making(&CallError::Refused(ApiError { kind: kind.to_owned(), code, param, ..ApiError::default() }))
         };
         let invalid = "invalid_request_error";
         for (found, expected) in [
@@ -252,8 +252,8 @@ mod tests {
             (refused(invalid, "resource_missing", "payment_method"), PaymentError::UnknownMethod),
             (refused(invalid, "resource_missing", "customer"), PaymentError::NoSavedMethod),
             (refused(invalid, "parameter_unknown", "metadat"), PaymentError::Unavailable),
-            (of_making(CallError::NoAnswer), PaymentError::NoAnswer),
-            (of_making(CallError::Unauthorized), PaymentError::Unavailable),
+            (of_making(&CallError::NoAnswer), PaymentError::NoAnswer),
+            (of_making(&CallError::Unauthorized), PaymentError::Unavailable),
         ] {
             assert_eq!(found, expected);
         }
