@@ -146,6 +146,7 @@ async fn neither_a_late_index_nor_a_forgotten_key_takes_the_money_twice() {
         // then it is the same payment
         assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("succeeded")), "{answer}");
         assert_eq!((fake.taken(), fake.intents().len(), postings(&stand).len()), (1, 1, 1));
+        assert_eq!(fake.seen("/confirm").len(), 1);
     }
 }
 
