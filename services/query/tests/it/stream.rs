@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_query::openapi::DOCUMENT;
 use tollbooth_schemas::keys::KeyKind;
-use tollbooth_schemas::v1::{AlertKind, AlertRaised, UsageStatus};
 use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{AlertKind, AlertRaised, UsageStatus};
 
 use crate::events::Event;
 use crate::stand::{BASE_MS, Ledger, Query, Stand, until, usage};
