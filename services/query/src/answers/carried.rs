@@ -118,11 +118,6 @@ impl Carried {
         self.question.shape(rows.collect())
     }
 
-    /// How many sums it holds.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// What it costs in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
         self.rows * ROW_BYTES + self.key_bytes + self.question.starts_ms.len() * 8

@@ -11,7 +11,7 @@ use crate::stand::{Ledger, Stand, until};
 /// Queries of sums that run on the stand's database, and rows that they have read.
 async fn running(clickhouse: &Client, database: &str) -> (u64, u64) {
     let sql = "SELECT toUInt64(count()), toUInt64(sum(read_rows)) FROM system.processes \
-               WHERE current_database = {database:String} AND query LIKE '%roll' || 'up_from%'";
+               WHERE current_database = {database:String} AND query LIKE '%usage_15m' || '_by_account%'";
     clickhouse.query(sql).param("database", database).fetch_one().await.unwrap()
 }
 
