@@ -3,7 +3,6 @@
 mod bad_input;
 mod dead_letters;
 mod first_event;
-mod guide;
 mod holds;
 mod kafka_modes;
 mod keys;
