@@ -246,6 +246,7 @@ fn start_readers(
         view: Arc::clone(&view),
         sunk: sunk.clone(),
         rows_max: config.limits.groups_max,
+        is_exact: config.answers.carried_s_max > 0,
     };
     let api = Api {
         access: Arc::new(access),

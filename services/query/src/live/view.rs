@@ -169,6 +169,8 @@ pub struct LiveView {
     confirmed_ms: OnceLock<Box<[AtomicI64]>>,
     /// By partition: every record below this offset is folded. Changed while the accounts are locked.
     read_to: OnceLock<Box<[AtomicI64]>>,
+    /// By partition: where reading began.
+    begun_at: OnceLock<Box<[i64]>>,
     folds: watch::Sender<()>,
     watchers: Arc<Watchers>,
 }
@@ -182,6 +184,7 @@ impl LiveView {
             inner: RwLock::default(),
             confirmed_ms: OnceLock::new(),
             read_to: OnceLock::new(),
+            begun_at: OnceLock::new(),
             folds: watch::channel(()).0,
             watchers: Arc::default(),
         }
@@ -194,6 +197,7 @@ impl LiveView {
 
     /// Says for every partition of the ledger where reading begins, all below being known; the first word counts.
     pub fn begin_at(&self, offsets: &[i64]) {
+        self.begun_at.get_or_init(|| offsets.into());
         self.read_to.get_or_init(|| offsets.iter().map(|offset| AtomicI64::new(*offset)).collect());
         self.confirmed_ms.get_or_init(|| offsets.iter().map(|_| AtomicI64::new(0)).collect());
     }
@@ -421,7 +425,8 @@ impl LiveView {
     }
 
     /// The account's newest entry below one of `ends`, `(partition, offset)` each; `None` where memory does not know, or
-    /// has not read that far itself.
+    /// has not read that far itself, or began behind the end: the database has less than it had then, so it is being filled
+    /// again.
     #[must_use]
     pub fn seq_below(&self, account_id: &str, ends: &[(i32, i64)]) -> Option<u64> {
         let partition = {
@@ -430,7 +435,8 @@ impl LiveView {
         };
         let end = ends.iter().find(|(number, _)| u32::try_from(*number) == Ok(partition)).map_or(0, |(_, end)| *end);
         // Looked at first: what is folded after it only adds to what is known.
-        if self.read_to(partition)?.load(Ordering::Relaxed) < end {
+        let begun_at = *self.begun_at.get()?.get(partition as usize)?;
+        if self.read_to(partition)?.load(Ordering::Relaxed) < end || end < begun_at {
             return None;
         }
         self.sunk_seq(account_id, |_| end)

@@ -72,6 +72,31 @@ fn what_clickhouse_had_at_the_start_is_skipped() {
 }
 
 #[test]
+fn a_database_that_has_less_than_at_the_start_vouches_for_nothing() {
+    // given an account that stood in the database when reading began at 50
+    let view = LiveView::new(ROOMY);
+    view.begin_at(&[50]);
+    let known = KnownAccount {
+        account_id: "acc_a".to_owned(),
+        seq: 5,
+        balance_micros: 77,
+        held_micros: 0,
+        posted_at_ms: 1,
+        profile: None,
+        facts: Facts::default(),
+    };
+    view.load([(0, known)]);
+
+    // then it is vouched for as long as the database has that much, whatever was read since
+    assert_eq!(view.seq_below("acc_a", &[(0, 50)]), Some(5));
+    assert_eq!(view.seq_below("acc_a", &[(0, 51)]), None, "memory has not read that far");
+
+    // and not where it was dropped, or is being filled again
+    assert_eq!(view.seq_below("acc_a", &[(0, 49)]), None);
+    assert_eq!(view.seq_below("acc_a", &[]), None);
+}
+
+#[test]
 fn a_jump_drops_what_does_not_join_on() {
     let view = LiveView::new(ROOMY);
     fold(&view, "acc_a", 1..=2).unwrap();

@@ -191,7 +191,7 @@ impl World {
             }
             read == records
         });
-        queue.cut(BlockLimits { rows: 50_000, bytes: 32 << 20 }).unwrap().unwrap()
+        queue.cut(BlockLimits { rows: 100_000, bytes: 32 << 20 }).unwrap().unwrap()
     }
 
     /// Commits offsets and intents as the sink does; whoever did before is fenced.

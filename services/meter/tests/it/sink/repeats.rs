@@ -1,6 +1,9 @@
 //! What was inserted once and is inserted again counts once.
 
-use super::harness::{NOON, World, account, wait_until};
+use prost::Message as _;
+use tollbooth_schemas::v1::LedgerRecord;
+
+use super::harness::{NOON, World, account, usage, wait_until};
 
 fn twenty(posted_at_ms: i64, prefix: &str) -> Vec<tollbooth_schemas::v1::LedgerRecord> {
     (0..20).map(|index| account(&format!("acc_{prefix}{index}"), posted_at_ms + index, 9)).collect()
@@ -52,6 +55,43 @@ fn a_crash_between_insert_and_commit_doubles_nothing() {
     world.assert_exact(400);
     let repeats = format!("SELECT count() FROM {{db}}.sunk_ranges WHERE token = '{}'", block.token);
     assert_eq!(world.count(&repeats), 1);
+}
+
+#[test]
+fn a_block_of_many_accounts_is_one_part_of_each_table_and_counts_once() {
+    // given a block with more accounts than the server hands on at once
+    let world = World::new("many", 3);
+    world.migrate();
+    let records: Vec<_> = (0..70_000)
+        .map(|index| {
+            let entries = vec![usage(1, &mut 0, NOON)];
+            let account_id = format!("acc_{index}");
+            let record = LedgerRecord { account_id, posted_at_ms: NOON, input_generation: 1, entries };
+            (index % 3, record.encode_to_vec())
+        })
+        .collect();
+    for part in records.chunks(20_000) {
+        world.write(part, true);
+    }
+    let block = world.read_block(&[0, 0, 0], 70_000);
+    assert_eq!(block.rows, 70_000);
+    for table in TABLES {
+        world.query(&format!("SYSTEM STOP MERGES {{db}}.{table}"));
+    }
+
+    // when it is inserted, and again under its token
+    for _ in 0..2 {
+        world.runtime.block_on(world.store().insert_block(&block.token, block.body.clone())).unwrap();
+    }
+
+    // then every table has it once, as one part: one row of it tells that all of it is there
+    world.assert_exact(70_000);
+    for table in TABLES {
+        let parts = format!(
+            "SELECT count() FROM system.parts WHERE database = '{{db}}' AND table = '{table}' AND active AND rows > 0"
+        );
+        assert_eq!(world.count(&parts), 1, "parts of {table}");
+    }
 }
 
 /// The table, and the targets of its views.
