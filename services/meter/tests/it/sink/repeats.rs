@@ -5,7 +5,7 @@ use tollbooth_schemas::v1::LedgerRecord;
 
 use super::harness::{NOON, World, account, usage, wait_until};
 
-fn twenty(posted_at_ms: i64, prefix: &str) -> Vec<tollbooth_schemas::v1::LedgerRecord> {
+fn twenty(posted_at_ms: i64, prefix: &str) -> Vec<LedgerRecord> {
     (0..20).map(|index| account(&format!("acc_{prefix}{index}"), posted_at_ms + index, 9)).collect()
 }
 
