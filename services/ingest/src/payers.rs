@@ -98,13 +98,14 @@ pub(crate) async fn publish(app: &App, document: PayerDocument) -> Result<(), Pr
 fn of_provider(error: MethodError) -> Problem {
     match error {
         MethodError::Unknown => Problem::invalid(error.to_string()).with_error("/payment_method_id", error.to_string()),
-        MethodError::NoAnswer | MethodError::Unavailable => {
+        MethodError::NoAnswer | MethodError::Unavailable | MethodError::UnknownCustomer => {
             Problem::unavailable(RETRY_AFTER_S).with_detail(error.to_string())
         }
     }
 }
 
-fn is_id(prefix: &str, text: &str) -> bool {
+/// Whether a text can be such an id of Stripe's, and nothing else in a path or a query.
+pub(crate) fn is_id(prefix: &str, text: &str) -> bool {
     let rest = text.strip_prefix(prefix).unwrap_or_default();
     (1..=ID_CHARS_MAX).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
@@ -195,10 +196,18 @@ pub(crate) async fn set_up(
     let (principal, account_id, stripe) = enter(&app, &headers, &account, Some(Scope::Purchases))?;
     let action = action(&principal, &request_id, "set_up_payment_method", &account_id);
     let setting_up = async {
-        let customer_id = match app.payers.get(account_id.as_str()) {
-            Some(known) => known.customer_id.clone(),
-            None => stripe.create_customer(&account_id).await.map_err(of_provider)?,
-        };
+        let known = app.payers.get(account_id.as_str());
+        let known = known.as_ref().map(|known| known.customer_id.as_str());
+        if let Some(customer_id) = known {
+            match stripe.set_up_page(&account_id, customer_id).await {
+                // Of test mode before this went live, or deleted at Stripe: the card is saved for another one.
+                Err(MethodError::UnknownCustomer) => {
+                    tracing::warn!(%account_id, customer_id, "the payment provider does not know the customer");
+                }
+                answer => return answer.map_err(of_provider),
+            }
+        }
+        let customer_id = stripe.create_customer(&account_id, known).await.map_err(of_provider)?;
         stripe.set_up_page(&account_id, &customer_id).await.map_err(of_provider)
     };
     let url = app.trail.around(action, setting_up, |_| Told::by_status(200)).await?;

@@ -197,7 +197,8 @@ impl Ingest {
             Provider::Sandbox => Some(Arc::clone(sandbox.insert(Arc::new(Sandbox::default()))) as _),
             Provider::Stripe => {
                 let (section, counted) = (&config.purchases.stripe, metrics.payments.clone());
-                let (api, provider) = StripeProvider::start(section, payers.clone(), counted)?;
+                let (api, provider) =
+                    StripeProvider::start(section, payers.clone(), counted, config.payment_age_ms_max())?;
                 stripe = Some(api);
                 Some(Arc::new(provider))
             }

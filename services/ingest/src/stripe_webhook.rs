@@ -5,11 +5,13 @@
 //! Anything but 2xx has Stripe come again, for three days.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
+use tokio::time::Instant;
 use tollbooth_chassis::http::{BodyLimit, read_body};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::AccountId;
@@ -25,20 +27,25 @@ use crate::produce::RETRY_AFTER_S;
 const ACTOR: &str = "stripe";
 /// An event has some kilobytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Stripe sends one at once; nobody has shown yet that they are Stripe.
+const BODY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Being seen to at once; a further one is 503.
 pub(crate) const UNDER_WAY_MAX: usize = 32;
 
 /// `POST /v1/payments/stripe`
 pub(crate) async fn receive(State(app): State<Arc<App>>, request: Request) -> Result<Response<Body>, Problem> {
     let stripe = app.stripe.as_ref().ok_or_else(no_provider)?;
-    let Ok(_place) = app.payment_webhooks.try_acquire() else {
-        return Err(Problem::unavailable(RETRY_AFTER_S).with_detail("too many webhooks are under way"));
-    };
     let (parts, body) = request.into_parts();
+    let soon = Instant::now() + BODY_TIME_MAX;
     let deadline = parts.extensions.get::<BodyLimit>().and_then(|limit| limit.deadline);
+    let deadline = Some(deadline.map_or(soon, |deadline| deadline.min(soon)));
     let body = read_body(&parts.headers, body, BodyLimit { bytes_max: BODY_BYTES_MAX, deadline }).await?;
     let signature = parts.headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     check_signature(&app, signature, &body)?;
+    // Only now, so that nobody but Stripe can take the places.
+    let Ok(_place) = app.payment_webhooks.try_acquire() else {
+        return Err(Problem::unavailable(RETRY_AFTER_S).with_detail("too many webhooks are under way"));
+    };
     let event = Event::read(&body).map_err(|error| {
         tracing::error!(%error, "a webhook of the payment provider cannot be read");
         app.metrics.payments.heard(Heard::Malformed);

@@ -217,9 +217,15 @@ impl Buying {
                 Problem::new("no_payment_method", StatusCode::CONFLICT, title)
                     .with_detail("save a card first: POST .../payment-method/setup answers with a page for it")
             }
-            PaymentError::Unavailable => {
-                Problem::unavailable(RETRY_AFTER_S).with_detail("the payment provider does not work; nothing was taken")
+            PaymentError::TooOld => {
+                let title = "The purchase is too old";
+                Problem::new("purchase_too_old", StatusCode::CONFLICT, title)
+                    .with_detail("this Idempotency-Key is of a purchase that is too old; buy with a new key")
             }
+            // An earlier try may have taken the money: another key would take it again.
+            PaymentError::Unavailable => Problem::unavailable(RETRY_AFTER_S).with_detail(
+                "the payment provider does not work; repeat the request later, with the same Idempotency-Key",
+            ),
         })
     }
 

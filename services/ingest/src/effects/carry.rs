@@ -20,6 +20,9 @@ use crate::produce::{EdgeProducer, Topic};
 /// Who asks, in the ledger.
 const ACTOR: &str = "effects";
 const CATCH_UP: Duration = Duration::from_millis(20);
+/// The ledger gives a recharge up after seven days, and may ask for another one. A day before, no money is taken for it any
+/// more.
+const TAKE_MS_MAX: i64 = 6 * 86_400_000;
 
 /// Carries effects out.
 pub(super) struct Carrier {
@@ -66,6 +69,7 @@ fn ended(answer: &Result<Payment, PaymentError>) -> Option<Ended> {
         Err(PaymentError::NoSavedMethod) => Ended::NotPaid("no_payment_method"),
         Err(PaymentError::Amount) => Ended::NotPaid("invalid_amount"),
         Err(PaymentError::Mismatch) => Ended::NotPaid("payment_mismatch"),
+        Err(PaymentError::TooOld) => Ended::NotPaid("payment_too_old"),
         // What is wrong with us is no failure of the account's.
         Err(PaymentError::NoAnswer | PaymentError::Unavailable) => return None,
     })
@@ -100,7 +104,7 @@ impl Carrier {
     pub(super) async fn carry_out(&self, record: v1::OutboxRecord) {
         match record.effect {
             Some(Effect::RechargeRequested(recharge)) => {
-                self.recharge(record.account_id, record.seq, record.currency, recharge).await;
+                self.recharge(record.account_id, record.seq, record.posted_at_ms, record.currency, recharge).await;
             }
             Some(_) => {
                 if let Some(notifier) = &self.notifier {
@@ -115,7 +119,14 @@ impl Carrier {
         }
     }
 
-    async fn recharge(&self, account_id: String, seq: u64, currency: String, recharge: v1::RechargeRequested) {
+    async fn recharge(
+        &self,
+        account_id: String,
+        seq: u64,
+        decided_at_ms: i64,
+        currency: String,
+        recharge: v1::RechargeRequested,
+    ) {
         let (Ok(payer), Some(amount)) = (account_id.parse(), Money::from_micros(recharge.amount_micros)) else {
             tracing::error!(account_id, seq, "the outbox has a recharge that cannot be paid");
             self.metrics.unreadable.inc();
@@ -132,7 +143,7 @@ impl Carrier {
         while self.payers.as_ref().is_some_and(|payers| !payers.caught_up()) {
             tokio::time::sleep(CATCH_UP).await;
         }
-        let ended = self.pay(&order).await;
+        let ended = self.pay(&order, decided_at_ms.saturating_add(TAKE_MS_MAX)).await;
         tracing::info!(account_id, recharge_id = order.payment_id, ?ended, "recharge");
         let (idempotency_key, body_hash, body) = self.answer(&order, &ended);
         self.tell(v1::Command {
@@ -152,10 +163,12 @@ impl Carrier {
         PaymentMethod(self.provider.is_sandbox().then(|| self.sandbox_card.clone()))
     }
 
-    async fn pay(&self, order: &PaymentOrder) -> Ended {
+    /// Money is taken until then; later it is only asked whether it was.
+    async fn pay(&self, order: &PaymentOrder, until_ms: i64) -> Ended {
         for tries in 0.. {
             let asked = Instant::now();
-            let answer = tokio::time::timeout(self.provider_timeout, self.provider.pay(order)).await;
+            let answer = if now_ms() < until_ms { self.provider.pay(order) } else { self.provider.look(order) };
+            let answer = tokio::time::timeout(self.provider_timeout, answer).await;
             if let Some(ended) = ended(&answer.unwrap_or(Err(PaymentError::NoAnswer))) {
                 let attempt = if ended == Ended::Paid { Attempt::Succeeded } else { Attempt::Failed };
                 self.metrics.attempted(attempt, asked.elapsed());
@@ -228,6 +241,7 @@ mod tests {
             (Err(PaymentError::Mismatch), "payment_mismatch"),
             (Err(PaymentError::NoSavedMethod), "no_payment_method"),
             (Err(PaymentError::Amount), "invalid_amount"),
+            (Err(PaymentError::TooOld), "payment_too_old"),
         ] {
             assert_eq!(ended(&answer), Some(Ended::NotPaid(reason)));
         }

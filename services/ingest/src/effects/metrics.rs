@@ -117,7 +117,7 @@ impl EffectsMetrics {
         )?;
         let reconciled_at = IntGauge::new(
             "tollbooth_payments_reconciled_timestamp_seconds",
-            "When the provider was last asked for all payments taken, and the ledger knew of each; 0: not yet, or there is none to ask.",
+            "When the provider was last asked for all payments taken, and the ledger knew of each, or this process started; 0: there is none to ask.",
         )?;
         registry.register(Box::new(reconciled.clone()))?;
         registry.register(Box::new(reconciled_at.clone()))?;

@@ -67,7 +67,8 @@ fn provider(config: &IngestConfig, payers: &Payers, metrics: &PaymentMetrics) ->
         Provider::Sandbox => (Arc::new(Sandbox::default()), None),
         Provider::Stripe => {
             let section = &config.purchases.stripe;
-            let (stripe, provider) = StripeProvider::start(section, payers.clone(), metrics.clone())?;
+            let (stripe, provider) =
+                StripeProvider::start(section, payers.clone(), metrics.clone(), config.payment_age_ms_max())?;
             (Arc::new(provider), Some(stripe))
         }
     };

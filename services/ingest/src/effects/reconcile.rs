@@ -27,6 +27,27 @@ const LONG_S: i64 = 30 * DAY_S;
 /// Pages of a hundred, of one round: beyond it the oldest are left out, and it is said.
 const PAGES_MAX: usize = 1_000;
 
+/// Why a round did not look at all payments, or the ledger does not know of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum NotAll {
+    #[error(transparent)]
+    Provider(#[from] MethodError),
+    /// What it did not answer comes in the next round.
+    #[error("the ledger does not answer")]
+    Ledger,
+    #[error("there are more than {PAGES_MAX} pages: the oldest payments were left out")]
+    Pages,
+}
+
+/// How a round ended that came to its last page.
+const fn ended(has_more: bool, is_whole: bool) -> Result<(), NotAll> {
+    match (has_more, is_whole) {
+        (true, _) => Err(NotAll::Pages),
+        (false, false) => Err(NotAll::Ledger),
+        (false, true) => Ok(()),
+    }
+}
+
 /// The task.
 pub(super) struct Reconciliation {
     stripe: Arc<Stripe>,
@@ -39,6 +60,8 @@ pub(super) struct Reconciliation {
     age_max_ms: i64,
     /// Ids of intents that need not be told of again. No more than a long round and a day have.
     told: HashSet<String>,
+    /// Ids of intents that a person is to look at: they are counted in every round, and logged once.
+    logged: HashSet<String>,
     next_long_s: i64,
 }
 
@@ -51,6 +74,8 @@ impl Reconciliation {
         metrics: EffectsMetrics,
     ) -> Self {
         let section = &config.purchases.stripe;
+        // Else a provider that never answers would never look stale.
+        metrics.reconciled_at.set(now_ms() / 1_000);
         Self {
             stripe,
             desk,
@@ -61,6 +86,7 @@ impl Reconciliation {
             reply_timeout: Duration::from_millis(config.commands.reply_timeout_ms),
             age_max_ms: config.payment_age_ms_max(),
             told: HashSet::new(),
+            logged: HashSet::new(),
             next_long_s: 0,
         }
     }
@@ -84,11 +110,15 @@ impl Reconciliation {
         let is_long = now_s >= self.next_long_s;
         let mut seen = HashSet::new();
         let from_s = now_s - if is_long { LONG_S } else { SHORT_S };
-        match self.look(from_s, now_s.saturating_sub(self.after_s), &mut seen).await {
+        let looked = self.look(from_s, now_s.saturating_sub(self.after_s), &mut seen).await;
+        if is_long && matches!(looked, Ok(()) | Err(NotAll::Pages)) {
+            self.told.retain(|id| seen.contains(id));
+            self.logged.retain(|id| seen.contains(id));
+        }
+        match looked {
             Ok(()) => {
                 if is_long {
                     self.next_long_s = now_s + DAY_S;
-                    self.told.retain(|id| seen.contains(id));
                 }
                 self.metrics.reconciled_at.set(now_s);
             }
@@ -96,7 +126,7 @@ impl Reconciliation {
         }
     }
 
-    async fn look(&mut self, from_s: i64, before_s: i64, seen: &mut HashSet<String>) -> Result<(), MethodError> {
+    async fn look(&mut self, from_s: i64, before_s: i64, seen: &mut HashSet<String>) -> Result<(), NotAll> {
         let mut behind = None;
         let mut is_whole = true;
         for _ in 0..PAGES_MAX {
@@ -117,21 +147,19 @@ impl Reconciliation {
                     }
                     Err(NotPaid::Foreign | NotPaid::Open) => {}
                     Err(why @ (NotPaid::Changed | NotPaid::TooOld)) => {
-                        tracing::error!(intent = intent.id, %why, "money is taken that is not posted");
                         self.metrics.reconciled(Reconciled::Refused);
-                        // It stays so: a person was told once.
-                        self.told.insert(intent.id.clone());
+                        if self.logged.insert(intent.id.clone()) {
+                            tracing::error!(intent = intent.id, %why, "money is taken that is not posted");
+                        }
                     }
                 }
             }
             behind = next;
             if behind.is_none() {
-                // What the ledger did not answer comes in the next round.
-                return if is_whole { Ok(()) } else { Err(MethodError::NoAnswer) };
+                break;
             }
         }
-        tracing::error!(pages = PAGES_MAX, "more payments than one round looks at: the oldest were left out");
-        Ok(())
+        ended(behind.is_some(), is_whole)
     }
 
     async fn tell(&self, paid: &Paid) -> Reconciled {
@@ -157,5 +185,17 @@ impl Reconciliation {
             }
             None => Reconciled::Late,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_left_pages_or_answers_out_is_not_whole() {
+        assert_eq!(ended(false, true), Ok(()));
+        assert_eq!(ended(false, false), Err(NotAll::Ledger));
+        assert_eq!((ended(true, true), ended(true, false)), (Err(NotAll::Pages), Err(NotAll::Pages)));
     }
 }

@@ -43,7 +43,8 @@ impl Outcome {
                 PaymentError::Mismatch
                 | PaymentError::UnknownMethod
                 | PaymentError::NoSavedMethod
-                | PaymentError::Amount,
+                | PaymentError::Amount
+                | PaymentError::TooOld,
             ) => Self::Refused,
         }
     }
@@ -127,6 +128,16 @@ impl Metered {
     pub(crate) fn of(provider: Arc<dyn PaymentProvider>, metrics: PaymentMetrics) -> Arc<dyn PaymentProvider> {
         Arc::new(Self { provider, metrics })
     }
+
+    fn counted<'a>(&'a self, answer: Answer<'a>) -> Answer<'a> {
+        Box::pin(async move {
+            let (metrics, provider) = (&self.metrics, self.provider.name());
+            let mut awaited = Awaited { metrics, provider, outcome: Outcome::NoAnswer };
+            let answer = answer.await;
+            awaited.outcome = Outcome::of(&answer);
+            answer
+        })
+    }
 }
 
 impl PaymentProvider for Metered {
@@ -139,12 +150,10 @@ impl PaymentProvider for Metered {
     }
 
     fn pay<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
-        Box::pin(async move {
-            let (metrics, provider) = (&self.metrics, self.provider.name());
-            let mut awaited = Awaited { metrics, provider, outcome: Outcome::NoAnswer };
-            let answer = self.provider.pay(order).await;
-            awaited.outcome = Outcome::of(&answer);
-            answer
-        })
+        self.counted(self.provider.pay(order))
+    }
+
+    fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
+        self.counted(self.provider.look(order))
     }
 }

@@ -93,7 +93,12 @@ pub(crate) enum PaymentError {
     /// Nobody knows: it has to be asked again.
     #[error("the payment provider does not answer")]
     NoAnswer,
-    /// The provider does not work for us, whoever pays; nothing was taken. For whoever runs this to repair.
+    /// The ledger may have forgotten what became of it, or nobody waits for it any more: no money is taken and nothing is
+    /// to be posted.
+    #[error("the payment is too old")]
+    TooOld,
+    /// The provider does not work for us, whoever pays. For whoever runs this to repair; then it has to be asked again, for
+    /// an earlier try may have taken the money.
     #[error("the payment provider refuses this installation")]
     Unavailable,
 }
@@ -112,4 +117,7 @@ pub(crate) trait PaymentProvider: fmt::Debug + Send + Sync {
     /// Makes the payment, or says how the one with this id stands *now*: the same order may come any number of times, and
     /// takes money once. May never answer; whether the money was taken is then unknown until it is asked again.
     fn pay<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a>;
+
+    /// Says how the payment stands and takes no money for it; [`PaymentError::TooOld`] where none was asked for.
+    fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a>;
 }

@@ -132,6 +132,14 @@ impl PaymentProvider for Sandbox {
             Ok(stands)
         })
     }
+
+    fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
+        Box::pin(async move {
+            let payments = self.0.lock();
+            let known = payments.by_id.get(&order.payment_id).filter(|known| known.order == *order);
+            known.map(|known| known.stands.clone()).ok_or(PaymentError::TooOld)
+        })
+    }
 }
 
 #[cfg(test)]

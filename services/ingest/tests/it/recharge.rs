@@ -68,7 +68,7 @@ pub(crate) fn requested(recharge_id: &str) -> v1::OutboxRecord {
     v1::OutboxRecord {
         account_id: "acc_luna".to_owned(),
         seq: 7,
-        posted_at_ms: 1_763_756_103_120,
+        posted_at_ms: chrono::Utc::now().timestamp_millis(),
         currency: "USD".to_owned(),
         effect: Some(Effect::RechargeRequested(v1::RechargeRequested {
             recharge_id: recharge_id.to_owned(),

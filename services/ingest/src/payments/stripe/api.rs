@@ -19,6 +19,9 @@ pub(crate) enum MethodError {
     /// It is none, or of another customer.
     #[error("the customer has no such payment method")]
     Unknown,
+    /// It is none, or of the other mode (live, test).
+    #[error("the payment provider does not know the customer")]
+    UnknownCustomer,
     /// Nobody knows.
     #[error("the payment provider does not answer")]
     NoAnswer,
@@ -134,9 +137,16 @@ impl Stripe {
         Ok((page.data, next))
     }
 
-    /// Makes the customer of an account; once a day at most.
-    pub(crate) async fn create_customer(&self, account_id: &AccountId) -> Result<String, MethodError> {
-        let key = format!("customer:{account_id}");
+    /// Makes the customer of an account, in place of one that is not known any more; once a day at most.
+    pub(crate) async fn create_customer(
+        &self,
+        account_id: &AccountId,
+        instead_of: Option<&str>,
+    ) -> Result<String, MethodError> {
+        let mut key = format!("customer:{account_id}");
+        if let Some(customer_id) = instead_of {
+            key = format!("{key}:{customer_id}");
+        }
         let form = vec![
             ("description", format!("{NAME} customer of {account_id}")),
             ("metadata[tollbooth_account]", account_id.to_string()),
@@ -166,7 +176,11 @@ impl Stripe {
         ];
         let (path, method) = ("/v1/checkout/sessions".to_owned(), Method::POST);
         let call = Call { operation: Operation::SetUpMethod, method, path, form, idempotency_key: None };
-        self.client.call::<CheckoutPage>(&call).await?.object.url.ok_or(MethodError::NoAnswer)
+        let page = self.client.call::<CheckoutPage>(&call).await.map_err(|error| match error {
+            CallError::Refused(error) if error.param.as_deref() == Some("customer") => MethodError::UnknownCustomer,
+            error => error.into(),
+        })?;
+        page.object.url.ok_or(MethodError::NoAnswer)
     }
 }
 

@@ -104,7 +104,7 @@ async fn stripes_own_description_of_its_api_holds_for_every_request_and_answer()
     assert_eq!(listed.len(), 1);
     stripe.list(0, 4_000_000_000, Some(&made.id)).await.unwrap();
     let account_id = "acc_luna".parse().unwrap();
-    let customer = stripe.create_customer(&account_id).await.unwrap();
+    let customer = stripe.create_customer(&account_id, None).await.unwrap();
     assert!(customer.starts_with("cus_"), "{customer}");
     // The payment method that it shows is nobody's.
     assert_eq!(stripe.check_method(&customer, "pm_card_visa").await, Err(MethodError::Unknown));

@@ -19,7 +19,9 @@ mod signature;
 use std::sync::Arc;
 
 use super::{Answer, Occasion, Payers, Payment, PaymentError, PaymentMetrics, PaymentOrder, PaymentProvider};
+use crate::app::now_ms;
 use crate::config::StripeSection;
+use crate::payers::is_id;
 pub(crate) use api::{MethodError, Stripe};
 use client::CallError;
 pub use client::ClientError;
@@ -48,34 +50,38 @@ const SAVED: &str = "saved";
 pub(crate) struct StripeProvider {
     stripe: Arc<Stripe>,
     payers: Payers,
+    /// Of what was made longer ago the ledger may have forgotten that it posted it.
+    age_ms_max: i64,
 }
 
 impl StripeProvider {
-    pub(crate) const fn new(stripe: Arc<Stripe>, payers: Payers) -> Self {
-        Self { stripe, payers }
-    }
-
     /// Sets up provider and client.
     pub(crate) fn start(
         section: &StripeSection,
         payers: Payers,
         metrics: PaymentMetrics,
+        age_ms_max: i64,
     ) -> Result<(Arc<Stripe>, Self), ClientError> {
         let stripe = Arc::new(Stripe::new(section, metrics)?);
-        Ok((Arc::clone(&stripe), Self::new(stripe, payers)))
+        Ok((Arc::clone(&stripe), Self { stripe, payers, age_ms_max }))
     }
 
-    async fn stands(&self, order: &PaymentOrder) -> Result<Payment, PaymentError> {
+    /// How the payment of an order stands; unless money may be taken for it, it is neither made nor confirmed.
+    async fn stands(&self, order: &PaymentOrder, may_take: bool) -> Result<Payment, PaymentError> {
         let minor = minor_units(&order.amount).ok_or(PaymentError::Amount)?;
         let intent = match self.stripe.find(&order.payment_id).await.map_err(|error| of_reading(&error))? {
             Some(known) => known,
+            None if !may_take => return Err(PaymentError::TooOld),
             None => self.make(order, minor).await?,
         };
         if !is_of(&intent, order, minor) {
             return Err(PaymentError::Mismatch);
         }
+        if intent.created < (now_ms() - self.age_ms_max) / 1_000 {
+            return Err(PaymentError::TooOld);
+        }
         if intent.status == IntentStatus::RequiresConfirmation {
-            return self.confirm(order, &intent).await;
+            return if may_take { self.confirm(order, &intent).await } else { Err(PaymentError::TooOld) };
         }
         standing(&intent)
     }
@@ -84,7 +90,7 @@ impl StripeProvider {
         let payer = self.payers.get(order.account_id.as_str()).filter(|payer| payer.provider == NAME);
         let payer = payer.ok_or(PaymentError::NoSavedMethod)?;
         let method = match order.method.0.as_deref() {
-            Some(named) => Some(named).filter(|named| named.starts_with("pm_")).ok_or(PaymentError::UnknownMethod)?,
+            Some(named) => Some(named).filter(|named| is_id("pm_", named)).ok_or(PaymentError::UnknownMethod)?,
             None => payer.payment_method_id.as_deref().ok_or(PaymentError::NoSavedMethod)?,
         };
         let form = form_of(order, minor, &payer.customer_id, method);
@@ -119,7 +125,11 @@ impl PaymentProvider for StripeProvider {
     }
 
     fn pay<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
-        Box::pin(self.stands(order))
+        Box::pin(self.stands(order, true))
+    }
+
+    fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
+        Box::pin(self.stands(order, false))
     }
 }
 
@@ -197,7 +207,9 @@ fn of_making(error: &CallError) -> PaymentError {
     let (CallError::Refused(error) | CallError::Declined(error)) = error else { return of_reading(error) };
     let param = error.param.as_deref().unwrap_or_default();
     match (error.kind.as_str(), error.code.as_deref().unwrap_or_default(), param) {
-        ("idempotency_error", _, _) => PaymentError::Mismatch,
+        // The intent is there, made of something else: of another order, or of the card that was saved then. The search finds
+        // it within a minute, and it says itself which.
+        ("idempotency_error", _, _) => PaymentError::NoAnswer,
         (_, "amount_too_small" | "amount_too_large" | "invalid_charge_amount", _) | (_, _, "amount" | "currency") => {
             PaymentError::Amount
         }
@@ -246,7 +258,7 @@ mod tests {
         };
         let invalid = "invalid_request_error";
         for (found, expected) in [
-            (refused("idempotency_error", "", ""), PaymentError::Mismatch),
+            (refused("idempotency_error", "", ""), PaymentError::NoAnswer),
             (refused(invalid, "amount_too_small", ""), PaymentError::Amount),
             (refused(invalid, "", "currency"), PaymentError::Amount),
             (refused(invalid, "resource_missing", "payment_method"), PaymentError::UnknownMethod),

@@ -219,6 +219,11 @@ fn carry_out(kept: &mut Kept, what: &str, form: &HashMap<String, String>, header
             ok(&json!({"id": id, "object": "payment_method", "customer": customer, "type": "card"}), false)
         }
         ("POST", ["customers"]) => ok(&json!({"id": "cus_luna", "object": "customer"}), false),
+        ("POST", ["checkout", "sessions"]) if form["customer"] != "cus_luna" => error(
+            400,
+            &json!({"type": "invalid_request_error", "code": "resource_missing", "param": "customer",
+                    "message": "No such customer; a similar object exists in test mode."}),
+        ),
         ("POST", ["checkout", "sessions"]) => ok(
             &json!({"id": "cs_1", "object": "checkout.session", "url": "https://checkout.stripe.com/c/pay/cs_1"}),
             false,

@@ -105,6 +105,23 @@ async fn an_admin_names_customer_and_card_that_stripe_has() {
 }
 
 #[tokio::test]
+async fn a_customer_that_stripe_does_not_know_any_more_is_made_anew() {
+    // given an account whose card was saved in test mode, before this went live
+    let (stand, fake) = bare().await;
+    let mut before = saved(VISA, 100);
+    before["data"]["object"]["customer"] = json!("cus_of_test_mode");
+    assert_eq!(tell(&stand, &before).await, StatusCode::OK);
+    // when a card is to be saved, then another customer is made for it
+    let (status, page) = ask(&stand, Method::POST, &format!("{METHOD}/setup"), &stand.root).await;
+    assert_eq!((status, &page["url"]), (StatusCode::OK, &json!("https://checkout.stripe.com/c/pay/cs_1")), "{page}");
+    let asked = fake.seen("/checkout/sessions");
+    let customers: Vec<&str> = asked.iter().map(|seen| seen.form["customer"].as_str()).collect();
+    assert_eq!(customers, ["cus_of_test_mode", "cus_luna"]);
+    // Its key is another one: with that of the first, Stripe would give the first one back.
+    assert_eq!(fake.seen("/customers")[0].headers["idempotency-key"], "customer:acc_luna:cus_of_test_mode");
+}
+
+#[tokio::test]
 async fn without_stripe_there_is_nothing_to_save_and_nobody_to_listen_to() {
     let stand = Stand::start_with(|config| {
         config.purchases.provider = tollbooth_ingest::config::Provider::Sandbox;

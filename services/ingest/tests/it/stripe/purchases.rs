@@ -178,7 +178,7 @@ async fn what_cannot_be_paid_is_said_and_nothing_is_asked_for() {
     assert_eq!(fake.seen("").len(), 0);
     let (status, problem) = stand.command(Method::POST, path, &stand.root, "p-2", &json!({"amount": "50"})).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("no_payment_method")));
-    for method in ["4242424242424242", "pm_of_another"] {
+    for method in ["4242424242424242", "pm_of_another", "pm_card/visa", "pm_"] {
         let (status, problem) = buy(&stand, method, Some(method)).await;
         let pointer = &problem["errors"][0]["pointer"];
         assert_eq!((status, pointer), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/payment_method")), "{problem}");
@@ -202,6 +202,58 @@ async fn a_key_that_stripe_does_not_take_is_our_fault_and_not_the_payers() {
     // Repaired, the same request is paid.
     assert_eq!(buy(&stand, "p-1", None).await.0, StatusCode::OK);
     assert_eq!((fake.taken(), postings(&stand).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn nobody_is_told_that_nothing_was_taken_where_the_money_may_be() {
+    // given money that was taken without an answer
+    let (stand, fake) = start_with(|config| config.purchases.provider_timeout_ms = 400).await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    fake.fail("POST /confirm", Fault::AnswerLost);
+    assert_eq!(buy(&stand, "p-1", None).await.0, StatusCode::ACCEPTED);
+    // when our key is revoked before the repeat
+    fake.fail("GET /search", Fault::Status(401));
+    let (status, problem) = buy(&stand, "p-1", None).await;
+    // then it is said how to go on without paying twice
+    assert_eq!((status, fake.taken()), (StatusCode::SERVICE_UNAVAILABLE, 1));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("the same Idempotency-Key") && !detail.contains("nothing was taken"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_purchase_that_the_ledger_has_forgotten_is_not_posted_again() {
+    // given a ledger that remembers nothing
+    let (stand, fake) = start().await;
+    let _meter = FakeMeter::start(&stand, accepted);
+    assert_eq!(buy(&stand, "p-1", None).await.0, StatusCode::OK);
+    assert_eq!(buy(&stand, "p-1", None).await.0, StatusCode::OK);
+    let posted = postings(&stand).len();
+    // when the same request comes after eighty days
+    fake.change(0, |intent| intent["created"] = json!(chrono::Utc::now().timestamp() - 81 * 86_400));
+    let (status, problem) = buy(&stand, "p-1", None).await;
+    // then nothing is posted, and a new key buys
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("purchase_too_old")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("buy with a new key"), "{problem}");
+    assert_eq!((fake.taken(), postings(&stand).len()), (1, posted));
+    assert_eq!(buy(&stand, "p-2", None).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_card_saved_while_the_index_is_late_is_no_mismatch() {
+    // given money that was taken without an answer, and another card since
+    let (stand, fake) = start_with(|config| config.purchases.provider_timeout_ms = 400).await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    fake.fail("POST /confirm", Fault::AnswerLost);
+    assert_eq!(buy(&stand, "p-1", None).await.0, StatusCode::ACCEPTED);
+    save(&stand, "pm_card_mastercard").await;
+    // when it is repeated before Stripe's index has the intent, then it is still pending
+    fake.index_is_late(true);
+    let (status, answer) = buy(&stand, "p-1", None).await;
+    assert_eq!((status, &answer["status"]), (StatusCode::ACCEPTED, &json!("pending")), "{answer}");
+    // and is paid once it has
+    fake.index_is_late(false);
+    assert_eq!(buy(&stand, "p-1", None).await.0, StatusCode::OK);
+    assert_eq!((fake.taken(), fake.intents().len(), postings(&stand).len()), (1, 1, 1));
 }
 
 #[tokio::test]

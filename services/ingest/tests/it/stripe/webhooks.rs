@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tollbooth_chassis::config::Secret;
 use tollbooth_schemas::v1::{self, command::Body};
 
@@ -12,6 +14,7 @@ use super::fake::{Fault, NEEDS_ACTION, intent, succeeded};
 use super::{SECRET, SECRET_BEFORE, buy, event, heard, postings, signed, start, start_with, tell, tell_signed};
 use crate::meter::{FakeMeter, refused};
 use crate::purchases::ledger;
+use crate::stand::{DEADLINE, Stand};
 
 fn now_s() -> i64 {
     chrono::Utc::now().timestamp()
@@ -160,4 +163,38 @@ async fn what_is_not_ours_or_not_as_it_was_ordered_is_not_posted() {
     recharge["metadata"]["tollbooth_source"] = json!("auto_recharge");
     assert_eq!(tell(&stand, &event("payment_intent.succeeded", &recharge)).await, StatusCode::OK);
     assert_eq!(postings(&stand)[0].source, i32::from(v1::PurchaseSource::AutoRecharge));
+}
+
+/// Begins a webhook and never ends its body.
+async fn begin(stand: &Stand) -> TcpStream {
+    let host = stand.address.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let head = format!(
+        "POST /v1/payments/stripe HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: 100\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The server says so when it begins to read the body.
+    let mut said = [0; 25];
+    stream.read_exact(&mut said).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&said));
+    stream
+}
+
+#[tokio::test]
+async fn whoever_cannot_sign_keeps_no_place_and_is_not_waited_for() {
+    // given more bodies that never end than there are places
+    let (stand, _fake) = start_with(|config| config.http.request_timeout_ms = 3_600_000).await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    let mut begun = Vec::new();
+    for _ in 0..33 {
+        begun.push(begin(&stand).await);
+    }
+    // when Stripe tells of a payment, then it is posted
+    assert_eq!(tell(&stand, &event("payment_intent.succeeded", &paid("pay_1"))).await, StatusCode::OK);
+    // and the others are given up
+    let mut answer = [0; 12];
+    let ended = begun[0].read_exact(&mut answer);
+    tokio::time::timeout(DEADLINE, ended).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
 }
