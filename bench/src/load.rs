@@ -154,11 +154,12 @@ impl Connection {
     }
 
     pub(crate) async fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<String> {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\n{}Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-            self.head,
-            body.len()
-        );
+        self.post_with(path, &format!("Content-Type: {content_type}\r\n"), body).await
+    }
+
+    /// With header lines of the caller's, each with its end.
+    pub(crate) async fn post_with(&mut self, path: &str, headers: &str, body: &[u8]) -> anyhow::Result<String> {
+        let head = format!("POST {path} HTTP/1.1\r\n{}{headers}Content-Length: {}\r\n\r\n", self.head, body.len());
         let mut request = Vec::with_capacity(head.len() + body.len());
         request.extend_from_slice(head.as_bytes());
         request.extend_from_slice(body);

@@ -7,6 +7,7 @@ mod copy;
 mod debits;
 mod feed;
 mod freshness;
+mod holds;
 mod ingest;
 mod load;
 mod path;
@@ -27,7 +28,7 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "restart"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -73,19 +74,20 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness", "restart"] {
+    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "restart"] {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
             }
             "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
-            "warm-up" if wanted("path") || wanted("freshness") => {
+            "warm-up" if wanted("path") || wanted("freshness") || wanted("holds") => {
                 runtime.block_on(warm::run(&bench, cli.warm_up, cli.warm_up_rate))
             }
             "path" if wanted(group) => runtime.block_on(path::run(&bench, &mut report, cli.path_runs, cli.seconds)),
             "freshness" if wanted(group) => {
                 runtime.block_on(freshness::run(&bench, &mut report, cli.runs, cli.seconds))
             }
+            "holds" if wanted(group) => runtime.block_on(holds::run(&bench, &mut report, cli.runs, cli.seconds)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             _ => continue,
         };

@@ -20,6 +20,7 @@ use crate::process::Process;
 use crate::wait::wait_until;
 use crate::watch::Ends;
 
+const LISTEN: &str = "TOLLBOOTH_INGEST__LISTEN";
 const DATABASE: &str = "tollbooth";
 const PARTITIONS: i32 = 8;
 /// A start may have to wait for a session of the process before it, and for a broker that recovers.
@@ -43,6 +44,8 @@ pub enum Victim {
     Sink,
     /// Ingest.
     Ingest,
+    /// What carries out the meter's effects: recharges, alerts.
+    Effects,
     /// ClickHouse.
     ClickHouse,
     /// The one broker.
@@ -52,7 +55,7 @@ pub enum Victim {
 impl Victim {
     /// All of them.
     pub const ALL: &[Self] =
-        &[Self::Meter(0), Self::Meter(1), Self::Sink, Self::Ingest, Self::ClickHouse, Self::Broker];
+        &[Self::Meter(0), Self::Meter(1), Self::Sink, Self::Ingest, Self::Effects, Self::ClickHouse, Self::Broker];
 
     /// For people.
     #[must_use]
@@ -62,6 +65,7 @@ impl Victim {
             Self::Meter(_) => "meter-b",
             Self::Sink => "sink",
             Self::Ingest => "ingest",
+            Self::Effects => "effects",
             Self::ClickHouse => "clickhouse",
             Self::Broker => "broker",
         }
@@ -77,6 +81,8 @@ pub struct Stack {
     pub clickhouse: ClickHouse,
     /// The write side.
     pub ingest: Process,
+    /// Carries out what the meter decided: recharges, alerts.
+    pub effects: Process,
     /// Two members of the meter's group, without a sink.
     pub meters: [Process; 2],
     /// The sink as a process of its own.
@@ -113,7 +119,8 @@ impl Stack {
         fs::create_dir_all(&logs)?;
         let build = Builder { dir: &dir, logs: &logs, kafka: &kafka, clickhouse: &clickhouse, key: &key };
         let (ingest_at, query_at) = (address()?, address()?);
-        let ingest = build.ingest(&ingest_at)?;
+        let ingest = build.ingest("ingest", "serve", "TOLLBOOTH_INGEST__OPS_LISTEN")?.with(LISTEN, &ingest_at);
+        let effects = build.ingest("effects", "effects", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN")?;
         let meters = [build.meter("meter-a", &["run"])?, build.meter("meter-b", &["run"])?];
         let sink = build.meter("sink", &["sink"])?;
         let query = build.query(&query_at)?;
@@ -122,7 +129,7 @@ impl Stack {
         let log = Log::new(kafka.bootstrap(), topics);
         let group = Mutex::new(METER_GROUP.to_owned());
         let (kept, ends) = (AtomicBool::new(false), Mutex::default());
-        let stack = Self { kafka, clickhouse, ingest, meters, sink, query, api, log, group, kept, ends, dir };
+        let stack = Self { kafka, clickhouse, ingest, effects, meters, sink, query, api, log, group, kept, ends, dir };
         // The first one creates the topics; side by side they would only compete for it.
         stack.ingest.start()?;
         stack.wait_ready(&stack.ingest)?;
@@ -137,8 +144,8 @@ impl Stack {
 
     /// The services, in the order of the path.
     #[must_use]
-    pub fn services(&self) -> [&Process; 5] {
-        [&self.ingest, &self.meters[0], &self.meters[1], &self.sink, &self.query]
+    pub fn services(&self) -> [&Process; 6] {
+        [&self.ingest, &self.meters[0], &self.meters[1], &self.sink, &self.effects, &self.query]
     }
 
     /// The meter's group as it is set.
@@ -215,6 +222,7 @@ impl Stack {
             Victim::Meter(index) => self.meters.get(index),
             Victim::Sink => Some(&self.sink),
             Victim::Ingest => Some(&self.ingest),
+            Victim::Effects => Some(&self.effects),
             Victim::ClickHouse | Victim::Broker => None,
         }
     }
@@ -396,11 +404,11 @@ impl Builder<'_> {
             .with("TOLLBOOTH_LOG_FORMAT", "text"))
     }
 
-    fn ingest(&self, listen: &str) -> anyhow::Result<Process> {
+    /// The write side, or what carries out effects: the same program with the same settings.
+    fn ingest(&self, name: &str, role: &str, ops: &str) -> anyhow::Result<Process> {
         Ok(self
-            .process("ingest", Binary::Ingest, &["serve"])?
-            .with_ops("TOLLBOOTH_INGEST__OPS_LISTEN", address()?)
-            .with("TOLLBOOTH_INGEST__LISTEN", listen)
+            .process(name, Binary::Ingest, &[role])?
+            .with_ops(ops, address()?)
             .with("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS.to_string())
             .with("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1")
             .with("TOLLBOOTH_INGEST__PURCHASES__PROVIDER", "sandbox")

@@ -1,11 +1,15 @@
-//! The crash test: a fleet at work, everything killed in a random but repeatable order, then the audit.
+//! The crash test: a fleet and a clerk at work, everything killed in a random but repeatable order, then the audit.
 
+mod clerk;
 mod fleet;
 mod havoc;
 mod plan;
 mod summary;
 
 use std::io::Write as _;
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -14,8 +18,9 @@ use serde_json::Value;
 use crate::binaries::Binary;
 use crate::stack::{Stack, StackOptions};
 
+pub use clerk::Moved;
 pub use fleet::FleetOptions;
-pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Plan, Step};
+pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, Step};
 pub use summary::Summary;
 
 /// The fleet may have a backlog in its outboxes after the last kill.
@@ -87,21 +92,45 @@ pub fn run(options: &Options) -> anyhow::Result<Summary> {
 
 fn play(stack: &Stack, options: &Options, plan: &Plan, started: Instant) -> anyhow::Result<Summary> {
     let fleet = fleet::Fleet::set_up(stack, &options.fleet)?;
+    let mut clerk = clerk::Clerk::set_up(stack)?;
     fleet.start()?;
     fleet.wait_at_work(stack)?;
     let mut summary = Summary { seed: options.seed, rate_wanted: options.fleet.rate, ..Summary::default() };
 
     let ((), ends) = stack.managed(|| {
-        if let Err(error) = havoc::wreak(stack, plan, &fleet, &mut summary) {
+        let worked = beside(|over| clerk.work(over), || havoc::wreak(stack, plan, &fleet, &mut summary));
+        for error in [worked.0.err(), worked.1.err()].into_iter().flatten() {
             summary.finding(&error);
         }
         tell("the last act is over; the fleet drains");
-        settle(stack, &fleet, &mut summary)
+        settle(stack, &fleet, &mut summary)?;
+        match clerk.settle() {
+            Ok(moved) => summary.moved = moved,
+            Err(error) => summary.finding(&error),
+        }
+        // What the clerk gave back is money, too: the audit waits for it.
+        let settled = stack.wait_metered(SETTLE).and_then(|()| stack.wait_sunk(SETTLE));
+        settled.inspect_err(|error| summary.finding(error)).ok();
+        Ok(())
     })?;
     summary.left_by_themselves = ends;
     audit(stack, &fleet, &mut summary)?;
     summary.elapsed = started.elapsed();
     Ok(summary)
+}
+
+/// Does `main`, and `side` on a thread of its own until `main` has ended.
+fn beside<S: Send, M>(side: impl FnOnce(&dyn Fn() -> bool) -> S + Send, main: impl FnOnce() -> M) -> (S, M) {
+    let over = AtomicBool::new(false);
+    let (sided, done) = thread::scope(|scope| {
+        let siding = scope.spawn(|| side(&|| over.load(Ordering::Relaxed)));
+        // Caught, or the scope would wait for ever for a side that nobody ends.
+        let done = panic::catch_unwind(panic::AssertUnwindSafe(main));
+        over.store(true, Ordering::Relaxed);
+        (siding.join(), done)
+    });
+    let done = done.unwrap_or_else(|panic| panic::resume_unwind(panic));
+    (sided.unwrap_or_else(|panic| panic::resume_unwind(panic)), done)
 }
 
 /// Waits until all that was sent has been acknowledged, metered and sunk. What does not come to rest is a finding: the

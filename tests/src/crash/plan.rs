@@ -61,12 +61,15 @@ pub const BEFORE_INSERT: &str = "sink.before_insert";
 /// Between the insert into ClickHouse and the commit that says so.
 pub const AFTER_INSERT: &str = "sink.after_insert";
 
+/// Between the payment provider's yes and the ledger.
+pub const PAYMENT_TAKEN: &str = "ingest.payment_taken";
+
 impl Plan {
     /// Every act at least once, in the order that the seed gives; the long form goes on with random ones.
     #[must_use]
     pub fn new(form: Form, seed: u64) -> Self {
         let mut chance = ChaCha8Rng::seed_from_u64(seed);
-        let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT].map(Act::Point);
+        let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT, PAYMENT_TAKEN].map(Act::Point);
         if form == Form::Broker {
             return Self::of_the_log(chance);
         }

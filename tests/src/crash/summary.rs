@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tollbooth_schemas::dead_letter::Reason;
 
+use super::clerk::Moved;
 use super::havoc::act_name;
 use super::plan::Act;
 
@@ -30,6 +31,8 @@ pub struct Summary {
     pub fleet: Value,
     /// What its journal expects.
     pub expected: Value,
+    /// What the clerk did.
+    pub moved: Moved,
     /// Dead letters by reason.
     pub dead_letters: BTreeMap<String, u64>,
     /// Report of the audit.
@@ -120,6 +123,8 @@ impl fmt::Display for Summary {
         writeln!(f, "  {:<28}{:>10}", "ledger records uncommitted", self.uncommitted)?;
         writeln!(f, "  {:<28}{:>10}", "entries", self.audited("checked", "entries"))?;
         writeln!(f, "  {:<28}{:>10}", "duplicates met", self.audited("checked", "duplicates"))?;
+        writeln!(f, "  money moved by the clerk, and its books:")?;
+        writeln!(f, "{}", self.moved)?;
         writeln!(f, "  dead letters: injected / found")?;
         let faults = self.faults();
         for reason in Reason::ALL.iter().map(|reason| reason.code()) {

@@ -6,10 +6,23 @@
 use std::io::Write as _;
 
 use tollbooth_tests::Victim;
-use tollbooth_tests::crash::{self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, Plan};
+use tollbooth_tests::crash::{self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, PAYMENT_TAKEN, Plan};
 
 /// Of the wanted rate. The fleet keeps its pace during an outage, and what was not taken then comes on top of it.
 const RATE_SHARE_MIN: f64 = 0.25;
+
+/// What the clerk does, by name.
+const MOVED: [&str; 9] = [
+    "adjustment",
+    "hold captured",
+    "hold placed",
+    "hold voided",
+    "purchase",
+    "purchase declined",
+    "recharge",
+    "refund",
+    "usage of the rule's account",
+];
 
 #[test]
 fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
@@ -28,7 +41,7 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
         for victim in Victim::ALL {
             assert!(summary.count(Act::Kill(*victim)) >= 1, "{victim:?} was not killed");
         }
-        for point in [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT] {
+        for point in [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT, PAYMENT_TAKEN] {
             assert!(summary.count(Act::Point(point)) >= 1, "nobody was killed at {point}");
         }
         assert!(summary.count(Act::Zombie) >= 1, "no meter stood still");
@@ -40,6 +53,10 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     let enough = summary.rate_wanted * RATE_SHARE_MIN;
     assert!(summary.rate_made() >= enough, "only {:.0} events a second", summary.rate_made());
     assert!(summary.rate_acknowledged() >= enough, "only {:.0} acknowledged a second", summary.rate_acknowledged());
+    // and money moved in every way meanwhile, exactly as the clerk's books say
+    let kinds: Vec<&str> = summary.moved.done.keys().copied().collect();
+    assert_eq!(kinds, MOVED, "{}", summary.moved);
+    assert!(summary.moved.repeated > 0, "no command was sent twice");
     // and the audit looked at all of it
     let planned = summary.fleet["planned"].as_u64().unwrap_or_default();
     assert!(planned > 10_000, "only {planned} events");
@@ -63,6 +80,6 @@ fn crash_plans_are_a_function_of_their_seed() {
     for seed in 0..200 {
         let kills = acts(Form::Long, seed).iter().filter(|act| !matches!(act, Act::Zombie)).count();
         assert!(kills >= 30, "seed {seed}: {kills}");
-        assert_eq!(acts(Form::Short, seed).len(), 10);
+        assert_eq!(acts(Form::Short, seed).len(), 12);
     }
 }
