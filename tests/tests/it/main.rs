@@ -3,6 +3,7 @@
 mod bad_input;
 mod dead_letters;
 mod first_event;
+mod guide;
 mod holds;
 mod kafka_modes;
 mod keys;
