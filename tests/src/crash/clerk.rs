@@ -163,7 +163,8 @@ impl<'s> Clerk<'s> {
         let balance = self.compare(AUTOMATIC, |balance| (THRESHOLD..THRESHOLD + RECHARGE).contains(&balance))?;
         let bought = balance - books.get(AUTOMATIC).copied().unwrap_or_default();
         ensure!(bought % RECHARGE == 0, "{AUTOMATIC} has {}: that is no number of recharges", amount(balance));
-        let sql = format!("SELECT count() FROM tollbooth.ledger WHERE account_id = '{AUTOMATIC}' AND type = 'auto_recharge'");
+        let sql =
+            format!("SELECT count() FROM tollbooth.ledger WHERE account_id = '{AUTOMATIC}' AND type = 'auto_recharge'");
         let posted = self.stack.clickhouse.query(&sql)?;
         ensure!(posted.trim() == (bought / RECHARGE).to_string(), "{posted} recharges posted, {bought} cents bought");
         self.moved.done.insert("recharge", u64::try_from(bought / RECHARGE)?);
