@@ -151,8 +151,10 @@ pub struct EffectsSection {
     pub group: String,
     /// Name of this process in the group, unique, and the same after a restart. Default `effects-1`.
     pub member_id: String,
-    /// Effects under way at once; beyond it nothing further is read. Default 64.
+    /// Payments that the provider is asked for at once; the others wait. Default 64.
     pub concurrency_max: usize,
+    /// Effects that were read and are not carried out; beyond it nothing further is read. Default 10,000.
+    pub backlog_max: usize,
     /// Pause before a provider that did not answer is asked again; each further one doubles it. Default 1,000.
     pub retry_min_ms: u64,
     /// Longest such pause. Default 60,000.
@@ -295,6 +297,7 @@ impl Default for EffectsSection {
             group: "tollbooth-effects".to_owned(),
             member_id: "effects-1".to_owned(),
             concurrency_max: 64,
+            backlog_max: 10_000,
             retry_min_ms: 1_000,
             retry_max_ms: 60_000,
             sandbox_card: Secret::new("4242424242424242"),
@@ -328,6 +331,9 @@ impl Default for MailSection {
         }
     }
 }
+
+/// Each effect that waits is a task of some kilobytes.
+const EFFECTS_BACKLOG_MAX: usize = 100_000;
 
 const fn whole(amount: i32) -> Money {
     match Money::from_micros(amount as i64 * 1_000_000) {
@@ -436,9 +442,15 @@ impl IngestConfig {
 
     fn check_effects(&self) -> Result<(), SettingError> {
         let fail = |key, reason: &str| Err(SettingError { key, reason: reason.to_owned() });
-        let EffectsSection { concurrency_max, retry_min_ms, retry_max_ms, .. } = self.effects;
+        let EffectsSection { concurrency_max, backlog_max, retry_min_ms, retry_max_ms, .. } = self.effects;
         if concurrency_max == 0 {
-            return fail("effects.concurrency_max", "must be 1 or more, or nothing is carried out");
+            return fail("effects.concurrency_max", "must be 1 or more, or nothing is paid");
+        }
+        if !(1..=EFFECTS_BACKLOG_MAX).contains(&backlog_max) {
+            return fail(
+                "effects.backlog_max",
+                "must be 1 to 100,000: at none nothing is carried out, and each takes memory",
+            );
         }
         if retry_min_ms == 0 || retry_max_ms < retry_min_ms {
             return fail("effects.retry_max_ms", "must be effects.retry_min_ms or more, and that above 0");
@@ -577,6 +589,10 @@ mod tests {
         assert_eq!(config.check().map_err(|error| error.key), Err("effects.retry_max_ms"));
         config.effects.concurrency_max = 0;
         assert_eq!(config.check().map_err(|error| error.key), Err("effects.concurrency_max"));
+        for backlog_max in [0, 100_001] {
+            config.effects = EffectsSection { backlog_max, ..EffectsSection::default() };
+            assert_eq!(config.check().map_err(|error| error.key), Err("effects.backlog_max"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! payment method it has become; or whoever runs this names customer and payment method that Stripe has already.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -95,6 +96,12 @@ pub(crate) async fn publish(app: &App, document: PayerDocument) -> Result<(), Pr
     Ok(())
 }
 
+/// The provider's answer, as long as somebody waits for it.
+async fn in_time<T>(app: &App, answer: impl Future<Output = Result<T, MethodError>>) -> Result<T, Problem> {
+    let patience = Duration::from_millis(app.config.purchases.provider_timeout_ms);
+    tokio::time::timeout(patience, answer).await.unwrap_or(Err(MethodError::NoAnswer)).map_err(of_provider)
+}
+
 fn of_provider(error: MethodError) -> Problem {
     match error {
         MethodError::Unknown => Problem::invalid(error.to_string()).with_error("/payment_method_id", error.to_string()),
@@ -142,7 +149,7 @@ pub(crate) async fn set(
         }
     }
     // Written down wrong, it would be found out by the first payment that fails.
-    stripe.check_method(&customer_id, &payment_method_id).await.map_err(of_provider)?;
+    in_time(&app, stripe.check_method(&customer_id, &payment_method_id)).await?;
     let document = PayerDocument {
         account_id,
         provider: stripe::NAME.to_owned(),
@@ -175,6 +182,7 @@ pub(crate) async fn forget(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let (principal, account_id, _) = enter(&app, &headers, &account, Some(Scope::Purchases))?;
+    let _admitted = app.admission.admit(&principal.key_id, 0)?;
     let action = action(&principal, &request_id, "forget_payment_method", &account_id);
     let forgetting = async {
         let known = app.payers.get(account_id.as_str()).ok_or_else(|| Problem::not_found("nothing is saved"))?;
@@ -194,6 +202,7 @@ pub(crate) async fn set_up(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let (principal, account_id, stripe) = enter(&app, &headers, &account, Some(Scope::Purchases))?;
+    let _admitted = app.admission.admit(&principal.key_id, 0)?;
     let action = action(&principal, &request_id, "set_up_payment_method", &account_id);
     let setting_up = async {
         let known = app.payers.get(account_id.as_str());
@@ -204,13 +213,13 @@ pub(crate) async fn set_up(
                 Err(MethodError::UnknownCustomer) => {
                     tracing::warn!(%account_id, customer_id, "the payment provider does not know the customer");
                 }
-                answer => return answer.map_err(of_provider),
+                answer => return answer,
             }
         }
-        let customer_id = stripe.create_customer(&account_id, known).await.map_err(of_provider)?;
-        stripe.set_up_page(&account_id, &customer_id).await.map_err(of_provider)
+        let customer_id = stripe.create_customer(&account_id, known).await?;
+        stripe.set_up_page(&account_id, &customer_id).await
     };
-    let url = app.trail.around(action, setting_up, |_| Told::by_status(200)).await?;
+    let url = app.trail.around(action, in_time(&app, setting_up), |_| Told::by_status(200)).await?;
     let view = SetUpView { account_id: &account_id, provider: stripe::NAME, url };
     Ok(([("cache-control", "no-store")], Json(view)).into_response())
 }

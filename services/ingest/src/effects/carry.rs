@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
+use tokio::sync::Semaphore;
 use tollbooth_chassis::kafka::table::TopicTable;
 use tollbooth_schemas::command::body_hash;
 use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect};
@@ -35,6 +36,8 @@ pub(super) struct Carrier {
     metrics: EffectsMetrics,
     sandbox_card: String,
     provider_timeout: Duration,
+    /// Of payments that are asked for at once.
+    places: Semaphore,
     retry: Pauses,
 }
 
@@ -92,6 +95,7 @@ impl Carrier {
             metrics,
             sandbox_card: config.effects.sandbox_card.expose().to_owned(),
             provider_timeout: Duration::from_millis(config.purchases.provider_timeout_ms),
+            places: Semaphore::new(config.effects.concurrency_max),
             retry: Pauses {
                 min: Duration::from_millis(config.effects.retry_min_ms),
                 max: Duration::from_millis(config.effects.retry_max_ms),
@@ -166,9 +170,12 @@ impl Carrier {
     /// Money is taken until then; later it is only asked whether it was.
     async fn pay(&self, order: &PaymentOrder, until_ms: i64) -> Ended {
         for tries in 0.. {
+            // Given back before the pause: who waits for a second try keeps nobody from the first.
+            let place = self.places.acquire().await;
             let asked = Instant::now();
             let answer = if now_ms() < until_ms { self.provider.pay(order) } else { self.provider.look(order) };
             let answer = tokio::time::timeout(self.provider_timeout, answer).await;
+            drop(place);
             if let Some(ended) = ended(&answer.unwrap_or(Err(PaymentError::NoAnswer))) {
                 let attempt = if ended == Ended::Paid { Attempt::Succeeded } else { Attempt::Failed };
                 self.metrics.attempted(attempt, asked.elapsed());

@@ -39,7 +39,7 @@ pub(super) struct Reader {
     runtime: Handle,
     tracker: Tracker,
     carried_out: (Sender<Place>, Receiver<Place>),
-    concurrency_max: usize,
+    backlog_max: usize,
     is_holding_back: bool,
     owned: Owned,
 }
@@ -69,7 +69,7 @@ impl Reader {
             runtime: Handle::current(),
             tracker: Tracker::default(),
             carried_out: channel(),
-            concurrency_max: config.effects.concurrency_max,
+            backlog_max: config.effects.backlog_max,
             is_holding_back: false,
             owned,
         })
@@ -159,7 +159,7 @@ impl Reader {
 
     /// With enough under way nothing is read, while the group still hears from us.
     fn hold_back(&mut self) {
-        let is_full = self.tracker.under_way() >= self.concurrency_max;
+        let is_full = self.tracker.under_way() >= self.backlog_max;
         if !is_full && !self.is_holding_back {
             return;
         }

@@ -9,25 +9,31 @@ struct UnderWay {
     is_done: bool,
 }
 
-/// By partition, the records from the first that is not carried out on.
+/// The records from the first of each partition that is not carried out on.
 #[derive(Debug, Default)]
-pub(super) struct Tracker(HashMap<i32, BTreeMap<i64, UnderWay>>);
+pub(super) struct Tracker {
+    partitions: HashMap<i32, BTreeMap<i64, UnderWay>>,
+    under_way: usize,
+}
 
 impl Tracker {
     /// Takes a record in; `false`: it is under way already, read again after a rebalance.
     pub(super) fn begin(&mut self, partition: i32, offset: i64, decided_at_ms: i64) -> bool {
-        let records = self.0.entry(partition).or_default();
+        let records = self.partitions.entry(partition).or_default();
         let known = records.contains_key(&offset);
         if !known {
             records.insert(offset, UnderWay { decided_at_ms, is_done: false });
+            self.under_way += 1;
         }
         !known
     }
 
     /// A record is carried out. Gives back the offset below which all of its partition are, where that moved.
     pub(super) fn done(&mut self, partition: i32, offset: i64) -> Option<i64> {
-        let records = self.0.get_mut(&partition)?;
-        records.get_mut(&offset)?.is_done = true;
+        let records = self.partitions.get_mut(&partition)?;
+        let record = records.get_mut(&offset)?;
+        self.under_way -= usize::from(!record.is_done);
+        record.is_done = true;
         let mut next = None;
         while let Some(first) = records.first_entry().filter(|first| first.get().is_done) {
             next = Some(first.key() + 1);
@@ -38,13 +44,12 @@ impl Tracker {
 
     /// How many are not carried out.
     pub(super) fn under_way(&self) -> usize {
-        self.0.values().flat_map(BTreeMap::values).filter(|record| !record.is_done).count()
+        self.under_way
     }
 
-    /// When the oldest of them was decided.
+    /// When the oldest of them was decided: the first of a partition is never one that is carried out.
     pub(super) fn oldest_ms(&self) -> Option<i64> {
-        let under_way = self.0.values().flat_map(BTreeMap::values).filter(|record| !record.is_done);
-        under_way.map(|record| record.decided_at_ms).min()
+        self.partitions.values().filter_map(|records| records.values().next()).map(|record| record.decided_at_ms).min()
     }
 }
 

@@ -136,6 +136,20 @@ async fn the_rule_becomes_its_command_for_the_account_and_for_an_admin() {
 }
 
 #[tokio::test]
+async fn a_silent_provider_keeps_nobody_behind_from_being_asked_for() {
+    // given a provider that is asked one thing at a time, does not answer the first time, and is asked again in an hour
+    let stand = Stand::start_with(sandbox).await;
+    decide(&stand, &["rch_1", "rch_2", "rch_3"].map(|id| requested(id).encode_to_vec()));
+    let running = Running::start(&stand, |config| {
+        config.effects.concurrency_max = 1;
+        config.effects.sandbox_card = Secret::new("4000000000000119");
+        (config.effects.retry_min_ms, config.effects.retry_max_ms) = (3_600_000, 3_600_000);
+    });
+    // then each of them is asked for
+    stand.until("three payments asked for", || running.attempts("no_answer") == 3).await;
+}
+
+#[tokio::test]
 async fn what_is_no_rule_is_refused_member_by_member_and_nothing_is_sent() {
     let stand = Stand::start_with(sandbox).await;
     let cases: [(Value, &[&str]); 9] = [

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::fake::{FakeStripe, VISA};
+use super::fake::{FakeStripe, Fault, VISA};
 use super::{buy, event, heard, stripe, tell};
 use crate::meter::FakeMeter;
 use crate::purchases::ledger;
@@ -119,6 +119,24 @@ async fn a_customer_that_stripe_does_not_know_any_more_is_made_anew() {
     assert_eq!(customers, ["cus_of_test_mode", "cus_luna"]);
     // Its key is another one: with that of the first, Stripe would give the first one back.
     assert_eq!(fake.seen("/customers")[0].headers["idempotency-key"], "customer:acc_luna:cus_of_test_mode");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_stripe_that_is_silent() {
+    // given a Stripe that lets every request wait
+    let fake = FakeStripe::start().await;
+    let stand = Stand::start_with(|config| {
+        stripe(config, &fake);
+        config.purchases.provider_timeout_ms = 50;
+    })
+    .await;
+    for _ in 0..8 {
+        fake.fail("POST /customers", Fault::RequestLost);
+    }
+    // when a page is asked for
+    let (status, problem) = ask(&stand, Method::POST, &format!("{METHOD}/setup"), &stand.root).await;
+    // then the answer is to come again, long before Stripe's own time is over
+    assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")), "{problem}");
 }
 
 #[tokio::test]
