@@ -156,7 +156,7 @@ pub(crate) fn usage_event(out: &mut String, account_id: &str, run: u32, number: 
 }
 
 /// The work at a percentile.
-fn work(percentile: u64) -> (&'static str, &'static str, Option<&'static str>, &'static str) {
+pub(crate) fn work(percentile: u64) -> (&'static str, &'static str, Option<&'static str>, &'static str) {
     let mut end = 0;
     for (percent, service, engine, variant, unit) in WORK {
         end += percent;
@@ -168,7 +168,7 @@ fn work(percentile: u64) -> (&'static str, &'static str, Option<&'static str>, &
 }
 
 /// How much of it, at a percentile.
-fn quantity(unit: &str, percentile: u64) -> &'static str {
+pub(crate) fn quantity(unit: &str, percentile: u64) -> &'static str {
     match (unit, percentile) {
         ("second", 0..70) => "5",
         ("second", 70..95) => "8",

@@ -11,6 +11,7 @@ mod holds;
 mod ingest;
 mod load;
 mod path;
+mod queries;
 mod report;
 mod restart;
 mod stack;
@@ -29,7 +30,7 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -37,6 +38,9 @@ struct Cli {
     /// Ledger entries of the partition that is taken again.
     #[arg(long, default_value_t = 2_000_000)]
     entries: usize,
+    /// Ledger rows that the query service is asked about.
+    #[arg(long, default_value_t = 2_000_000)]
+    rows: usize,
     /// Whether the measured meters keep their state in a store.
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     store: bool,
@@ -75,7 +79,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "restart"] {
+    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"] {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
@@ -90,6 +94,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             "holds" if wanted(group) => runtime.block_on(holds::run(&bench, &mut report, cli.runs, cli.seconds)),
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
+            "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             _ => continue,
         };
