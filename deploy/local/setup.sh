@@ -4,7 +4,8 @@
 #   setup.sh            check; install C tools, Java and Maven with apt-get when this is root or sudo asks no password
 #   setup.sh --check    check only
 #   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules,
-#                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe
+#                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe, curl and Python
+#                       for the examples of the guide
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
 # What an engine needs is left out when KAFKA_BOOTSTRAP or CLICKHOUSE_URL point at one that runs elsewhere.
@@ -76,6 +77,8 @@ first_known() {
     echo "${!#}"
 }
 
+has_curl() { has curl; }
+has_python() { has python3; }
 # Comes with Prometheus.
 has_promtool() { has promtool; }
 
@@ -121,6 +124,8 @@ missing_system() {
     fi
     if [ "$tests" = yes ]; then
         has_stripe_mock || has_go || echo go
+        has_curl || echo curl
+        has_python || echo python3
     fi
 }
 
@@ -142,6 +147,7 @@ install_system() {
         chromium) packages+=(chromium fonts-liberation) ;;
         promtool) packages+=(prometheus) ;;
         go) packages+=(golang-go) ;;
+        curl | python3) packages+=("$thing") ;;
         esac
     done
     echo "setup: installing ${packages[*]}"
@@ -210,6 +216,8 @@ Or set TOLLBOOTH_CHROMIUM to a Chromium or Chrome."
 fi
 if [ "$tests" = yes ]; then
     require has_promtool "promtool, to check the alert rules. Debian, Ubuntu: apt-get install --no-install-recommends prometheus"
+    require has_curl "curl, to run the examples of docs/guide.md. Debian, Ubuntu: apt-get install curl"
+    require has_python "Python 3, to run the examples of docs/guide.md. Debian, Ubuntu: apt-get install python3"
     if has_go; then
         require has_stripe_mock "Stripe's mock server $stripe_mock_version, for the tests of what is asked of Stripe: Go is here and could not \
 build it; it says above why. With a network: setup.sh --tests. Or set TOLLBOOTH_STRIPE_MOCK to one."
