@@ -23,7 +23,7 @@ const AUTOMATIC: &str = "acc_clerk_auto";
 const APPROVES: &str = "4242424242424242";
 const DECLINES: &str = "4000000000000002";
 /// The rhythm of the rounds.
-const BETWEEN: Duration = Duration::from_millis(200);
+const BETWEEN: Duration = Duration::from_secs(1);
 /// For one answer, with an outage of everything in between.
 const PATIENCE: Duration = Duration::from_secs(200);
 
@@ -34,9 +34,10 @@ const ADJUSTMENT: i64 = 1_01;
 const IMAGE: i64 = 24;
 const THRESHOLD: i64 = 5_00;
 const RECHARGE: i64 = 50_00;
-const AUTOMATIC_CREDIT: i64 = 20_00;
-/// Images of one report of the automatic account.
-const AUTOMATIC_IMAGES: i64 = 3;
+/// So little that the first rounds go below the threshold.
+const AUTOMATIC_CREDIT: i64 = 10_00;
+/// Images of one report of the automatic account: several rounds to a recharge, also while nobody carries it out.
+const AUTOMATIC_IMAGES: i64 = 15;
 
 /// What was carried out, and how often a command was sent again though it had its answer.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -6,7 +6,9 @@
 use std::io::Write as _;
 
 use tollbooth_tests::Victim;
-use tollbooth_tests::crash::{self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, PAYMENT_TAKEN, Plan};
+use tollbooth_tests::crash::{
+    self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, PAYMENT_TAKEN, Plan,
+};
 
 /// Of the wanted rate. The fleet keeps its pace during an outage, and what was not taken then comes on top of it.
 const RATE_SHARE_MIN: f64 = 0.25;
@@ -54,7 +56,8 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     assert!(summary.rate_made() >= enough, "only {:.0} events a second", summary.rate_made());
     assert!(summary.rate_acknowledged() >= enough, "only {:.0} acknowledged a second", summary.rate_acknowledged());
     // and money moved in every way meanwhile, exactly as the clerk's books say
-    let kinds: Vec<&str> = summary.moved.done.keys().copied().collect();
+    let moved = summary.moved.done.iter().filter(|(_, count)| **count > 0);
+    let kinds: Vec<&str> = moved.map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, MOVED, "{}", summary.moved);
     assert!(summary.moved.repeated > 0, "no command was sent twice");
     // and the audit looked at all of it
