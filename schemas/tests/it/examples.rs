@@ -11,9 +11,9 @@ use tollbooth_schemas::{
         LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee,
         PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted,
         PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply,
-        Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus,
-        VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome,
-        set_recharge,
+        Reprice, Repriced, Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic,
+        Usage, UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size,
+        recharge_set, reply::Outcome, set_recharge,
     },
 };
 
@@ -219,6 +219,15 @@ fn money_commands() -> Vec<Body> {
             payload: b"{}".to_vec(),
             headers: vec![LetterHeader { name: "ce_id".into(), value: b"b17-000042".to_vec() }],
         }),
+        Body::Reprice(Reprice {
+            repricing_id: "rpr_1".into(),
+            seq: 8,
+            original: Some(charge()),
+            counted: tiered().1.counted.map(|counted| *counted),
+            price_version: 13,
+            amount_micros: 250_000,
+            undo: true,
+        }),
     ]
 }
 
@@ -352,6 +361,19 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         test_mode: true,
         attempt: 2,
         counted: None,
+        repricing_id: String::new(),
+    };
+    let taken_back = Reversal {
+        cause: ReversalCause::Repricing.into(),
+        reason: "repricing".into(),
+        repricing_id: "rpr_1".into(),
+        ..reversal.clone()
+    };
+    let repriced = Repriced {
+        repricing_id: "rpr_1".into(),
+        replaced_seq: 8,
+        undo: true,
+        charge: Some(Box::new(Usage { received_at_ms: 0, ..usage() })),
     };
     let granted = BonusGranted { expires_at_ms: Some(NOON + 1), reason: "welcome".into(), note: "spring".into() };
     let purchase = Purchase {
@@ -388,6 +410,8 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         (Kind::RechargeFailed(failed()), 0, 0),
         (Kind::AlertsSet(alerts()), 0, 0),
         (Kind::AlertRaised(alert()), 0, 0),
+        (Kind::Reversal(taken_back), 360_000, 0),
+        (Kind::Repriced(repriced), -250_000, 0),
     ]
 }
 

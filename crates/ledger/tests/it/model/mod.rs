@@ -26,7 +26,10 @@ const CODES: &[&str] = &[
     "account_exists",
     "booth_paused",
     "charge_mismatch",
+    "charge_refunded",
+    "charge_replaced",
     "conflict",
+    "counts_differ",
     "duplicate",
     "event_budget_exceeded",
     "failed_after_charge",
@@ -42,8 +45,11 @@ const CODES: &[&str] = &[
     "invalid_timeout",
     "malformed",
     "no_fee",
+    "no_price",
     "nothing_to_refund",
+    "nothing_to_reprice",
     "out_of_range",
+    "preview_differs",
     "recharge_not_under_way",
     "refund_exceeds_charge",
     "stale",
@@ -273,7 +279,7 @@ proptest! {
 fn the_sequences_reach_every_outcome() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut number = 7_u64;
-    for _ in 0..12_000 {
+    for _ in 0..20_000 {
         let mut numbers = Vec::new();
         for _ in 0..STEPS_MAX {
             // SplitMix64.
@@ -306,6 +312,7 @@ fn the_sequences_reach_every_outcome() {
         "recharge_failed",
         "auto_recharge",
         "alerts_set",
+        "repriced",
     ];
     expected.extend(kinds.map(|kind| format!("posted {kind}")));
     expected.extend(

@@ -110,6 +110,12 @@ pub(crate) enum Body {
     Alerts {
         rules: Rules,
     },
+    /// The `pick`th charge posted so far by a book, with another amount than was seen if `wrong`.
+    Reprice {
+        pick: usize,
+        book: u32,
+        wrong: bool,
+    },
     /// The `letter`th report of the account that became a dead letter is driven again.
     Redrive {
         letter: usize,
@@ -256,7 +262,7 @@ fn report(draw: &mut Draw) -> Report {
 }
 
 fn body(draw: &mut Draw) -> Body {
-    match draw.below(29) {
+    match draw.below(33) {
         0 => Body::Open,
         1 => Body::Adjust { micros: -draw.micros() },
         2 => Body::Adjust { micros: draw.micros() },
@@ -317,7 +323,12 @@ fn body(draw: &mut Draw) -> Body {
             let rules = if draw.rarely() { draw.of(&WRONG_RULES) } else { draw.of(&RULES) };
             Body::Alerts { rules }
         }
-        26..=28 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
+        26..=29 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
+        30..=32 => Body::Reprice {
+            pick: draw.of(&[0, 0, 0, 0, 1, 1, 2, 3]),
+            book: draw.of(&[3, 3, 3, 1, 1, 2]),
+            wrong: draw.below(8) == 7,
+        },
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }
 }
