@@ -361,12 +361,11 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         test_mode: true,
         attempt: 2,
         counted: None,
-        repricing_id: String::new(),
     };
     let taken_back = Reversal {
         cause: ReversalCause::Repricing.into(),
         reason: "repricing".into(),
-        repricing_id: "rpr_1".into(),
+        note: "rpr_1".into(),
         ..reversal.clone()
     };
     let repriced = Repriced {

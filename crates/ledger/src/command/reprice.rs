@@ -51,7 +51,7 @@ pub(super) fn reprice(context: &Context<'_, impl View>, reprice: &Reprice) -> Re
         original_seq: seq,
         reason: if reprice.undo { UNDONE } else { APPLIED }.to_owned(),
         cause: ReversalCause::Repricing.into(),
-        repricing_id: reprice.repricing_id.clone(),
+        note: reprice.repricing_id.clone(),
         ..reversal(charge, true)
     });
     let usage = Usage {

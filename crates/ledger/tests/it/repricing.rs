@@ -69,6 +69,7 @@ fn a_charge_is_given_back_and_made_anew_at_its_own_time() {
     assert_eq!((reversal.original_seq, reversal.cause()), (charge.seq, ReversalCause::Repricing));
     assert_eq!((reversal.quantity_micros, reversal.price_version), (3_000_000, 1));
     assert_eq!((repriced.replaced_seq, repriced.repricing_id.as_str()), (charge.seq, "rpr_1"));
+    assert_eq!((reversal.reason.as_str(), reversal.note.as_str()), ("repricing", "rpr_1"));
     let anew = repriced.charge.as_ref().unwrap();
     assert_eq!((anew.price_version, anew.unit_price_micros, anew.quantity_micros), (2, 150_000, 3_000_000));
     assert_eq!((anew.event_id.as_str(), anew.plan.as_str()), ("evt_gala", "basic"));

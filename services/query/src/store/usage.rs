@@ -396,7 +396,7 @@ impl Scope<'_> {
 impl Kinds {
     const fn condition(self) -> &'static str {
         match self {
-            Self::Spend => " AND type IN ('consume', 'refund', 'reversal')",
+            Self::Spend => " AND type IN ('consume', 'refund', 'reversal', 'repriced')",
             // Those that the rollups leave out.
             Self::All => {
                 " AND type NOT IN ('account_opened', 'plan_changed', 'hold_placed', 'hold_released', \
