@@ -40,6 +40,8 @@ pub enum RepricingState {
     Previewed,
     /// To be posted, wholly or in part.
     Applying,
+    /// Tried to its end: what was left out had changed since.
+    Applied,
     /// To be taken back; it is not applied any more.
     Undoing,
 }
@@ -55,8 +57,6 @@ pub struct RepricingDocument {
     pub from_ms: i64,
     /// and the first one after it.
     pub to_ms: i64,
-    /// Why, as a short code.
-    pub reason: String,
     /// How far it was taken.
     pub state: RepricingState,
     /// Who previewed it: id of the key.

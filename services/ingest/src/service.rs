@@ -22,7 +22,7 @@ use tollbooth_chassis::trail::Trail;
 use crate::admission::Admission;
 use crate::app::{App, router};
 use crate::charges::Charges;
-use crate::commands::{CommandDesk, replies};
+use crate::commands::{CommandDesk, Repricings, replies};
 use crate::config::{IngestConfig, Provider, SettingError};
 use crate::effects::SenderError;
 use crate::metrics::IngestMetrics;
@@ -136,6 +136,8 @@ impl Ingest {
 
         let (ring, endpoints) = (keys.clone(), Endpoints::default());
         let known = endpoints.clone();
+        let repricings = Repricings::default();
+        let previewed = repricings.clone();
         let mut key_table = TopicTable::spawn(
             &clients,
             &topics.registry(),
@@ -143,6 +145,7 @@ impl Ingest {
             readers.shutdown.clone(),
             move |record| {
                 known.apply(record.key.unwrap_or_default(), record.payload);
+                previewed.apply(record.key.unwrap_or_default(), record.payload);
                 if let Err(error) = ring.apply(record.key.unwrap_or_default(), record.payload) {
                     tracing::error!(offset = record.offset, %error, "a record of the registry is left out");
                 }
@@ -207,6 +210,7 @@ impl Ingest {
             metrics,
             commands,
             webhooks,
+            repricings,
             trail,
             key_changes: tokio::sync::Mutex::default(),
             dead_letters,
