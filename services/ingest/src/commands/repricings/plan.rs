@@ -228,7 +228,9 @@ mod tests {
     #[test]
     fn what_changes_is_summed_by_event_and_engine_and_the_rest_says_why_not() {
         let counted = |before: i64| {
-            format!(r#"{{"counted":{{"before_micros":{before},"country":"","period":"1970-01","variant":""}},"parts":[]}}"#)
+            format!(
+                r#"{{"counted":{{"before_micros":{before},"country":"","period":"1970-01","variant":""}},"parts":[]}}"#
+            )
         };
         let entries = [
             row(1, "consume", "nano", -200_000),

@@ -12,7 +12,6 @@ use crate::charges::{ChargeError, Charges};
 pub(super) struct EntryRow {
     pub(super) seq: u64,
     pub(super) r#type: String,
-    pub(super) status: String,
     operation_id: String,
     attempt: u32,
     pub(super) amount: i64,
@@ -61,7 +60,7 @@ impl EntryRow {
     }
 }
 
-const ENTRIES: &str = "SELECT seq, type, status, operation_id, attempt, amount, occurred_at, service, engine, variant, \
+const ENTRIES: &str = "SELECT seq, type, operation_id, attempt, amount, occurred_at, service, engine, variant, \
      country, unit, quantity, event_id, booth_id, plan, price_version, test_mode, original_seq, reason, note, detail \
      FROM ledger WHERE account_id = {account:String} AND seq <= {upper:UInt64} \
      AND (status = 'success' OR type IN ('refund', 'reversal')) \
@@ -164,11 +163,9 @@ pub(super) mod tests {
     /// An image for `evt_gala`, priced by version 1.
     pub(in super::super) fn row(seq: u64, r#type: &str, engine: &str, amount: i64) -> EntryRow {
         let text = str::to_owned;
-        let is_charge = matches!(r#type, "consume" | "repriced");
         EntryRow {
             seq,
             r#type: text(r#type),
-            status: text(if is_charge { "success" } else { "" }),
             operation_id: format!("op_{seq}"),
             attempt: 1,
             amount,

@@ -86,7 +86,10 @@ impl World {
     /// Applied, and taken back: seq 8 and 9, 10 and 11.
     fn with_repricing() -> Self {
         let mut world = Self::with_history();
-        let other = BOOK.replace("\"version\": 1", "\"version\": 2").replace("2025-01-01", "2199-01-01").replace("0.24", "0.15");
+        let other = BOOK
+            .replace("\"version\": 1", "\"version\": 2")
+            .replace("2025-01-01", "2199-01-01")
+            .replace("0.24", "0.15");
         world.books.push((NOON - 1, other));
         let seq = world.ledger.iter().filter(|stored| stored.record.account_id == LUNA).count() as u64;
         assert_eq!(seq, 6, "the history's own");
