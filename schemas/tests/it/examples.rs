@@ -193,7 +193,7 @@ fn money_commands() -> Vec<Body> {
             amount_micros: Some(10_000),
             reason: "blurred".into(),
             note: "guest".into(),
-            original: Some(original),
+            original: Some(original.clone()),
         }),
         Body::GrantBonus(GrantBonus {
             amount_micros: 2_000_000,
@@ -222,7 +222,7 @@ fn money_commands() -> Vec<Body> {
         Body::Reprice(Reprice {
             repricing_id: "rpr_1".into(),
             seq: 8,
-            original: Some(charge()),
+            original: Some(original),
             counted: tiered().1.counted.map(|counted| *counted),
             price_version: 13,
             amount_micros: 250_000,
