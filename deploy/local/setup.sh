@@ -3,7 +3,8 @@
 #
 #   setup.sh            check; install C tools, Java and Maven with apt-get when this is root or sudo asks no password
 #   setup.sh --check    check only
-#   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules
+#   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules,
+#                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
 # What an engine needs is left out when KAFKA_BOOTSTRAP or CLICKHOUSE_URL point at one that runs elsewhere.
@@ -13,6 +14,9 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 rust_min="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 java_min=17
 node_min=20.19
+# What services/ingest/src/payments/stripe/mock_tests.rs looks for, and the Go that it needs.
+stripe_mock_version=v0.203.0
+go_min=1.22.1
 
 install=yes
 tests=no
@@ -75,6 +79,33 @@ first_known() {
 # Comes with Prometheus.
 has_promtool() { has promtool; }
 
+# Stripe's mock server, beside the engines in the cache; TOLLBOOTH_STRIPE_MOCK names one that stands elsewhere.
+stripe_mock_dir() {
+    local cache="${TOLLBOOTH_CACHE_DIR:-${XDG_CACHE_HOME:+$XDG_CACHE_HOME/tollbooth}}"
+    echo "${cache:-${HOME:-/tmp}/.cache/tollbooth}/stripe-mock-$stripe_mock_version"
+}
+has_stripe_mock() { [ -x "${TOLLBOOTH_STRIPE_MOCK:-$(stripe_mock_dir)/stripe-mock}" ]; }
+go_version() { go env GOVERSION 2>/dev/null | sed 's/^go//'; }
+has_go() { has go && at_least "$(go_version)" "$go_min"; }
+
+# Made aside and renamed, so that half a program is never taken for one.
+build_stripe_mock() {
+    local dir staging
+    dir="$(stripe_mock_dir)"
+    mkdir -p "$(dirname "$dir")"
+    staging="$(mktemp -d "$(dirname "$dir")/.stripe-mock.XXXXXX")"
+    echo "setup: building Stripe's mock server $stripe_mock_version with Go, once"
+    if GOBIN="$staging" CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
+        go install "github.com/stripe/stripe-mock@$stripe_mock_version" >"$staging/log" 2>&1; then
+        # Another one may have been quicker.
+        mkdir -p "$dir" && mv -f "$staging/stripe-mock" "$dir/stripe-mock"
+    else
+        echo "setup: go install failed; the end of its output:" >&2
+        tail -n 15 "$staging/log" >&2
+    fi
+    rm -rf "$staging"
+}
+
 # What must come from the package manager, one word each.
 missing_system() {
     has_cc || echo cc
@@ -87,6 +118,9 @@ missing_system() {
     if needs_chromium; then
         has_chromium || echo chromium
         has_promtool || echo promtool
+    fi
+    if [ "$tests" = yes ]; then
+        has_stripe_mock || has_go || echo go
     fi
 }
 
@@ -107,6 +141,7 @@ install_system() {
         # Ubuntu's chromium is a snap that containers cannot run: there a missing one is reported below.
         chromium) packages+=(chromium fonts-liberation) ;;
         promtool) packages+=(prometheus) ;;
+        go) packages+=(golang-go) ;;
         esac
     done
     echo "setup: installing ${packages[*]}"
@@ -130,6 +165,10 @@ if [ -n "$missing" ] && [ "$install" = yes ] && may_install; then
     # shellcheck disable=SC2086 # a list of words
     install_system $missing
     hash -r
+fi
+
+if [ "$tests" = yes ] && [ "$install" = yes ] && ! has_stripe_mock && has_go; then
+    build_stripe_mock
 fi
 
 rust_found=
@@ -171,6 +210,14 @@ Or set TOLLBOOTH_CHROMIUM to a Chromium or Chrome."
 fi
 if [ "$tests" = yes ]; then
     require has_promtool "promtool, to check the alert rules. Debian, Ubuntu: apt-get install --no-install-recommends prometheus"
+    if has_go; then
+        require has_stripe_mock "Stripe's mock server $stripe_mock_version, for the tests of what is asked of Stripe: Go is here and could not \
+build it; it says above why. With a network: setup.sh --tests. Or set TOLLBOOTH_STRIPE_MOCK to one."
+    else
+        require has_stripe_mock "Go $go_min or later (found: $(has go && go_version || echo none)), to build Stripe's mock server for the tests of \
+what is asked of Stripe. Debian, Ubuntu: apt-get install golang-go; where that is too old: https://go.dev/dl. Or set \
+TOLLBOOTH_STRIPE_MOCK to a stripe-mock $stripe_mock_version."
+    fi
 fi
 if needs_clickhouse; then
     require has_platform "x86-64 Linux with glibc, to run the ClickHouse library. Elsewhere set CLICKHOUSE_URL to a server that runs."

@@ -22,6 +22,7 @@ pub mod json;
 pub mod keys;
 pub mod ledger;
 pub mod money;
+pub mod payers;
 pub mod price_book;
 pub mod pricing;
 pub mod quantity;

@@ -12,7 +12,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 /// Labels that a metric may have. Each has few values, none of which a client can add to: a value comes from an enum of
 /// the code, from the configuration, or from a price book that an administrator published.
-pub const LABELS: [&str; 20] = [
+pub const LABELS: [&str; 22] = [
     "bucket",
     "by",
     "cause",
@@ -21,8 +21,10 @@ pub const LABELS: [&str; 20] = [
     "event",
     "group",
     "kind",
+    "operation",
     "outcome",
     "partition",
+    "provider",
     "reason",
     "result",
     "route",

@@ -21,11 +21,12 @@ use crate::charges::Charges;
 use crate::commands::{CommandDesk, Repricings};
 use crate::config::IngestConfig;
 use crate::metrics::IngestMetrics;
-use crate::payments::{PaymentProvider, Sandbox};
+use crate::payments::stripe::Stripe;
+use crate::payments::{Payers, PaymentProvider, Sandbox};
 use crate::price_books::PriceBooks;
 use crate::produce::EdgeProducer;
 use crate::webhooks::Webhooks;
-use crate::{commands, events, keys, price_books, webhooks};
+use crate::{commands, events, keys, payers, price_books, stripe_webhook, webhooks};
 
 /// What every route shares.
 #[derive(Debug)]
@@ -49,6 +50,12 @@ pub(crate) struct App {
     pub(crate) payments: Option<Arc<dyn PaymentProvider>>,
     /// The same, where it is the sandbox.
     pub(crate) sandbox: Option<Arc<Sandbox>>,
+    /// The same, where it is Stripe.
+    pub(crate) stripe: Option<Arc<Stripe>>,
+    /// What accounts are known as there.
+    pub(crate) payers: Payers,
+    /// What Stripe tells by itself and is being seen to: nobody has shown a key for it.
+    pub(crate) payment_webhooks: tokio::sync::Semaphore,
 }
 
 /// Milliseconds since the epoch.
@@ -120,6 +127,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/events/{event_id}", put(commands::define_event)),
         ("/v1/accounts/{account_id}/holds", post(commands::place_hold)),
         ("/v1/accounts/{account_id}/holds/{hold_id}/void", post(commands::void_hold)),
+        ("/v1/accounts/{account_id}/payment-method", put(payers::set).get(payers::show).delete(payers::forget)),
+        ("/v1/accounts/{account_id}/payment-method/setup", post(payers::set_up)),
         ("/v1/accounts/{account_id}/plan", post(commands::change_plan)),
         ("/v1/accounts/{account_id}/plan-fees", post(commands::post_plan_fee)),
         ("/v1/accounts/{account_id}/purchases", post(commands::buy)),
@@ -136,6 +145,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),
         ("/v1/keys/{key_id}/rotate", post(keys::rotate)),
+        ("/v1/payments/stripe", post(stripe_webhook::receive)),
         ("/v1/price-books/{version}", put(price_books::publish)),
         ("/v1/repricings", post(commands::preview_repricing)),
         ("/v1/repricings/{repricing_id}", get(commands::show_repricing)),

@@ -1,5 +1,7 @@
 //! What can be set, and its defaults. Variables are `TOLLBOOTH_INGEST__...`; see `tollbooth_chassis::config`.
 
+mod stripe;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use tollbooth_chassis::kafka::TopicSpec;
 use tollbooth_chassis::trail::END_PATIENCE;
 use tollbooth_schemas::time::DAY_MS;
 use tollbooth_schemas::{Money, price_book, topics};
+
+pub use stripe::StripeSection;
 
 /// The whole configuration of ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +137,8 @@ pub struct PurchasesSection {
     pub amount_max: Money,
     /// How long the provider is waited for before the answer is 202. Default 5,000.
     pub provider_timeout_ms: u64,
+    /// Stripe, where that is the provider.
+    pub stripe: StripeSection,
 }
 
 /// `[effects]`: what `tollbooth-ingest effects` does beside the settings that it shares with `serve`.
@@ -216,6 +222,8 @@ pub enum Provider {
     None,
     /// Nobody, while the credit is posted as if: for trial and tests.
     Sandbox,
+    /// Stripe, by `[purchases.stripe]`.
+    Stripe,
 }
 
 impl Default for IngestConfig {
@@ -270,7 +278,13 @@ impl Default for CommandsSection {
 
 impl Default for PurchasesSection {
     fn default() -> Self {
-        Self { provider: Provider::None, amount_min: whole(50), amount_max: whole(10_000), provider_timeout_ms: 5_000 }
+        Self {
+            provider: Provider::None,
+            amount_min: whole(50),
+            amount_max: whole(10_000),
+            provider_timeout_ms: 5_000,
+            stripe: StripeSection::default(),
+        }
     }
 }
 
@@ -407,7 +421,7 @@ impl IngestConfig {
         if amount_max < amount_min {
             return fail("purchases.amount_max", "is below purchases.amount_min: nothing could be bought");
         }
-        Ok(())
+        StripeSection::check(&self.purchases)
     }
 
     /// What is passed on is checked with; `None`: nothing is taken.
@@ -470,6 +484,14 @@ impl IngestConfig {
     #[must_use]
     pub fn audit_timeout(&self) -> Duration {
         Duration::from_millis(self.commands.audit_timeout_ms)
+    }
+
+    /// Payments made earlier than this long ago are not posted without a person: the ledger may have forgotten that it
+    /// posted them.
+    #[must_use]
+    pub fn payment_age_ms_max(&self) -> i64 {
+        const MARGIN_DAYS: u32 = 10;
+        i64::from(self.events.operation_retention_days.saturating_sub(MARGIN_DAYS)) * DAY_MS
     }
 
     /// Oldest age of an event.

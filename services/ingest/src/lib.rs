@@ -12,12 +12,15 @@ mod effects;
 mod events;
 mod keys;
 mod metrics;
+mod payers;
 mod payments;
 mod price_books;
 mod produce;
 mod service;
+mod stripe_webhook;
 mod webhooks;
 
 pub use config::IngestConfig;
 pub use effects::{Effects, SenderError};
+pub use payments::stripe::ClientError;
 pub use service::{Ingest, StartError, prepare_topics};

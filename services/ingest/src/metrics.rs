@@ -9,6 +9,7 @@ use tollbooth_chassis::http::HttpMetrics;
 use tollbooth_chassis::trail::TrailMetrics;
 
 use crate::events::Reason;
+use crate::payments::PaymentMetrics;
 use crate::produce::Topic;
 
 /// An event later than this was kept back by a booth without a network, not by the network.
@@ -24,6 +25,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) producer_queue_records: IntGauge,
     pub(crate) replies_late: IntCounter,
     pub(crate) trail: TrailMetrics,
+    pub(crate) payments: PaymentMetrics,
     accepted: IntCounter,
     rejected: [IntCounter; Reason::ALL.len()],
     lateness_live: Histogram,
@@ -92,6 +94,7 @@ impl IngestMetrics {
                 "Records that wait for the broker or its acknowledgement.",
             )?,
             trail: TrailMetrics::register(registry)?,
+            payments: PaymentMetrics::register(registry)?,
             replies_late: replies.with_label_values::<&str>(&[]),
             accepted: events.with_label_values(&["accepted", "none"]),
             rejected: Reason::ALL.map(|reason| events.with_label_values(&["rejected", reason.label()])),

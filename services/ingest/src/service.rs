@@ -26,9 +26,11 @@ use crate::commands::{CommandDesk, Repricings, replies};
 use crate::config::{IngestConfig, Provider, SettingError};
 use crate::effects::SenderError;
 use crate::metrics::IngestMetrics;
-use crate::payments::{PaymentProvider, Sandbox};
+use crate::payments::stripe::{ClientError, StripeProvider};
+use crate::payments::{Metered, Payers, PaymentProvider, Sandbox};
 use crate::price_books::{PriceBooks, Shelf};
 use crate::produce::EdgeProducer;
+use crate::stripe_webhook;
 use crate::webhooks::{Deliveries, Endpoints, Webhooks};
 
 const REACH_EVERY: Duration = Duration::from_millis(200);
@@ -60,6 +62,9 @@ pub enum StartError {
     /// What tells endpoints cannot be made.
     #[error("configuration: {0}")]
     Sender(#[from] SenderError),
+    /// The payment provider's client cannot be made.
+    #[error("configuration: {0}")]
+    Payments(#[from] ClientError),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -135,9 +140,8 @@ impl Ingest {
         let mut readers = Readers { shutdown: Shutdown::new(), threads: Vec::new() };
 
         let (ring, endpoints) = (keys.clone(), Endpoints::default());
-        let known = endpoints.clone();
-        let repricings = Repricings::default();
-        let previewed = repricings.clone();
+        let (payers, repricings) = (Payers::default(), Repricings::default());
+        let (known, known_payers, previewed) = (endpoints.clone(), payers.clone(), repricings.clone());
         let mut key_table = TopicTable::spawn(
             &clients,
             &topics.registry(),
@@ -145,6 +149,7 @@ impl Ingest {
             readers.shutdown.clone(),
             move |record| {
                 known.apply(record.key.unwrap_or_default(), record.payload);
+                known_payers.apply(record.key.unwrap_or_default(), record.payload);
                 previewed.apply(record.key.unwrap_or_default(), record.payload);
                 if let Err(error) = ring.apply(record.key.unwrap_or_default(), record.payload) {
                     tracing::error!(offset = record.offset, %error, "a record of the registry is left out");
@@ -187,10 +192,18 @@ impl Ingest {
         let component = health.component("producer");
         let producer = EdgeProducer::new(&config, metrics.clone(), component, shutdown.clone())?;
         let registry_age_max = Duration::from_millis(config.registry_age_max_ms);
-        let sandbox = match config.purchases.provider {
+        let (mut sandbox, mut stripe) = (None, None);
+        let provider: Option<Arc<dyn PaymentProvider>> = match config.purchases.provider {
             Provider::None => None,
-            Provider::Sandbox => Some(Arc::new(Sandbox::default())),
+            Provider::Sandbox => Some(Arc::clone(sandbox.insert(Arc::new(Sandbox::default()))) as _),
+            Provider::Stripe => {
+                let (section, counted) = (&config.purchases.stripe, metrics.payments.clone());
+                let (api, provider) = StripeProvider::start(section, payers.clone(), counted)?;
+                stripe = Some(api);
+                Some(Arc::new(provider))
+            }
         };
+        let payments = provider.map(|provider| Metered::of(provider, metrics.payments.clone()));
         let notes = NoteProducer::new(&clients)?;
         let trail = Trail::new(notes.clone(), topics.audit(), config.audit_timeout(), metrics.trail.clone());
         let gate = Gate::new(keys, key_table, registry_age_max);
@@ -203,8 +216,11 @@ impl Ingest {
             admission: Admission::new(config.admission.clone(), metrics.clone()),
             price_books: PriceBooks::new(shelf, Arc::new(book_table)),
             charges: Charges::new(config.clickhouse.as_ref(), config.lookup_timeout()),
-            payments: sandbox.clone().map(|sandbox| sandbox as Arc<dyn PaymentProvider>),
+            payments,
             sandbox,
+            stripe,
+            payers,
+            payment_webhooks: tokio::sync::Semaphore::new(stripe_webhook::UNDER_WAY_MAX),
             config,
             producer,
             metrics,

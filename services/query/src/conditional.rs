@@ -2,9 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::middleware::Next;
 use sha2::{Digest, Sha256};
+
+/// The newest entry in the sums of an answer.
+pub const SEQ: HeaderName = HeaderName::from_static("tollbooth-seq");
 
 /// Whether `If-None-Match` names `etag`. The comparison is the weak one, as for every `GET`.
 #[must_use]
@@ -56,7 +59,7 @@ pub async fn answer(request: Request, next: Next) -> Response<Body> {
 pub fn not_modified(full: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    for name in [header::ETAG, header::CACHE_CONTROL, header::VARY] {
+    for name in [header::ETAG, header::CACHE_CONTROL, header::VARY, SEQ] {
         if let Some(value) = full.get(&name) {
             response.headers_mut().insert(name, value.clone());
         }

@@ -192,17 +192,21 @@ impl Default for LimitsSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnswersSection {
-    /// How long one may be given again while the account has no newer entry. Default 10,000.
+    /// How long sums are carried forward by the account's newer entries before ClickHouse is asked anew. 0: they are not;
+    /// where several ClickHouse servers stand behind one address, for what one of them has says nothing of another.
+    /// Default 600.
+    pub carried_s_max: u64,
+    /// How long the text of an answer may be given again while the account has no newer entry. Default 10,000.
     pub age_ms_max: u64,
-    /// How long whatever happens. Default 500.
+    /// How long whatever happens, where it is not known up to which entry its sums go. Default 500.
     pub fresh_ms: u64,
-    /// Bytes of all of them; beyond it the oldest go. 0: none is kept. Default 64 MiB.
+    /// Bytes of all of them, sums and texts; beyond it the oldest go. 0: none is kept. Default 64 MiB.
     pub bytes_max: usize,
 }
 
 impl Default for AnswersSection {
     fn default() -> Self {
-        Self { age_ms_max: 10_000, fresh_ms: 500, bytes_max: 64 * 1024 * 1024 }
+        Self { carried_s_max: 600, age_ms_max: 10_000, fresh_ms: 500, bytes_max: 64 * 1024 * 1024 }
     }
 }
 

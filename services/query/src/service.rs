@@ -22,7 +22,7 @@ use tollbooth_chassis::telemetry::{self, TelemetryError};
 use tollbooth_chassis::trail::Trail;
 
 use crate::access::Access;
-use crate::answers::Answers;
+use crate::answers::{Answers, Asker};
 use crate::audit::AuditTrail;
 use crate::config::{QueryConfig, SettingError};
 use crate::dead_letters::DeadLetters;
@@ -241,15 +241,22 @@ fn start_readers(
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
     let gate = Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms));
     let access = Access::new(gate, &config.session)?;
+    let asker = Asker {
+        store: Arc::clone(&store),
+        view: Arc::clone(&view),
+        sunk: sunk.clone(),
+        rows_max: config.limits.groups_max,
+    };
     let api = Api {
         access: Arc::new(access),
         forwarder: Forwarder::new(&config.forward, metrics.forward.clone())?,
         site: Site::new(&config.dashboard).map_err(ServiceError::Site)?,
+        answers: Answers::new(config.answers, Arc::clone(&view), metrics.kept.clone()),
+        asker,
         view,
         store,
         sunk,
         prices,
-        answers: Answers::new(config.answers, metrics.kept.clone()),
         dead_letters,
         audit,
         trail,

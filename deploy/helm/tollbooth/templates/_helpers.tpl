@@ -29,6 +29,16 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
       key: {{ .key }}
 {{- end }}
 
+{{/* Stripe, for ingest and effects. */}}
+{{- define "tollbooth.stripeEnv" -}}
+{{- if eq .Values.purchases.provider "stripe" }}
+{{ include "tollbooth.secretEnv" (dict "root" . "name" "TOLLBOOTH_INGEST__PURCHASES__STRIPE__SECRET_KEY" "key" .Values.secret.keys.stripeSecretKey) }}
+{{ include "tollbooth.secretEnv" (dict "root" . "name" "TOLLBOOTH_INGEST__PURCHASES__STRIPE__WEBHOOK_SECRETS" "key" .Values.secret.keys.stripeWebhookSecrets) }}
+- name: TOLLBOOTH_INGEST__PURCHASES__STRIPE__RETURN_URL
+  value: {{ required "purchases.stripe.returnUrl: where payers come back to" .Values.purchases.stripe.returnUrl | quote }}
+{{- end }}
+{{- end }}
+
 {{/* What every process is told; "service" is the prefix of its variables: INGEST, METER or QUERY. */}}
 {{- define "tollbooth.commonEnv" -}}
 - name: KAFKA_BOOTSTRAP

@@ -35,13 +35,13 @@ use tollbooth_schemas::keys::{KeyKind, Scope};
 use tollbooth_schemas::v1::{self, command::Body, reply::Outcome};
 
 use crate::app::{App, now_ms};
-use crate::produce::Topic;
+use crate::produce::{EdgeProducer, ProduceError, Topic};
 pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustment, post_plan_fee, set_credit_limit};
 pub(crate) use alerts::set as set_alerts;
 pub(crate) use desk::CommandDesk;
 pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;
-pub(crate) use purchases::{buy, confirm as confirm_purchase, posting_identity};
+pub(crate) use purchases::{buy, confirm as confirm_purchase, no_provider, posting_identity};
 pub(crate) use recharge::set as set_recharge;
 pub(crate) use redrive::redrive as redrive_letters;
 pub(crate) use refunds::refund;
@@ -121,12 +121,12 @@ fn of_path<T: std::str::FromStr<Err = IdError>>(text: &str) -> Result<T, Problem
 }
 
 /// A command that is ready to be sent.
-struct Order<'a> {
-    account_id: &'a AccountId,
-    idempotency_key: &'a str,
-    body_hash: Vec<u8>,
-    actor: &'a str,
-    body: Body,
+pub(crate) struct Order<'a> {
+    pub(crate) account_id: &'a AccountId,
+    pub(crate) idempotency_key: &'a str,
+    pub(crate) body_hash: Vec<u8>,
+    pub(crate) actor: &'a str,
+    pub(crate) body: Body,
 }
 
 impl Call {
@@ -180,26 +180,34 @@ fn under_way() -> Problem {
 }
 
 /// Sends a command and waits for the meter's reply; `None` where it is late: the command is durable all the same.
-async fn ask_meter(app: &App, order: Order<'_>) -> Result<Option<v1::Reply>, Problem> {
-    let mut waiting = app.commands.wait();
+pub(crate) async fn ask_meter(app: &App, order: Order<'_>) -> Result<Option<v1::Reply>, Problem> {
+    let patience = Duration::from_millis(app.config.commands.reply_timeout_ms);
+    let reply = ask(&app.commands, &app.producer, patience, order).await?;
+    if reply.is_none() {
+        app.metrics.replies_late.inc();
+    }
+    Ok(reply)
+}
+
+/// As [`ask_meter`], for whoever has a desk and a producer.
+pub(crate) async fn ask(
+    desk: &CommandDesk,
+    producer: &EdgeProducer,
+    patience: Duration,
+    order: Order<'_>,
+) -> Result<Option<v1::Reply>, ProduceError> {
+    let mut waiting = desk.wait();
     let command = v1::Command {
         account_id: order.account_id.to_string(),
         idempotency_key: order.idempotency_key.to_owned(),
         body_hash: order.body_hash,
         actor: order.actor.to_owned(),
         received_at_ms: now_ms(),
-        reply_to: app.commands.instance_id().to_owned(),
+        reply_to: desk.instance_id().to_owned(),
         correlation_id: waiting.correlation_id.clone(),
         body: Some(order.body),
     };
-    let patience = Duration::from_millis(app.config.commands.reply_timeout_ms);
     let key = order.account_id.as_str().as_bytes();
-    app.producer.send_one(Topic::Commands, key, &command.encode_to_vec()).await?;
-    match tokio::time::timeout(patience, &mut waiting.reply).await {
-        Ok(Ok(reply)) => Ok(Some(reply)),
-        _ => {
-            app.metrics.replies_late.inc();
-            Ok(None)
-        }
-    }
+    producer.send_one(Topic::Commands, key, &command.encode_to_vec()).await?;
+    Ok(tokio::time::timeout(patience, &mut waiting.reply).await.ok().and_then(Result::ok))
 }

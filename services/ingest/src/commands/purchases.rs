@@ -27,7 +27,10 @@ use super::check::Check;
 use super::{Asker, Call, Order, account_of_path, answer, ask_meter, receive, under_way};
 use crate::app::{App, parse_json};
 use crate::config::PurchasesSection;
-use crate::payments::{Confirmation, Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider};
+use crate::payments::{
+    Confirmation, Occasion, Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider, reason_text,
+};
+use crate::produce::RETRY_AFTER_S;
 
 /// A hundredth, in micro-units: cards take no smaller part.
 pub(super) const CENT_MICROS: i64 = 10_000;
@@ -94,7 +97,7 @@ struct Buying {
     purchase: Purchase,
 }
 
-pub(super) fn no_provider() -> Problem {
+pub(crate) fn no_provider() -> Problem {
     Problem::new("no_payment_provider", StatusCode::CONFLICT, "No payment provider is configured")
 }
 
@@ -108,6 +111,10 @@ pub(crate) async fn buy(
     let account_id = account_of_path(&account)?;
     let purchase: Purchase = parse_json(&call.headers, &call.body)?;
     let provider = app.payments.clone().ok_or_else(no_provider)?;
+    if app.stripe.is_some() {
+        // What the account has saved stands in `registry`.
+        app.gate.ensure_current()?;
+    }
     let purchase_id = derived_payment_id(&account_id, &call.idempotency_key);
     let patience = app.config.command_time_max();
     let pending = Buying::standing_of(&*provider, &purchase_id, Status::Pending);
@@ -173,8 +180,9 @@ impl Buying {
             }
             Some(Payment::Failed { reason }) => {
                 let problem = Problem::new("payment_failed", StatusCode::PAYMENT_REQUIRED, "The payment failed");
+                let text = reason_text(reason);
                 Err(problem
-                    .with_detail("the provider refused it; another try needs another Idempotency-Key")
+                    .with_detail(format!("{text}; another try needs another Idempotency-Key"))
                     .with_extension("reason", reason))
             }
         }
@@ -187,19 +195,32 @@ impl Buying {
             account_id: self.account_id.clone(),
             amount: Amount { amount: self.purchase.amount, currency },
             method: PaymentMethod(self.purchase.payment_method.clone()),
+            occasion: Occasion::Purchase,
         };
         let patience = Duration::from_millis(self.app.config.purchases.provider_timeout_ms);
-        match tokio::time::timeout(patience, self.provider.pay(&order)).await {
-            Ok(Ok(payment)) => Ok(Some(payment)),
-            Ok(Err(error @ PaymentError::Mismatch)) => Err(Problem::idempotency_mismatch(error.to_string())),
-            Ok(Err(error @ PaymentError::UnknownMethod)) => {
-                Err(Problem::invalid(error.to_string()).with_error("/payment_method", error.to_string()))
-            }
-            Err(_) => {
+        let answer = tokio::time::timeout(patience, self.provider.pay(&order)).await;
+        let error = match answer.unwrap_or(Err(PaymentError::NoAnswer)) {
+            Ok(payment) => return Ok(Some(payment)),
+            Err(error) => error,
+        };
+        let wrong = |pointer| Problem::invalid(error.to_string()).with_error(pointer, error.to_string());
+        Err(match error {
+            PaymentError::NoAnswer => {
                 tracing::warn!(purchase_id = self.purchase_id, "the payment provider does not answer");
-                Ok(None)
+                return Ok(None);
             }
-        }
+            PaymentError::Mismatch => Problem::idempotency_mismatch(error.to_string()),
+            PaymentError::UnknownMethod => wrong("/payment_method"),
+            PaymentError::Amount => wrong("/amount"),
+            PaymentError::NoSavedMethod => {
+                let title = "The account has no saved payment method";
+                Problem::new("no_payment_method", StatusCode::CONFLICT, title)
+                    .with_detail("save a card first: POST .../payment-method/setup answers with a page for it")
+            }
+            PaymentError::Unavailable => {
+                Problem::unavailable(RETRY_AFTER_S).with_detail("the payment provider does not work; nothing was taken")
+            }
+        })
     }
 
     /// The money is taken: from here on everything ends in the ledger, now or at a repeat.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
+use tollbooth_chassis::kafka::table::TopicTable;
 use tollbooth_schemas::command::body_hash;
 use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect};
 use tollbooth_schemas::{Amount, Money};
@@ -13,11 +14,12 @@ use super::notify::Notifier;
 use crate::app::now_ms;
 use crate::commands::posting_identity;
 use crate::config::IngestConfig;
-use crate::payments::{Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider};
+use crate::payments::{Occasion, Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider};
 use crate::produce::{EdgeProducer, Topic};
 
 /// Who asks, in the ledger.
 const ACTOR: &str = "effects";
+const CATCH_UP: Duration = Duration::from_millis(20);
 
 /// Carries effects out.
 pub(super) struct Carrier {
@@ -25,6 +27,8 @@ pub(super) struct Carrier {
     producer: Arc<EdgeProducer>,
     /// `None`: nobody is told.
     notifier: Option<Notifier>,
+    /// What says who pays for an account; `None`: the provider does not ask.
+    payers: Option<Arc<TopicTable>>,
     metrics: EffectsMetrics,
     sandbox_card: String,
     provider_timeout: Duration,
@@ -51,16 +55,20 @@ enum Ended {
     NotPaid(&'static str),
 }
 
-/// What a provider's answer comes to.
-fn ended(answer: &Result<Payment, PaymentError>) -> Ended {
-    match answer {
+/// What a provider's answer comes to; `None`: it is asked again.
+fn ended(answer: &Result<Payment, PaymentError>) -> Option<Ended> {
+    Some(match answer {
         Ok(Payment::Succeeded) => Ended::Paid,
         // Nobody is there to do anything.
         Ok(Payment::NeedsAction { .. }) => Ended::NotPaid("authentication_required"),
         Ok(Payment::Failed { reason }) => Ended::NotPaid(reason),
         Err(PaymentError::UnknownMethod) => Ended::NotPaid("unknown_payment_method"),
+        Err(PaymentError::NoSavedMethod) => Ended::NotPaid("no_payment_method"),
+        Err(PaymentError::Amount) => Ended::NotPaid("invalid_amount"),
         Err(PaymentError::Mismatch) => Ended::NotPaid("payment_mismatch"),
-    }
+        // What is wrong with us is no failure of the account's.
+        Err(PaymentError::NoAnswer | PaymentError::Unavailable) => return None,
+    })
 }
 
 impl Carrier {
@@ -69,12 +77,14 @@ impl Carrier {
         provider: Arc<dyn PaymentProvider>,
         producer: Arc<EdgeProducer>,
         notifier: Option<Notifier>,
+        payers: Option<Arc<TopicTable>>,
         metrics: EffectsMetrics,
     ) -> Self {
         Self {
             provider,
             producer,
             notifier,
+            payers,
             metrics,
             sandbox_card: config.effects.sandbox_card.expose().to_owned(),
             provider_timeout: Duration::from_millis(config.purchases.provider_timeout_ms),
@@ -116,7 +126,12 @@ impl Carrier {
             account_id: payer,
             amount: Amount { amount, currency },
             method: self.method(),
+            occasion: Occasion::Recharge,
         };
+        // A card that is not read yet would look like none.
+        while self.payers.as_ref().is_some_and(|payers| !payers.caught_up()) {
+            tokio::time::sleep(CATCH_UP).await;
+        }
         let ended = self.pay(&order).await;
         tracing::info!(account_id, recharge_id = order.payment_id, ?ended, "recharge");
         let (idempotency_key, body_hash, body) = self.answer(&order, &ended);
@@ -140,8 +155,8 @@ impl Carrier {
     async fn pay(&self, order: &PaymentOrder) -> Ended {
         for tries in 0.. {
             let asked = Instant::now();
-            if let Ok(answer) = tokio::time::timeout(self.provider_timeout, self.provider.pay(order)).await {
-                let ended = ended(&answer);
+            let answer = tokio::time::timeout(self.provider_timeout, self.provider.pay(order)).await;
+            if let Some(ended) = ended(&answer.unwrap_or(Err(PaymentError::NoAnswer))) {
                 let attempt = if ended == Ended::Paid { Attempt::Succeeded } else { Attempt::Failed };
                 self.metrics.attempted(attempt, asked.elapsed());
                 return ended;
@@ -203,16 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_provider_says_ends_a_recharge() {
+    fn what_a_provider_says_ends_a_recharge_and_what_nobody_knows_does_not() {
         let url = "/confirm".to_owned();
-        assert_eq!(ended(&Ok(Payment::Succeeded)), Ended::Paid);
+        assert_eq!(ended(&Ok(Payment::Succeeded)), Some(Ended::Paid));
         for (answer, reason) in [
             (Ok(Payment::NeedsAction { url }), "authentication_required"),
             (Ok(Payment::Failed { reason: "card_declined" }), "card_declined"),
             (Err(PaymentError::UnknownMethod), "unknown_payment_method"),
             (Err(PaymentError::Mismatch), "payment_mismatch"),
+            (Err(PaymentError::NoSavedMethod), "no_payment_method"),
+            (Err(PaymentError::Amount), "invalid_amount"),
         ] {
-            assert_eq!(ended(&answer), Ended::NotPaid(reason));
+            assert_eq!(ended(&answer), Some(Ended::NotPaid(reason)));
+        }
+        for unknown in [PaymentError::NoAnswer, PaymentError::Unavailable] {
+            assert_eq!(ended(&Err(unknown)), None);
         }
     }
 }

@@ -34,6 +34,24 @@ impl Delivered {
     const ALL: [(Self, &'static str); 3] = [(Self::Yes, "delivered"), (Self::NotYet, "failed"), (Self::Dead, "dead")];
 }
 
+/// What became of a payment that the provider was found to have taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reconciled {
+    /// Nobody had posted it.
+    Posted,
+    /// It is posted already.
+    Known,
+    /// The ledger does not take it, or it is not as it was ordered.
+    Refused,
+    /// The ledger does not answer.
+    Late,
+}
+
+impl Reconciled {
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Posted, "posted"), (Self::Known, "known"), (Self::Refused, "refused"), (Self::Late, "late")];
+}
+
 /// All of them.
 #[derive(Debug, Clone)]
 pub(super) struct EffectsMetrics {
@@ -48,6 +66,9 @@ pub(super) struct EffectsMetrics {
     pub(super) unreadable: IntCounter,
     pub(super) under_way: IntGauge,
     pub(super) oldest_age: IntGauge,
+    reconciled: [IntCounter; Reconciled::ALL.len()],
+    /// When all of a round was looked at last.
+    pub(super) reconciled_at: IntGauge,
 }
 
 impl EffectsMetrics {
@@ -87,6 +108,20 @@ impl EffectsMetrics {
         let waiting =
             IntGauge::new("tollbooth_webhook_deliveries_waiting", "Deliveries that are not there yet and are tried.")?;
         let dead = IntGauge::new("tollbooth_webhook_deliveries_dead", "Deliveries that were given up.")?;
+        let reconciled = IntCounterVec::new(
+            Opts::new(
+                "tollbooth_payments_reconciled_total",
+                "Payments found taken at the provider, by what became of them; posted: nobody had told of it.",
+            ),
+            &["result"],
+        )?;
+        let reconciled_at = IntGauge::new(
+            "tollbooth_payments_reconciled_timestamp_seconds",
+            "When the provider was last asked for all payments taken, and the ledger knew of each; 0: not yet, or there is none to ask.",
+        )?;
+        registry.register(Box::new(reconciled.clone()))?;
+        registry.register(Box::new(reconciled_at.clone()))?;
+        let reconciled = Reconciled::ALL.map(|(_, label)| reconciled.with_label_values(&[label]));
         registry.register(Box::new(deliveries.clone()))?;
         registry.register(Box::new(waiting.clone()))?;
         registry.register(Box::new(dead.clone()))?;
@@ -99,7 +134,23 @@ impl EffectsMetrics {
         registry.register(Box::new(oldest_age.clone()))?;
         let attempts = Attempt::ALL.map(|(_, label)| attempts.with_label_values(&[label]));
         let durations = Attempt::ALL.map(|(_, label)| durations.with_label_values(&[label]));
-        Ok(Self { attempts, durations, webhooks, mails, waiting, dead, unreadable, under_way, oldest_age })
+        Ok(Self {
+            attempts,
+            durations,
+            webhooks,
+            mails,
+            waiting,
+            dead,
+            unreadable,
+            under_way,
+            oldest_age,
+            reconciled,
+            reconciled_at,
+        })
+    }
+
+    pub(super) fn reconciled(&self, what: Reconciled) {
+        self.reconciled[what as usize].inc();
     }
 
     pub(super) fn delivered(&self, is_mail: bool, what: Delivered) {

@@ -4,12 +4,13 @@
 //! provider's idempotency key, and the command's key is derived from it: however often a record is read, money is taken
 //! and posted once. A record counts as read when its command is durable, so that nothing is lost with the process.
 //!
-//! A process of its own, because it holds the payment secrets.
+//! A process of its own, because it holds the payment secrets. With Stripe it also asks for payments that nobody told of.
 
 mod carry;
 mod metrics;
 mod notify;
 mod reader;
+mod reconcile;
 mod tracker;
 
 use std::sync::Arc;
@@ -18,12 +19,15 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use tollbooth_chassis::kafka::KafkaClients;
+use tollbooth_chassis::kafka::table::TopicTable;
 use tollbooth_chassis::ops::Health;
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
 
+use crate::commands::{CommandDesk, replies};
 use crate::config::{IngestConfig, Provider, SettingError};
 use crate::metrics::IngestMetrics;
-use crate::payments::Sandbox;
+use crate::payments::stripe::{Stripe, StripeProvider};
+use crate::payments::{Metered, Payers, PaymentMetrics, PaymentProvider, Sandbox};
 use crate::produce::EdgeProducer;
 use crate::service::StartError;
 use carry::Carrier;
@@ -31,6 +35,7 @@ use metrics::EffectsMetrics;
 pub use notify::SenderError;
 use notify::{Notify, Owned};
 use reader::Reader;
+use reconcile::Reconciliation;
 
 /// What is under way at the end may finish within this; what does not is done again at the next start.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -50,6 +55,25 @@ pub struct Effects {
     shutdown: Shutdown,
 }
 
+type Paying = (Arc<dyn PaymentProvider>, Option<Arc<Stripe>>);
+
+/// Who is asked for payments.
+fn provider(config: &IngestConfig, payers: &Payers, metrics: &PaymentMetrics) -> Result<Paying, StartError> {
+    let (provider, stripe): Paying = match config.purchases.provider {
+        Provider::None => {
+            let reason = "is none: what accounts recharge by themselves could not be paid".to_owned();
+            return Err(SettingError { key: "purchases.provider", reason }.into());
+        }
+        Provider::Sandbox => (Arc::new(Sandbox::default()), None),
+        Provider::Stripe => {
+            let section = &config.purchases.stripe;
+            let (stripe, provider) = StripeProvider::start(section, payers.clone(), metrics.clone())?;
+            (Arc::new(provider), Some(stripe))
+        }
+    };
+    Ok((Metered::of(provider, metrics.clone()), stripe))
+}
+
 impl Effects {
     /// Sets up clients and begins to read; the topics must exist. Call inside a runtime.
     ///
@@ -62,25 +86,35 @@ impl Effects {
         shutdown: Shutdown,
     ) -> Result<Self, StartError> {
         config.check()?;
-        let provider = match config.purchases.provider {
-            Provider::None => {
-                let reason = "is none: what accounts recharge by themselves could not be paid".to_owned();
-                return Err(SettingError { key: "purchases.provider", reason }.into());
-            }
-            Provider::Sandbox => Arc::new(Sandbox::default()),
-        };
-        health.end_on_failure(shutdown.clone());
         let topics = config.topic_set();
         let metrics = EffectsMetrics::register(registry)?;
         let produced = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
+        let payers = Payers::default();
+        let (provider, stripe) = provider(config, &payers, &produced.payments)?;
+        health.end_on_failure(shutdown.clone());
         let component = health.component("producer");
         component.ready();
         let producer = Arc::new(EdgeProducer::new(config, produced, component, shutdown.clone())?);
         let owned = Owned::default();
         let notify = Notify::start(config, &topics, &producer, &metrics, owned.clone(), &health, &shutdown)?;
-        let (notifier, tables) = notify.map_or((None, Vec::new()), |notify| (Some(notify.notifier), notify.threads));
+        let (notifier, mut tables) =
+            notify.map_or((None, Vec::new()), |notify| (Some(notify.notifier), notify.threads));
         let clients = KafkaClients::new(config.kafka.clone());
-        let carrier = Carrier::new(config, provider, producer, notifier, metrics.clone());
+        let mut payer_table = None;
+        if let Some(stripe) = stripe {
+            let (component, until) = (health.component("payers"), shutdown.clone());
+            let mut table = TopicTable::spawn(&clients, &topics.registry(), component, until, move |record| {
+                payers.apply(record.key.unwrap_or_default(), record.payload);
+            })?;
+            tables.extend(table.take_thread().map(|thread| ("payers", thread)));
+            payer_table = Some(Arc::new(table));
+            let desk = CommandDesk::new();
+            let (component, until) = (health.component("replies"), shutdown.clone());
+            tables.push(("replies", replies::spawn(&clients, topics.replies(), desk.clone(), component, until)?));
+            let task = Reconciliation::new(config, stripe, desk, Arc::clone(&producer), metrics.clone());
+            tokio::spawn(task.run(shutdown.clone()));
+        }
+        let carrier = Carrier::new(config, provider, producer, notifier, payer_table, metrics.clone());
         let reader =
             Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"), owned)?;
         let until = shutdown.clone();

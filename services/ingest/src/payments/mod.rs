@@ -1,12 +1,19 @@
 //! Who takes the money of a purchase.
 
+mod metered;
+mod payers;
+mod reasons;
 mod sandbox;
+pub(crate) mod stripe;
 
 use std::fmt;
 use std::pin::Pin;
 
 use tollbooth_schemas::{AccountId, Amount};
 
+pub(crate) use metered::{Metered, PaymentMetrics};
+pub(crate) use payers::Payers;
+pub(crate) use reasons::text as reason_text;
 pub(crate) use sandbox::{Confirmation, Sandbox};
 
 /// A payment to be made.
@@ -17,6 +24,28 @@ pub(crate) struct PaymentOrder {
     pub(crate) account_id: AccountId,
     pub(crate) amount: Amount,
     pub(crate) method: PaymentMethod,
+    pub(crate) occasion: Occasion,
+}
+
+/// What a payment is for, and with that, whether somebody is there to do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Somebody buys.
+    Purchase,
+    /// A rule does; nobody is there.
+    Recharge,
+}
+
+impl Occasion {
+    pub(crate) const ALL: [Self; 2] = [Self::Purchase, Self::Recharge];
+
+    /// The source in the ledger, as text.
+    pub(crate) const fn source(self) -> &'static str {
+        match self {
+            Self::Purchase => "manual",
+            Self::Recharge => "auto_recharge",
+        }
+    }
 }
 
 /// What names how to pay; absent: the one that the provider has saved for the account. Never shown.
@@ -41,7 +70,7 @@ pub(crate) enum Payment {
     },
     /// For good: another try is another payment.
     Failed {
-        /// The provider's code, snake case.
+        /// One of [`reasons`], snake case.
         reason: &'static str,
     },
 }
@@ -55,6 +84,18 @@ pub(crate) enum PaymentError {
     /// There is no such way to pay.
     #[error("the provider does not know this payment method")]
     UnknownMethod,
+    /// The account has no saved one, and the order names none.
+    #[error("the account has no saved payment method")]
+    NoSavedMethod,
+    /// The currency cannot be paid in that amount.
+    #[error("the provider does not take this amount of this currency")]
+    Amount,
+    /// Nobody knows: it has to be asked again.
+    #[error("the payment provider does not answer")]
+    NoAnswer,
+    /// The provider does not work for us, whoever pays; nothing was taken. For whoever runs this to repair.
+    #[error("the payment provider refuses this installation")]
+    Unavailable,
 }
 
 /// An answer that is on its way.

@@ -138,7 +138,7 @@ impl PaymentProvider for Sandbox {
 mod tests {
     use tollbooth_schemas::Amount;
 
-    use super::super::PaymentMethod;
+    use super::super::{Occasion, PaymentMethod};
     use super::*;
 
     fn order(payment_id: &str, card: &str) -> PaymentOrder {
@@ -147,6 +147,7 @@ mod tests {
             account_id: "acc_luna".parse().unwrap(),
             amount: Amount { amount: "50".parse().unwrap(), currency: "USD".to_owned() },
             method: PaymentMethod(Some(card.to_owned())),
+            occasion: Occasion::Purchase,
         }
     }
 

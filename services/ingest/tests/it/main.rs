@@ -17,4 +17,5 @@ mod redrive;
 mod refunds;
 mod settings;
 mod stand;
+mod stripe;
 mod webhooks;

@@ -25,7 +25,7 @@ fn sandbox(config: &mut IngestConfig) {
 }
 
 /// Answers as the ledger does: a key that was carried out is answered again, a question posts nothing.
-fn ledger() -> impl Fn(&v1::Command) -> Outcome + Send + 'static {
+pub(crate) fn ledger() -> impl Fn(&v1::Command) -> Outcome + Send + 'static {
     let carried_out: Mutex<HashMap<String, (Vec<u8>, v1::Accepted)>> = Mutex::default();
     move |command| {
         let mut carried_out = carried_out.lock().unwrap();

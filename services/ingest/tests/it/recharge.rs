@@ -53,7 +53,7 @@ impl Running {
         assert!(self.ended.await.unwrap());
     }
 
-    fn attempts(&self, result: &str) -> u64 {
+    pub(crate) fn attempts(&self, result: &str) -> u64 {
         self.metric(&format!("tollbooth_recharge_attempts_total{{result=\"{result}\"}} "))
     }
 
@@ -64,7 +64,7 @@ impl Running {
     }
 }
 
-fn requested(recharge_id: &str) -> v1::OutboxRecord {
+pub(crate) fn requested(recharge_id: &str) -> v1::OutboxRecord {
     v1::OutboxRecord {
         account_id: "acc_luna".to_owned(),
         seq: 7,

@@ -227,13 +227,8 @@ impl<'a> Active<'a> {
         if self.queue.is_empty() {
             return TURN;
         }
-        if self.queue.rows() >= self.context.config.block_rows_max
-            || self.queue.bytes() >= self.context.config.block_bytes_max
-        {
-            return Duration::ZERO;
-        }
         let Some(last_cut) = self.last_cut else { return Duration::ZERO };
-        self.context.config.block_interval().saturating_sub(last_cut.elapsed())
+        self.context.config.until_due(self.queue.rows(), self.queue.bytes(), last_cut.elapsed())
     }
 
     /// Commits what is done and begins what is due.

@@ -1,5 +1,6 @@
 //! The activity of an account: rows, the filters over them, and the cursor between pages.
 
+mod alert;
 pub(crate) mod csv;
 mod cursor;
 mod detail;
@@ -8,6 +9,8 @@ mod page;
 mod parts;
 mod row;
 
+pub use alert::Alert;
+pub(crate) use alert::AlertBody;
 pub use cursor::{BadCursor, Cursor};
 pub use detail::EntryDetail;
 pub(crate) use detail::TransactionDetailBody;

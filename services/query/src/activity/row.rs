@@ -4,9 +4,10 @@ use serde::Serialize;
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{AlertKind, Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Repriced, Reversal, Usage};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Repriced, Reversal, Usage};
 use utoipa::ToSchema;
 
+use super::alert::{Alert, kind_code};
 use crate::amount::{AmountBody, QuantityText};
 use crate::prices::Names;
 
@@ -45,6 +46,8 @@ pub struct ActivityRow {
     pub price_version: u32,
     /// Error code of failed work, reason of a correction.
     pub reason: String,
+    /// What an alert says beyond it; absent where a page was read, which does not show it.
+    pub alert: Option<Box<Alert>>,
 }
 
 impl ActivityRow {
@@ -81,8 +84,9 @@ impl ActivityRow {
             Kind::RechargeSet(set) => row.reason = if set.enabled { String::new() } else { "off".to_owned() },
             Kind::RechargeFailed(failed) => row.reason.clone_from(&failed.reason),
             Kind::AlertRaised(alert) => {
-                row.reason = alert_kind(alert.kind()).to_owned();
+                row.reason = kind_code(alert.kind()).to_owned();
                 row.event_id.clone_from(&alert.event_id);
+                row.alert = Some(Box::new(Alert::of_entry(alert)));
             }
             Kind::Repriced(repriced) => row.set_repriced(repriced),
             Kind::AccountOpened(_)
@@ -221,18 +225,6 @@ impl Transaction {
             price_version: Some(row.price_version).filter(|version| *version > 0),
             reason: text(row.reason),
         }
-    }
-}
-
-/// As the sink writes it into `reason`.
-const fn alert_kind(kind: AlertKind) -> &'static str {
-    match kind {
-        AlertKind::Unspecified => "",
-        AlertKind::BalanceBelow => "balance_below",
-        AlertKind::BelowTopUpPercent => "below_top_up_percent",
-        AlertKind::EventBudget => "event_budget",
-        AlertKind::RechargeFailed => "recharge_failed",
-        AlertKind::EmptySoon => "empty_soon",
     }
 }
 

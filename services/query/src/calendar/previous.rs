@@ -4,8 +4,8 @@ use chrono::{Datelike, Days, Months, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use tollbooth_schemas::time::DAY_MS;
 
-use super::TimeRange;
 use super::edges::{local, start_of_date};
+use super::{QUARTER_MS, TimeRange};
 
 /// How far back the period before lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,16 @@ enum Back {
 /// The period before `range`, of the same length in the calendar: a range of whole months is compared with as many months
 /// before it, whatever their days; one of whole days with as many days; any other with what lasted as long.
 ///
-/// Like for like: of a range that `now_ms` lies in only as much as has gone by is compared, so that the first three days
-/// of a month stand against three days of the month before. Never reaches into the range.
+/// Like for like: of a range that `now_ms` lies in only as much as has gone by is compared, to the end of the quarter of an
+/// hour under way, so that the first three days of a month stand against three days of the month before. Never reaches into
+/// the range.
 #[must_use]
 pub fn previous(range: TimeRange, zone: Tz, now_ms: i64) -> TimeRange {
     let back = back_of(range, zone);
-    let seen_to_ms = if (range.from_ms + 1..range.to_ms).contains(&now_ms) { now_ms } else { range.to_ms };
+    // Not to the millisecond: the same question for a quarter of an hour, which rollups answer.
+    let seen_ms = now_ms.div_euclid(QUARTER_MS).saturating_add(1).saturating_mul(QUARTER_MS);
+    let is_under_way = (range.from_ms + 1..range.to_ms).contains(&now_ms);
+    let seen_to_ms = if is_under_way { seen_ms.min(range.to_ms) } else { range.to_ms };
     let from_ms = shift(range.from_ms, back, zone);
     let to_ms = shift(seen_to_ms, back, zone).min(range.from_ms);
     // A moment that the clocks left out may begin where the range does.
@@ -100,10 +104,10 @@ mod tests {
         // 26 November, half past two in the afternoon, New York; the clocks went back in between.
         assert_eq!(
             compared("America/New_York", "2026-11-01", "2026-12-01", "2026-11-26T19:30:00Z"),
-            ("2026-10-01T00:00:00-04:00".to_owned(), "2026-10-26T14:30:00-04:00".to_owned())
+            ("2026-10-01T00:00:00-04:00".to_owned(), "2026-10-26T14:45:00-04:00".to_owned())
         );
         // The 31st has no like in February: the whole of it.
-        assert_eq!(compared("UTC", "2026-03-01", "2026-04-01", "2026-03-31T12:00:00Z").1, "2026-02-28T12:00:00+00:00");
+        assert_eq!(compared("UTC", "2026-03-01", "2026-04-01", "2026-03-31T11:59:59Z").1, "2026-02-28T12:00:00+00:00");
     }
 
     #[test]

@@ -122,8 +122,9 @@ impl Tail {
     }
 
     fn run(self, runtime: &tokio::runtime::Handle) -> Result<(), TailError> {
-        let (mut reader, partitions) = self.start(runtime)?;
-        self.view.set_partitions(partitions);
+        let (mut reader, begins) = self.start(runtime)?;
+        let partitions = begins.len();
+        self.view.begin_at(&begins);
         let ends = Ends::new(partitions);
         let interval = Duration::from_millis(self.settings.confirm_interval_ms);
         let asker =
@@ -161,7 +162,7 @@ impl Tail {
     }
 
     /// Waits for the cluster (and for ClickHouse, if it holds anything), and starts reading.
-    fn start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, usize), TailError> {
+    fn start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, Vec<i64>), TailError> {
         let mut said = String::new();
         loop {
             let why = match self.try_start(runtime) {
@@ -180,7 +181,8 @@ impl Tail {
         }
     }
 
-    fn try_start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, usize), TailError> {
+    /// The reader, and at which offset it begins each partition.
+    fn try_start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, Vec<i64>), TailError> {
         let partitions = self.partition_count()?;
         let tuning = ReaderTuning { fetch_wait_ms: self.settings.fetch_wait_ms, ..ReaderTuning::default() };
         let mut reader = BatchReader::new(&self.clients.reader(&self.settings.offsets_group, tuning))?;
@@ -192,7 +194,7 @@ impl Tail {
         // Metadata `pending:e` of an offset means that more is on its way; everything below the offset is there.
         let committed = reader.committed(wanted, CLUSTER_TIMEOUT)?;
         let mut begin = TopicPartitionList::with_capacity(partitions);
-        let mut sunk = Vec::with_capacity(partitions);
+        let (mut sunk, mut begins) = (Vec::with_capacity(partitions), Vec::with_capacity(partitions));
         for (number, _) in (0_i32..).zip(0..partitions) {
             let element = committed.find_partition(&self.topic, number);
             if let Some(element) = &element {
@@ -207,6 +209,7 @@ impl Tail {
                 _ => reader.watermarks(&self.topic, number, CLUSTER_TIMEOUT)?.0,
             };
             begin.add_partition_offset(&self.topic, number, Offset::Offset(offset))?;
+            begins.push(offset);
         }
         if !sunk.is_empty() {
             let loaded = runtime.block_on(async {
@@ -218,7 +221,7 @@ impl Tail {
             tracing::info!(accounts = loaded, "balances loaded");
         }
         reader.assign(&begin)?;
-        Ok((reader, partitions))
+        Ok((reader, begins))
     }
 
     /// Asks for the ledger, and tells the store what its database must show.

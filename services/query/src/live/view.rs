@@ -167,6 +167,8 @@ pub struct LiveView {
     inner: RwLock<Accounts>,
     /// By partition: every entry committed before this instant is folded. 0: not known yet.
     confirmed_ms: OnceLock<Box<[AtomicI64]>>,
+    /// By partition: every record below this offset is folded. Changed while the accounts are locked.
+    read_to: OnceLock<Box<[AtomicI64]>>,
     folds: watch::Sender<()>,
     watchers: Arc<Watchers>,
 }
@@ -179,6 +181,7 @@ impl LiveView {
             limits,
             inner: RwLock::default(),
             confirmed_ms: OnceLock::new(),
+            read_to: OnceLock::new(),
             folds: watch::channel(()).0,
             watchers: Arc::default(),
         }
@@ -186,7 +189,17 @@ impl LiveView {
 
     /// Says how many partitions the ledger has; the first word counts.
     pub fn set_partitions(&self, partitions: usize) {
-        self.confirmed_ms.get_or_init(|| (0..partitions).map(|_| AtomicI64::new(0)).collect());
+        self.begin_at(&vec![0; partitions]);
+    }
+
+    /// Says for every partition of the ledger where reading begins, all below being known; the first word counts.
+    pub fn begin_at(&self, offsets: &[i64]) {
+        self.read_to.get_or_init(|| offsets.iter().map(|offset| AtomicI64::new(*offset)).collect());
+        self.confirmed_ms.get_or_init(|| offsets.iter().map(|_| AtomicI64::new(0)).collect());
+    }
+
+    fn read_to(&self, partition: u32) -> Option<&AtomicI64> {
+        self.read_to.get()?.get(partition as usize)
     }
 
     /// Puts in accounts as they stood somewhere in the ledger; an account known further on stays as it is.
@@ -241,6 +254,9 @@ impl LiveView {
         let inner = &mut *inner;
         let index = inner.index_of(&record.account_id, place.partition);
         let end_offset = place.offset.saturating_add(1);
+        if let Some(read_to) = self.read_to(place.partition) {
+            read_to.fetch_max(end_offset, Ordering::Relaxed);
+        }
         let Some(account) = inner.accounts.get_mut(index as usize) else { return Ok(Folded::Known) };
         account.profile = account.profile.take().or(opened);
         account.facts.fold(record);
@@ -402,6 +418,22 @@ impl LiveView {
         let records = &account.recent.records;
         let sunk = records.partition_point(|record| record.end_offset <= end);
         Some(records.get(sunk.checked_sub(1)?)?.last_seq)
+    }
+
+    /// The account's newest entry below one of `ends`, `(partition, offset)` each; `None` where memory does not know, or
+    /// has not read that far itself.
+    #[must_use]
+    pub fn seq_below(&self, account_id: &str, ends: &[(i32, i64)]) -> Option<u64> {
+        let partition = {
+            let inner = self.inner.read();
+            inner.get(account_id)?.partition
+        };
+        let end = ends.iter().find(|(number, _)| u32::try_from(*number) == Ok(partition)).map_or(0, |(_, end)| *end);
+        // Looked at first: what is folded after it only adds to what is known.
+        if self.read_to(partition)?.load(Ordering::Relaxed) < end {
+            return None;
+        }
+        self.sunk_seq(account_id, |_| end)
     }
 
     /// Whether the account is known by its later entries only: its opening was jumped over.

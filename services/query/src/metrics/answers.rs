@@ -5,8 +5,10 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 /// Where one came from; the label `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerSource {
-    /// It was kept.
+    /// It was kept as it is.
     Memory,
+    /// Its sums were kept, and carried forward.
+    Carried,
     /// Somebody else had just asked.
     Joined,
     /// ClickHouse was asked.
@@ -14,8 +16,12 @@ pub enum AnswerSource {
 }
 
 impl AnswerSource {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Memory, "memory"), (Self::Joined, "joined"), (Self::ClickHouse, "clickhouse")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Memory, "memory"),
+        (Self::Carried, "carried"),
+        (Self::Joined, "joined"),
+        (Self::ClickHouse, "clickhouse"),
+    ];
 }
 
 /// Answers that are kept.
@@ -42,5 +48,11 @@ impl AnswersMetrics {
     /// Counts one.
     pub fn count(&self, source: AnswerSource) {
         self.by_source.iter().filter(|(known, _)| *known == source).for_each(|(_, counter)| counter.inc());
+    }
+
+    /// How many there were.
+    #[cfg(test)]
+    pub(crate) fn counted(&self, source: AnswerSource) -> u64 {
+        self.by_source.iter().filter(|(known, _)| *known == source).map(|(_, counter)| counter.get()).sum()
     }
 }

@@ -13,16 +13,19 @@ pub enum StreamEvent {
     Transaction,
     /// `usage`
     Usage,
+    /// `alert`
+    Alert,
     /// `resync`
     Resync,
 }
 
 impl StreamEvent {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Ready, "ready"),
         (Self::Balance, "balance"),
         (Self::Transaction, "transaction"),
         (Self::Usage, "usage"),
+        (Self::Alert, "alert"),
         (Self::Resync, "resync"),
     ];
 }
@@ -37,7 +40,7 @@ pub struct StreamMetrics {
     pub connections: IntGauge,
     /// Posting to sent.
     pub ledger_to_sse: Histogram,
-    events: [(StreamEvent, IntCounter); 5],
+    events: [(StreamEvent, IntCounter); 6],
     resyncs: [(&'static str, IntCounter); 3],
 }
 

@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::{serde_rfc3339, serde_rfc3339_option};
 use utoipa::ToSchema;
 
 use super::{AWAIT, Api, Timer, private};
+use crate::activity::{Alert, AlertBody};
 use crate::amount::AmountBody;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems};
@@ -82,35 +82,6 @@ enum RuleState {
     Fired,
 }
 
-/// An alert.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Alert)]
-struct AlertBody {
-    /// Of its entry.
-    entry_id: String,
-    /// 1, 2, 3 ... per account.
-    number: u64,
-    #[schema(examples("balance_below"))]
-    kind: String,
-    /// When it was crossed.
-    #[serde(with = "serde_rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    at: i64,
-    /// By which entry.
-    crossed_by: String,
-    balance: AmountBody,
-    /// What the balance fell below; of an event its budget.
-    threshold: Option<AmountBody>,
-    percent: Option<u32>,
-    event_id: Option<String>,
-    /// On the event, or in the last 24 hours.
-    spent: Option<AmountBody>,
-    hours: Option<u32>,
-    recharge_id: Option<String>,
-    /// Why a recharge failed.
-    reason: Option<String>,
-}
-
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Rules {
@@ -121,45 +92,12 @@ struct Rules {
     empty_in_hours: Option<u32>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Detail {
-    number: u64,
-    balance_micros: i64,
-    crossed_at_ms: i64,
-    crossed_seq: u64,
-    failure: String,
-    hours: u32,
-    percent: u32,
-    spent_micros: i64,
-    threshold_micros: i64,
-}
-
 fn parse<'a, T: Deserialize<'a>>(detail: &'a str) -> Result<T, Problem> {
     serde_json::from_str(detail).map_err(Problem::internal)
 }
 
-fn alert(account_id: &str, currency: &str, row: &AlertRow) -> Result<AlertBody, Problem> {
-    let detail: Detail = parse(&row.detail)?;
-    let money = |micros: i64| AmountBody::new(micros, currency);
-    let (is_event, is_failure) = (row.reason == "event_budget", row.reason == "recharge_failed");
-    let is_empty = row.reason == "empty_soon";
-    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    Ok(AlertBody {
-        entry_id: entry_id(account_id, row.seq),
-        number: detail.number,
-        kind: row.reason.clone(),
-        at: detail.crossed_at_ms,
-        crossed_by: entry_id(account_id, detail.crossed_seq),
-        balance: money(detail.balance_micros),
-        threshold: (!is_failure && !is_empty).then(|| money(detail.threshold_micros)),
-        percent: Some(detail.percent).filter(|percent| *percent > 0),
-        event_id: text(&row.event_id),
-        spent: (is_event || is_empty).then(|| money(detail.spent_micros)),
-        hours: Some(detail.hours).filter(|hours| *hours > 0),
-        recharge_id: text(&row.note),
-        reason: text(&detail.failure),
-    })
+fn alert(row: &AlertRow) -> Result<Alert, Problem> {
+    Alert::of_row(&row.reason, &row.note, &row.detail).map_err(Problem::internal)
 }
 
 /// A rule, and the newest alert of it.
@@ -181,7 +119,7 @@ fn told<'a>(rules: &Rules, set_seq: u64, rows: &'a [AlertRow]) -> Result<Vec<Tol
     all.extend(rules.recharge_failed.then(|| rule("recharge_failed", None, None)));
     all.extend(rules.empty_in_hours.map(|_| rule("empty_soon", None, None)));
     for row in rows {
-        let detail: Detail = parse(&row.detail)?;
+        let detail = alert(row)?;
         // Raised by the rules before these, it may stand after them.
         if detail.crossed_seq < set_seq {
             continue;
@@ -207,8 +145,8 @@ async fn state(api: &Api, account_id: &str, rule: &Told<'_>) -> Result<Option<Ru
         _ => {
             let threshold_micros = rule.threshold_micros;
             let margin_micros = (threshold_micros / 20).max(MARGIN_MIN_MICROS);
-            let detail: Detail = serde_json::from_str(&alert.detail).unwrap_or_default();
-            let back = Back { after_seq: detail.crossed_seq, threshold_micros, margin_micros };
+            let after_seq = self::alert(alert).map_or(0, |alert| alert.crossed_seq);
+            let back = Back { after_seq, threshold_micros, margin_micros };
             api.store.is_back(account_id, back).await?
         }
     };
@@ -252,10 +190,11 @@ pub(super) async fn get(
             fired_at: rule.alert.map(|alert| alert.posted_at),
         });
     }
-    let recent = rows.iter().take(RECENT_MAX).map(|row| alert(&account_id, currency, row));
+    let recent = rows.iter().take(RECENT_MAX);
+    let recent = recent.map(|row| Ok(AlertBody::new(&account_id, currency, row.seq, &row.event_id, alert(row)?)));
     let body = AlertsBody {
         states,
-        recent: recent.collect::<Result<_, _>>()?,
+        recent: recent.collect::<Result<_, Problem>>()?,
         rules: set.map(|row| RulesBody {
             balance_below: rules.balance_below_micros.iter().copied().map(money).collect(),
             below_top_up_percent: rules.below_top_up_percents,

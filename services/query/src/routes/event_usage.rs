@@ -14,12 +14,14 @@ use utoipa::ToSchema;
 use super::usage::{RANGE, edge, zone};
 use super::{AWAIT, Api, Timer};
 use crate::amount::AmountBody;
+use crate::answers::{Question, Sums, Whose};
 use crate::calendar::{TimeRange, edge_text};
+use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountProblems, EventPath};
 use crate::params::{Params, bad_parameter, parameters};
 use crate::prices::Names;
-use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery, UsageRow};
+use crate::store::{GroupBy, Kinds, UsageFilter, UsageRow};
 
 /// No range, or one open at an end, reaches from 1970 to 2199.
 const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: 7_258_118_400_000 };
@@ -69,7 +71,11 @@ struct EventTotalBody {
     operation_id = "get_event_usage",
     tag = "Events",
     params(EventPath, EventUsageParams),
-    responses((status = 200, description = "Sums by engine", body = EventUsageBody), AccountProblems),
+    responses(
+        (status = 200, description = "Sums by engine", body = EventUsageBody,
+         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        AccountProblems
+    ),
     security(("key" = []))
 )]
 pub(super) async fn get(
@@ -82,7 +88,6 @@ pub(super) async fn get(
     let params = Params::parse(&uri, EventUsageParams::GROUPS)?;
     let reader = api.open_event(&headers, &account_id, &event_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
-    let currency = &profile.currency;
     if event_id.parse::<EventId>().is_err() {
         return Err(Problem::not_found("no such event"));
     }
@@ -92,25 +97,22 @@ pub(super) async fn get(
     if range.from_ms >= range.to_ms {
         return Err(bad_parameter("to", "must be after from"));
     }
-    let filter = UsageFilter { event_ids: vec![event_id.clone()], ..UsageFilter::default() };
-    let question = UsageQuery {
-        scope: Scope::Account(&account_id),
+    let question = Question {
+        whose: Whose::Account(account_id.clone()),
         kinds: Kinds::Spend,
         range: (from_ms.is_some() || to_ms.is_some()).then_some(range),
-        starts_ms: &[],
+        starts_ms: Vec::new(),
         group_by: Some(GroupBy::ServiceAndEngine),
-        keep: Keep::All,
-        filter: &filter,
-        rows_max: api.config.limits.groups_max,
+        filter: UsageFilter { event_ids: vec![event_id.clone()], ..UsageFilter::default() },
+        top: None,
     };
-    api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let made = async {
-        let rows = api.store.usage(&question).await?;
+    let body = |Sums { rows, balance, .. }: Sums, names: &Names| {
+        let rows = rows.into_iter().next().flatten().unwrap_or_default();
         let (from, to) = (from_ms.map(|ms| edge_text(ms, zone)), to_ms.map(|ms| edge_text(ms, zone)));
         let count = rows.len();
-        Ok((body_of(event_id.clone(), rows, (from, to), currency, &api.prices.names()), count))
+        Ok((body_of(event_id, rows, (from, to), &balance.profile.currency, names), count))
     };
-    let (response, rows) = api.kept(&account_id, reader, &uri, made).await?;
+    let (response, rows) = api.sums(&account_id, reader, &uri, vec![question], now_ms(), body).await?;
     timer.done(rows);
     Ok(response)
 }

@@ -14,6 +14,7 @@ use super::price_book::currency;
 use super::timeline::Asked;
 use super::usage::{self, CUT, NARROW_ANY, UsageBody};
 use super::{Api, Timer, private};
+use crate::answers::Told;
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::openapi::AdminProblems;
@@ -91,7 +92,16 @@ pub(super) async fn usage(State(api): State<Arc<Api>>, uri: Uri, headers: Header
         is_admin: true,
         now_ms,
     };
-    let (usage, rows) = usage::answer(&api, asked, range, usage::compare(&params)?).await?;
+    let ranges = usage::ranges(asked, range, usage::compare(&params)?);
+    let mut told = Vec::with_capacity(ranges.len());
+    for question in usage::questions(asked, &ranges, &api.config.limits)? {
+        told.push(match api.asker.tell(&question).await? {
+            Told::Whole(rows) => Some(question.shape(rows)),
+            Told::Shaped(rows) => Some(rows),
+            Told::TooMany => None,
+        });
+    }
+    let (usage, rows) = usage::body(asked, &api.config.limits, &ranges, told, &api.prices.names())?;
     timer.done(rows);
     private(&FleetUsageBody { currency: currency.to_owned(), usage })
 }

@@ -49,9 +49,9 @@ use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::AccountId;
 
 use crate::access::{Access, Visitor, no_account};
-use crate::answers::{Answers, At, Kept};
+use crate::answers::{self, Answers, Asker, Kept, Question, Sums};
 use crate::audit::AuditTrail;
-use crate::calendar::Bucket;
+use crate::calendar::{Bucket, QUARTER_MS};
 use crate::conditional;
 use crate::config::QueryConfig;
 use crate::dead_letters::DeadLetters;
@@ -59,7 +59,7 @@ use crate::forward::Forwarder;
 use crate::live::{LiveView, SunkOffsets};
 use crate::metrics::{Endpoint, Metrics};
 use crate::params::{Parameter, ParameterKind, Params};
-use crate::prices::Prices;
+use crate::prices::{Names, Prices};
 use crate::site::Site;
 use crate::store::Store;
 
@@ -84,6 +84,8 @@ pub struct Api {
     pub prices: Arc<Prices>,
     /// What is kept of answers.
     pub answers: Answers,
+    /// Asks for sums.
+    pub asker: Asker,
     /// What could not be charged.
     pub dead_letters: DeadLetters,
     /// Who changed what.
@@ -226,27 +228,39 @@ impl Api {
         Err(awaited.missing())
     }
 
-    /// An answer made of ClickHouse, kept for whoever asks the same; `make` gives it and of how many rows it was made. One
-    /// that waits for an entry of its own is made anew.
-    async fn kept<B: Serialize>(
+    /// An answer made of sums, kept for whoever asks the same and carried forward; `body` makes it, and says of how many
+    /// rows.
+    async fn sums<B: Serialize>(
         &self,
         account_id: &str,
         reader: Reader,
         uri: &Uri,
-        make: impl Future<Output = Result<(B, usize), Problem>>,
+        questions: Vec<Question>,
+        now_ms: i64,
+        body: impl FnOnce(Sums, &Names) -> Result<(B, usize), Problem>,
     ) -> Result<(Response, usize), Problem> {
-        let make = async {
-            let (body, rows) = make.await?;
-            let body = serde_json::to_vec(&body).map_err(Problem::internal)?;
-            Ok(Kept { etag: conditional::etag_as_of(&body), body: body.into(), rows })
+        let names = self.prices.names();
+        let request = answers::Request {
+            key: key_of(uri, reader.is_admin),
+            account_id: account_id.to_owned(),
+            questions: questions.clone(),
+            quarter: now_ms.div_euclid(QUARTER_MS),
+            names: Arc::clone(&names),
         };
+        let render = |sums: Sums| {
+            let (body, rows) = body(sums, &names)?;
+            let body = serde_json::to_vec(&body).map_err(Problem::internal)?;
+            Ok(Kept { etag: conditional::etag_as_of(&body), body: body.into(), rows, seq: None })
+        };
+        let ask = self.asker.clone().ask(account_id.to_owned(), questions);
         let kept = match reader.awaited {
-            Some(_) => make.await?,
-            None => {
-                let words = uri.path_and_query().map_or_else(|| uri.path(), |words| words.as_str());
-                let key = format!("{}\0{words}", if reader.is_admin { "admin" } else { "" });
-                let seq = self.view.balance(account_id).map_or(0, |balance| balance.seq);
-                self.answers.get(&key, At { seq, is_sunk: self.is_sunk(account_id, seq) }, make).await?
+            None => self.answers.get(request, ask, render).await?,
+            Some(_) => {
+                let ask = async {
+                    self.wait_until_sunk(account_id, reader.awaited).await?;
+                    ask.await
+                };
+                self.answers.get_awaited(request, ask, render).await?
             }
         };
         let head = [
@@ -254,19 +268,11 @@ impl Api {
             (header::ETAG, kept.etag),
             (header::CACHE_CONTROL, PRIVATE),
         ];
-        Ok(((head, kept.body).into_response(), kept.rows))
-    }
-
-    /// Whether ClickHouse is known to have an entry of the account, in every table. Where it is not, that is found out for
-    /// the next one who asks.
-    fn is_sunk(&self, account_id: &str, seq: u64) -> bool {
-        let Some(place) = self.view.place_after(account_id, seq) else { return false };
-        let is_sunk = self.sunk.is_known(place);
-        if !is_sunk {
-            let sunk = self.sunk.clone();
-            tokio::spawn(async move { sunk.look().await });
+        let mut response = (head, kept.body).into_response();
+        if let Some(seq) = kept.seq {
+            response.headers_mut().insert(conditional::SEQ, seq.into());
         }
-        is_sunk
+        Ok((response, kept.rows))
     }
 
     /// Whether all price books were read once.
@@ -353,6 +359,13 @@ impl Drop for Timer<'_> {
     fn drop(&mut self) {
         self.metrics.ended(self.endpoint, self.bucket, self.started.elapsed().as_secs_f64());
     }
+}
+
+/// What an answer is kept by: the request, without the entry that it waits for.
+fn key_of(uri: &Uri, is_admin: bool) -> String {
+    let words = uri.query().unwrap_or_default().split('&').filter(|word| !word.starts_with("min_seq="));
+    let words: Vec<&str> = words.collect();
+    format!("{}\0{}?{}", if is_admin { "admin" } else { "" }, uri.path(), words.join("&"))
 }
 
 /// A JSON answer about an account: for its reader alone, and asked anew each time.

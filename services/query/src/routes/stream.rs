@@ -34,7 +34,7 @@ const WHAT: &[Parameter] = &[
         kind: ChoiceList(|| Topic::CODES.map(|(code, _)| code).to_vec()),
         about: "What is sent; by default all.",
     },
-    Parameter { name: "event_id", kind: List, about: "Only transactions and usage of these events." },
+    Parameter { name: "event_id", kind: List, about: "Only transactions, usage and alerts of these events." },
     Parameter {
         name: "after",
         kind: Text,
@@ -52,7 +52,7 @@ parameters! {
 ///
 /// Server-sent events. Every event has an `id`; who comes back with the last one as `Last-Event-ID` gets what came after
 /// it, neither more nor less, also from another process. `ready` is the first event, `transaction` is one entry as in the
-/// list, `balance` and `usage` are gathered, and `resync` says that entries in between cannot be had: load anew what is
+/// list, `alert` one as among an account's alerts, `balance` and `usage` are gathered, and `resync` says that entries in between cannot be had: load anew what is
 /// shown. A comment every 15 s shows that the connection lives.
 #[utoipa::path(
     get,
@@ -138,7 +138,12 @@ fn topics(params: &Params) -> Result<Topics, Problem> {
         let code = Topic::CODES.into_iter().find(|(_, topic)| *topic == wanted).map(|(code, _)| code);
         given.is_empty() || given.iter().any(|topic| Some(topic.as_str()) == code)
     };
-    Ok(Topics { balance: has(Topic::Balance), transactions: has(Topic::Transactions), usage: has(Topic::Usage) })
+    Ok(Topics {
+        balance: has(Topic::Balance),
+        transactions: has(Topic::Transactions),
+        usage: has(Topic::Usage),
+        alerts: has(Topic::Alerts),
+    })
 }
 
 fn filter(params: &Params) -> Result<ActivityFilter, Problem> {

@@ -14,15 +14,14 @@ use utoipa::ToSchema;
 use super::usage::{RANGE, range, zone};
 use super::{AWAIT, Api, Timer};
 use crate::amount::AmountBody;
+use crate::answers::{Question, Sums, Whose};
 use crate::calendar::{TimeRange, edge_text, previous};
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems};
 use crate::params::{Params, parameters};
-use crate::store::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery, UsageRow};
-
-/// More than there are types of entries.
-const TYPES_MAX: usize = 100;
+use crate::prices::Names;
+use crate::store::{GroupBy, Kinds, UsageFilter, UsageRow};
 
 parameters! {
     /// Of this route.
@@ -68,14 +67,19 @@ struct PeriodBody {
 
 /// The four figures of a period
 ///
-/// Balance, used, purchased and net usage, for the period (by default this month so far) and the one before.
+/// Balance, used, purchased and net usage, for the period (by default this month so far) and the one before. Where the
+/// header `Tollbooth-Seq` is there, the figures are those of the balance's own entry.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account_id}/summary",
     operation_id = "get_summary",
     tag = "Accounts",
     params(AccountPath, SummaryParams),
-    responses((status = 200, description = "The figures", body = SummaryBody), AccountProblems),
+    responses(
+        (status = 200, description = "The figures", body = SummaryBody,
+         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        AccountProblems
+    ),
     security(("key" = []))
 )]
 pub(super) async fn get(
@@ -87,50 +91,45 @@ pub(super) async fn get(
     let timer = Timer::start(&api.metrics, Endpoint::Summary);
     let params = Params::parse(&uri, SummaryParams::GROUPS)?;
     let reader = api.open(&headers, &account_id, &params).await?;
-    let balance = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?;
+    let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let now_ms = now_ms();
-    let zone = zone(&params, &balance.profile.time_zone)?;
+    let zone = zone(&params, &profile.time_zone)?;
     let range = range(&params, zone, now_ms)?;
-    api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let currency = &balance.profile.currency;
-    let made = async {
-        let (period, rows) = summed(&api, &account_id, range, zone, currency).await?;
-        let (previous, more) = summed(&api, &account_id, previous(range, zone, now_ms), zone, currency).await?;
+    let before = previous(range, zone, now_ms);
+    let questions = [range, before].map(|range| question(&account_id, range)).to_vec();
+    let body = |Sums { rows, balance, .. }: Sums, _: &Names| {
+        let currency = &balance.profile.currency;
+        let rows: Vec<Vec<UsageRow>> = rows.into_iter().map(Option::unwrap_or_default).collect();
+        let count = rows.iter().map(Vec::len).sum();
+        let of =
+            |index: usize, range| period(rows.get(index).map(Vec::as_slice).unwrap_or_default(), range, zone, currency);
         let body = SummaryBody {
             balance: AmountBody::new(balance.balance_micros, currency),
             seq: balance.seq,
             as_of: balance.as_of_ms,
             tz: zone.name(),
-            period,
-            previous,
+            period: of(0, range),
+            previous: of(1, before),
             account_id: account_id.clone(),
         };
-        Ok((body, rows + more))
+        Ok((body, count))
     };
-    let (response, rows) = api.kept(&account_id, reader, &uri, made).await?;
+    let (response, rows) = api.sums(&account_id, reader, &uri, questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
 }
 
-async fn summed(
-    api: &Api,
-    account_id: &str,
-    range: TimeRange,
-    zone: Tz,
-    currency: &str,
-) -> Result<(PeriodBody, usize), Problem> {
-    let question = UsageQuery {
-        scope: Scope::Account(account_id),
+/// What moved money in a range, by type of entry: there are fewer types than a question may have groups.
+fn question(account_id: &str, range: TimeRange) -> Question {
+    Question {
+        whose: Whose::Account(account_id.to_owned()),
         kinds: Kinds::All,
         range: Some(range),
-        starts_ms: &[],
+        starts_ms: Vec::new(),
         group_by: Some(GroupBy::Type),
-        keep: Keep::All,
-        filter: &UsageFilter::default(),
-        rows_max: TYPES_MAX,
-    };
-    let rows = api.store.usage(&question).await?;
-    Ok((period(&rows, range, zone, currency), rows.len()))
+        filter: UsageFilter::default(),
+        top: None,
+    }
 }
 
 /// The figures of a period from its sums by type, which are positive where the balance went down.

@@ -9,11 +9,12 @@ use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 use utoipa::ToSchema;
 
-use super::Api;
 use crate::amount::{AmountBody, QuantityText};
+use crate::answers::{Question, Top, Whose};
 use crate::calendar::{Bucket, Span, TimeRange, edge_text, spans};
+use crate::config::LimitsSection;
 use crate::prices::Names;
-use crate::store::{GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, StoreError, UsageFilter, UsageQuery, UsageRow};
+use crate::store::{GroupBy, Kinds, Measure, REST_KEY, Scope, StoreError, UsageFilter, UsageRow};
 
 /// A timeline that is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -121,51 +122,43 @@ impl Sums {
             cost_micros: self.cost_micros + other.cost_micros,
         }
     }
-
-    const fn of_measure(self, measure: Measure) -> i128 {
-        match measure {
-            Measure::Amount => self.spent_micros,
-            Measure::Count => self.count as i128,
-            Measure::Failures => self.failures as i128,
-            Measure::Quantity => self.quantity_micros,
-            Measure::ProviderCost => self.cost_micros,
-            Measure::Margin => self.spent_micros - self.cost_micros,
-        }
-    }
 }
 
 impl Asked<'_> {
-    /// The timeline of a range and of how many rows it was made.
-    pub(super) async fn answer(self, api: &Api, range: TimeRange) -> Result<(TimelineBody, usize), Problem> {
-        let spans = self.spans(range, api.config.limits.buckets_max)?;
-        let starts_ms: Vec<i64> = spans.iter().map(|span| span.start_ms).collect();
-        let groups_max = api.config.limits.groups_max;
-        let whole = UsageQuery {
-            scope: self.scope,
+    /// What has to be asked for the timeline of a range.
+    pub(super) fn question(self, range: TimeRange, buckets_max: usize) -> Result<Question, Problem> {
+        let spans = self.spans(range, buckets_max)?;
+        Ok(Question {
+            whose: match self.scope {
+                Scope::Account(account_id) => Whose::Account(account_id.to_owned()),
+                Scope::Fleet { currency } => Whose::Fleet { currency: currency.to_owned() },
+            },
             kinds: Kinds::Spend,
             range: Some(range),
-            starts_ms: &[],
+            starts_ms: spans.iter().map(|span| span.start_ms).collect(),
             group_by: self.group_by,
-            keep: Keep::All,
-            filter: self.filter,
-            rows_max: groups_max + 1,
-        };
-        let largest = match self.top {
-            None => None,
-            Some(top) => {
-                let question = UsageQuery { keep: Keep::Largest(self.measure), rows_max: top, ..whole.clone() };
-                let rows = api.store.usage(&question).await?;
-                Some(rows.into_iter().map(|row| row.group_key).collect::<Vec<String>>())
-            }
-        };
-        let keep = largest.as_deref().map_or(Keep::All, Keep::These);
-        let rows = api.store.usage(&UsageQuery { starts_ms: &starts_ms, keep, ..whole }).await?;
-        let count = rows.len();
-        if count > groups_max {
+            filter: self.filter.clone(),
+            top: self.top.map(|groups| Top { measure: self.measure, groups }),
+        })
+    }
+
+    /// The timeline of a range, and of how many rows it was made; `None`: there are more than may be answered.
+    pub(super) fn answer(
+        self,
+        limits: &LimitsSection,
+        range: TimeRange,
+        rows: Option<Vec<UsageRow>>,
+        names: &Names,
+    ) -> Result<(TimelineBody, usize), Problem> {
+        let Some(rows) = rows else {
             return Err(Problem::new("too_many_groups", StatusCode::BAD_REQUEST, "The answer has too many groups")
-                .with_detail(format!("more than {groups_max}; take top, a larger bucket or a shorter range")));
-        }
-        Ok((self.fill(range, &spans, rows, &api.prices.names())?, count))
+                .with_detail(format!(
+                    "more than {}; take top, a larger bucket or a shorter range",
+                    limits.groups_max
+                )));
+        };
+        let count = rows.len();
+        Ok((self.fill(range, &self.spans(range, limits.buckets_max)?, rows, names)?, count))
     }
 
     fn spans(self, range: TimeRange, buckets_max: usize) -> Result<Vec<Span>, Problem> {
@@ -213,9 +206,7 @@ impl Asked<'_> {
     /// The groups of a bucket, largest first, the rest of them last.
     fn groups(self, mut rows: Vec<UsageRow>, names: &Names) -> Vec<GroupBody> {
         let is_rest = |row: &UsageRow| self.top.is_some() && row.group_key == REST_KEY;
-        rows.sort_by_cached_key(|row| {
-            (is_rest(row), Reverse(Sums::of(row).of_measure(self.measure)), row.group_key.clone())
-        });
+        rows.sort_by_cached_key(|row| (is_rest(row), Reverse(row.of_measure(self.measure)), row.group_key.clone()));
         let groups = rows.into_iter().map(|row| {
             let mut sums = Sums::of(&row);
             // Of the failed there are no successes to be counted.

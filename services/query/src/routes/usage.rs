@@ -13,13 +13,16 @@ use utoipa::ToSchema;
 
 use super::timeline::{Asked, TimelineBody};
 use super::{AWAIT, Api, Timer};
+use crate::answers::{Question, Sums};
 use crate::calendar::{Bucket, TimeRange, parse_edge, previous, resolve_range, resolve_zone};
 use crate::clock::now_ms;
+use crate::config::LimitsSection;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems};
 use crate::params::ParameterKind::{Choice, ChoiceList, List, Number, Text};
 use crate::params::{Parameter, Params, bad_parameter, parameters};
-use crate::store::{GroupBy, Measure, Scope, UsageFilter};
+use crate::prices::Names;
+use crate::store::{GroupBy, Measure, Scope, UsageFilter, UsageRow};
 
 /// Most groups that may stay apart.
 const TOP_MAX: u64 = 100;
@@ -113,7 +116,11 @@ pub(super) struct UsageBody {
     operation_id = "get_usage",
     tag = "Usage",
     params(AccountPath, UsageParams),
-    responses((status = 200, description = "Sums by bucket and group", body = UsageBody), AccountProblems),
+    responses(
+        (status = 200, description = "Sums by bucket and group", body = UsageBody,
+         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        AccountProblems
+    ),
     security(("key" = []))
 )]
 pub(super) async fn get(
@@ -145,39 +152,55 @@ pub(super) async fn get(
         is_admin: reader.is_admin,
         now_ms,
     };
-    let compare = compare(&params)?;
-    api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let made = answer(&api, asked, range, compare);
-    let (response, rows) = api.kept(&account_id, reader, &uri, made).await?;
+    let ranges = ranges(asked, range, compare(&params)?);
+    let questions = questions(asked, &ranges, &api.config.limits)?;
+    let body = |sums: Sums, names: &Names| body(asked, &api.config.limits, &ranges, sums.rows, names);
+    let (response, rows) = api.sums(&account_id, reader, &uri, questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
 }
 
-/// The timeline, and that of the period before if it is asked for; and of how many rows they were made.
-pub(super) async fn answer(
-    api: &Api,
+/// The range, and the period before if it is asked for.
+pub(super) fn ranges(asked: Asked<'_>, range: TimeRange, compare: bool) -> Vec<TimeRange> {
+    let before = compare.then(|| previous(range, asked.zone, asked.now_ms));
+    std::iter::once(range).chain(before).collect()
+}
+
+/// What has to be asked.
+pub(super) fn questions(
     asked: Asked<'_>,
-    range: TimeRange,
-    compare: bool,
+    ranges: &[TimeRange],
+    limits: &LimitsSection,
+) -> Result<Vec<Question>, Problem> {
+    ranges.iter().map(|range| asked.question(*range, limits.buckets_max)).collect()
+}
+
+/// The timelines of the ranges, and of how many rows they were made.
+pub(super) fn body(
+    asked: Asked<'_>,
+    limits: &LimitsSection,
+    ranges: &[TimeRange],
+    rows: Vec<Option<Vec<UsageRow>>>,
+    names: &Names,
 ) -> Result<(UsageBody, usize), Problem> {
-    let (timeline, mut rows) = asked.answer(api, range).await?;
-    let previous = match compare {
-        false => None,
-        true => {
-            let (timeline, more) = asked.answer(api, previous(range, asked.zone, asked.now_ms)).await?;
-            rows += more;
-            Some(timeline)
-        }
-    };
+    let mut timelines = Vec::with_capacity(ranges.len());
+    let mut count = 0;
+    for (range, rows) in ranges.iter().zip(rows) {
+        let (timeline, more) = asked.answer(limits, *range, rows, names)?;
+        timelines.push(timeline);
+        count += more;
+    }
+    let mut timelines = timelines.into_iter();
+    let timeline = timelines.next().ok_or_else(|| Problem::internal("a timeline without a range"))?;
     let measure = Measure::CODES.into_iter().find(|(_, measure)| *measure == asked.measure);
     let body = UsageBody {
         timeline,
         bucket: asked.bucket.code(),
         tz: asked.zone.name(),
         measure: measure.map_or("amount", |(code, _)| code),
-        previous,
+        previous: timelines.next(),
     };
-    Ok((body, rows))
+    Ok((body, count))
 }
 
 /// The zone of `tz`, or that of the account.

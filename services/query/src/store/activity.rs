@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tollbooth_schemas::ledger::EntryType;
 
 use super::{Store, StoreError};
-use crate::activity::{ActivityFilter, ActivityRow};
+use crate::activity::{ActivityFilter, ActivityRow, Alert};
 
 #[derive(Debug, Row, Deserialize)]
 struct LedgerRow {
@@ -26,13 +26,18 @@ struct LedgerRow {
     operation_id: String,
     price_version: u32,
     reason: String,
+    /// Of an alert, where all of it is wanted: the recharge that it is about, and what else it says.
+    recharge_id: String,
+    alert: String,
     /// Whether it passes the filter, and is not there to be a witness only.
     is_wanted: bool,
 }
 
 impl From<LedgerRow> for ActivityRow {
     fn from(row: LedgerRow) -> Self {
+        let alert = of_alert(&row);
         Self {
+            alert,
             seq: row.seq,
             entry_type: row.r#type,
             failed: row.status == "failed",
@@ -52,6 +57,18 @@ impl From<LedgerRow> for ActivityRow {
         }
     }
 }
+
+/// What cannot be read is left out; the rows were written by the sink.
+fn of_alert(row: &LedgerRow) -> Option<Box<Alert>> {
+    let is_told = !row.alert.is_empty();
+    is_told.then(|| Alert::of_row(&row.reason, &row.recharge_id, &row.alert).ok().map(Box::new)).flatten()
+}
+
+/// Of alerts as a page shows them.
+const NO_ALERT: &str = "'' AS recharge_id, '' AS alert";
+/// Of alerts as a stream tells them.
+const ALERT: &str =
+    "if(type = 'alert_raised', note, '') AS recharge_id, if(type = 'alert_raised', detail, '') AS alert";
 
 const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
      posted_at, event_id, booth_id, operation_id, price_version, reason";
@@ -94,7 +111,7 @@ impl Store {
         }
         let (condition, witness) = (condition(filter), if is_indexed { "" } else { " OR seq = {upper:UInt64}" });
         let sql = format!(
-            "SELECT {COLUMNS}, ({condition}) AS is_wanted FROM ledger \
+            "SELECT {COLUMNS}, {NO_ALERT}, ({condition}) AS is_wanted FROM ledger \
              WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND (({condition}){witness}) \
              ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}"
         );
@@ -120,7 +137,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ActivityRow>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, true AS is_wanted FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
+            "SELECT {COLUMNS}, {ALERT}, true AS is_wanted FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
              AND seq < {{before:UInt64}} ORDER BY account_id, seq LIMIT {{limit:UInt64}}"
         );
         let query = self.query(&sql).param("account", account_id).param("from", from_seq).param("before", before_seq);

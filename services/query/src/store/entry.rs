@@ -97,6 +97,7 @@ impl From<DetailRow> for EntryDetail {
                 operation_id: row.operation_id,
                 price_version: row.price_version,
                 reason: row.reason,
+                alert: None,
             },
         }
     }

@@ -28,7 +28,7 @@ pub use balances::Accounts;
 pub use parties::{PartiesQuery, Party, PartyKind};
 pub use projection::{Behind, Projection};
 pub use recharge::RechargeRow;
-pub use usage::{GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
+pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 
 use crate::config::StoreSection;
 
@@ -141,6 +141,9 @@ impl Store {
             .with_user(&section.user)
             .with_password(section.password.expose())
             .with_product_info("tollbooth-query", env!("CARGO_PKG_VERSION"))
+            // A query whose client has gone is ended: the connection is closed when nobody waits for the answer any more.
+            .with_setting("readonly", "2")
+            .with_setting("cancel_http_readonly_queries_on_client_close", "1")
             .with_setting("max_execution_time", settings.execution_time_s_max.to_string())
             .with_setting("max_memory_usage", settings.memory_bytes_max.to_string())
             .with_setting("max_threads", settings.threads_max.to_string());

@@ -96,13 +96,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::Behind`], and whatever keeps ClickHouse from answering.
     pub async fn check_reach(&self, committed: &[(i32, i64)]) -> Result<(), StoreError> {
+        Ok(check_reach(&self.sunk_ends().await?, committed)?)
+    }
+
+    /// Up to where the sink has begun to insert, `(partition, offset)` each: it writes that down before it does, so that no
+    /// table has anything at or beyond these offsets yet.
+    ///
+    /// # Errors
+    /// Whatever keeps ClickHouse from answering.
+    pub async fn sunk_ends(&self) -> Result<Vec<(i32, i64)>, StoreError> {
         // The client cannot read the names of a tuple's elements.
         let query = self.query(
             "SELECT arrayMap(range -> (range.1, range.3), ranges)::Array(Tuple(Int32, Int64)) FROM sunk_ranges \
              ORDER BY position DESC LIMIT 1",
         );
-        let ends = self.ask::<Vec<(i32, i64)>>(query).await?.pop().unwrap_or_default();
-        Ok(check_reach(&ends, committed)?)
+        Ok(self.ask::<Vec<(i32, i64)>>(query).await?.pop().unwrap_or_default())
     }
 }
 

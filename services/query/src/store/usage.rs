@@ -6,6 +6,7 @@
 use clickhouse::Row;
 use clickhouse::query::Query;
 use serde::Deserialize;
+use tollbooth_schemas::ledger::EntryType;
 
 use super::{Store, StoreError};
 use crate::calendar::{QUARTER_MS, TimeRange};
@@ -13,6 +14,9 @@ use crate::calendar::{QUARTER_MS, TimeRange};
 /// Most a record may have occurred after its posting. Booth clocks may run an hour ahead; entries of a range are looked
 /// for in the months of posting from that long before it on.
 const OCCURRED_AHEAD_MS_MAX: i64 = 2 * 86_400_000;
+
+/// What the rollups can hold: no range is all of it.
+pub const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: (u32::MAX as i64) / 900 * QUARTER_MS };
 
 /// What a timeline is split by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,6 +228,31 @@ pub struct UsageRow {
     pub cost_micros: i128,
 }
 
+impl UsageRow {
+    /// Whether nothing is in it; such a row is not answered.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.succeeded == 0
+            && self.failures == 0
+            && self.spent_micros == 0
+            && self.quantity_micros == 0
+            && self.cost_micros == 0
+    }
+
+    /// What groups are ordered by.
+    #[must_use]
+    pub const fn of_measure(&self, measure: Measure) -> i128 {
+        match measure {
+            Measure::Amount => self.spent_micros,
+            Measure::Count => self.succeeded as i128,
+            Measure::Failures => self.failures as i128,
+            Measure::Quantity => self.quantity_micros,
+            Measure::ProviderCost => self.cost_micros,
+            Measure::Margin => self.spent_micros - self.cost_micros,
+        }
+    }
+}
+
 /// Where sums come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -274,8 +303,7 @@ impl UsageQuery<'_> {
     }
 
     fn parts(&self) -> Parts {
-        let all = TimeRange { from_ms: 0, to_ms: i64::from(u32::MAX) / 900 * QUARTER_MS };
-        let range = self.range.unwrap_or(all);
+        let range = self.range.unwrap_or(EVER);
         // Zones of today have their edges on quarters. Those before 1972 that have not are answered from the entries.
         let is_odd = self.starts_ms.iter().skip(1).any(|start_ms| start_ms % QUARTER_MS != 0);
         if is_odd || self.source() == Source::Entries {
@@ -394,13 +422,26 @@ impl Scope<'_> {
 }
 
 impl Kinds {
+    /// Whether entries of a type are summed; to the letter the condition below.
+    #[must_use]
+    pub const fn has(self, entry_type: EntryType) -> bool {
+        match self {
+            Self::Spend => matches!(
+                entry_type,
+                EntryType::Consume | EntryType::Refund | EntryType::Reversal | EntryType::Repriced
+            ),
+            // What is listed is what moves money.
+            Self::All => entry_type.is_listed(),
+        }
+    }
+
     const fn condition(self) -> &'static str {
         match self {
             Self::Spend => " AND type IN ('consume', 'refund', 'reversal', 'repriced')",
-            // Those that the rollups leave out.
+            // Those of the rollups.
             Self::All => {
-                " AND type NOT IN ('account_opened', 'plan_changed', 'hold_placed', 'hold_released', \
-                 'credit_limit_set', 'event_defined', 'booth_set')"
+                " AND type IN ('consume', 'purchase', 'auto_recharge', 'refund', 'reversal', 'adjustment', 'bonus', \
+                 'bonus_expiry', 'plan_fee', 'repriced')"
             }
         }
     }
@@ -443,62 +484,5 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn question<'a>(filter: &'a UsageFilter, from_ms: i64, to_ms: i64) -> UsageQuery<'a> {
-        UsageQuery {
-            scope: Scope::Account("acc_a"),
-            kinds: Kinds::Spend,
-            range: Some(TimeRange { from_ms, to_ms }),
-            starts_ms: &[],
-            group_by: None,
-            keep: Keep::All,
-            filter,
-            rows_max: 10,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_parts_of_a_range_are_the_range(from_ms in 0_i64..4_000_000_000_000, length_ms in 1_i64..10_000_000) {
-            let filter = UsageFilter::default();
-            let parts = question(&filter, from_ms, from_ms + length_ms).parts();
-            let mut all: Vec<TimeRange> = parts.entries.iter().copied().chain(parts.rollup).collect();
-            all.sort_by_key(|part| part.from_ms);
-            prop_assert_eq!(all[0].from_ms, from_ms);
-            prop_assert_eq!(all[all.len() - 1].to_ms, from_ms + length_ms);
-            for pair in all.windows(2) {
-                prop_assert_eq!(pair[0].to_ms, pair[1].from_ms);
-            }
-            if let Some(rollup) = parts.rollup {
-                prop_assert_eq!((rollup.from_ms % QUARTER_MS, rollup.to_ms % QUARTER_MS), (0, 0));
-            }
-            for part in &parts.entries {
-                prop_assert!(parts.rollup.is_none() || part.to_ms - part.from_ms < QUARTER_MS);
-            }
-        }
-    }
-
-    #[test]
-    fn the_narrowest_rollup_that_knows_the_question_is_asked() {
-        let with = |events: &[&str], booths: &[&str], group_by| {
-            let filter = UsageFilter {
-                event_ids: events.iter().map(|text| (*text).to_owned()).collect(),
-                booth_ids: booths.iter().map(|text| (*text).to_owned()).collect(),
-                ..UsageFilter::default()
-            };
-            let question = UsageQuery { group_by, ..question(&filter, 0, 1) };
-            (question.source(), question.lacks_rest())
-        };
-        assert_eq!(with(&[], &[], Some(GroupBy::Engine)), (Source::Account, false));
-        assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Engine)), (Source::Event, false));
-        assert_eq!(with(&[], &[], Some(GroupBy::Event)), (Source::Event, true));
-        assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Event)), (Source::Event, false));
-        assert_eq!(with(&[], &[], Some(GroupBy::Booth)), (Source::Booth, true));
-        assert_eq!(with(&["evt_a"], &["bth_a"], None), (Source::Entries, false));
-        assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Booth)), (Source::Entries, false));
-    }
-}
+#[path = "usage_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use tollbooth_schemas::time::serde_rfc3339;
 use utoipa::ToSchema;
 
 use super::{Out, Position, Usage};
-use crate::activity::Transaction;
+use crate::activity::{ActivityRow, AlertBody, Transaction};
 use crate::amount::{AmountBody, QuantityText};
 use crate::live::Balance;
 use crate::metrics::StreamEvent;
@@ -97,6 +97,12 @@ pub(crate) fn event(
         Out::Transaction(row) => {
             let body = Transaction::of_row(account_id, currency, names, *row);
             (event.event("transaction").json_data(body), StreamEvent::Transaction)
+        }
+        Out::Alert(row) => {
+            let ActivityRow { seq, event_id, alert, .. } = *row;
+            let body =
+                AlertBody::new(account_id, currency, seq, &event_id, alert.map(|alert| *alert).unwrap_or_default());
+            (event.event("alert").json_data(body), StreamEvent::Alert)
         }
         Out::Usage(usage) => (event.event("usage").json_data(usage_body(usage, currency, names)), StreamEvent::Usage),
         Out::Resync(reason) => {

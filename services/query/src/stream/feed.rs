@@ -19,12 +19,18 @@ pub enum Topic {
     Transactions,
     /// `usage`: what entries change in sums, gathered.
     Usage,
+    /// `alerts`: every alert that is raised.
+    Alerts,
 }
 
 impl Topic {
     /// Every word for a parameter.
-    pub const CODES: [(&'static str, Self); 3] =
-        [("balance", Self::Balance), ("transactions", Self::Transactions), ("usage", Self::Usage)];
+    pub const CODES: [(&'static str, Self); 4] = [
+        ("balance", Self::Balance),
+        ("transactions", Self::Transactions),
+        ("usage", Self::Usage),
+        ("alerts", Self::Alerts),
+    ];
 }
 
 /// Which of them.
@@ -36,6 +42,15 @@ pub struct Topics {
     pub transactions: bool,
     /// [`Topic::Usage`].
     pub usage: bool,
+    /// [`Topic::Alerts`].
+    pub alerts: bool,
+}
+
+impl Topics {
+    /// Whether entries go out one by one.
+    const fn has_entries(self) -> bool {
+        self.transactions || self.alerts
+    }
 }
 
 /// How long what is gathered is held back.
@@ -56,6 +71,8 @@ pub enum Out {
     Balance(Balance),
     /// An entry.
     Transaction(Box<ActivityRow>),
+    /// An entry that is an alert.
+    Alert(Box<ActivityRow>),
     /// Sums.
     Usage(Usage),
     /// Entries are missing: load anew what is shown, as of the position or later.
@@ -71,7 +88,8 @@ pub struct Feed {
     delivered: Position,
     /// Everything up to here was taken.
     read_seq: u64,
-    transactions: VecDeque<ActivityRow>,
+    /// Ascending; alerts are told by having one.
+    entries: VecDeque<ActivityRow>,
     usage: Usage,
     balance: Option<Balance>,
     balance_sent: Option<(u64, Instant)>,
@@ -84,7 +102,7 @@ impl Feed {
     /// A stream that has delivered everything up to `position`. `filter` narrows transactions and sums.
     #[must_use]
     pub fn new(topics: Topics, filter: ActivityFilter, intervals: Intervals, position: Position) -> Self {
-        let read_seq = match (topics.transactions, topics.usage) {
+        let read_seq = match (topics.has_entries(), topics.usage) {
             (true, true) => position.transactions.min(position.usage),
             (false, true) => position.usage,
             (true | false, false) => position.transactions,
@@ -95,7 +113,7 @@ impl Feed {
             intervals,
             delivered: position,
             read_seq,
-            transactions: VecDeque::new(),
+            entries: VecDeque::new(),
             usage: Usage::after(position.usage),
             balance: None,
             balance_sent: None,
@@ -120,17 +138,29 @@ impl Feed {
     /// Whether entries are wanted at all, and not the balance alone.
     #[must_use]
     pub fn wants_entries(&self) -> bool {
-        self.topics.transactions || self.topics.usage
+        self.topics.has_entries() || self.topics.usage
     }
 
     /// Takes all entries from [`next_seq`](Self::next_seq) up to `to_seq`, ascending.
     pub fn take(&mut self, rows: Vec<ActivityRow>, to_seq: u64) {
-        for row in rows.into_iter().filter(|row| self.filter.allows(row)) {
+        for mut row in rows {
+            let is_new = row.seq > self.delivered.transactions;
+            if row.alert.is_some() {
+                let is_of_event = self.filter.event_ids.is_empty() || self.filter.event_ids.contains(&row.event_id);
+                if self.topics.alerts && is_new && is_of_event {
+                    self.entries.push_back(row);
+                    continue;
+                }
+                row.alert = None;
+            }
+            if !self.filter.allows(&row) {
+                continue;
+            }
             if self.topics.usage && row.seq > self.delivered.usage {
                 self.usage.add(&row);
             }
-            if self.topics.transactions && row.seq > self.delivered.transactions {
-                self.transactions.push_back(row);
+            if self.topics.transactions && is_new {
+                self.entries.push_back(row);
             }
         }
         self.read_seq = self.read_seq.max(to_seq);
@@ -147,7 +177,7 @@ impl Feed {
 
     /// Entries cannot be had: goes on behind `seq`.
     pub fn skip_to(&mut self, seq: u64, why: &'static str) {
-        self.transactions.clear();
+        self.entries.clear();
         self.read_seq = seq;
         self.delivered = Position::at(seq);
         self.usage = Usage::after(seq);
@@ -162,9 +192,10 @@ impl Feed {
         if let Some(why) = self.resync.take() {
             return Some(Out::Resync(why));
         }
-        if let Some(row) = self.transactions.pop_front() {
+        if let Some(row) = self.entries.pop_front() {
             self.delivered.transactions = row.seq;
-            return Some(Out::Transaction(Box::new(row)));
+            let row = Box::new(row);
+            return Some(if row.alert.is_some() { Out::Alert(row) } else { Out::Transaction(row) });
         }
         // What is not listed needs no delivery.
         self.delivered.transactions = self.delivered.transactions.max(self.read_seq);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::live::Profile;
 
-const ALL: Topics = Topics { balance: true, transactions: true, usage: true };
+const ALL: Topics = Topics { balance: true, transactions: true, usage: true, alerts: true };
 const EVENT: &str = "evt_gala";
 
 /// Every fifth entry is not listed, every third is of another event.
@@ -47,7 +47,7 @@ impl Client {
     fn see(&mut self, out: Out, position: Position) {
         self.id = Some(position.to_string());
         match out {
-            Out::Transaction(row) => self.seqs.push(row.seq),
+            Out::Transaction(row) | Out::Alert(row) => self.seqs.push(row.seq),
             Out::Usage(usage) => {
                 self.spent_micros += usage.lines.values().map(|line| line.spent_micros).sum::<i128>();
                 self.usage_seqs.push((usage.after_seq, usage.to_seq));
@@ -99,6 +99,42 @@ proptest! {
 }
 
 #[test]
+fn alerts_go_out_in_their_place_and_once_over_broken_connections() {
+    let filter = || ActivityFilter::default();
+    let told = |seq: u64, event_id: &str| ActivityRow {
+        entry_type: "alert_raised".to_owned(),
+        event_id: event_id.to_owned(),
+        alert: Some(Box::default()),
+        ..ActivityRow { seq, ..ActivityRow::default() }
+    };
+    let rows = || vec![row(1), told(2, ""), row(3), told(4, EVENT), told(6, "evt_other")];
+    let only = Topics { balance: false, transactions: false, usage: false, alerts: true };
+    let now = Instant::now();
+    let seen = |mut feed: Feed| {
+        feed.take(rows(), 6);
+        let mut seen = Vec::new();
+        while let Some(out) = feed.pop(now) {
+            match out {
+                Out::Transaction(row) => seen.push((row.seq, false)),
+                Out::Alert(row) => seen.push((row.seq, true)),
+                _ => {}
+            }
+        }
+        (seen, feed.position())
+    };
+    let all = vec![(1, false), (2, true), (3, false), (4, true), (6, true)];
+    assert_eq!(seen(feed(ALL, filter(), Position::at(0))), (all, Position::at(6)));
+    // Who has seen the second gets those behind it.
+    let (behind, position) = seen(feed(only, filter(), Position::at(2)));
+    assert_eq!((behind, position.transactions), (vec![(4, true), (6, true)], 6));
+    let of_event = ActivityFilter { event_ids: vec![EVENT.to_owned()], ..filter() };
+    assert_eq!(seen(feed(only, of_event, Position::at(0))).0, [(4, true)]);
+    // Who does not ask for them is not told.
+    let others = Topics { alerts: false, ..ALL };
+    assert_eq!(seen(feed(others, filter(), Position::at(0))).0, [(1, false), (3, false)]);
+}
+
+#[test]
 fn a_stream_says_first_where_it_begins() {
     let mut feed = feed(ALL, ActivityFilter::default(), Position::at(7));
     feed.take_balance(balance(7));
@@ -142,7 +178,7 @@ fn balances_and_sums_are_held_back_and_transactions_are_not() {
 
 #[test]
 fn who_wants_the_balance_alone_comes_back_with_its_seq() {
-    let only = Topics { balance: true, transactions: false, usage: false };
+    let only = Topics { balance: true, transactions: false, usage: false, alerts: false };
     let mut feed = feed(only, ActivityFilter::default(), Position::at(3));
     feed.take_balance(balance(9));
     let now = Instant::now();

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Written as `120`, or `120.100` where the two differ (transactions, usage).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Every transaction up to this `seq` was delivered.
+    /// Every transaction and every alert up to this `seq` was delivered.
     pub transactions: u64,
     /// Every entry up to this `seq` is in the sums that were delivered.
     pub usage: u64,

@@ -141,7 +141,7 @@ impl Stream {
         let Opening { account_id, currency, feed, prices, metrics, .. } = &self.opening;
         match &out {
             // Of what was posted before, the client's own absence would be measured.
-            Out::Transaction(row) if row.posted_at_ms >= self.opened_at_ms => {
+            Out::Transaction(row) | Out::Alert(row) if row.posted_at_ms >= self.opened_at_ms => {
                 // A duration for a histogram, no money: the loss of precision is nothing.
                 metrics.ledger_to_sse.observe((now_ms() - row.posted_at_ms).max(0) as f64 / 1_000.0);
             }

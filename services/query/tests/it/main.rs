@@ -9,6 +9,8 @@ mod activity;
 mod alerts;
 mod audit;
 mod awaited;
+mod cancelled;
+mod carried;
 mod dead;
 mod documented;
 mod entry;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_query::openapi::DOCUMENT;
 use tollbooth_schemas::keys::KeyKind;
-use tollbooth_schemas::v1::UsageStatus;
 use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{AlertKind, AlertRaised, UsageStatus};
 
 use crate::events::Event;
 use crate::stand::{BASE_MS, Ledger, Query, Stand, until, usage};
@@ -32,6 +32,7 @@ fn check(events: &[Event]) {
             "balance" => "StreamBalance",
             "transaction" => "Transaction",
             "usage" => "StreamUsage",
+            "alert" => "Alert",
             "resync" => "StreamResync",
             other => panic!("{other}"),
         };
@@ -151,6 +152,73 @@ async fn an_events_stream_is_of_that_event_alone() {
     assert_eq!(sum["data"][0]["start"], "2026-10-20T00:00:00.000Z");
 }
 
+/// An alert that the entry before it crossed.
+fn raise(luna: &mut Ledger, number: u64, event_id: &str) {
+    let is_event = !event_id.is_empty();
+    let alert = AlertRaised {
+        number,
+        kind: if is_event { AlertKind::EventBudget } else { AlertKind::BalanceBelow }.into(),
+        crossed_seq: 2 + number,
+        crossed_at_ms: BASE_MS,
+        balance_micros: 990_000_000,
+        threshold_micros: 995_000_000,
+        percent: if is_event { 80 } else { 0 },
+        event_id: event_id.to_owned(),
+        spent_micros: if is_event { 7_000_000 } else { 0 },
+        ..AlertRaised::default()
+    };
+    luna.push(vec![(Kind::AlertRaised(alert), 0, BASE_MS)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_told_once_also_over_a_restart() {
+    // given a client that hears of alerts alone, and has heard of the first
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    stand.post(&luna.records);
+    let query = stand.query().await;
+    let path = format!("{PATH}?topics=alerts");
+    let mut stream = query.stream(&path, None).await;
+    luna.charge(1);
+    raise(&mut luna, 1, "");
+    stand.post(&luna.records[1..]);
+    let is_alert = |event: &Event, number: u64| event.name == "alert" && event.data["number"] == number;
+    let mut events = stream.until(|event| is_alert(event, 1)).await;
+    drop(stream);
+
+    // when a second one is raised while it is away, which ClickHouse alone has after a restart, and a third after that
+    raise(&mut luna, 2, "evt_gala");
+    luna.charge(1);
+    stand.post(&luna.records[3..]);
+    stand.sink(&luna.records).await;
+    stand.commit_all().await;
+    query.stop().await;
+    let query = stand.query().await;
+    let mut stream = query.stream(&path, Some(&events.last().unwrap().id)).await;
+    events.extend(stream.until(|event| is_alert(event, 2)).await);
+    raise(&mut luna, 3, "");
+    stand.post(&luna.records[5..]);
+    events.extend(stream.until(|event| is_alert(event, 3)).await);
+
+    // then it has heard of each once, as the account's alerts show them
+    check(&events);
+    let told = named(&events, "alert");
+    let numbers: Vec<u64> = told.iter().map(|alert| alert["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert!(seqs(&events).is_empty() && named(&events, "resync").is_empty());
+    stand.sink(&luna.records[5..]).await;
+    stand.commit_all().await;
+    let shown = query.ok("/v1/accounts/acc_luna/alerts?min_seq=7").await;
+    let shown: Vec<&Value> = shown["recent"].as_array().unwrap().iter().rev().collect();
+    assert_eq!(told, shown);
+    // An event's stream tells of its own, and says which money was spent.
+    let mut of_event = query.stream(&format!("{path}&event_id=evt_gala&after=0"), None).await;
+    let heard = of_event.until(|event| event.name == "alert").await;
+    let last = heard.last().unwrap();
+    assert_eq!((&last.data["number"], &last.data["spent"]["amount"]), (&json!(2), &json!("7.00")));
+    assert!(query.metrics().await.contains("tollbooth_sse_events_total{event=\"alert\"} 3"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_be_brought_up_to_date_is_told_to_load_anew() {
     // given an account whose older entries are neither in memory nor in ClickHouse, or are too many
@@ -249,7 +317,7 @@ async fn there_are_so_many_streams_and_no_more() {
     let free = async || query.fetch("/v1/accounts/acc_terra/stream", Some(&query.key)).await.status() == 200;
     until("a place is free", free).await;
     // Nobody begins at what is no id.
-    for wrong in ["after=x", "after=1.2.3", "topics=alerts", "event_id=gala"] {
+    for wrong in ["after=x", "after=1.2.3", "topics=alarms", "event_id=gala"] {
         assert_eq!(query.get(&format!("{PATH}?{wrong}")).await.status, 400, "{wrong}");
     }
 }

@@ -286,7 +286,7 @@ export interface paths {
          * What happens, as it happens
          * @description Server-sent events. Every event has an `id`; who comes back with the last one as `Last-Event-ID` gets what came after
          *     it, neither more nor less, also from another process. `ready` is the first event, `transaction` is one entry as in the
-         *     list, `balance` and `usage` are gathered, and `resync` says that entries in between cannot be had: load anew what is
+         *     list, `alert` one as among an account's alerts, `balance` and `usage` are gathered, and `resync` says that entries in between cannot be had: load anew what is
          *     shown. A comment every 15 s shows that the connection lives.
          */
         get: operations["stream_account"];
@@ -307,7 +307,8 @@ export interface paths {
         };
         /**
          * The four figures of a period
-         * @description Balance, used, purchased and net usage, for the period (by default this month so far) and the one before.
+         * @description Balance, used, purchased and net usage, for the period (by default this month so far) and the one before. Where the
+         *     header `Tollbooth-Seq` is there, the figures are those of the balance's own entry.
          */
         get: operations["get_summary"];
         put?: never;
@@ -3191,6 +3192,8 @@ export interface operations {
             /** @description Sums by engine */
             200: {
                 headers: {
+                    /** @description The newest entry in the sums; absent where they may be a moment behind. */
+                    "Tollbooth-Seq"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3546,10 +3549,10 @@ export interface operations {
             query?: {
                 /** @description Begins behind this id or `seq`, for clients that cannot send `Last-Event-ID`, which wins. Without either it begins at the newest entry. */
                 after?: string;
-                /** @description Only transactions and usage of these events. */
+                /** @description Only transactions, usage and alerts of these events. */
                 event_id?: string[];
                 /** @description What is sent; by default all. */
-                topics?: ("balance" | "transactions" | "usage")[];
+                topics?: ("balance" | "transactions" | "usage" | "alerts")[];
             };
             header?: {
                 /** @description Id of the last event that was seen. */
@@ -3665,6 +3668,8 @@ export interface operations {
             /** @description The figures */
             200: {
                 headers: {
+                    /** @description The newest entry in the sums; absent where they may be a moment behind. */
+                    "Tollbooth-Seq"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4205,6 +4210,8 @@ export interface operations {
             /** @description Sums by bucket and group */
             200: {
                 headers: {
+                    /** @description The newest entry in the sums; absent where they may be a moment behind. */
+                    "Tollbooth-Seq"?: number;
                     [name: string]: unknown;
                 };
                 content: {

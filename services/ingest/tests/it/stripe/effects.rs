@@ -1,0 +1,182 @@
+//! Recharges with Stripe, and payments that nobody told of.
+
+use prost::Message as _;
+use serde_json::{Value, json};
+use tollbooth_ingest::config::IngestConfig;
+use tollbooth_schemas::v1::{self, command::Body};
+
+use super::fake::{DECLINED, FakeStripe, Fault, NEEDS_ACTION, VISA, intent, succeeded};
+use super::{buy, postings, save, start, start_with, stripe};
+use crate::meter::FakeMeter;
+use crate::purchases::ledger;
+use crate::recharge::{Running, decide, requested};
+use crate::stand::Stand;
+
+/// Reconciliation waits for longer than any test.
+fn recharging(fake: &FakeStripe) -> impl FnOnce(&mut IngestConfig) {
+    let fake = fake.clone();
+    move |config| {
+        stripe(config, &fake);
+        config.purchases.provider_timeout_ms = 400;
+        config.purchases.stripe.reconcile_after_ms = 3_600_000;
+    }
+}
+
+/// Waits for the command that ends the recharge.
+async fn ending(stand: &Stand) -> v1::Command {
+    stand.until("it is answered", || stand.commands().len() == 1).await;
+    stand.commands().pop().unwrap()
+}
+
+#[tokio::test]
+async fn a_recharge_is_paid_off_session_by_the_saved_card() {
+    let (stand, fake) = start().await;
+    let running = Running::start(&stand, recharging(&fake));
+    decide(&stand, &[requested("rch_1").encode_to_vec()]);
+    let command = ending(&stand).await;
+    let expected = v1::PostPurchase {
+        payment_id: "rch_1".to_owned(),
+        provider: "stripe".to_owned(),
+        amount_micros: 50_000_000,
+        source: v1::PurchaseSource::AutoRecharge.into(),
+    };
+    assert_eq!(command.body, Some(Body::PostPurchase(expected)));
+    let confirmed = &fake.seen("/confirm")[0].form;
+    assert_eq!(confirmed.get("off_session").map(String::as_str), Some("true"));
+    assert_eq!(fake.seen("POST /v1/payment_intents")[0].headers["idempotency-key"], "rch_1");
+    assert_eq!((fake.taken(), running.attempts("succeeded")), (1, 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_recharge_that_is_declined_or_wants_somebody_fails_with_our_reason() {
+    for (method, reason) in [
+        (format!("{DECLINED}insufficient_funds"), "insufficient_funds"),
+        (format!("{DECLINED}pickup_card"), "card_declined"),
+        (NEEDS_ACTION.to_owned(), "authentication_required"),
+        ("pm_of_another".to_owned(), "unknown_payment_method"),
+    ] {
+        let (stand, fake) = start().await;
+        save(&stand, &method).await;
+        let running = Running::start(&stand, recharging(&fake));
+        decide(&stand, &[requested("rch_1").encode_to_vec()]);
+        let failed = v1::FailRecharge { recharge_id: "rch_1".to_owned(), reason: reason.to_owned() };
+        assert_eq!(ending(&stand).await.body, Some(Body::FailRecharge(failed)), "{method}");
+        assert_eq!(fake.taken(), 0);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_recharge_of_an_account_without_a_card_fails_so() {
+    let fake = FakeStripe::start().await;
+    let stand = Stand::start_with(|config| stripe(config, &fake)).await;
+    let running = Running::start(&stand, recharging(&fake));
+    decide(&stand, &[requested("rch_1").encode_to_vec()]);
+    let failed = v1::FailRecharge { recharge_id: "rch_1".to_owned(), reason: "no_payment_method".to_owned() };
+    assert_eq!(ending(&stand).await.body, Some(Body::FailRecharge(failed)));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_recharge_of_which_nobody_knows_is_asked_for_again_and_taken_once() {
+    for fault in [Fault::AnswerLost, Fault::RequestLost, Fault::Status(401)] {
+        // given a Stripe that is lost, or does not take our key for a while
+        let (stand, fake) = start().await;
+        fake.fail("POST /confirm", fault);
+        let running = Running::start(&stand, recharging(&fake));
+        decide(&stand, &[requested("rch_1").encode_to_vec()]);
+        // then the account's recharge has not failed for it
+        assert!(matches!(ending(&stand).await.body, Some(Body::PostPurchase(_))), "{fault:?}");
+        assert_eq!((fake.taken(), fake.intents().len()), (1, 1));
+        assert_eq!((running.attempts("no_answer"), running.attempts("failed")), (1, 0));
+        running.stop().await;
+    }
+}
+
+fn reconciling(fake: &FakeStripe) -> impl FnOnce(&mut IngestConfig) {
+    let fake = fake.clone();
+    move |config| {
+        stripe(config, &fake);
+        // Made in this second: no later one has to come before it is looked at.
+        config.purchases.stripe.reconcile_every_ms = 20;
+    }
+}
+
+fn reconciled(running: &Running, result: &str) -> u64 {
+    running.metric(&format!("tollbooth_payments_reconciled_total{{result=\"{result}\"}} "))
+}
+
+/// Made some minutes ago.
+fn of_before(id: &str, payment_id: &str, metadata: &Value) -> Value {
+    let mut ours = json!({
+        "tollbooth_account": "acc_luna", "tollbooth_payment": payment_id, "tollbooth_source": "manual",
+        "tollbooth_amount": "50.00 USD", "tollbooth_method": "saved"});
+    if !metadata.is_null() {
+        ours = metadata.clone();
+    }
+    let mut intent = intent(id, 5_000, "usd", &ours);
+    intent["created"] = json!(chrono::Utc::now().timestamp() - 300);
+    intent
+}
+
+#[tokio::test]
+async fn a_purchase_that_nobody_tells_of_is_found_and_posted_once() {
+    // given a payment whose answer was lost, whose client never comes back, and no webhook
+    let (stand, fake) = start_with(|config| config.purchases.provider_timeout_ms = 400).await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    fake.fail("POST /confirm", Fault::AnswerLost);
+    assert_eq!(buy(&stand, "p-1", None).await.0.as_u16(), 202);
+    fake.change(0, |intent| intent["created"] = json!(chrono::Utc::now().timestamp() - 300));
+    assert_eq!((fake.taken(), postings(&stand).len()), (1, 0));
+    // when the effects ask Stripe, round after round
+    let running = Running::start(&stand, reconciling(&fake));
+    stand.until("it is posted", || reconciled(&running, "posted") == 1).await;
+    let rounds = fake.seen("GET /v1/payment_intents").len();
+    stand.until("further rounds", || fake.seen("GET /v1/payment_intents").len() > rounds + 3).await;
+    // then the ledger was told once
+    assert_eq!((postings(&stand).len(), reconciled(&running, "known")), (1, 0));
+    assert!(running.metric("tollbooth_payments_reconciled_timestamp_seconds ") > 0);
+    running.stop().await;
+    // and another process finds it posted
+    let again = Running::start(&stand, reconciling(&fake));
+    stand.until("it is known", || reconciled(&again, "known") == 1).await;
+    assert_eq!(reconciled(&again, "posted"), 0);
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn all_pages_are_looked_at_and_only_what_is_ours_and_paid_is_posted() {
+    let (stand, fake) = start().await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    for at in 0..5 {
+        fake.put(succeeded(of_before(&format!("pi_paid_{at}"), &format!("pay_{at}"), &Value::Null)));
+    }
+    fake.put(of_before("pi_open", "pay_open", &Value::Null));
+    fake.put(succeeded(of_before("pi_foreign", "", &json!({"order_id": "6735"}))));
+    let mut changed = succeeded(of_before("pi_changed", "pay_changed", &Value::Null));
+    changed["amount_received"] = json!(1);
+    fake.put(changed);
+    let mut live = succeeded(of_before("pi_live", "pay_live", &Value::Null));
+    live["livemode"] = json!(true);
+    fake.put(live);
+    let running = Running::start(&stand, reconciling(&fake));
+    stand.until("all are posted", || reconciled(&running, "posted") == 5).await;
+    let mut ids: Vec<String> = postings(&stand).into_iter().map(|posting| posting.payment_id).collect();
+    ids.sort();
+    assert_eq!(ids, ["pay_0", "pay_1", "pay_2", "pay_3", "pay_4"]);
+    stand.until("the changed one is told of", || reconciled(&running, "refused") == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_made_just_now_is_left_to_its_own_request() {
+    let (stand, fake) = start().await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    assert_eq!(buy(&stand, "p-1", None).await.0.as_u16(), 200);
+    let running = Running::start(&stand, recharging(&fake));
+    stand.until("a round", || running.metric("tollbooth_payments_reconciled_timestamp_seconds ") > 0).await;
+    assert_eq!((reconciled(&running, "known"), postings(&stand).len()), (0, 1));
+    assert_eq!(fake.intents()[0]["payment_method"], json!(VISA));
+    running.stop().await;
+}

@@ -1,0 +1,379 @@
+//! Sums that were made of ClickHouse, kept for whoever asks the same again and carried forward by the ledger's tail.
+//!
+//! An answer is known by its account and its request. What is kept of it is twofold:
+//!
+//! - its *sums*, where it is known that they are exactly those of the account's entries up to one of them ([`Asker`]). Who
+//!   asks again gets them with the entries since then added ([`Question::shape`], [`AnswersSection::carried_s_max`]), late
+//!   and reversing ones among them, so that they are current to the newest entry and ClickHouse is not asked. Where an entry
+//!   in between cannot be had (memory dropped it, the tail jumped) they are asked for anew;
+//! - its *text*, which is given again as it is while the account has no newer entry, for [`AnswersSection::age_ms_max`] at
+//!   most and within one quarter of an hour: what lies at the edge of now moves with the clock. Where it is not known up to
+//!   which entry it goes it is given again for [`AnswersSection::fresh_ms`], whatever happens.
+//!
+//! Of requests that are the same and come at once, one asks; the others wait for its answer. When the last of them goes
+//! away, the question is ended.
+
+mod asker;
+mod carried;
+mod flight;
+mod question;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderValue;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tollbooth_chassis::problem::Problem;
+
+pub use asker::Asker;
+use carried::{Carried, Line};
+use flight::Flight;
+pub use question::{Question, Top, Whose};
+
+use crate::config::AnswersSection;
+use crate::live::{Balance, LiveView};
+use crate::metrics::{AnswerSource, AnswersMetrics};
+use crate::prices::Names;
+use crate::store::UsageRow;
+
+/// What an answer costs beside its text, its sums and its key.
+const OVERHEAD_BYTES: usize = 500;
+/// Sums that take more than this part of the memory are not kept: they would drive out all others.
+const SHARE_MAX: usize = 8;
+
+/// An answer as it is sent.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// JSON.
+    pub body: Bytes,
+    /// Its tag.
+    pub etag: HeaderValue,
+    /// Rows it was made of.
+    pub rows: usize,
+    /// The newest entry in its sums; `None`: not known to the entry.
+    pub seq: Option<u64>,
+}
+
+/// What ClickHouse said to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Every group apart.
+    Whole(Vec<UsageRow>),
+    /// The largest apart, as they are answered.
+    Shaped(Vec<UsageRow>),
+    /// More than may be answered.
+    TooMany,
+}
+
+/// What ClickHouse said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// By question.
+    pub told: Vec<Told>,
+    /// They are exactly the sums of the account's entries up to this one; `None`: not known.
+    pub seq: Option<u64>,
+}
+
+/// What became of a question.
+pub type Outcome = Result<Asked, Problem>;
+
+/// What an answer is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sums {
+    /// By question, as they are answered; `None`: more than may be.
+    pub rows: Vec<Option<Vec<UsageRow>>>,
+    /// The newest entry in them; `None`: not known to the entry.
+    pub seq: Option<u64>,
+    /// Balance at that entry; where it is not known, at the newest one.
+    pub balance: Balance,
+}
+
+/// A request for sums.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What tells it from others, the account included.
+    pub key: String,
+    /// Whose.
+    pub account_id: String,
+    /// What it needs.
+    pub questions: Vec<Question>,
+    /// The quarter of an hour that it is answered in.
+    pub quarter: i64,
+    /// What services are called.
+    pub names: Arc<Names>,
+}
+
+#[derive(Debug)]
+struct Text {
+    kept: Kept,
+    /// The account's newest entry then.
+    account_seq: u64,
+    quarter: i64,
+    names: Arc<Names>,
+    made_at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    text: Option<Text>,
+    sums: Vec<Carried>,
+    flight: Weak<Flight>,
+}
+
+type Place = Arc<Mutex<State>>;
+
+#[derive(Debug, Default)]
+struct Places {
+    by_key: HashMap<Arc<str>, (Place, usize)>,
+    /// Oldest first.
+    order: VecDeque<Arc<str>>,
+    bytes: usize,
+}
+
+/// The answers of one process.
+#[derive(Debug)]
+pub struct Answers {
+    settings: AnswersSection,
+    view: Arc<LiveView>,
+    places: Mutex<Places>,
+    metrics: AnswersMetrics,
+}
+
+impl Answers {
+    /// None yet.
+    #[must_use]
+    pub fn new(settings: AnswersSection, view: Arc<LiveView>, metrics: AnswersMetrics) -> Self {
+        Self { settings, view, places: Mutex::default(), metrics }
+    }
+
+    /// The answer to a request: as it is kept, carried forward, or made of what `ask` tells; `render` makes its text.
+    ///
+    /// # Errors
+    /// What `ask` and `render` answer. Only who waited for that try hears of it; the next one tries again.
+    pub async fn get(
+        &self,
+        request: Request,
+        ask: impl Future<Output = Outcome> + Send + 'static,
+        render: impl FnOnce(Sums) -> Result<Kept, Problem>,
+    ) -> Result<Kept, Problem> {
+        if self.settings.bytes_max == 0 {
+            self.metrics.count(AnswerSource::ClickHouse);
+            return render(self.sums_of(&request, ask.await?)?);
+        }
+        let place = self.place(&request.key);
+        let flight = {
+            let mut state = place.lock();
+            if let Some(kept) = self.text(&state, &request, true) {
+                return Ok(kept);
+            }
+            if let Some(sums) = self.carry(&mut state, &request) {
+                return self.render(&mut state, &request, sums, render);
+            }
+            match state.flight.upgrade().filter(|flight| flight.is_about(&request.questions)) {
+                Some(flight) => {
+                    self.metrics.count(AnswerSource::Joined);
+                    flight
+                }
+                None => {
+                    self.metrics.count(AnswerSource::ClickHouse);
+                    let settle = {
+                        let (place, questions) = (Arc::clone(&place), request.questions.clone());
+                        let bytes_max = self.settings.bytes_max / SHARE_MAX;
+                        move |outcome: &Outcome| settle(&mut place.lock(), questions, outcome, bytes_max)
+                    };
+                    let flight = Flight::begin(request.questions.clone(), ask, settle);
+                    state.flight = Arc::downgrade(&flight);
+                    flight
+                }
+            }
+        };
+        let asked = flight.outcome().await?;
+        drop(flight);
+        self.made(&place, &request, asked, render)
+    }
+
+    /// As [`Answers::get`], for who must see an entry: nothing is taken that may lack it, and nobody else's question is
+    /// waited for. `ask` waits for the entry where it must be asked.
+    ///
+    /// # Errors
+    /// What `ask` and `render` answer.
+    pub async fn get_awaited(
+        &self,
+        request: Request,
+        ask: impl Future<Output = Outcome>,
+        render: impl FnOnce(Sums) -> Result<Kept, Problem>,
+    ) -> Result<Kept, Problem> {
+        if self.settings.bytes_max == 0 {
+            self.metrics.count(AnswerSource::ClickHouse);
+            return render(self.sums_of(&request, ask.await?)?);
+        }
+        let place = self.place(&request.key);
+        {
+            let mut state = place.lock();
+            if let Some(kept) = self.text(&state, &request, false) {
+                return Ok(kept);
+            }
+            if let Some(sums) = self.carry(&mut state, &request) {
+                return self.render(&mut state, &request, sums, render);
+            }
+        }
+        self.metrics.count(AnswerSource::ClickHouse);
+        let outcome = ask.await;
+        settle(&mut place.lock(), request.questions.clone(), &outcome, self.settings.bytes_max / SHARE_MAX);
+        self.made(&place, &request, outcome?, render)
+    }
+
+    /// The text that is kept, if it is still good.
+    fn text(&self, state: &State, request: &Request, takes_unsure: bool) -> Option<Kept> {
+        let text = state.text.as_ref()?;
+        let is_good = if text.kept.seq.is_some() {
+            let newest_seq = self.view.balance(&request.account_id)?.seq;
+            text.account_seq == newest_seq
+                && text.kept.seq == Some(newest_seq)
+                && text.quarter == request.quarter
+                && Arc::ptr_eq(&text.names, &request.names)
+                && text.made_at.elapsed() < Duration::from_millis(self.settings.age_ms_max)
+        } else {
+            takes_unsure && text.made_at.elapsed() < Duration::from_millis(self.settings.fresh_ms)
+        };
+        is_good.then(|| {
+            self.metrics.count(AnswerSource::Memory);
+            text.kept.clone()
+        })
+    }
+
+    /// The sums that are kept, carried forward to the account's newest entry.
+    fn carry(&self, state: &mut State, request: &Request) -> Option<Sums> {
+        let sums = self.carried(state, request)?;
+        self.metrics.count(AnswerSource::Carried);
+        Some(sums)
+    }
+
+    fn carried(&self, state: &mut State, request: &Request) -> Option<Sums> {
+        let life = Duration::from_secs(self.settings.carried_s_max);
+        state.sums.retain(|sums| sums.asked_at.elapsed() < life);
+        let index_of = |question: &Question| state.sums.iter().position(|sums| sums.question == *question);
+        let indices: Vec<usize> = request.questions.iter().map(index_of).collect::<Option<_>>()?;
+        let oldest_seq = indices.iter().filter_map(|index| Some(state.sums.get(*index)?.seq())).min()?;
+        // Balance and entries are of one moment.
+        let since = self.view.since(&request.account_id, oldest_seq.saturating_add(1), usize::MAX)?;
+        let newest_seq = since.balance.seq;
+        let records: Option<Vec<_>> = since.records.iter().map(|record| record.decode()).collect();
+        let records = records?;
+        let mut rows = Vec::with_capacity(indices.len());
+        for index in indices {
+            let sums = state.sums.get_mut(index)?;
+            if !sums.carry(&records, newest_seq) {
+                state.sums.clear();
+                return None;
+            }
+            rows.push(Some(sums.shaped()));
+        }
+        Some(Sums { rows, seq: Some(newest_seq), balance: since.balance })
+    }
+
+    /// What ClickHouse said, with what came after it where that is known.
+    fn made(
+        &self,
+        place: &Place,
+        request: &Request,
+        asked: Asked,
+        render: impl FnOnce(Sums) -> Result<Kept, Problem>,
+    ) -> Result<Kept, Problem> {
+        let mut state = place.lock();
+        let sums = match self.carried(&mut state, request) {
+            Some(sums) => sums,
+            None => self.sums_of(request, asked)?,
+        };
+        self.render(&mut state, request, sums, render)
+    }
+
+    fn sums_of(&self, request: &Request, asked: Asked) -> Result<Sums, Problem> {
+        let balance = self.view.balance(&request.account_id);
+        let balance = balance.ok_or_else(|| Problem::unavailable(2).with_detail("the account is being reloaded"))?;
+        let rows = asked.told.into_iter().zip(&request.questions).map(|(told, question)| match told {
+            Told::Whole(rows) => Some(question.shape(rows)),
+            Told::Shaped(rows) => Some(rows),
+            Told::TooMany => None,
+        });
+        // Known, but not of the balance's own entry: nobody could tell what they agree with.
+        let seq = asked.seq.filter(|seq| *seq == balance.seq);
+        Ok(Sums { rows: rows.collect(), seq, balance })
+    }
+
+    fn render(
+        &self,
+        state: &mut State,
+        request: &Request,
+        sums: Sums,
+        render: impl FnOnce(Sums) -> Result<Kept, Problem>,
+    ) -> Result<Kept, Problem> {
+        let (seq, account_seq) = (sums.seq, sums.balance.seq);
+        let kept = Kept { seq, ..render(sums)? };
+        let text = Text {
+            kept: kept.clone(),
+            account_seq,
+            quarter: request.quarter,
+            names: Arc::clone(&request.names),
+            made_at: Instant::now(),
+        };
+        state.text = Some(text);
+        let bytes = kept.body.len() + state.sums.iter().map(Carried::bytes).sum::<usize>();
+        self.account_for(&request.key, bytes);
+        Ok(kept)
+    }
+
+    fn place(&self, key: &str) -> Place {
+        let mut places = self.places.lock();
+        if let Some((place, _)) = places.by_key.get(key) {
+            return Arc::clone(place);
+        }
+        let (key, place): (Arc<str>, Place) = (key.into(), Arc::default());
+        let cost = key.len() + OVERHEAD_BYTES;
+        places.bytes += cost;
+        places.order.push_back(Arc::clone(&key));
+        places.by_key.insert(key, (Arc::clone(&place), cost));
+        self.shrink(&mut places);
+        place
+    }
+
+    /// What is kept at `key` has so many bytes now.
+    fn account_for(&self, key: &str, kept_bytes: usize) {
+        let mut places = self.places.lock();
+        let Some((_, cost)) = places.by_key.get_mut(key) else { return };
+        let (before, now) = (*cost, key.len() + OVERHEAD_BYTES + kept_bytes);
+        *cost = now;
+        places.bytes = places.bytes - before + now;
+        self.shrink(&mut places);
+    }
+
+    /// Forgets the oldest until the bound is kept. Who waits for one still gets it.
+    fn shrink(&self, places: &mut Places) {
+        while places.bytes > self.settings.bytes_max {
+            let Some(oldest) = places.order.pop_front() else { break };
+            if let Some((_, cost)) = places.by_key.remove(&oldest) {
+                places.bytes -= cost;
+            }
+        }
+        self.metrics.bytes.set(i64::try_from(places.bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// Keeps what ClickHouse said in place of what was kept, if it can be carried forward and is not too large for that.
+fn settle(state: &mut State, questions: Vec<Question>, outcome: &Outcome, bytes_max: usize) {
+    let Ok(Asked { told, seq: Some(seq) }) = outcome else { return };
+    let carried = told.iter().zip(questions).map(|(told, question)| match told {
+        Told::Whole(rows) => Some(Carried::new(question, rows, *seq)),
+        Told::Shaped(_) | Told::TooMany => None,
+    });
+    let Some(carried) = carried.collect::<Option<Vec<Carried>>>() else { return };
+    if carried.iter().map(Carried::bytes).sum::<usize>() <= bytes_max {
+        state.sums = carried;
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

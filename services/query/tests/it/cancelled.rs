@@ -1,0 +1,64 @@
+//! Who goes away takes the query along.
+
+use std::sync::Arc;
+
+use clickhouse::Client;
+use tokio::task::JoinHandle;
+
+use crate::query::Query;
+use crate::stand::{Ledger, Stand, until};
+
+/// Queries of sums that run on the stand's database, and rows that they have read.
+async fn running(clickhouse: &Client, database: &str) -> (u64, u64) {
+    let sql = "SELECT toUInt64(count()), toUInt64(sum(read_rows)) FROM system.processes \
+               WHERE current_database = {database:String} AND query LIKE '%usage_15m' || '_by_account%'";
+    clickhouse.query(sql).param("database", database).fetch_one().await.unwrap()
+}
+
+fn ask(query: &Arc<Query>, path: &'static str) -> JoinHandle<()> {
+    let query = Arc::clone(query);
+    tokio::spawn(async move {
+        query.get(path).await;
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_ends_with_the_last_who_waits_for_it() {
+    // given a rollup that takes hours to read
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    for sql in [
+        "DROP TABLE usage_15m_by_account",
+        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, toDateTime('2026-10-20', 'UTC') AS bucket, \
+         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
+         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
+         toDecimal128(0, 6) AS provider_cost FROM numbers(1000000) WHERE sleepEachRow(0.05) = 0 \
+         SETTINGS max_block_size = 1",
+    ] {
+        stand.clickhouse.query(sql).execute().await.unwrap();
+    }
+    let mut config = stand.config();
+    config.store.execution_time_s_max = 600;
+    let query = Arc::new(Query::start(config, &stand.admin_key).await);
+    let path = "/v1/accounts/acc_luna/usage?from=2026-10-01&to=2026-11-01&bucket=day";
+
+    // when two ask the same
+    let first = ask(&query, path);
+    let runs = async || running(&stand.clickhouse, &stand.database).await.0 == 1;
+    until("the query runs", runs).await;
+    let second = ask(&query, path);
+    let joined = "tollbooth_query_answers_total{source=\"joined\"} 1";
+    until("the other one waits for it", async || query.metrics().await.contains(joined)).await;
+
+    // then it goes on when the one who began goes away
+    first.abort();
+    let read = running(&stand.clickhouse, &stand.database).await.1;
+    until("it has read on", async || running(&stand.clickhouse, &stand.database).await.1 > read + 20).await;
+    assert_eq!(running(&stand.clickhouse, &stand.database).await.0, 1);
+
+    // and ends with the other one
+    second.abort();
+    until("the query is gone", async || running(&stand.clickhouse, &stand.database).await.0 == 0).await;
+    let idle = "tollbooth_clickhouse_inflight_queries 0";
+    until("nothing is under way", async || query.metrics().await.contains(idle)).await;
+}
