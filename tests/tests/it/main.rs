@@ -13,5 +13,6 @@ mod purchases;
 mod races;
 mod redrive;
 mod refunds;
+mod repricing;
 mod restarts;
 mod stage;

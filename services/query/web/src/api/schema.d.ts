@@ -1877,7 +1877,7 @@ export interface components {
             explanation?: string | null;
             /** @description The hold it named. */
             hold_id?: string | null;
-            /** @description What a person wrote; of usage that was a dead letter, its id. */
+            /** @description What a person wrote; of usage that was a dead letter, its id; of a re-pricing, its id. */
             note?: string | null;
             /** @description Code of the plan that was paid, or that begins. */
             plan?: string | null;
@@ -3052,7 +3052,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3816,7 +3816,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3952,7 +3952,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -4192,7 +4192,7 @@ export interface operations {
                 /** @description Only so many groups of the range stay apart, the largest; the others are one with a null key. */
                 top?: number;
                 /** @description Only charges, or only what was given back. */
-                type?: ("consume" | "refund" | "reversal")[];
+                type?: ("consume" | "refund" | "reversal" | "repriced")[];
                 /** @description IANA zone of dates and buckets; by default the account's. */
                 tz?: string;
                 /** @description Only these variants, by code. */
@@ -4711,7 +4711,7 @@ export interface operations {
                 /** @description Only so many groups of the range stay apart, the largest; the others are one with a null key. */
                 top?: number;
                 /** @description Only charges, or only what was given back. */
-                type?: ("consume" | "refund" | "reversal")[];
+                type?: ("consume" | "refund" | "reversal" | "repriced")[];
                 /** @description IANA zone of dates and buckets; by default UTC. */
                 tz?: string;
                 /** @description Only these variants, by code. */
