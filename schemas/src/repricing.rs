@@ -32,6 +32,12 @@ impl Reprice {
     }
 }
 
+/// The key of the question how far the account's ledger is; no charge stands at 0.
+#[must_use]
+pub fn question_key(repricing_id: &str) -> String {
+    idempotency_key(repricing_id, true, 0)
+}
+
 /// How far a re-pricing was taken; what is posted of it, the ledger says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +50,8 @@ pub enum RepricingState {
     Applied,
     /// To be taken back; it is not applied any more.
     Undoing,
+    /// Taking back was tried to its end.
+    Undone,
 }
 
 /// What was previewed, and is applied or taken back as it was seen.
@@ -59,6 +67,9 @@ pub struct RepricingDocument {
     pub to_ms: i64,
     /// How far it was taken.
     pub state: RepricingState,
+    /// Account and entry up to which all was answered; absent: nothing yet, or all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<String>,
     /// Who previewed it: id of the key.
     pub actor: String,
     /// When.

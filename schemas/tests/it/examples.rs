@@ -271,6 +271,7 @@ pub(crate) fn replies() -> Vec<Reply> {
         posted_at_ms: NOON,
         currency: "USD".into(),
         hold_amount_micros: 240_000,
+        account_seq: 3,
     };
     let rejected = Rejected {
         status: 402,

@@ -69,6 +69,7 @@ pub(crate) fn apply(
                 posted_at_ms: now_ms,
                 currency,
                 hold_amount_micros: entry.hold_amount_micros(),
+                account_seq: 0,
             };
             let reply = reply(command, Outcome::Accepted(accepted));
             match entries {
@@ -91,6 +92,7 @@ fn as_it_stands(account: Option<&Account>, now_ms: i64) -> Accepted {
         held_micros: micros(|account| account.held),
         posted_at_ms: now_ms,
         currency: currency_of(account),
+        account_seq: account.map_or(0, |account| account.seq),
         ..Accepted::default()
     }
 }
@@ -121,6 +123,7 @@ fn replay(command: &Command, account: Option<&Account>, answer: &Answer) -> Repl
         posted_at_ms: answer.posted_at_ms,
         currency: currency_of(account),
         hold_amount_micros: answer.hold_amount.micros(),
+        account_seq: 0,
     };
     reply(command, Outcome::Accepted(accepted))
 }

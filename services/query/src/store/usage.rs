@@ -426,10 +426,9 @@ impl Kinds {
     #[must_use]
     pub const fn has(self, entry_type: EntryType) -> bool {
         match self {
-            Self::Spend => matches!(
-                entry_type,
-                EntryType::Consume | EntryType::Refund | EntryType::Reversal | EntryType::Repriced
-            ),
+            Self::Spend => {
+                matches!(entry_type, EntryType::Consume | EntryType::Refund | EntryType::Reversal | EntryType::Repriced)
+            }
             // What is listed is what moves money.
             Self::All => entry_type.is_listed(),
         }

@@ -8,7 +8,8 @@ use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::v1::Rejected;
 use tollbooth_schemas::{Amount, Money};
 
-use super::plan::{Cut, Line, Plan};
+use super::place::Place;
+use super::plan::{Cut, Line, Lines};
 use super::read::PostedRow;
 
 /// Sums are bounded by those of an account; beyond that they are cut, never wrong by a sign.
@@ -66,10 +67,10 @@ pub(super) struct AccountBody {
 }
 
 impl AccountBody {
-    pub(super) fn of(account: RepricedAccount, plan: Plan) -> Self {
+    pub(super) fn of(account: RepricedAccount, lines: Lines) -> Self {
         let currency = account.currency.as_str();
         let sums = Sums::new(account.changes, account.was_micros.into(), account.would_be_micros.into(), currency);
-        let lines = plan.lines.into_iter().map(|(cut, line)| LinePreview::of(cut, line, currency)).collect();
+        let lines = lines.into_iter().map(|(cut, line)| LinePreview::of(cut, line, currency)).collect();
         Self { account_id: account.account_id.to_string(), as_of_seq: account.as_of_seq, sums, lines }
     }
 }
@@ -137,6 +138,9 @@ pub(super) struct ShownBody {
     head: Head,
     applied: u64,
     undone: u64,
+    /// Where a run that was interrupted goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<String>,
     accounts: Vec<ProgressBody>,
 }
 
@@ -145,11 +149,12 @@ impl ShownBody {
         let sum = |of: fn(&PostedRow) -> u64| posted.iter().map(of).fold(0_u64, u64::saturating_add);
         let (applied, undone) = (sum(|row| row.applied), sum(|row| row.undone));
         let state = match document.state {
+            // It was tried to its end, and ClickHouse has nothing that is left.
+            RepricingState::Undone if undone >= applied => "undone",
+            RepricingState::Undoing | RepricingState::Undone => "undoing",
             RepricingState::Previewed => "previewed",
             RepricingState::Applying => "applying",
             RepricingState::Applied => "applied",
-            RepricingState::Undoing if undone >= applied => "undone",
-            RepricingState::Undoing => "undoing",
         };
         let accounts = document.accounts.iter().map(|account| {
             let row = posted.iter().find(|row| row.account_id == account.account_id.as_str());
@@ -163,7 +168,8 @@ impl ShownBody {
                 posted: money(row.map_or(0, |row| row.net).into(), currency),
             }
         });
-        Self { head: Head::of(document, state), applied, undone, accounts: accounts.collect() }
+        let next_after = document.reached.clone();
+        Self { head: Head::of(document, state), applied, undone, next_after, accounts: accounts.collect() }
     }
 }
 
@@ -211,12 +217,37 @@ impl LineBody {
 /// `POST /v1/repricings/{repricing_id}/apply` and `.../undo`
 #[derive(Debug, Serialize)]
 pub(super) struct RunBody {
-    pub(super) repricing_id: String,
+    repricing_id: String,
     /// By outcome.
-    pub(super) counts: BTreeMap<Became, usize>,
-    /// `after` of the next request; absent: all were tried.
+    counts: BTreeMap<Became, usize>,
+    /// `after` of the next request: everything up to it was answered. Absent: all were tried.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) next_after: Option<String>,
+    next_after: Option<String>,
     /// Those that were not posted.
-    pub(super) results: Vec<LineBody>,
+    results: Vec<LineBody>,
+}
+
+impl RunBody {
+    pub(super) fn new(repricing_id: &str) -> Self {
+        Self { repricing_id: repricing_id.to_owned(), counts: BTreeMap::new(), next_after: None, results: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, line: LineBody) {
+        *self.counts.entry(line.outcome).or_insert(0) += 1;
+        if line.outcome.is_told() {
+            self.results.push(line);
+        }
+    }
+
+    pub(super) fn go_on_behind(&mut self, place: Option<&Place>) {
+        self.next_after = place.map(ToString::to_string);
+    }
+
+    pub(super) fn has_any(&self) -> bool {
+        !self.counts.is_empty()
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.counts.contains_key(&Became::Pending)
+    }
 }

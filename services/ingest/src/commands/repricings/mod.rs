@@ -7,19 +7,20 @@
 //! that was interrupted anywhere is run again.
 
 mod answers;
+mod kept;
+mod place;
 mod plan;
 mod read;
 mod run;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
-use parking_lot::Mutex;
 use rand::RngExt;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -29,48 +30,27 @@ use tollbooth_chassis::trail::{Action, Told};
 use tollbooth_ledger::PriceBooks;
 use tollbooth_schemas::AccountId;
 use tollbooth_schemas::keys::Scope;
-use tollbooth_schemas::repricing::{REGISTRY_KEY_PREFIX, RepricedAccount, RepricingDocument, RepricingState};
+use tollbooth_schemas::repricing::{RepricedAccount, RepricingDocument, RepricingState};
 use tollbooth_schemas::time::serde_rfc3339;
 
 use super::check::Check;
-use super::request_id;
+use super::{LATE_RETRY_AFTER_S, request_id};
 use crate::app::{App, now_ms, parse_json};
 use crate::produce::Topic;
+pub(crate) use kept::Repricings;
+
 use answers::{AccountBody, PreviewBody, ShownBody};
-use plan::{Book, Plan, hex};
+use plan::{Book, Lines, Plan, hex};
 use read::{Period, Reader};
 
 /// Most accounts of one re-pricing.
 const ACCOUNTS_MAX: usize = 200;
-/// Most entries about charges of an account in the period.
-const ENTRIES_MAX: usize = 100_000;
+/// Most entries about charges of an account in the period: they are in memory together, of one account at a time.
+const ENTRIES_MAX: usize = 50_000;
+/// What is left of a request's time for its answer.
+const ANSWER: Duration = Duration::from_secs(3);
 /// Longest period: beyond it charges are forgotten, and cannot be made anew.
 const PERIOD_MS_MAX: i64 = 92 * tollbooth_schemas::time::DAY_MS;
-
-/// Every re-pricing that was previewed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Repricings(Arc<Mutex<BTreeMap<String, Arc<RepricingDocument>>>>);
-
-impl Repricings {
-    /// Takes a record of `registry`; those of other documents are none of its.
-    pub(crate) fn apply(&self, record_key: &[u8], payload: Option<&[u8]>) {
-        let key = std::str::from_utf8(record_key).ok().and_then(|key| key.strip_prefix(REGISTRY_KEY_PREFIX));
-        let Some(repricing_id) = key else { return };
-        match payload.map(serde_json::from_slice::<RepricingDocument>) {
-            None => drop(self.0.lock().remove(repricing_id)),
-            Some(Ok(document)) => self.insert(document),
-            Some(Err(error)) => tracing::error!(repricing_id, %error, "a record of the registry is no re-pricing"),
-        }
-    }
-
-    fn insert(&self, document: RepricingDocument) {
-        self.0.lock().insert(document.repricing_id.clone(), Arc::new(document));
-    }
-
-    fn get(&self, repricing_id: &str) -> Option<Arc<RepricingDocument>> {
-        self.0.lock().get(repricing_id).cloned()
-    }
-}
 
 /// `POST /v1/repricings`
 #[derive(Debug, Deserialize)]
@@ -109,11 +89,27 @@ pub(crate) async fn preview(State(app): State<Arc<App>>, request: Request) -> Re
     let period = asked.check()?;
     let (books, currency) = book(&app, asked.price_version)?;
     let book = Book { books: &books, version: asked.price_version, currency: &currency };
-    let accounts = look_at(&app, &asked, period, book).await?;
+    let _turn = app.repricings.turn()?;
+    // One that takes longer is answered all the same, with what to do.
+    let patience = Duration::from_millis(app.config.http.request_timeout_ms).saturating_sub(ANSWER);
+    let looked = tokio::time::timeout(patience, look_at(&app, &asked, period, book)).await;
+    let too_much = || {
+        let detail = "there is too much to look at in one request: name fewer accounts, or cut the period";
+        Problem::invalid(detail).with_error("/accounts", detail)
+    };
+    let accounts = looked.map_err(|_| too_much())??;
     let document = document(&admin, &asked, &accounts);
     let action = Action::new(&admin, &request_id, "preview_repricing").resource(Some(&document.repricing_id));
-    app.trail.around(action, publish(&app, &document), |()| Told::by_status(201)).await?;
-    let answer = PreviewBody::of(&document, accounts.into_iter().map(|(account, plan)| AccountBody::of(account, plan)));
+    let keep = async {
+        if let Some(forgotten) = app.repricings.makes_room(now_ms())? {
+            app.producer.forget(Topic::Registry, forgotten.registry_key().as_bytes()).await?;
+            app.repricings.apply(forgotten.registry_key().as_bytes(), None);
+        }
+        publish(&app, &document).await
+    };
+    app.trail.around(action, keep, |()| Told::by_status(201)).await?;
+    let answer =
+        PreviewBody::of(&document, accounts.into_iter().map(|(account, lines)| AccountBody::of(account, lines)));
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
@@ -133,7 +129,7 @@ async fn look_at(
     asked: &Asked,
     period: Period,
     book: Book<'_>,
-) -> Result<Vec<(RepricedAccount, Plan)>, Problem> {
+) -> Result<Vec<(RepricedAccount, Lines)>, Problem> {
     let reader = Reader(&app.charges);
     let named = asked.accounts.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>());
     let ids = match &named {
@@ -172,7 +168,7 @@ async fn look_at(
             would_be_micros,
             digest: plan.digest(),
         };
-        accounts.push((account, plan));
+        accounts.push((account, plan.lines));
     }
     Ok(accounts)
 }
@@ -186,7 +182,7 @@ async fn plan_of(app: &App, account_id: &str, period: Period, as_of_seq: u64, bo
     Ok(Plan::of(&entries, book))
 }
 
-fn document(admin: &Principal, asked: &Asked, accounts: &[(RepricedAccount, Plan)]) -> RepricingDocument {
+fn document(admin: &Principal, asked: &Asked, accounts: &[(RepricedAccount, Lines)]) -> RepricingDocument {
     let chance: u128 = rand::rng().random();
     let mut digest = Sha256::new();
     for (account, _) in accounts {
@@ -200,6 +196,7 @@ fn document(admin: &Principal, asked: &Asked, accounts: &[(RepricedAccount, Plan
         from_ms: asked.from,
         to_ms: asked.to,
         state: RepricingState::Previewed,
+        reached: None,
         actor: admin.key_id.to_string(),
         created_at_ms: now_ms(),
         digest: hex(&digest.finalize()),

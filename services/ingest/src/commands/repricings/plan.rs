@@ -46,12 +46,14 @@ pub(super) struct Line {
 /// Event, service, engine.
 pub(super) type Cut = (String, String, String);
 
+pub(super) type Lines = BTreeMap<Cut, Line>;
+
 /// See the module.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Plan {
     /// In posting order.
     pub(super) changes: Vec<Change>,
-    pub(super) lines: BTreeMap<Cut, Line>,
+    pub(super) lines: Lines,
 }
 
 /// The book that charges are priced by.
@@ -161,30 +163,45 @@ fn judge(entry: &EntryRow, book: Book<'_>) -> Result<Change, &'static str> {
     Ok(Change { seq: entry.seq, charge: work, counted, would_be_micros, price_version: book.version })
 }
 
-/// What takes a re-pricing back: each charge that it made goes back to the price before. `entries` may reach beyond what
-/// was looked at. Those that were charged anew or given back since are told apart by the ledger.
+/// Type, and why, of the entries that undoing looks at.
+const REPRICED: &str = "repriced";
+const UNDONE: &str = "repricing_undone";
+
+/// What takes a re-pricing back: each charge that it made goes back to the price before. A charge that was priced anew once
+/// more and taken back to this one stands for this one. Those that were charged anew or given back since are told apart by
+/// the ledger. `entries` are in posting order and have all that were made anew, and what the re-pricing replaced.
 pub(super) fn undoing(entries: &[EntryRow], repricing_id: &str) -> Vec<Change> {
     let by_seq: HashMap<u64, &EntryRow> = entries.iter().map(|entry| (entry.seq, entry)).collect();
-    let is_of_it = |entry: &&EntryRow| entry.r#type == "repriced" && entry.note == repricing_id;
-    let undone: HashSet<u64> = entries
-        .iter()
-        .filter(is_of_it)
-        .filter(|entry| entry.reason == "repricing_undone")
-        .map(|entry| entry.original_seq)
-        .collect();
-    let left = entries.iter().filter(is_of_it).filter(|entry| entry.reason == "repricing");
-    let left = left.filter(|entry| !undone.contains(&entry.seq));
+    let mut stands_for: HashMap<u64, u64> = HashMap::new();
+    let mut stands: HashMap<u64, u64> = HashMap::new();
+    let mut undone: HashSet<u64> = HashSet::new();
+    for entry in entries.iter().filter(|entry| entry.r#type == REPRICED && entry.reason == UNDONE) {
+        let root = |seq: u64, known: &HashMap<u64, u64>| known.get(&seq).copied().unwrap_or(seq);
+        let taken_back = root(entry.original_seq, &stands_for);
+        undone.insert(taken_back);
+        if let Some(before) = by_seq.get(&taken_back) {
+            let brought_back = root(before.original_seq, &stands_for);
+            stands_for.insert(entry.seq, brought_back);
+            stands.insert(brought_back, entry.seq);
+        }
+    }
+    let is_left = |entry: &&EntryRow| {
+        entry.r#type == REPRICED && entry.note == repricing_id && entry.reason != UNDONE && !undone.contains(&entry.seq)
+    };
     let back = |entry: &EntryRow| {
         let before = by_seq.get(&entry.original_seq)?;
+        let newest = stands.get(&entry.seq).and_then(|seq| by_seq.get(seq)).copied().unwrap_or(entry);
         Some(Change {
-            seq: entry.seq,
-            charge: entry.charge(),
-            counted: entry.counted(),
+            seq: newest.seq,
+            charge: newest.charge(),
+            counted: newest.counted(),
             would_be_micros: before.amount.saturating_neg(),
             price_version: before.price_version,
         })
     };
-    left.filter_map(back).collect()
+    let mut changes: Vec<Change> = entries.iter().filter(is_left).filter_map(back).collect();
+    changes.sort_unstable_by_key(|change| change.seq);
+    changes
 }
 
 #[cfg(test)]
@@ -280,6 +297,38 @@ mod tests {
             (entry.original_seq, entry.note, entry.reason) = (3, "rpr_1".to_owned(), "repricing_undone".to_owned());
         });
         assert_eq!(undoing(&[&all[..], &[undone]].concat(), "rpr_1"), []);
+    }
+
+    #[test]
+    fn a_charge_that_a_later_repricing_was_taken_back_to_is_taken_back_in_its_turn() {
+        let anew = |seq: u64, replaced: u64, amount: i64, version: u32, (id, reason): (&str, &str)| {
+            with(row(seq, "repriced", "nano", amount), |entry| {
+                (entry.original_seq, entry.price_version) = (replaced, version);
+                (entry.note, entry.reason) = (id.to_owned(), reason.to_owned());
+            })
+        };
+        let mut all = vec![
+            row(1, "consume", "nano", -200_000),
+            anew(3, 1, -300_000, 2, ("rpr_1", "repricing")),
+            anew(5, 3, -400_000, 3, ("rpr_2", "repricing")),
+        ];
+        let undo = |all: &[EntryRow], id| {
+            let changes = undoing(all, id).into_iter();
+            changes.map(|change| (change.seq, change.would_be_micros, change.price_version)).collect::<Vec<_>>()
+        };
+        // the later one first: the ledger refuses the other
+        assert_eq!(undo(&all, "rpr_2"), [(5, 300_000, 2)]);
+        all.push(anew(7, 5, -300_000, 2, ("rpr_2", "repricing_undone")));
+        assert_eq!(undo(&all, "rpr_2"), []);
+        // then the first one, by the charge that stands there now
+        assert_eq!(undo(&all, "rpr_1"), [(7, 200_000, 1)]);
+        assert_eq!(undoing(&all, "rpr_1")[0].charge.amount_micros, 300_000);
+        all.push(anew(9, 7, -200_000, 1, ("rpr_1", "repricing_undone")));
+        assert_eq!([undo(&all, "rpr_1"), undo(&all, "rpr_2")], [[], []]);
+        // and a third one on top of it is another one
+        all.push(anew(11, 9, -500_000, 4, ("rpr_3", "repricing")));
+        assert_eq!(undo(&all, "rpr_3"), [(11, 200_000, 1)]);
+        assert_eq!(undo(&all, "rpr_1"), []);
     }
 
     #[test]

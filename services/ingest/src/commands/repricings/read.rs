@@ -67,6 +67,14 @@ const ENTRIES: &str = "SELECT seq, type, operation_id, attempt, amount, occurred
      AND occurred_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') \
      AND occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') ORDER BY account_id, seq LIMIT {limit:UInt64}";
 
+/// Charges that were made anew, and those that a re-pricing replaced.
+const MADE_ANEW: &str = "SELECT seq, type, operation_id, attempt, amount, occurred_at, service, engine, variant, \
+     country, unit, quantity, event_id, booth_id, plan, price_version, test_mode, original_seq, reason, note, detail \
+     FROM ledger WHERE account_id = {account:String} AND (type = 'repriced' OR seq IN (SELECT original_seq FROM ledger \
+     WHERE account_id = {account:String} AND type = 'repriced' AND note = {id:String})) \
+     AND occurred_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') \
+     AND occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') ORDER BY account_id, seq LIMIT {limit:UInt64}";
+
 /// How far an account's entries have come.
 #[derive(Debug, Row, Deserialize)]
 pub(super) struct AccountRow {
@@ -135,6 +143,18 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<Vec<EntryRow>, ChargeError> {
         let query = self.query(ENTRIES)?.param("account", account_id).param("upper", upper_seq).param("limit", limit);
+        self.rows(query.param("from", period.from_ms).param("to", period.to_ms)).await
+    }
+
+    /// Charges of a period that were made anew, by whichever re-pricing, and what this one replaced; in posting order.
+    pub(super) async fn made_anew(
+        &self,
+        account_id: &str,
+        period: Period,
+        repricing_id: &str,
+        limit: usize,
+    ) -> Result<Vec<EntryRow>, ChargeError> {
+        let query = self.query(MADE_ANEW)?.param("account", account_id).param("id", repricing_id).param("limit", limit);
         self.rows(query.param("from", period.from_ms).param("to", period.to_ms)).await
     }
 

@@ -109,7 +109,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 original_seq: seq,
                 reason: next(),
                 note: next(),
-                cause: code.min(1),
+                cause: code,
                 operation_id: next(),
                 service: next(),
                 engine: next(),
