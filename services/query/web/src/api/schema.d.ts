@@ -1849,7 +1849,10 @@ export interface components {
             service_name?: string | null;
             /** @description `success` or `failed`; failed work costs nothing. */
             status: string;
-            /** @description `consume` for charges and failed work, else what was added or taken. */
+            /**
+             * @description `consume` for charges and failed work, `reversal` and `repriced` for a charge that was made anew at another price,
+             *     else what was added or taken.
+             */
             type: string;
             /** @description What `quantity` counts. */
             unit?: string | null;
@@ -1879,6 +1882,8 @@ export interface components {
             hold_id?: string | null;
             /** @description What a person wrote; of usage that was a dead letter, its id; of a re-pricing, its id. */
             note?: string | null;
+            /** @description The charge that it gives back, or that it takes the place of. */
+            original_entry_id?: string | null;
             /** @description Code of the plan that was paid, or that begins. */
             plan?: string | null;
             /**
@@ -4191,7 +4196,7 @@ export interface operations {
                 to?: string;
                 /** @description Only so many groups of the range stay apart, the largest; the others are one with a null key. */
                 top?: number;
-                /** @description Only charges, or only what was given back. */
+                /** @description Only charges, or only what was given back. A charge that is made anew at another price is a reversal and a repriced one. */
                 type?: ("consume" | "refund" | "reversal" | "repriced")[];
                 /** @description IANA zone of dates and buckets; by default the account's. */
                 tz?: string;
@@ -4710,7 +4715,7 @@ export interface operations {
                 to?: string;
                 /** @description Only so many groups of the range stay apart, the largest; the others are one with a null key. */
                 top?: number;
-                /** @description Only charges, or only what was given back. */
+                /** @description Only charges, or only what was given back. A charge that is made anew at another price is a reversal and a repriced one. */
                 type?: ("consume" | "refund" | "reversal" | "repriced")[];
                 /** @description IANA zone of dates and buckets; by default UTC. */
                 tz?: string;
