@@ -5,7 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["proto"])?;
     let mut config = prost_build::Config::new();
     // Few entries have them, and every entry is moved about.
-    for rare in ["Usage.pricing", "Usage.letter", "Reversal.counted"] {
+    for rare in ["Usage.pricing", "Usage.letter", "Reversal.counted", "Repriced.charge"] {
         config.boxed(format!(".tollbooth.v1.{rare}"));
     }
     config.compile_fds(descriptors)?;

@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(6, "006_money_types.sql"),
     migration!(7, "007_detail.sql"),
     migration!(8, "008_no_token_index.sql"),
+    migration!(9, "009_repriced.sql"),
 ];
 
 impl Migration {

@@ -55,6 +55,8 @@ pub enum EntryType {
     AlertsSet,
     /// Something was crossed; no money moves.
     AlertRaised,
+    /// Charged anew at another price, behind a reversal.
+    Repriced,
 }
 
 impl EntryType {
@@ -82,6 +84,7 @@ impl EntryType {
         Self::RechargeFailed,
         Self::AlertsSet,
         Self::AlertRaised,
+        Self::Repriced,
     ];
 
     /// The code in rows, labels and answers.
@@ -110,6 +113,7 @@ impl EntryType {
             Self::RechargeFailed => "recharge_failed",
             Self::AlertsSet => "alerts_set",
             Self::AlertRaised => "alert_raised",
+            Self::Repriced => "repriced",
         }
     }
 
@@ -131,7 +135,8 @@ impl EntryType {
             | Self::Adjustment
             | Self::Bonus
             | Self::BonusExpiry
-            | Self::PlanFee => true,
+            | Self::PlanFee
+            | Self::Repriced => true,
             Self::NoPlanFee
             | Self::AccountOpened
             | Self::PlanChanged
@@ -176,6 +181,7 @@ impl Entry {
             Kind::RechargeFailed(_) => EntryType::RechargeFailed,
             Kind::AlertsSet(_) => EntryType::AlertsSet,
             Kind::AlertRaised(_) => EntryType::AlertRaised,
+            Kind::Repriced(_) => EntryType::Repriced,
         })
     }
 
@@ -186,6 +192,22 @@ impl Entry {
             Some(Kind::Usage(usage)) => Some(usage),
             _ => None,
         }
+    }
+
+    /// The work that it charges: of usage that succeeded, or charged anew.
+    #[must_use]
+    pub fn charge(&self) -> Option<&Usage> {
+        match &self.kind {
+            Some(Kind::Usage(usage)) if usage.status() == UsageStatus::Success => Some(usage),
+            Some(Kind::Repriced(repriced)) => repriced.charge.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the first one of two that are read together: what it leaves is not looked at.
+    #[must_use]
+    pub fn is_first_of_two(&self) -> bool {
+        matches!(&self.kind, Some(Kind::Reversal(reversal)) if reversal.cause() == ReversalCause::Repricing)
     }
 
     /// What it sets aside, or sets free again without usage; 0: it is about no hold.
@@ -204,6 +226,7 @@ impl Entry {
         match &self.kind {
             Some(Kind::Usage(usage)) => &usage.event_id,
             Some(Kind::Reversal(reversal)) => &reversal.event_id,
+            Some(Kind::Repriced(repriced)) => repriced.charge.as_ref().map_or("", |charge| &charge.event_id),
             _ => "",
         }
     }

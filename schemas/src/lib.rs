@@ -27,6 +27,7 @@ pub mod price_book;
 pub mod pricing;
 pub mod quantity;
 pub mod redrive;
+pub mod repricing;
 pub mod time;
 pub mod topics;
 pub mod usage;

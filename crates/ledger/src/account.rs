@@ -7,7 +7,7 @@ mod image;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tollbooth_schemas::Money;
+use tollbooth_schemas::{Money, v1::Entry};
 
 use crate::{
     alerts::Alerts,
@@ -107,6 +107,12 @@ impl Account {
             alerts: None,
             paused: None,
         }
+    }
+
+    /// As it stands after an entry that gives money back: for placing the one behind it.
+    pub(crate) fn after(&self, entry: &Entry) -> Option<Self> {
+        let balance = Money::from_micros(entry.balance_after_micros)?;
+        Some(Self { seq: entry.seq, balance, ..self.clone() })
     }
 
     /// What can still be spent, the credit limit aside.

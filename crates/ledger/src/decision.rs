@@ -68,6 +68,8 @@ pub enum UsageDecision {
 pub enum CommandDecision {
     /// The entry to post and the answer to it.
     Post(Box<Entry>, Reply),
+    /// Two entries that belong together, in their order, and the answer, which is about the second one.
+    PostTwo(Box<[Entry; 2]>, Reply),
     /// Carried out before (its answer again), or refused: no entry.
     Answer(Reply),
 }

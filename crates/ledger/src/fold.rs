@@ -16,7 +16,7 @@ use crate::{
     due::Due,
     events, fees,
     holds::{self, Move},
-    recharge, refunds,
+    recharge, refunds, repricing,
     state::{Answer, Operation, ViewMut, week_of},
 };
 
@@ -68,6 +68,14 @@ pub enum FoldError {
     /// More is given back than was charged.
     #[error("{account_id} seq {seq}: gives back more than was charged")]
     Refund {
+        /// Whose.
+        account_id: String,
+        /// Where.
+        seq: u64,
+    },
+    /// A charge is made anew without the one that it replaces having been given back.
+    #[error("{account_id} seq {seq}: replaces a charge that was not given back")]
+    Repriced {
         /// Whose.
         account_id: String,
         /// Where.
@@ -136,6 +144,10 @@ impl At<'_> {
         FoldError::Refund { account_id: self.account_id.to_owned(), seq: self.seq }
     }
 
+    pub(crate) fn repriced(self) -> FoldError {
+        FoldError::Repriced { account_id: self.account_id.to_owned(), seq: self.seq }
+    }
+
     pub(crate) fn recharge(self) -> FoldError {
         FoldError::Recharge { account_id: self.account_id.to_owned(), seq: self.seq }
     }
@@ -196,10 +208,12 @@ pub(crate) fn fold_entry(
         draw(state, at, entry)?;
     }
     fold_kind(state, at, entry, kind, operation)?;
-    if has_recharge {
+    // Between the two nothing was crossed: money is on its way from one charge to the other.
+    let is_whole = !entry.is_first_of_two();
+    if has_recharge && is_whole {
         recharge::settle(state, at)?;
     }
-    if has_alerts {
+    if has_alerts && is_whole {
         alerts::observe(state, at, entry, kind)?;
     }
     if let Some(command) = &entry.command {
@@ -245,6 +259,10 @@ fn fold_kind(
         Kind::Reversal(reversal) => {
             refunds::fold(state, at, reversal, entry)?;
             counters::give_back(state, at, reversal)?;
+            events::count(state, at, entry);
+        }
+        Kind::Repriced(repriced) => {
+            repricing::fold(state, at, repriced, entry)?;
             events::count(state, at, entry);
         }
         Kind::PlanChanged(changed) => account_of(state, at)?.set_plan(changed.effective_at_ms, &changed.plan),

@@ -36,6 +36,7 @@ mod place;
 mod pricing;
 mod recharge;
 mod refunds;
+mod repricing;
 mod state;
 mod tables;
 mod usage;

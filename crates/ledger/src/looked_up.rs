@@ -36,6 +36,12 @@ impl CommandInput<'_> {
                     keys.extend([Key::Operation(key), Key::Refund(key)]);
                 }
             }
+            Some(Body::Reprice(reprice)) => {
+                if let Some(charge) = &reprice.original {
+                    let key = digest::of_operation(account_id, &charge.operation_id, charge.attempt);
+                    keys.extend([Key::Operation(key), Key::Refund(key)]);
+                }
+            }
             Some(Body::RedriveLetter(letter)) => {
                 // What is no event is refused before anything is looked up.
                 if let Ok(event) = letter.event() {
@@ -74,6 +80,11 @@ pub fn looked_up(account_id: &str, entry: &Entry) -> Vec<Key> {
         Some(Kind::Reversal(reversal)) => {
             let key = digest::of_operation(account_id, &reversal.operation_id, reversal.attempt);
             vec![Key::Operation(key), Key::Refund(key)]
+        }
+        Some(Kind::Repriced(repriced)) => {
+            let charge = repriced.charge.iter();
+            let keys = charge.map(|charge| digest::of_operation(account_id, &charge.operation_id, charge.attempt));
+            keys.flat_map(|key| [Key::Operation(key), Key::Refund(key)]).collect()
         }
         // Only open holds are looked at, and those are in memory.
         Some(Kind::HoldPlaced(_) | Kind::HoldReleased(_)) => Vec::new(),

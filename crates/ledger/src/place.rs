@@ -12,6 +12,8 @@ pub(crate) struct Draft {
     amount: Money,
     /// What `held` changes by.
     held: Money,
+    /// How much of a charge was given back for it right before: that draws no bonus.
+    covered: Money,
     occurred_at_ms: i64,
     kind: Kind,
 }
@@ -19,7 +21,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// No money moves.
     pub(crate) const fn of(occurred_at_ms: i64, kind: Kind) -> Self {
-        Self { amount: Money::ZERO, held: Money::ZERO, occurred_at_ms, kind }
+        Self { amount: Money::ZERO, held: Money::ZERO, covered: Money::ZERO, occurred_at_ms, kind }
     }
 
     pub(crate) fn amount(self, amount: Money) -> Self {
@@ -29,6 +31,10 @@ impl Draft {
     pub(crate) fn held(self, held: Money) -> Self {
         Self { held, ..self }
     }
+
+    pub(crate) fn covered(self, covered: Money) -> Self {
+        Self { covered, ..self }
+    }
 }
 
 /// The entry as the account's next one. `None` where the balance or what is held would leave its bound.
@@ -37,7 +43,10 @@ pub(crate) fn place(account: Option<&Account>, draft: Draft, topic: SourceTopic,
     let (seq, balance, held) = account.map_or_else(zero, |account| (account.seq, account.balance, account.held));
     // An expiry names its lot; it draws on no other.
     let draws = !matches!(draft.kind, Kind::BonusExpired(_));
-    let from_bonus = account.filter(|_| draws).map_or(Money::ZERO, |account| account.bonus_for(draft.amount.negated()));
+    let from_bonus = account.filter(|_| draws).map_or(Money::ZERO, |account| {
+        let uncovered = draft.amount.negated().checked_sub(draft.covered);
+        uncovered.map_or(Money::ZERO, |charge| account.bonus_for(charge))
+    });
     Some(Entry {
         seq: seq.checked_add(1)?,
         amount_micros: draft.amount.micros(),

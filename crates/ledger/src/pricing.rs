@@ -152,7 +152,13 @@ impl PriceBooks {
     /// Whether a version is known.
     #[must_use]
     pub fn has_version(&self, version: u32) -> bool {
-        self.books.iter().any(|known| known.book.version == version)
+        self.version(version).is_some()
+    }
+
+    /// The document of a version.
+    #[must_use]
+    pub fn version(&self, version: u32) -> Option<&PriceBook> {
+        self.books.iter().map(|known| &known.book).find(|book| book.version == version)
     }
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn fold(state: &mut impl ViewMut, at: At<'_>, reversal: &Reversal, en
     let key = digest::of_operation(at.account_id, &reversal.operation_id, reversal.attempt);
     let operation = state.operation(&key).filter(|operation| operation.seq == reversal.original_seq);
     let refunded = state.refunded(&key, reversal.original_seq);
-    let amount = Money::from_micros(entry.amount_micros).filter(|amount| *amount > Money::ZERO);
+    // A charge of nothing can be made anew, and only that.
+    let least = if entry.is_first_of_two() { Money::ZERO } else { Money::from_micros(1).unwrap_or_default() };
+    let amount = Money::from_micros(entry.amount_micros).filter(|amount| *amount >= least);
     let amount = amount.and_then(|amount| refunded.checked_add(amount)).ok_or_else(|| at.refund())?;
     if operation.is_some_and(|operation| !operation.charged || amount > operation.amount) {
         return Err(at.refund());

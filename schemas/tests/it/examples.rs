@@ -11,9 +11,9 @@ use tollbooth_schemas::{
         LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee,
         PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted,
         PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply,
-        Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic, Usage, UsageStatus,
-        VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome,
-        set_recharge,
+        Reprice, Repriced, Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic,
+        Usage, UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size,
+        recharge_set, reply::Outcome, set_recharge,
     },
 };
 
@@ -193,7 +193,7 @@ fn money_commands() -> Vec<Body> {
             amount_micros: Some(10_000),
             reason: "blurred".into(),
             note: "guest".into(),
-            original: Some(original),
+            original: Some(original.clone()),
         }),
         Body::GrantBonus(GrantBonus {
             amount_micros: 2_000_000,
@@ -218,6 +218,15 @@ fn money_commands() -> Vec<Body> {
             received_at_ms: NOON,
             payload: b"{}".to_vec(),
             headers: vec![LetterHeader { name: "ce_id".into(), value: b"b17-000042".to_vec() }],
+        }),
+        Body::Reprice(Reprice {
+            repricing_id: "rpr_1".into(),
+            seq: 8,
+            original: Some(original),
+            counted: tiered().1.counted.map(|counted| *counted),
+            price_version: 13,
+            amount_micros: 250_000,
+            undo: true,
         }),
     ]
 }
@@ -262,6 +271,7 @@ pub(crate) fn replies() -> Vec<Reply> {
         posted_at_ms: NOON,
         currency: "USD".into(),
         hold_amount_micros: 240_000,
+        account_seq: 3,
     };
     let rejected = Rejected {
         status: 402,
@@ -353,6 +363,18 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         attempt: 2,
         counted: None,
     };
+    let taken_back = Reversal {
+        cause: ReversalCause::Repricing.into(),
+        reason: "repricing".into(),
+        note: "rpr_1".into(),
+        ..reversal.clone()
+    };
+    let repriced = Repriced {
+        repricing_id: "rpr_1".into(),
+        replaced_seq: 8,
+        undo: true,
+        charge: Some(Box::new(Usage { received_at_ms: 0, ..usage() })),
+    };
     let granted = BonusGranted { expires_at_ms: Some(NOON + 1), reason: "welcome".into(), note: "spring".into() };
     let purchase = Purchase {
         payment_id: "pay_1".into(),
@@ -388,6 +410,8 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         (Kind::RechargeFailed(failed()), 0, 0),
         (Kind::AlertsSet(alerts()), 0, 0),
         (Kind::AlertRaised(alert()), 0, 0),
+        (Kind::Reversal(taken_back), 360_000, 0),
+        (Kind::Repriced(repriced), -250_000, 0),
     ]
 }
 

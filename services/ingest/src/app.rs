@@ -18,7 +18,7 @@ use tollbooth_schemas::keys::Scope;
 
 use crate::admission::{Admission, Admitted};
 use crate::charges::Charges;
-use crate::commands::CommandDesk;
+use crate::commands::{CommandDesk, Repricings};
 use crate::config::IngestConfig;
 use crate::metrics::IngestMetrics;
 use crate::payments::stripe::Stripe;
@@ -44,6 +44,7 @@ pub(crate) struct App {
     pub(crate) price_books: PriceBooks,
     pub(crate) charges: Charges,
     pub(crate) webhooks: Webhooks,
+    pub(crate) repricings: Repricings,
     pub(crate) dead_letters: DeadLetters,
     /// Who takes the money of purchases; none: there are none.
     pub(crate) payments: Option<Arc<dyn PaymentProvider>>,
@@ -146,6 +147,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/keys/{key_id}/rotate", post(keys::rotate)),
         ("/v1/payments/stripe", post(stripe_webhook::receive)),
         ("/v1/price-books/{version}", put(price_books::publish)),
+        ("/v1/repricings", post(commands::preview_repricing)),
+        ("/v1/repricings/{repricing_id}", get(commands::show_repricing)),
+        ("/v1/repricings/{repricing_id}/apply", post(commands::apply_repricing)),
+        ("/v1/repricings/{repricing_id}/undo", post(commands::undo_repricing)),
     ];
     let add = |router: Router<Arc<App>>, (path, methods): (&'static str, MethodRouter<Arc<App>>)| {
         router.route(path, methods.layer(http.route(path)))

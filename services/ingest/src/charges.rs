@@ -76,7 +76,8 @@ struct ChargeRow {
 impl ChargeRow {
     /// The charge it is; `None`: something else.
     fn into_charge(self) -> Option<v1::Charge> {
-        (self.r#type == "consume" && self.status == "success").then(|| v1::Charge {
+        let is_charge = matches!(self.r#type.as_str(), "consume" | "repriced") && self.status == "success";
+        is_charge.then(|| v1::Charge {
             operation_id: self.operation_id,
             attempt: self.attempt,
             amount_micros: self.amount.saturating_neg(),
@@ -98,8 +99,8 @@ impl ChargeRow {
 
 /// The charges of the projection, if there is one.
 pub(crate) struct Charges {
-    client: Option<Client>,
-    patience: Duration,
+    pub(crate) client: Option<Client>,
+    pub(crate) patience: Duration,
 }
 
 impl std::fmt::Debug for Charges {

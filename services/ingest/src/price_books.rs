@@ -44,7 +44,7 @@ impl Shelf {
         }
     }
 
-    fn get(&self, version: u32) -> Option<Arc<PriceBook>> {
+    pub(crate) fn get(&self, version: u32) -> Option<Arc<PriceBook>> {
         self.0.lock().get(&version).cloned()
     }
 
@@ -75,7 +75,7 @@ impl PriceBooks {
     }
 
     /// Judged by a part of what was published, a book would look like the first one.
-    fn ensure_complete(&self) -> Result<(), Problem> {
+    pub(crate) fn ensure_complete(&self) -> Result<(), Problem> {
         if self.table.caught_up() && self.table.failure().is_none() {
             return Ok(());
         }

@@ -22,7 +22,7 @@ use tollbooth_chassis::trail::Trail;
 use crate::admission::Admission;
 use crate::app::{App, router};
 use crate::charges::Charges;
-use crate::commands::{CommandDesk, replies};
+use crate::commands::{CommandDesk, Repricings, replies};
 use crate::config::{IngestConfig, Provider, SettingError};
 use crate::effects::SenderError;
 use crate::metrics::IngestMetrics;
@@ -140,8 +140,8 @@ impl Ingest {
         let mut readers = Readers { shutdown: Shutdown::new(), threads: Vec::new() };
 
         let (ring, endpoints) = (keys.clone(), Endpoints::default());
-        let payers = Payers::default();
-        let (known, known_payers) = (endpoints.clone(), payers.clone());
+        let (payers, repricings) = (Payers::default(), Repricings::default());
+        let (known, known_payers, previewed) = (endpoints.clone(), payers.clone(), repricings.clone());
         let mut key_table = TopicTable::spawn(
             &clients,
             &topics.registry(),
@@ -150,6 +150,7 @@ impl Ingest {
             move |record| {
                 known.apply(record.key.unwrap_or_default(), record.payload);
                 known_payers.apply(record.key.unwrap_or_default(), record.payload);
+                previewed.apply(record.key.unwrap_or_default(), record.payload);
                 if let Err(error) = ring.apply(record.key.unwrap_or_default(), record.payload) {
                     tracing::error!(offset = record.offset, %error, "a record of the registry is left out");
                 }
@@ -226,6 +227,7 @@ impl Ingest {
             metrics,
             commands,
             webhooks,
+            repricings,
             trail,
             key_changes: tokio::sync::Mutex::default(),
             dead_letters,

@@ -14,5 +14,6 @@ mod purchases;
 mod races;
 mod redrive;
 mod refunds;
+mod repricing;
 mod restarts;
 mod stage;

@@ -6,6 +6,7 @@ mod money;
 mod recharge;
 mod redrive;
 mod refund;
+mod reprice;
 mod settings;
 
 use tollbooth_schemas::{
@@ -47,12 +48,14 @@ pub(crate) fn apply(
     if let Some(answer) = answer.filter(|answer| answer.week >= first_kept) {
         return CommandDecision::Answer(replay(command, account, answer));
     }
-    let entry = decide(view, (books, limits), command, now_ms).and_then(|draft| entry_of(account, input, draft));
-    match entry {
+    let entries =
+        decide(view, (books, limits), command, now_ms).and_then(|decided| entries_of(account, input, decided));
+    match entries {
         Ok(_) if matches!(command.body, Some(Body::PreparePurchase(_))) => {
             CommandDecision::Answer(reply(command, Outcome::Accepted(as_it_stands(account, now_ms))))
         }
-        Ok(entry) => {
+        Ok(entries) => {
+            let entry = entries.last();
             let currency = match &entry.kind {
                 Some(Kind::AccountOpened(opened)) => opened.currency.clone(),
                 _ => currency_of(account),
@@ -66,8 +69,13 @@ pub(crate) fn apply(
                 posted_at_ms: now_ms,
                 currency,
                 hold_amount_micros: entry.hold_amount_micros(),
+                account_seq: 0,
             };
-            CommandDecision::Post(Box::new(entry), reply(command, Outcome::Accepted(accepted)))
+            let reply = reply(command, Outcome::Accepted(accepted));
+            match entries {
+                Entries::One(entry) => CommandDecision::Post(entry, reply),
+                Entries::Two(entries) => CommandDecision::PostTwo(entries, reply),
+            }
         }
         Err(why) => {
             let why = Rejected { currency: currency_of(account), ..why };
@@ -84,6 +92,7 @@ fn as_it_stands(account: Option<&Account>, now_ms: i64) -> Accepted {
         held_micros: micros(|account| account.held),
         posted_at_ms: now_ms,
         currency: currency_of(account),
+        account_seq: account.map_or(0, |account| account.seq),
         ..Accepted::default()
     }
 }
@@ -114,6 +123,7 @@ fn replay(command: &Command, account: Option<&Account>, answer: &Answer) -> Repl
         posted_at_ms: answer.posted_at_ms,
         currency: currency_of(account),
         hold_amount_micros: answer.hold_amount.micros(),
+        account_seq: 0,
     };
     reply(command, Outcome::Accepted(accepted))
 }
@@ -123,7 +133,7 @@ fn decide(
     (books, limits): (&PriceBooks, &Limits),
     command: &Command,
     now_ms: i64,
-) -> Result<Draft, Rejected> {
+) -> Result<Decided, Rejected> {
     let account_id = command.account_id.as_str();
     let body = command.body.as_ref();
     let body = body.ok_or_else(|| rejected(422, "unknown_command", "this release does not know the command"))?;
@@ -131,12 +141,12 @@ fn decide(
     if let Body::OpenAccount(open) = body {
         return match account {
             Some(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
-            None => settings::open_account(books, open, now_ms),
+            None => settings::open_account(books, open, now_ms).map(Decided::One),
         };
     }
     let account = account.ok_or_else(|| rejected(404, "unknown_account", format!("{account_id} was never opened")))?;
     let context = Context { view, books, limits, account_id, account, now_ms };
-    match body {
+    let draft = match body {
         Body::OpenAccount(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
         Body::ChangePlan(change) => settings::change_plan(&context, change),
         Body::SetCreditLimit(set) => settings::set_credit_limit(set, now_ms),
@@ -154,6 +164,42 @@ fn decide(
         Body::PlaceHold(place) => hold::place(&context, place),
         Body::VoidHold(void) => hold::void(&context, void),
         Body::RedriveLetter(letter) => redrive::redrive(&context, letter),
+        Body::Reprice(reprice) => return reprice::reprice(&context, reprice).map(Decided::Two),
+    };
+    draft.map(Decided::One)
+}
+
+/// What a command comes to, before it has its place in the ledger.
+enum Decided {
+    One(Draft),
+    Two([Draft; 2]),
+}
+
+/// The same with its place.
+enum Entries {
+    One(Box<Entry>),
+    Two(Box<[Entry; 2]>),
+}
+
+impl Entries {
+    /// The one that the answer is about.
+    const fn last(&self) -> &Entry {
+        match self {
+            Self::One(entry) => entry,
+            Self::Two(entries) => &entries[1],
+        }
+    }
+}
+
+fn entries_of(account: Option<&Account>, input: CommandInput<'_>, decided: Decided) -> Result<Entries, Rejected> {
+    match decided {
+        Decided::One(draft) => entry_of(account, input, draft).map(|entry| Entries::One(Box::new(entry))),
+        Decided::Two([first, second]) => {
+            let first = entry_of(account, input, first)?;
+            let after = account.and_then(|account| account.after(&first)).ok_or_else(out_of_range)?;
+            let second = entry_of(Some(&after), input, second)?;
+            Ok(Entries::Two(Box::new([first, second])))
+        }
     }
 }
 

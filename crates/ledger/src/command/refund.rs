@@ -15,21 +15,44 @@ use crate::{
     state::{View, week_of},
 };
 
+/// A charge that is still known.
+pub(super) struct Kept<'a> {
+    pub(super) charge: &'a Charge,
+    pub(super) amount: Money,
+    pub(super) refunded: Money,
+}
+
+/// The charge of an entry, by the facts that the command tells of it. `elsewhere`: the status and code of a refusal where
+/// the operation's charge is another entry.
+pub(super) fn kept<'a>(
+    context: &Context<'_, impl View>,
+    seq: u64,
+    original: Option<&'a Charge>,
+    elsewhere: (u32, &str),
+) -> Result<Kept<'a>, Rejected> {
+    let unknown = || rejected(404, "unknown_charge", format!("seq {seq} is no charge that is still kept"));
+    let charge = original.ok_or_else(unknown)?;
+    let key = digest::of_operation(context.account_id, &charge.operation_id, charge.attempt);
+    let first_kept = context.view.first_kept(week_of(context.now_ms));
+    let operation = context.view.operation(&key).filter(|operation| operation.charged && operation.week >= first_kept);
+    let operation = operation.ok_or_else(unknown)?;
+    if operation.seq != seq {
+        let (status, code) = elsewhere;
+        let detail = format!("seq {seq} is not the operation's charge: that is seq {}", operation.seq);
+        return Err(rejected(status, code, detail));
+    }
+    if operation.amount.micros() != charge.amount_micros || operation.memo != digest::memo(&Facts::of_charge(charge)) {
+        return Err(rejected(409, "charge_mismatch", format!("seq {seq} was posted with other facts")));
+    }
+    Ok(Kept { charge, amount: operation.amount, refunded: context.view.refunded(&key, seq) })
+}
+
 /// What the command says of the charge is checked against what is kept of it, so that neither a wrong look-up nor a
 /// stale one gives back more than was charged, or for another event.
 pub(super) fn refund(context: &Context<'_, impl View>, refund: &Refund) -> Result<Draft, Rejected> {
-    let unknown = || rejected(404, "unknown_charge", format!("seq {} is no charge that is still kept", refund.seq));
-    let charge = refund.original.as_ref().ok_or_else(unknown)?;
-    let key = digest::of_operation(context.account_id, &charge.operation_id, charge.attempt);
-    let first_kept = context.view.first_kept(week_of(context.now_ms));
-    let operation = context.view.operation(&key).filter(|operation| operation.charged && operation.seq == refund.seq);
-    let operation = operation.filter(|operation| operation.week >= first_kept);
-    let operation = operation.ok_or_else(unknown)?;
-    if operation.amount.micros() != charge.amount_micros || operation.memo != digest::memo(&Facts::of_charge(charge)) {
-        return Err(rejected(409, "charge_mismatch", format!("seq {} was posted with other facts", refund.seq)));
-    }
-    let refunded = context.view.refunded(&key, refund.seq);
-    let left = operation.amount.checked_sub(refunded).unwrap_or_default();
+    let Kept { charge, amount: charged, refunded } =
+        kept(context, refund.seq, refund.original.as_ref(), (404, "unknown_charge"))?;
+    let left = charged.checked_sub(refunded).unwrap_or_default();
     if left == Money::ZERO {
         return Err(rejected(409, "nothing_to_refund", format!("nothing is left of seq {}", refund.seq)));
     }
@@ -37,7 +60,13 @@ pub(super) fn refund(context: &Context<'_, impl View>, refund: &Refund) -> Resul
     if amount > left {
         return Err(rejected(409, "refund_exceeds_charge", format!("{left} is left of seq {}", refund.seq)));
     }
-    let mut reversal = reversal(refund, charge, amount == left);
+    let mut reversal = Reversal {
+        original_seq: refund.seq,
+        reason: refund.reason.clone(),
+        note: refund.note.clone(),
+        cause: ReversalCause::Refund.into(),
+        ..reversal(charge, amount == left)
+    };
     if amount == left {
         reversal.counted = counted(context, charge)?.map(Box::new);
     }
@@ -45,13 +74,10 @@ pub(super) fn refund(context: &Context<'_, impl View>, refund: &Refund) -> Resul
     Ok(Draft::of(charge.occurred_at_ms, kind).amount(amount))
 }
 
-fn reversal(refund: &Refund, charge: &Charge, completes: bool) -> Reversal {
+/// Of a charge, without what it is for.
+pub(super) fn reversal(charge: &Charge, completes: bool) -> Reversal {
     let Charge { operation_id, service, engine, variant, country, unit, event_id, booth_id, plan, .. } = charge.clone();
     Reversal {
-        original_seq: refund.seq,
-        reason: refund.reason.clone(),
-        note: refund.note.clone(),
-        cause: ReversalCause::Refund.into(),
         operation_id,
         service,
         engine,
@@ -65,7 +91,7 @@ fn reversal(refund: &Refund, charge: &Charge, completes: bool) -> Reversal {
         price_version: charge.price_version,
         test_mode: charge.test_mode,
         attempt: charge.attempt,
-        counted: None,
+        ..Reversal::default()
     }
 }
 

@@ -146,6 +146,10 @@ impl Partition {
                 self.post(&command.account_id, &entry);
                 reply
             }
+            CommandDecision::PostTwo(entries, reply) => {
+                self.post_all(&command.account_id, &*entries);
+                reply
+            }
             CommandDecision::Answer(reply) => reply,
         };
         reply.outcome.unwrap()
@@ -166,8 +170,8 @@ impl Partition {
                     let decision = apply_usage(&overlay, &self.books, &self.limits, input, self.now_ms);
                     decisions.push(format!("{decision:?}"));
                     match decision {
-                        UsageDecision::Post(entry) => Some((account_id, *entry, Some(operation))),
-                        _ => None,
+                        UsageDecision::Post(entry) => vec![(account_id, *entry, Some(operation))],
+                        _ => Vec::new(),
                     }
                 }
                 Input::Command(command) => {
@@ -175,12 +179,15 @@ impl Partition {
                     let decision = apply_command(&overlay, &self.books, &self.limits, input, self.now_ms);
                     decisions.push(format!("{decision:?}"));
                     match decision {
-                        CommandDecision::Post(entry, _) => Some((command.account_id.clone(), *entry, None)),
-                        CommandDecision::Answer(_) => None,
+                        CommandDecision::Post(entry, _) => vec![(command.account_id.clone(), *entry, None)],
+                        CommandDecision::PostTwo(entries, _) => {
+                            entries.into_iter().map(|entry| (command.account_id.clone(), entry, None)).collect()
+                        }
+                        CommandDecision::Answer(_) => Vec::new(),
                     }
                 }
             };
-            if let Some((account_id, entry, operation)) = posted {
+            for (account_id, entry, operation) in posted {
                 overlay.post(0, &account_id, self.now_ms, &entry, operation).unwrap();
                 self.ledger.push(record(&account_id, self.now_ms, entry));
             }
@@ -199,14 +206,20 @@ impl Partition {
     }
 
     fn post(&mut self, account_id: &str, entry: &Entry) {
+        self.post_all(account_id, std::slice::from_ref(entry));
+    }
+
+    fn post_all(&mut self, account_id: &str, entries: &[Entry]) {
         let mut overlay = Overlay::new(&self.state);
-        overlay.post(0, account_id, self.now_ms, entry, None).unwrap();
+        for entry in entries {
+            overlay.post(0, account_id, self.now_ms, entry, None).unwrap();
+        }
         let delta: Delta = overlay.into_delta();
         self.state.merge(delta);
         if self.audits {
             assert_eq!(self.state.audit(), Ok(()));
         }
-        self.ledger.push(record(account_id, self.now_ms, entry.clone()));
+        self.ledger.extend(entries.iter().map(|entry| record(account_id, self.now_ms, entry.clone())));
     }
 
     /// Carries out everything that is due at `now_ms`, and gives back how many entries that took.

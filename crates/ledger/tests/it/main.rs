@@ -18,4 +18,5 @@ mod recharge;
 mod redrive;
 mod refunds;
 mod replay;
+mod repricing;
 mod sizes;

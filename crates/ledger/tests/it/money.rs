@@ -52,7 +52,7 @@ fn a_purchase_can_be_asked_for_before_it_is_paid_and_the_question_posts_nothing(
     for _ in 0..2 {
         let answer = accepted(partition.command("payment:pay_1", question(bought("50"))));
         assert_eq!((answer.replayed, answer.seq, answer.balance_micros), (false, 0, 10_000_000));
-        assert_eq!(answer.currency, "USD");
+        assert_eq!((answer.currency.as_str(), answer.account_seq), ("USD", partition.account().seq));
     }
     assert_eq!(partition.ledger.len(), entries);
     // What the purchase would be refused with, its question is.

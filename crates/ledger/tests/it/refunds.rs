@@ -8,7 +8,7 @@ use crate::harness::{
 
 /// What the ledger says of a charge.
 pub(crate) fn charge_of(entry: &Entry) -> Charge {
-    let usage = usage_of(entry).clone();
+    let usage = entry.charge().or(entry.usage()).unwrap().clone();
     Charge {
         operation_id: usage.operation_id,
         attempt: usage.attempt,
@@ -28,7 +28,7 @@ pub(crate) fn charge_of(entry: &Entry) -> Charge {
     }
 }
 
-fn refund(entry: &Entry, amount: Option<&str>) -> Body {
+pub(crate) fn refund(entry: &Entry, amount: Option<&str>) -> Body {
     refund_with(entry, amount, |_| {})
 }
 

@@ -15,6 +15,7 @@ mod redrive;
 mod refunds;
 mod refusal;
 pub(crate) mod replies;
+mod repricings;
 mod settings;
 
 use std::sync::Arc;
@@ -44,6 +45,9 @@ pub(crate) use purchases::{buy, confirm as confirm_purchase, no_provider, postin
 pub(crate) use recharge::set as set_recharge;
 pub(crate) use redrive::redrive as redrive_letters;
 pub(crate) use refunds::refund;
+pub(crate) use repricings::{
+    Repricings, apply as apply_repricing, preview as preview_repricing, show as show_repricing, undo as undo_repricing,
+};
 pub(crate) use settings::{define_event, set_booth};
 
 /// Seconds after which a late command is worth repeating.

@@ -15,6 +15,7 @@ mod purchases;
 mod recharge;
 mod redrive;
 mod refunds;
+mod repricings;
 mod settings;
 mod stand;
 mod stripe;

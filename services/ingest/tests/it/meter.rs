@@ -89,6 +89,7 @@ pub(crate) fn accepted(command: &v1::Command) -> Outcome {
         posted_at_ms: 1_763_756_103_120,
         currency: "USD".to_owned(),
         hold_amount_micros: if is_hold { 1_500_000 } else { 0 },
+        account_seq: if is_question { 6 } else { 0 },
     })
 }
 

@@ -10,7 +10,7 @@ use tollbooth_schemas::v1::{self, AlertsSet};
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
 use super::wire::{
-    AlertRaised, Entry, EventDefined, HoldPlaced, Kind, RechargeSet, Record, Reversal, Usage, WireError,
+    AlertRaised, Entry, EventDefined, HoldPlaced, Kind, RechargeSet, Record, Repriced, Reversal, Usage, WireError,
 };
 use super::witness::Witnesses;
 
@@ -202,6 +202,7 @@ impl<'a> Facts<'a> {
                 Self { entry_type: "alerts_set", detail: alerts(&set), ..Self::default() }
             }
             Kind::AlertRaised(alert) => Self::of_alert(&alert),
+            Kind::Repriced(repriced) => Self::of_repriced(repriced),
         }
     }
 
@@ -267,6 +268,23 @@ impl<'a> Facts<'a> {
         let Reversal { plan, reason, note, original_seq, .. } = reversal;
         let entry_type = if reversal.cause == "refund" { "refund" } else { "reversal" };
         Self { entry_type, usage, plan, reason, note, original_seq, ..Self::default() }
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// As the charge that it replaces, which it names; the re-pricing stands in the note.
+    fn of_repriced(repriced: Repriced<'a>) -> Self {
+        let Repriced { repricing_id, replaced_seq, undo, charge } = repriced;
+        Self {
+            entry_type: "repriced",
+            usage: charge,
+            plan: charge.plan,
+            reason: if undo { "repricing_undone" } else { "repricing" },
+            note: repricing_id,
+            original_seq: replaced_seq,
+            detail: pricing(charge.pricing),
+            ..Self::default()
+        }
     }
 }
 
@@ -374,7 +392,7 @@ impl Rows {
 
     /// Instants that lie close to another one are kept as their distance to it.
     fn push_lags(&mut self, record: &Record<'_>, entry: &Entry<'_>, usage: &Usage<'_>) {
-        let is_usage = !usage.status.is_empty();
+        let is_usage = matches!(entry.kind, Kind::Usage(_));
         let receipt_lag_ms = record.posted_at_ms.wrapping_sub(usage.received_at_ms);
         self.receipt_lag_ms.push(if is_usage { receipt_lag_ms } else { 0 });
         let capture_lag_ms = usage.captured_at_ms.map(|instant| entry.occurred_at_ms.wrapping_sub(instant));

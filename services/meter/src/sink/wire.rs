@@ -298,6 +298,7 @@ pub enum Kind<'a> {
         document: &'a [u8],
     },
     AlertRaised(AlertRaised<'a>),
+    Repriced(Repriced<'a>),
 }
 
 /// Money set aside; fields as in `ledger.proto`.
@@ -338,7 +339,7 @@ pub struct Reversal<'a> {
     pub original_seq: u64,
     pub reason: &'a str,
     pub note: &'a str,
-    /// `refund`.
+    /// `refund` or `repricing`.
     pub cause: &'static str,
     pub operation_id: &'a str,
     pub service: &'a str,
@@ -353,6 +354,16 @@ pub struct Reversal<'a> {
     pub price_version: u32,
     pub test_mode: bool,
     pub attempt: u32,
+}
+
+/// A charge made anew; fields as in `ledger.proto`.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs)]
+pub struct Repriced<'a> {
+    pub repricing_id: &'a str,
+    pub replaced_seq: u64,
+    pub undo: bool,
+    pub charge: Usage<'a>,
 }
 
 /// Usage, charged or failed; fields as in `ledger.proto`.

@@ -57,6 +57,10 @@ fn rolled_up(entry: &Entry<'_>) -> [bool; 3] {
         Kind::PlanFee { .. } if entry.amount_micros == 0 => [false; 3],
         Kind::Usage(usage) => [true, !usage.event_id.is_empty(), !usage.booth_id.is_empty()],
         Kind::Reversal(reversal) => [true, !reversal.event_id.is_empty(), !reversal.booth_id.is_empty()],
+        Kind::Repriced(repriced) => {
+            let charge = &repriced.charge;
+            [true, !charge.event_id.is_empty(), !charge.booth_id.is_empty()]
+        }
         Kind::Adjustment { .. }
         | Kind::BonusGranted { .. }
         | Kind::BonusExpired { .. }

@@ -21,6 +21,7 @@ use super::{
     recharge::Recharges,
     redrive::Redrives,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
+    repricing::GivenBackFirst,
     rows::Sums,
     source::{Input, SourceIndex},
 };
@@ -147,6 +148,8 @@ pub(super) struct Account {
     pub(super) purse: Purse,
     /// Of prices with tiers or an included quantity.
     pub(super) counts: Counts,
+    /// Given back, and to be charged anew by the next entry.
+    pub(super) given_back: Option<Box<GivenBackFirst>>,
     /// The month whose plan fee comes next; `None`: the one after the opening.
     pub(super) fee_next: Option<Month>,
     /// Where credit is bought by itself.
@@ -184,7 +187,7 @@ impl Account {
     /// What its months have counted, for an entry that is posted at an instant.
     pub(super) fn history(&self, posted_at_ms: i64, retention_ms: i64) -> History<'_> {
         let zone = calendar::zone(self.opened.as_ref().map_or("", |opened| &opened.time_zone));
-        History { counts: &self.counts, zone, posted_at_ms, retention_ms }
+        History { counts: &self.counts, zone, posted_at_ms, retention_ms, instead: None }
     }
 
     /// Index of the entry with that `seq`.
@@ -336,6 +339,7 @@ impl Audit {
         self.finish_fees();
         self.finish_recharges();
         self.finish_alerts();
+        self.finish_repricings();
         self.finish_rows();
         self.finish_rollups();
         self.finish_balances();

@@ -241,6 +241,14 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
         Kind::BonusExpired(of) => {
             parts.number(of.granted_seq.cast_signed());
         }
+        Kind::Repriced(of) => {
+            let work = of.charge.as_deref().cloned().unwrap_or_default();
+            parts.number(16).text(&of.repricing_id).number(of.replaced_seq.cast_signed()).number(of.undo.into());
+            parts.text(&work.operation_id).number(work.attempt.into()).text(&work.service).text(&work.engine);
+            parts.text(&work.variant).text(&work.country).text(&work.unit).text(&work.event_id).text(&work.booth_id);
+            parts.text(&work.plan).number(work.quantity_micros).number(work.price_version.into());
+            parts.number(work.test_mode.into());
+        }
         Kind::AccountOpened(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) | Kind::Usage(_) => {}
     }
 }
@@ -309,6 +317,16 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
             parts.text(&charge.variant).text(&charge.country).text(&charge.unit).text(&charge.event_id);
             parts.text(&charge.booth_id).text(&charge.plan).number(charge.price_version.into());
             parts.number(charge.test_mode.into()).number(charge.occurred_at_ms);
+            return;
+        }
+        Body::Reprice(of) => {
+            let work = of.original.clone().unwrap_or_default();
+            parts.number(of.amount_micros.saturating_neg());
+            parts.number(16).text(&of.repricing_id).number(of.seq.cast_signed()).number(of.undo.into());
+            parts.text(&work.operation_id).number(work.attempt.into()).text(&work.service).text(&work.engine);
+            parts.text(&work.variant).text(&work.country).text(&work.unit).text(&work.event_id).text(&work.booth_id);
+            parts.text(&work.plan).number(work.quantity_micros).number(of.price_version.into());
+            parts.number(work.test_mode.into()).number(work.occurred_at_ms);
             return;
         }
         Body::GrantBonus(of) => {

@@ -25,8 +25,8 @@ struct Count {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     by_place: HashMap<u64, Count>,
-    /// Where a charge was counted, by its `seq`; those that were not are not here.
-    charges: HashMap<u64, u64>,
+    /// Where a charge was counted and what was before it, by its `seq`; those that were not are not here.
+    charges: HashMap<u64, (u64, i64)>,
 }
 
 /// What was counted up to an entry.
@@ -36,6 +36,8 @@ pub(super) struct History<'a> {
     pub(super) zone: Tz,
     pub(super) posted_at_ms: i64,
     pub(super) retention_ms: i64,
+    /// Instead of what was counted: the place of a charge that is made anew.
+    pub(super) instead: Option<i64>,
 }
 
 fn place(parts: &mut Parts, [service, engine, unit]: [&str; 3], counted: &Counted) -> u64 {
@@ -54,7 +56,7 @@ impl History<'_> {
         };
         let place = place(&mut Parts::default(), [&price.service, &price.engine, &price.unit], &counted);
         let count = self.counts.by_place.get(&place).filter(|count| self.is_kept(count.changed_at_ms));
-        counted.before_micros = count.map_or(0, |count| count.micros);
+        counted.before_micros = self.instead.unwrap_or_else(|| count.map_or(0, |count| count.micros));
         counted
     }
 
@@ -72,7 +74,7 @@ impl Counts {
             Kind::Usage(usage) => {
                 let Some(counted) = usage.pricing.as_ref().and_then(|pricing| pricing.counted.as_ref()) else { return };
                 let place = place(&mut parts, [&usage.service, &usage.engine, &usage.unit], counted);
-                self.charges.insert(entry.seq, place);
+                self.charges.insert(entry.seq, (place, counted.before_micros));
                 let after = counted.before_micros.saturating_add(usage.quantity_micros);
                 (place, after.min(Quantity::MAX.micros()))
             }
@@ -81,15 +83,30 @@ impl Counts {
                 let Some(count) = self.by_place.get(&place) else { return };
                 (place, count.micros.saturating_sub(reversal.quantity_micros).max(0))
             }
+            Kind::Repriced(repriced) => {
+                // It stands where the one stood that it replaces.
+                if let Some(known) = self.charges.get(&repriced.replaced_seq).copied() {
+                    self.charges.insert(entry.seq, known);
+                }
+                return;
+            }
             _ => return,
         };
         self.by_place.insert(place, Count { micros, changed_at_ms: posted_at_ms });
     }
 
+    /// What was before a charge, and whether work of these dimensions is counted where the charge was; `None`: it was not
+    /// counted.
+    pub(super) fn stands(&self, seq: u64, dimensions: [&str; 3], counted: Option<&Counted>) -> Option<(i64, bool)> {
+        let (known, before) = self.charges.get(&seq)?;
+        let same = counted.is_some_and(|counted| place(&mut Parts::default(), dimensions, counted) == *known);
+        Some((*before, same))
+    }
+
     /// Whether a reversal gives its quantity back where the charge was counted, and nowhere else.
     pub(super) fn gives_back(&self, reversal: &Reversal, is_whole: bool) -> bool {
-        let charge = self.charges.get(&reversal.original_seq).copied().filter(|_| is_whole);
-        place_of(&mut Parts::default(), reversal) == charge
+        let charge = self.charges.get(&reversal.original_seq).filter(|_| is_whole);
+        place_of(&mut Parts::default(), reversal) == charge.map(|(place, _)| *place)
     }
 }
 

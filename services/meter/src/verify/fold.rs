@@ -87,10 +87,10 @@ impl Audit {
         self.check_purse(account, record, entry, kind);
         self.open_or_change(account, record, entry, kind);
         let (charge, quantity) = match kind {
-            Kind::Usage(usage) if usage.status() == UsageStatus::Success => {
-                let digest = super::kinds::charge_digest(&mut self.parts, usage, entry.occurred_at_ms);
-                (digest, usage.quantity_micros)
-            }
+            Kind::Usage(_) | Kind::Repriced(_) => entry.charge().map_or((0, 0), |charge| {
+                let digest = super::kinds::charge_digest(&mut self.parts, charge, entry.occurred_at_ms);
+                (digest, charge.quantity_micros)
+            }),
             _ => (0, 0),
         };
         let (facts, extra) = match kind {
@@ -130,6 +130,8 @@ impl Audit {
                 self.note_letter((account, index), record, entry, usage);
             }
             _ if entry.source_topic() == SourceTopic::Tick => {}
+            // It shares its command with the one behind it.
+            _ if entry.is_first_of_two() => return,
             _ => self.note_command(account, index, entry),
         }
         match Source::of(entry.source_topic()) {
@@ -299,7 +301,8 @@ impl Audit {
             entry: index,
             occurred_at_ms: entry.occurred_at_ms,
             // Every account has one opening; a journal plans the account, not the command.
-            is_planned: matches!(entry.kind, Some(Kind::AccountOpened(_))),
+            // A re-pricing is a person's doing: no fleet plans it.
+            is_planned: matches!(entry.kind, Some(Kind::AccountOpened(_) | Kind::Repriced(_))),
             content,
         };
         self.commands.insert(key, posted);
@@ -333,7 +336,7 @@ fn opened_by(record: &LedgerRecord, entry: &Entry, opened: &AccountOpened) -> Op
 }
 
 /// What an entry says that it charged; `None` where it does not say how.
-fn charge_of(entry: &Entry, usage: &Usage) -> Option<Charge> {
+pub(super) fn charge_of(entry: &Entry, usage: &Usage) -> Option<Charge> {
     let model = match usage.price_model() {
         PriceModel::PerUnit => Model::PerUnit,
         PriceModel::Flat => Model::Flat,

@@ -18,7 +18,7 @@ pub(super) fn charge_digest(parts: &mut Parts, usage: &Usage, occurred_at_ms: i6
     parts.number(usage.test_mode.into()).number(occurred_at_ms).digest().max(1)
 }
 
-fn reversal_digest(parts: &mut Parts, of: &Reversal, occurred_at_ms: i64) -> u64 {
+pub(super) fn reversal_digest(parts: &mut Parts, of: &Reversal, occurred_at_ms: i64) -> u64 {
     parts.clear().text(&of.operation_id).number(of.attempt.into());
     parts.text(&of.service).text(&of.engine).text(&of.variant).text(&of.country).text(&of.unit);
     parts.text(&of.event_id).text(&of.booth_id).text(&of.plan).number(of.price_version.into());
@@ -46,12 +46,16 @@ impl Audit {
         for (defect, why) in complaints {
             self.report.defect(defect, || format!("{}: {why}", name()));
         }
-        self.check_recharge(account, record, entry, kind);
-        self.check_alerts(account, record, entry, kind);
+        self.check_pair(account, entry, kind);
+        if !entry.is_first_of_two() {
+            self.check_recharge(account, record, entry, kind);
+            self.check_alerts(account, record, entry, kind);
+        }
         match kind {
             Kind::HoldPlaced(placed) => self.check_hold_price(account, record, entry, placed),
             Kind::PlanFee(fee) => self.check_fee(account, record, entry, fee),
             Kind::Reversal(reversal) => self.check_reversal(account, record, entry, reversal),
+            Kind::Repriced(repriced) => self.check_repriced(account, record, entry, repriced),
             _ => {}
         }
     }
@@ -100,8 +104,11 @@ impl Audit {
         let given_back = at.purse.give_back(reversal.original_seq, entry.amount_micros, charged);
         let is_whole = given_back == GivenBack::Whole;
         let quantity = if is_whole { original.quantity } else { 0 };
-        let is_counted = at.counts.gives_back(reversal, is_whole);
-        if given_back == GivenBack::TooMuch || reversal.quantity_micros != quantity || !is_counted {
+        let is_kept = entry.is_first_of_two();
+        let is_counted = at.counts.gives_back(reversal, is_whole && !is_kept);
+        // A re-pricing gives all of a charge back, of which nothing was given back before.
+        let is_cut = is_kept && (entry.amount_micros != charged || !is_whole);
+        if given_back == GivenBack::TooMuch || reversal.quantity_micros != quantity || !is_counted || is_cut {
             at.drift += i128::from(given_back == GivenBack::TooMuch) * i128::from(entry.amount_micros.unsigned_abs());
             self.report.defect(Defect::RefundOff, || {
                 let (seq, amount) = (reversal.original_seq, entry.amount_micros);
@@ -148,6 +155,7 @@ const fn moves_no_money(kind: &Kind) -> bool {
         Kind::Usage(_)
         | Kind::Adjustment(_)
         | Kind::Reversal(_)
+        | Kind::Repriced(_)
         | Kind::BonusGranted(_)
         | Kind::BonusExpired(_)
         | Kind::Purchase(_)

@@ -25,6 +25,7 @@ mod purse;
 mod recharge;
 mod redrive;
 mod report;
+mod repricing;
 mod rows;
 mod source;
 mod store;

@@ -100,6 +100,13 @@ impl Books {
         (least..=most).rev()
     }
 
+    /// By one version, whether it was in force or not.
+    pub(super) fn charge_by(&self, version: u32, work: &Work<'_>) -> Result<Charge, Reason> {
+        let published = self.published.iter().find(|published| published.book.version == version);
+        let published = published.filter(|published| published.book.currency == work.currency);
+        published.ok_or(Reason::NoPrice)?.charge(work)
+    }
+
     /// Every outcome that was possible at that posting time.
     pub(super) fn outcomes<'a>(
         &'a self,
@@ -147,13 +154,18 @@ impl Books {
     }
 
     fn charge(&self, work: &Work<'_>, known: usize) -> Result<Charge, Reason> {
-        let published = self.in_force(known, work.currency, work.occurred_at_ms).ok_or(Reason::NoPrice)?;
-        let price = published.row(work)?;
+        self.in_force(known, work.currency, work.occurred_at_ms).ok_or(Reason::NoPrice)?.charge(work)
+    }
+}
+
+impl Published {
+    fn charge(&self, work: &Work<'_>) -> Result<Charge, Reason> {
+        let price = self.row(work)?;
         if price.unit != work.unit {
             return Err(Reason::UnitMismatch);
         }
-        let (version, model) = (published.book.version, price.model);
-        let test_factor = published.book.test_factor.filter(|_| work.is_test);
+        let (version, model) = (self.book.version, price.model);
+        let test_factor = self.book.test_factor.filter(|_| work.is_test);
         if models::says_more(price) || test_factor.is_some() {
             let priced = models::priced(price, work, test_factor)?;
             let (unit_price_micros, micros, pricing) = (priced.unit_price_micros, priced.micros, Some(priced.pricing));
@@ -163,9 +175,7 @@ impl Books {
         let micros = amount(price.model, unit_price_micros, work.quantity_micros).ok_or(Reason::OutOfRange)?;
         Ok(Charge { version, model, unit_price_micros, micros, pricing: None })
     }
-}
 
-impl Published {
     /// The most specific row in force; of two that name one of the two each, the one with the variant.
     fn row(&self, work: &Work<'_>) -> Result<&Price, Reason> {
         let candidates = self.rows.get(&row_key(work.service, work.engine)).ok_or(Reason::NoPrice)?;

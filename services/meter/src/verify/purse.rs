@@ -53,6 +53,8 @@ pub(super) struct Purse {
     payments: HashSet<Box<str>>,
     credit_limit: i64,
     fee_period: Box<str>,
+    /// Given back by the entry before, for the charge that is made anew.
+    on_the_way: i64,
     /// Bonuses ever granted.
     pub(super) grants: u64,
 }
@@ -104,7 +106,16 @@ impl Purse {
     /// Takes an entry in, and says what is wrong with it. What is held must have changed by exactly what comes back.
     pub(super) fn take_in(&mut self, posting: Posting<'_>, kind: &Kind, complaints: &mut Vec<Complaint>) -> i128 {
         let entry = posting.entry;
-        let draws = if matches!(kind, Kind::BonusExpired(_)) { 0 } else { self.draw(entry.amount_micros) };
+        // What was given back right before pays for the charge that is made anew.
+        let covered = std::mem::take(&mut self.on_the_way);
+        let draws = match kind {
+            Kind::BonusExpired(_) => 0,
+            Kind::Repriced(_) => self.draw(entry.amount_micros.saturating_add(covered)),
+            _ => self.draw(entry.amount_micros),
+        };
+        if entry.is_first_of_two() {
+            self.on_the_way = entry.amount_micros;
+        }
         if i128::from(entry.from_bonus_micros) != i128::from(draws) {
             complaints.push(bonus(format!("{} drawn from bonuses, expected {draws}", entry.from_bonus_micros)));
         }
@@ -157,6 +168,7 @@ impl Purse {
             | Kind::AlertsSet(_)
             | Kind::AlertRaised(_)
             | Kind::Reversal(_)
+            | Kind::Repriced(_)
             | Kind::Usage(_)
             | Kind::HoldPlaced(_)
             | Kind::HoldReleased(_) => Ok(()),
@@ -328,7 +340,8 @@ impl Purse {
         let refunded = self.refunded.entry(original_seq).or_default();
         *refunded += i128::from(amount);
         match (*refunded).cmp(&i128::from(charged)) {
-            _ if amount <= 0 => GivenBack::TooMuch,
+            // Of a charge of nothing, nothing: it is made anew.
+            _ if amount <= 0 && amount != charged => GivenBack::TooMuch,
             std::cmp::Ordering::Less => GivenBack::InPart,
             std::cmp::Ordering::Equal => GivenBack::Whole,
             std::cmp::Ordering::Greater => GivenBack::TooMuch,

@@ -64,6 +64,8 @@ kinds! {
         AlertOff = "alert_off",
         /// A refund of no such charge, or of more than was charged.
         RefundOff = "refund_off",
+        /// A charge that was given back and not made anew, or made anew otherwise, in another place or as other work.
+        RepricingOff = "repricing_off",
         /// `posted_at` went back within a partition.
         TimeBack = "time_back",
         /// A record's key is not its account, or its partition is not its key's.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::v1::{
-    BudgetRule, Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, RechargeSet, Reversal,
+    BudgetRule, Entry, HoldReleaseCause, LedgerRecord, PriceModel, PurchaseSource, RechargeSet, Repriced, Reversal,
     ReversalCause, SourceTopic, Usage, UsageStatus, entry::Kind, recharge_set::Size,
 };
 
@@ -252,7 +252,27 @@ impl<'a> LedgerRow<'a> {
     }
 
     fn set_usage(&mut self, record: &LedgerRecord, entry: &'a Entry, usage: &'a Usage) {
+        self.set_work(usage);
         self.entry_type = "consume";
+        let key = entry.command.as_ref().map(|command| command.idempotency_key.as_str());
+        self.note = key.and_then(tollbooth_schemas::redrive::letter_of_key).unwrap_or_default();
+        self.receipt_lag_ms = record.posted_at_ms.wrapping_sub(usage.received_at_ms);
+        if let Some(captured_at_ms) = usage.captured_at_ms {
+            self.has_captured_at = true;
+            self.capture_lag_ms = entry.occurred_at_ms.wrapping_sub(captured_at_ms);
+        }
+    }
+
+    /// Names what it replaces, and the re-pricing.
+    fn set_repriced(&mut self, repriced: &'a Repriced) {
+        if let Some(charge) = &repriced.charge {
+            self.set_work(charge);
+        }
+        self.reason = if repriced.undo { "repricing_undone" } else { "repricing" };
+        (self.note, self.original_seq) = (&repriced.repricing_id, repriced.replaced_seq);
+    }
+
+    fn set_work(&mut self, usage: &'a Usage) {
         self.status = match usage.status() {
             UsageStatus::Success => "success",
             UsageStatus::Failed => "failed",
@@ -277,13 +297,6 @@ impl<'a> LedgerRow<'a> {
         self.provider_cost = usage.provider_cost_micros.unwrap_or_default();
         self.has_provider_cost = usage.provider_cost_micros.is_some();
         (self.reason, self.hold_id) = (&usage.error_code, &usage.hold_id);
-        let key = entry.command.as_ref().map(|command| command.idempotency_key.as_str());
-        self.note = key.and_then(tollbooth_schemas::redrive::letter_of_key).unwrap_or_default();
-        self.receipt_lag_ms = record.posted_at_ms.wrapping_sub(usage.received_at_ms);
-        if let Some(captured_at_ms) = usage.captured_at_ms {
-            self.has_captured_at = true;
-            self.capture_lag_ms = entry.occurred_at_ms.wrapping_sub(captured_at_ms);
-        }
     }
 
     /// The kinds that are rarer than usage.
@@ -398,6 +411,10 @@ impl<'a> LedgerRow<'a> {
                 self.detail = detail.to_string().into();
                 "alert_raised"
             }
+            Kind::Repriced(repriced) => {
+                self.set_repriced(repriced);
+                "repriced"
+            }
             Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
         };
     }
@@ -433,6 +450,7 @@ impl<'a> LedgerRow<'a> {
                 | "bonus"
                 | "bonus_expiry"
                 | "plan_fee"
+                | "repriced"
         );
         if !moves_money {
             return None;

@@ -206,12 +206,12 @@ impl<'a, 'b> Decider<'a, 'b> {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             apply_command(&self.overlay, &rules.books, rules.limits, input, rules.now_ms)
         }));
-        let Concluded { entry, reply, dead } = Concluded::of(decided, &command);
+        let Concluded { entries, reply, dead } = Concluded::of(decided, &command);
         if let Some(Body::RedriveLetter(letter)) = &command.body {
-            self.redriven(record, &command, letter, entry.as_deref(), &reply);
+            self.redriven(record, &command, letter, entries.last(), &reply);
         }
-        if let Some(entry) = entry {
-            self.post(&command.account_id, *entry, None)?;
+        for entry in entries {
+            self.post(&command.account_id, entry, None)?;
         }
         if let Some(dead) = dead {
             self.dead(record, Input::Commands, dead, "apply");
@@ -354,7 +354,7 @@ fn is_rejected_with(reply: &Reply, code: &str) -> bool {
 
 /// What a command comes to.
 struct Concluded {
-    entry: Option<Box<Entry>>,
+    entries: Vec<Entry>,
     reply: Reply,
     dead: Option<Dead>,
 }
@@ -363,8 +363,9 @@ impl Concluded {
     /// Where the core failed, the record is kept, and whoever waits for the answer is told.
     fn of(decided: std::thread::Result<CommandDecision>, command: &Command) -> Self {
         match decided {
-            Ok(CommandDecision::Post(entry, reply)) => Self { entry: Some(entry), reply, dead: None },
-            Ok(CommandDecision::Answer(reply)) => Self { entry: None, reply, dead: None },
+            Ok(CommandDecision::Post(entry, reply)) => Self { entries: vec![*entry], reply, dead: None },
+            Ok(CommandDecision::PostTwo(entries, reply)) => Self { entries: (*entries).into(), reply, dead: None },
+            Ok(CommandDecision::Answer(reply)) => Self { entries: Vec::new(), reply, dead: None },
             Err(_) => {
                 let why = rejected(500, "internal", "the command could not be decided; it is kept as a dead letter");
                 let reply = Reply {
@@ -372,7 +373,7 @@ impl Concluded {
                     account_id: command.account_id.clone(),
                     outcome: Some(reply::Outcome::Rejected(why)),
                 };
-                Self { entry: None, reply, dead: Some(internal()) }
+                Self { entries: Vec::new(), reply, dead: Some(internal()) }
             }
         }
     }
@@ -507,8 +508,8 @@ mod tests {
     #[test]
     fn a_command_that_the_core_fails_on_is_answered_and_kept() {
         let decided = catch_unwind(|| -> CommandDecision { panic!("a defect") });
-        let Concluded { entry, reply, dead } = Concluded::of(decided, &open("basic"));
-        assert!(entry.is_none());
+        let Concluded { entries, reply, dead } = Concluded::of(decided, &open("basic"));
+        assert!(entries.is_empty());
         assert_eq!(dead.unwrap().reason, Reason::Internal);
         assert_eq!((reply.correlation_id.as_str(), reply.account_id.as_str()), ("c1", "acc_a"));
         let Some(reply::Outcome::Rejected(why)) = reply.outcome else { panic!("accepted") };

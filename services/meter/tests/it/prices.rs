@@ -135,10 +135,10 @@ impl Meter {
             ..Command::default()
         };
         let input = CommandInput { command: &command, offset: self.offset };
-        if let CommandDecision::Post(entry, _) =
-            apply_command(&self.state, &self.books, &self.limits, input, self.now_ms)
-        {
-            self.post(*entry);
+        match apply_command(&self.state, &self.books, &self.limits, input, self.now_ms) {
+            CommandDecision::Post(entry, _) => self.post(*entry),
+            CommandDecision::PostTwo(entries, _) => entries.into_iter().for_each(|entry| self.post(entry)),
+            CommandDecision::Answer(_) => {}
         }
     }
 

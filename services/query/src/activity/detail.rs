@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tollbooth_schemas::dead_letter::LetterId;
+use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::serde_rfc3339_option;
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{Entry, HoldPlaced, LedgerRecord, Pricing, Reversal, SourceTopic, Usage};
@@ -53,6 +54,8 @@ pub struct EntryDetail {
     pub source_offset: i64,
     /// Which generation of the topics.
     pub input_generation: u32,
+    /// The charge that it gives back or replaces; 0: names none.
+    pub original_seq: u64,
 }
 
 impl EntryDetail {
@@ -83,6 +86,14 @@ impl EntryDetail {
             Kind::HoldPlaced(hold) => detail.put_hold(hold),
             Kind::HoldReleased(released) => detail.hold_id.clone_from(&released.hold_id),
             Kind::Reversal(reversal) => detail.put_reversal(reversal),
+            Kind::Repriced(repriced) => {
+                if let Some(charge) = &repriced.charge {
+                    detail.put_usage(charge);
+                }
+                detail.received_at_ms = None;
+                detail.note.clone_from(&repriced.repricing_id);
+                detail.original_seq = repriced.replaced_seq;
+            }
             Kind::BonusGranted(granted) => detail.note.clone_from(&granted.note),
             Kind::Purchase(purchase) => detail.note.clone_from(&purchase.payment_id),
             Kind::EventDefined(defined) => detail.note.clone_from(&defined.name),
@@ -123,6 +134,7 @@ impl EntryDetail {
         self.country.clone_from(&reversal.country);
         self.plan.clone_from(&reversal.plan);
         self.note.clone_from(&reversal.note);
+        self.original_seq = reversal.original_seq;
         self.attempt = reversal.attempt;
         self.test_mode = reversal.test_mode;
     }
@@ -164,8 +176,10 @@ pub(crate) struct TransactionDetailBody {
     #[serde(with = "serde_rfc3339_option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<i64>,
-    /// What a person wrote; of usage that was a dead letter, its id.
+    /// What a person wrote; of usage that was a dead letter, its id; of a re-pricing, its id.
     note: Option<String>,
+    /// The charge that it gives back, or that it takes the place of.
+    original_entry_id: Option<String>,
     /// The hold it named.
     hold_id: Option<String>,
     /// Whether it was a test.
@@ -213,6 +227,7 @@ impl TransactionDetailBody {
             received_at: detail.received_at_ms,
             captured_at: detail.captured_at_ms,
             note: text(&detail.note),
+            original_entry_id: (detail.original_seq > 0).then(|| entry_id(account_id, detail.original_seq)),
             hold_id: text(&detail.hold_id),
             test_mode: detail.test_mode,
             actor: text(&detail.actor),

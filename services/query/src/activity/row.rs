@@ -4,7 +4,7 @@ use serde::Serialize;
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::time::serde_rfc3339;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Reversal};
+use tollbooth_schemas::v1::{Entry, HoldPlaced, HoldReleaseCause, LedgerRecord, Repriced, Reversal, Usage};
 use utoipa::ToSchema;
 
 use super::alert::{Alert, kind_code};
@@ -65,17 +65,7 @@ impl ActivityRow {
             ..Self::default()
         };
         match entry.kind.as_ref()? {
-            Kind::Usage(usage) => {
-                row.service.clone_from(&usage.service);
-                row.engine.clone_from(&usage.engine);
-                row.quantity_micros = usage.quantity_micros;
-                row.unit.clone_from(&usage.unit);
-                row.event_id.clone_from(&usage.event_id);
-                row.booth_id.clone_from(&usage.booth_id);
-                row.operation_id.clone_from(&usage.operation_id);
-                row.price_version = usage.price_version;
-                row.reason.clone_from(&usage.error_code);
-            }
+            Kind::Usage(usage) => row.set_usage(usage),
             Kind::Adjustment(adjustment) => row.reason.clone_from(&adjustment.reason),
             Kind::HoldPlaced(hold) => row.set_hold(hold),
             Kind::HoldReleased(released) => row.reason = release_cause(released.cause()).to_owned(),
@@ -98,6 +88,7 @@ impl ActivityRow {
                 row.event_id.clone_from(&alert.event_id);
                 row.alert = Some(Box::new(Alert::of_entry(alert)));
             }
+            Kind::Repriced(repriced) => row.set_repriced(repriced),
             Kind::AccountOpened(_)
             | Kind::PlanChanged(_)
             | Kind::CreditLimitSet(_)
@@ -118,6 +109,25 @@ impl ActivityRow {
         self.event_id.clone_from(&hold.event_id);
         self.booth_id.clone_from(&hold.booth_id);
         self.price_version = hold.price_version;
+    }
+
+    fn set_usage(&mut self, usage: &Usage) {
+        self.service.clone_from(&usage.service);
+        self.engine.clone_from(&usage.engine);
+        self.quantity_micros = usage.quantity_micros;
+        self.unit.clone_from(&usage.unit);
+        self.event_id.clone_from(&usage.event_id);
+        self.booth_id.clone_from(&usage.booth_id);
+        self.operation_id.clone_from(&usage.operation_id);
+        self.price_version = usage.price_version;
+        self.reason.clone_from(&usage.error_code);
+    }
+
+    fn set_repriced(&mut self, repriced: &Repriced) {
+        if let Some(charge) = &repriced.charge {
+            self.set_usage(charge);
+        }
+        self.reason = if repriced.undo { "repricing_undone" } else { "repricing" }.to_owned();
     }
 
     fn set_reversal(&mut self, reversal: &Reversal) {
@@ -148,7 +158,8 @@ pub struct Transaction {
     entry_id: String,
     /// Its place in the account's ledger: 1, 2, 3 ...
     seq: u64,
-    /// `consume` for charges and failed work, else what was added or taken.
+    /// `consume` for charges and failed work, `reversal` and `repriced` for a charge that was made anew at another price,
+    /// else what was added or taken.
     r#type: String,
     /// `success` or `failed`; failed work costs nothing.
     status: &'static str,
@@ -219,7 +230,7 @@ impl Transaction {
 
 #[cfg(test)]
 mod tests {
-    use tollbooth_schemas::v1::{Adjustment, Usage, UsageStatus};
+    use tollbooth_schemas::v1::{Adjustment, UsageStatus};
 
     use super::*;
 

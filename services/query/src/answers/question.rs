@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollbooth_schemas::ledger::EntryType;
-use tollbooth_schemas::v1::Entry;
 use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{Entry, Usage};
 
 use super::Line;
 use crate::calendar::TimeRange;
@@ -143,16 +143,10 @@ impl<'a> Facts<'a> {
             cost_micros: 0,
         };
         Some(match entry.kind.as_ref()? {
-            Kind::Usage(usage) => Self {
-                service: &usage.service,
-                engine: &usage.engine,
-                variant: &usage.variant,
-                plan: &usage.plan,
-                event_id: &usage.event_id,
-                booth_id: &usage.booth_id,
-                quantity_micros: usage.quantity_micros,
-                cost_micros: usage.provider_cost_micros.unwrap_or(0),
-                ..nothing
+            Kind::Usage(usage) => nothing.of_work(usage),
+            Kind::Repriced(repriced) => match &repriced.charge {
+                Some(charge) => nothing.of_work(charge),
+                None => nothing,
             },
             Kind::Reversal(reversal) => Self {
                 service: &reversal.service,
@@ -167,6 +161,20 @@ impl<'a> Facts<'a> {
             Kind::PlanFee(fee) => Self { plan: &fee.plan, ..nothing },
             _ => nothing,
         })
+    }
+
+    fn of_work(self, usage: &'a Usage) -> Self {
+        Self {
+            service: &usage.service,
+            engine: &usage.engine,
+            variant: &usage.variant,
+            plan: &usage.plan,
+            event_id: &usage.event_id,
+            booth_id: &usage.booth_id,
+            quantity_micros: usage.quantity_micros,
+            cost_micros: usage.provider_cost_micros.unwrap_or(0),
+            ..self
+        }
     }
 
     fn is_back(&self) -> bool {

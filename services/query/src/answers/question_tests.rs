@@ -6,7 +6,7 @@ use chrono_tz::TZ_VARIANTS;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tollbooth_schemas::v1::{
-    Adjustment, HoldPlaced, LedgerRecord, PlanFee, Purchase, Reversal, ReversalCause, Usage, UsageStatus,
+    Adjustment, HoldPlaced, LedgerRecord, PlanFee, Purchase, Repriced, Reversal, ReversalCause, Usage, UsageStatus,
 };
 
 use super::super::carried::Carried;
@@ -41,6 +41,7 @@ fn said() -> impl Strategy<Value = Said> {
         "refund",
         "part",
         "reversal",
+        "repriced",
         "purchase",
         "adjustment",
         "plan_fee",
@@ -71,20 +72,19 @@ fn said() -> impl Strategy<Value = Said> {
 impl Said {
     fn entry(&self, seq: u64) -> Entry {
         let text = str::to_owned;
-        let usage = |status: UsageStatus| {
-            Kind::Usage(Usage {
-                status: status.into(),
-                service: text(self.service),
-                engine: text(self.engine),
-                variant: text(self.variant),
-                plan: text(self.plan),
-                event_id: text(self.event),
-                booth_id: text(self.booth),
-                quantity_micros: self.quantity,
-                provider_cost_micros: self.cost,
-                ..Usage::default()
-            })
+        let work = |status: UsageStatus| Usage {
+            status: status.into(),
+            service: text(self.service),
+            engine: text(self.engine),
+            variant: text(self.variant),
+            plan: text(self.plan),
+            event_id: text(self.event),
+            booth_id: text(self.booth),
+            quantity_micros: self.quantity,
+            provider_cost_micros: self.cost,
+            ..Usage::default()
         };
+        let anew = || Repriced { charge: Some(Box::new(work(UsageStatus::Success))), ..Repriced::default() };
         let back = |cause: ReversalCause, quantity_micros| {
             Kind::Reversal(Reversal {
                 cause: cause.into(),
@@ -99,11 +99,12 @@ impl Said {
             })
         };
         let (kind, amount_micros) = match self.kind {
-            "consume" => (usage(UsageStatus::Success), -self.amount),
-            "failed" => (usage(UsageStatus::Failed), 0),
+            "consume" => (Kind::Usage(work(UsageStatus::Success)), -self.amount),
+            "failed" => (Kind::Usage(work(UsageStatus::Failed)), 0),
             "refund" => (back(ReversalCause::Refund, self.quantity), self.amount),
             "part" => (back(ReversalCause::Refund, 0), self.amount),
             "reversal" => (back(ReversalCause::Unspecified, self.quantity), self.amount),
+            "repriced" => (Kind::Repriced(anew()), -self.amount),
             "purchase" => (Kind::Purchase(Purchase::default()), self.amount),
             "adjustment" => (Kind::Adjustment(Adjustment::default()), self.amount),
             "plan_fee" => (Kind::PlanFee(PlanFee { plan: text(self.plan), ..PlanFee::default() }), -self.amount),
@@ -118,7 +119,7 @@ impl Said {
 fn anew(question: &Question, all: &[Said]) -> Vec<UsageRow> {
     let mut rows: BTreeMap<(i64, String), UsageRow> = BTreeMap::new();
     for said in all {
-        let is_usage = ["consume", "failed", "refund", "part", "reversal"].contains(&said.kind);
+        let is_usage = ["consume", "failed", "refund", "part", "reversal", "repriced"].contains(&said.kind);
         let moves = is_usage || ["purchase", "adjustment", "plan_fee"].contains(&said.kind);
         let wanted = if question.kinds == Kinds::Spend { is_usage } else { moves };
         let range = question.range.unwrap();
@@ -175,10 +176,10 @@ fn anew(question: &Question, all: &[Said]) -> Vec<UsageRow> {
         row.quantity_micros += i128::from(sign * quantity);
         row.spent_micros += match said.kind {
             "failed" => 0,
-            "consume" | "plan_fee" => i128::from(said.amount),
+            "consume" | "repriced" | "plan_fee" => i128::from(said.amount),
             _ => -i128::from(said.amount),
         };
-        if ["consume", "failed"].contains(&said.kind) {
+        if ["consume", "failed", "repriced"].contains(&said.kind) {
             row.cost_micros += i128::from(said.cost.unwrap_or(0));
         }
     }

@@ -138,7 +138,7 @@ fn period(rows: &[UsageRow], range: TimeRange, zone: Tz, currency: &str) -> Peri
     let (mut operations, mut failures) = (0, 0);
     for row in rows {
         match row.group_key.as_str() {
-            "consume" | "refund" | "reversal" => {
+            "consume" | "refund" | "reversal" | "repriced" => {
                 used += row.spent_micros;
                 operations += row.succeeded;
                 failures += row.failures;
@@ -177,7 +177,8 @@ mod tests {
         };
         let rows = [
             row("consume", 10, 2, 5_000_000),
-            row("reversal", -1, 0, -500_000),
+            row("reversal", -2, 0, -900_000),
+            row("repriced", 1, 0, 400_000),
             row("refund", -1, 0, -250_000),
             row("purchase", 1, 0, -50_000_000),
             row("auto_recharge", 1, 0, -100_000_000),

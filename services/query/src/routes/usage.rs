@@ -81,11 +81,12 @@ pub(super) const NARROW_ANY: &[Parameter] = &[
     Parameter {
         name: "type",
         kind: ChoiceList(|| SPEND_TYPES.to_vec()),
-        about: "Only charges, or only what was given back.",
+        about: "Only charges, or only what was given back. A charge that is made anew at another price is a reversal and a \
+                repriced one.",
     },
 ];
 
-const SPEND_TYPES: [&str; 3] = ["consume", "refund", "reversal"];
+const SPEND_TYPES: [&str; 4] = ["consume", "refund", "reversal", "repriced"];
 
 parameters! {
     /// Of this route.

@@ -44,18 +44,21 @@ struct DetailRow {
     source_offset: i64,
     input_generation: u32,
     detail: String,
+    original_seq: u64,
 }
 
 const SELECT: &str = "SELECT seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
      posted_at, event_id, booth_id, operation_id, price_version, reason, variant, country, plan, price_model, \
      unit_price, provider_cost, has_provider_cost, attempt, receipt_lag_ms, capture_lag_ms, has_captured_at, note, \
      hold_id, test_mode, actor, source_topic, source_partition, source_offset, input_generation, \
-     detail FROM ledger";
+     detail, original_seq FROM ledger";
 
 impl From<DetailRow> for EntryDetail {
     fn from(row: DetailRow) -> Self {
-        // Only usage has a status, and only usage was received.
-        let is_usage = !row.status.is_empty();
+        // Only charges and failed work have a status, and only usage was received.
+        let is_priced = !row.status.is_empty();
+        let is_usage = is_priced && row.r#type == "consume";
+        let names_charge = matches!(row.r#type.as_str(), "refund" | "reversal" | "repriced");
         Self {
             variant: row.variant,
             country: row.country,
@@ -63,7 +66,7 @@ impl From<DetailRow> for EntryDetail {
             price_model: row.price_model,
             unit_price_micros: row.unit_price,
             // Of other kinds of entry the column says other things.
-            pricing: if is_usage { tollbooth_schemas::pricing::of_text(&row.detail) } else { None },
+            pricing: if is_priced { tollbooth_schemas::pricing::of_text(&row.detail) } else { None },
             provider_cost_micros: row.has_provider_cost.then_some(row.provider_cost),
             attempt: row.attempt,
             received_at_ms: is_usage.then(|| row.posted_at.wrapping_sub(row.receipt_lag_ms)),
@@ -76,6 +79,7 @@ impl From<DetailRow> for EntryDetail {
             source_partition: row.source_partition.into(),
             source_offset: row.source_offset,
             input_generation: row.input_generation,
+            original_seq: if names_charge { row.original_seq } else { 0 },
             row: ActivityRow {
                 seq: row.seq,
                 entry_type: row.r#type,

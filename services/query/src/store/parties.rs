@@ -88,7 +88,7 @@ impl Store {
              SELECT {column} AS id, '' AS named, '' AS told, '' AS why, sum(count) AS n, sum(failed) AS f, \
              -sum(amount) AS a, toInt64(toUnixTimestamp(min(bucket))) * 1000 AS since, \
              toInt64(toUnixTimestamp(max(bucket))) * 1000 AS until, toInt64(0) AS said_at FROM {rollup} \
-             WHERE account_id = {{account:String}} AND type IN ('consume', 'refund', 'reversal'){only} GROUP BY id \
+             WHERE account_id = {{account:String}} AND type IN ('consume', 'refund', 'reversal', 'repriced'){only} GROUP BY id \
              UNION ALL \
              SELECT {column} AS id, argMax(note, seq) AS named, argMax(account_state, seq) AS told, \
              argMax(ledger.reason, seq) AS why, toInt64(0) AS n, toInt64(0) AS f, toDecimal128(0, 6) AS a, toInt64(0) AS since, \

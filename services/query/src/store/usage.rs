@@ -426,7 +426,9 @@ impl Kinds {
     #[must_use]
     pub const fn has(self, entry_type: EntryType) -> bool {
         match self {
-            Self::Spend => matches!(entry_type, EntryType::Consume | EntryType::Refund | EntryType::Reversal),
+            Self::Spend => {
+                matches!(entry_type, EntryType::Consume | EntryType::Refund | EntryType::Reversal | EntryType::Repriced)
+            }
             // What is listed is what moves money.
             Self::All => entry_type.is_listed(),
         }
@@ -434,11 +436,11 @@ impl Kinds {
 
     const fn condition(self) -> &'static str {
         match self {
-            Self::Spend => " AND type IN ('consume', 'refund', 'reversal')",
+            Self::Spend => " AND type IN ('consume', 'refund', 'reversal', 'repriced')",
             // Those of the rollups.
             Self::All => {
                 " AND type IN ('consume', 'purchase', 'auto_recharge', 'refund', 'reversal', 'adjustment', 'bonus', \
-                 'bonus_expiry', 'plan_fee')"
+                 'bonus_expiry', 'plan_fee', 'repriced')"
             }
         }
     }

@@ -39,7 +39,7 @@ impl Usage {
     /// Adds an entry; what is no usage changes nothing.
     pub fn add(&mut self, row: &ActivityRow) {
         let sign = match row.entry_type.as_str() {
-            "consume" => 1,
+            "consume" | "repriced" => 1,
             // A part that is given back carries no quantity and takes back no operation.
             "refund" | "reversal" if row.quantity_micros == 0 => 0,
             "refund" | "reversal" => -1,
@@ -81,6 +81,9 @@ mod tests {
             row("reversal", QUARTER_MS, 50, false),
             row("consume", -1, -7, false),
             row("purchase", QUARTER_MS, 9_999, false),
+            // made anew: given back, and charged again
+            row("reversal", QUARTER_MS, 50, false),
+            row("repriced", QUARTER_MS, -50, false),
             row("refund", -1, 5, false),
             ActivityRow { quantity_micros: 0, ..row("refund", QUARTER_MS, 30, false) },
         ] {

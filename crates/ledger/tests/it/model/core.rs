@@ -1,8 +1,8 @@
 //! The production core, driven by the same steps.
 
 use tollbooth_ledger::{
-    CommandDecision, CommandInput, Key, Limits, Overlay, PriceBooks, State, Ticks, UsageDecision, UsageInput,
-    View as _, apply_command, apply_usage, tick,
+    CommandDecision, CommandInput, Key, Limits, Overlay, PriceBooks, Quote, State, Ticks, UsageDecision, UsageInput,
+    View as _, apply_command, apply_usage, charge, tick,
 };
 use tollbooth_schemas::{
     Quantity,
@@ -52,11 +52,39 @@ pub(crate) fn books() -> PriceBooks {
     sample["prices"].as_array_mut().unwrap().extend(rows.as_array().unwrap().clone());
     let mut books = PriceBooks::default();
     assert!(books.publish(book(&sample)));
+    publish_dearer(&mut books, &sample);
     sample["version"] = 2.into();
     sample["effective_from"] = rfc3339(FREE_FROM_MS).into();
     sample["plans"][0]["monthly_fee"] = "0".into();
     assert!(books.publish(book(&sample)));
     books
+}
+
+/// A book that is never in force: most prices differ, one row is not there, and one counts otherwise.
+fn publish_dearer(books: &mut PriceBooks, sample: &serde_json::Value) {
+    let mut dearer = sample.clone();
+    dearer["version"] = 3.into();
+    dearer["effective_from"] = "2099-01-01T00:00:00Z".into();
+    dearer.as_object_mut().unwrap().remove("test_factor");
+    let rows = dearer["prices"].as_array_mut().unwrap();
+    rows.retain(|row| row["engine"] != "packs");
+    for row in rows {
+        match row["engine"].as_str().unwrap() {
+            "nano" => row["plans"] = serde_json::json!({"basic": "0.25", "pro": "1.00"}),
+            "graduated" => {
+                row.as_object_mut().unwrap().remove("minimum");
+                row["tiers"][0]["plans"] = serde_json::json!({"basic": "0.20", "pro": "0.10"});
+                row["tiers"][1]["plans"] = serde_json::json!({"basic": "0.080003", "pro": "0.01"});
+            }
+            "volume" => {
+                row.as_object_mut().unwrap().remove("tiers");
+                row["model"] = "per_unit".into();
+                row["plans"] = serde_json::json!({"basic": "0.30", "pro": "0.30"});
+            }
+            _ => {}
+        }
+    }
+    assert!(books.publish(book(&dearer)));
 }
 
 pub(crate) fn limits() -> Limits {
@@ -276,7 +304,7 @@ impl<'a> Driver<'a> {
         let was_posted = self.last[account].as_ref().is_some_and(|last| last.key == key && last.is_posted);
         let decision = apply_command(overlay, self.books, &self.limits, input, self.now_ms);
         let is_accepted = match &decision {
-            CommandDecision::Post(..) => true,
+            CommandDecision::Post(..) | CommandDecision::PostTwo(..) => true,
             CommandDecision::Answer(answer) => matches!(answer.outcome, Some(reply::Outcome::Accepted(_))),
         };
         let is_posted = was_posted || is_accepted;
@@ -292,6 +320,20 @@ impl<'a> Driver<'a> {
                     self.charges[account].push((*entry).clone());
                 }
                 self.post(overlay, ACCOUNTS[account], *entry)
+            }
+            CommandDecision::PostTwo(entries, answer) => {
+                let Some(reply::Outcome::Accepted(accepted)) = answer.outcome else { panic!("posted, not accepted") };
+                let [back, again] = *entries;
+                assert_eq!(
+                    (accepted.seq, accepted.amount_micros, accepted.balance_micros),
+                    (again.seq, again.amount_micros, again.balance_after_micros)
+                );
+                let note = back.amount_micros;
+                self.charges[account].push(again.clone());
+                let Outcome::Posted(first) = self.post(overlay, ACCOUNTS[account], back) else { unreachable!() };
+                assert_eq!((first.kind, first.from_bonus), ("reversal", 0));
+                let Outcome::Posted(second) = self.post(overlay, ACCOUNTS[account], again) else { unreachable!() };
+                Outcome::Posted(Posted { note, ..second })
             }
             CommandDecision::Answer(answer) => match answer.outcome.unwrap() {
                 reply::Outcome::Accepted(accepted) => {
@@ -391,9 +433,41 @@ impl<'a> Driver<'a> {
             Body::Redrive { letter } => {
                 command::Body::RedriveLetter(self.letters[account].get(letter).cloned().unwrap_or_default())
             }
+            Body::Reprice { pick, book, wrong } => command::Body::Reprice(self.reprice(account, pick, book, wrong)),
             Body::Booth { booth, paused } => {
                 command::Body::SetBooth(v1::SetBooth { booth_id: booth_id(booth), name: empty(), paused })
             }
+        }
+    }
+
+    /// As whoever previewed it would ask: with what the charge comes to by the book.
+    fn reprice(&self, account: usize, pick: usize, book: u32, wrong: bool) -> v1::Reprice {
+        let Some(entry) = self.charges[account].get(pick) else { return v1::Reprice::default() };
+        let usage = entry.charge().unwrap();
+        let counted = usage.pricing.as_ref().and_then(|pricing| pricing.counted.clone());
+        let before = counted.as_ref().map_or(0, |counted| counted.before_micros);
+        let quote = Quote {
+            service: &usage.service,
+            engine: &usage.engine,
+            variant: "",
+            country: "",
+            unit: "image",
+            plan: &usage.plan,
+            currency: "USD",
+            at_ms: entry.occurred_at_ms,
+            test_mode: usage.test_mode,
+        };
+        let [quantity, before] = [usage.quantity_micros, before].map(|micros| Quantity::from_micros(micros).unwrap());
+        let rate = self.books.rate_by(book, &quote).ok();
+        let amount = rate.and_then(|rate| charge(&rate, quantity, before)).map_or(0, |anew| anew.amount.micros());
+        v1::Reprice {
+            repricing_id: "rpr_1".to_owned(),
+            seq: entry.seq,
+            original: Some(charge_of(entry)),
+            counted,
+            price_version: book,
+            amount_micros: amount + i64::from(wrong),
+            undo: book != 3,
         }
     }
 

@@ -26,7 +26,10 @@ const CODES: &[&str] = &[
     "account_exists",
     "booth_paused",
     "charge_mismatch",
+    "charge_refunded",
+    "charge_replaced",
     "conflict",
+    "counts_differ",
     "duplicate",
     "event_budget_exceeded",
     "failed_after_charge",
@@ -42,8 +45,11 @@ const CODES: &[&str] = &[
     "invalid_timeout",
     "malformed",
     "no_fee",
+    "no_price",
     "nothing_to_refund",
+    "nothing_to_reprice",
     "out_of_range",
+    "preview_differs",
     "recharge_not_under_way",
     "refund_exceeds_charge",
     "stale",
@@ -306,6 +312,7 @@ fn the_sequences_reach_every_outcome() {
         "recharge_failed",
         "auto_recharge",
         "alerts_set",
+        "repriced",
     ];
     expected.extend(kinds.map(|kind| format!("posted {kind}")));
     expected.extend(

@@ -6,6 +6,7 @@ mod alerts;
 mod counted;
 mod recharge;
 mod redrive;
+mod reprice;
 
 use super::{
     core::FREE_FROM_MS,
@@ -83,6 +84,12 @@ struct ChargeLine {
     occurred_at_ms: i64,
     refunded: i64,
     forgotten: bool,
+    plan: &'static str,
+    book: u32,
+    /// What its month had counted before it.
+    before: i64,
+    /// By a charge at another price.
+    replaced: bool,
 }
 
 /// What happens by itself.
@@ -373,12 +380,25 @@ impl Account {
             }
         };
         let from_bonus = self.draw(i128::from(amount));
+        let before = self.counted(report.work, occurred_at_ms);
         let entry = self.post(&Draft { note, ..draft("consume", -amount, occurred_at_ms) }, from_bonus, report.event);
         let Report { operation, attempt, success, quantity, work, .. } = report;
         self.reports.push(ReportLine { operation, attempt, success, quantity, work });
         if success {
             self.count(work, occurred_at_ms, quantity);
-            self.charges.push(ChargeLine { report, amount, occurred_at_ms, refunded: 0, forgotten: false });
+            let book = if occurred_at_ms < FREE_FROM_MS { 1 } else { 2 };
+            let line = ChargeLine {
+                report,
+                amount,
+                occurred_at_ms,
+                refunded: 0,
+                forgotten: false,
+                plan,
+                book,
+                before,
+                replaced: false,
+            };
+            self.charges.push(line);
         }
         Outcome::Posted(entry)
     }
@@ -397,6 +417,7 @@ impl Account {
         self.now_ms = now_ms;
         let outcome = match body {
             Body::Redrive { letter } => self.redrive(letter),
+            Body::Reprice { pick, book, wrong } => self.reprice(pick, book, wrong),
             _ => match self.decide(body, now_ms) {
                 Err(refused) => refused,
                 Ok(draft) if !in_bound(i128::from(self.balance()) + draft.amount) => refuse(422, "out_of_range"),
@@ -421,7 +442,7 @@ impl Account {
         }
         let out_of_range = || Err(refuse(422, "out_of_range"));
         match body {
-            Body::Open | Body::Redrive { .. } => unreachable!(),
+            Body::Open | Body::Redrive { .. } | Body::Reprice { .. } => unreachable!(),
             Body::Adjust { micros: 0 } => out_of_range(),
             Body::Adjust { micros } if !in_bound(i128::from(micros)) => out_of_range(),
             Body::Adjust { micros } => Ok(draft("adjustment", micros, now_ms)),
@@ -520,7 +541,7 @@ impl Account {
     }
 
     fn decide_refund(&self, pick: usize, micros: Option<i64>, wrong: bool) -> Decision {
-        let Some(charge) = self.charges.get(pick).filter(|charge| !charge.forgotten) else {
+        let Some(charge) = self.charges.get(pick).filter(|charge| !charge.forgotten && !charge.replaced) else {
             return Err(refuse(404, "unknown_charge"));
         };
         if wrong {
@@ -546,7 +567,7 @@ impl Account {
         let mut note = draft.note;
         match body {
             // Posts as a report does.
-            Body::Redrive { .. } => unreachable!(),
+            Body::Redrive { .. } | Body::Reprice { .. } => unreachable!(),
             Body::Open => {
                 self.open = true;
                 self.fee_next = new_york::month(now_ms) + 1;

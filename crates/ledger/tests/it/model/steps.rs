@@ -110,6 +110,12 @@ pub(crate) enum Body {
     Alerts {
         rules: Rules,
     },
+    /// The `pick`th charge posted so far by a book, with another amount than was seen if `wrong`.
+    Reprice {
+        pick: usize,
+        book: u32,
+        wrong: bool,
+    },
     /// The `letter`th report of the account that became a dead letter is driven again.
     Redrive {
         letter: usize,
@@ -261,7 +267,7 @@ fn body(draw: &mut Draw) -> Body {
         1 => Body::Adjust { micros: -draw.micros() },
         2 => Body::Adjust { micros: draw.micros() },
         3 => Body::ChangePlan { pro: draw.below(2) == 1 },
-        4..=8 => Body::Hold {
+        4..=7 => Body::Hold {
             hold: 1 + draw.below(3),
             size: if draw.below(3) == 0 {
                 Size::Quantity(draw.of(&[1_000_000, 2_500_001, 0]))
@@ -279,7 +285,7 @@ fn body(draw: &mut Draw) -> Body {
         },
         9 => Body::Void { hold: 1 + draw.below(3) },
         10 => Body::Limit { micros: draw.micros() },
-        11..=13 => Body::Refund {
+        8 | 11 => Body::Refund {
             pick: usize::try_from(draw.below(6)).unwrap(),
             micros: if draw.below(2) == 0 { None } else { Some(draw.micros()) },
             wrong: draw.below(8) == 7,
@@ -318,6 +324,11 @@ fn body(draw: &mut Draw) -> Body {
             Body::Alerts { rules }
         }
         26..=28 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
+        12 | 13 => Body::Reprice {
+            pick: draw.of(&[0, 0, 0, 0, 1, 1, 2, 3]),
+            book: draw.of(&[3, 3, 3, 1, 1, 2]),
+            wrong: draw.below(8) == 7,
+        },
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }
 }

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use tollbooth_schemas::v1;
 
-use super::{EventDefined, Fields, HoldPlaced, Kind, Result, Reversal, Value, WireError, code};
+use super::{EventDefined, Fields, HoldPlaced, Kind, Repriced, Result, Reversal, Value, WireError, code, usage};
 
 /// The rule by which credit is bought by itself; fields as in `ledger.proto`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
         32 => recharge_failed(bytes),
         33 => alerts_set(bytes),
         34 => alert_raised(seq, bytes),
+        37 => repriced(seq, bytes),
         _ => Err(WireError::UnknownKind { seq }),
     }
 }
@@ -174,8 +175,23 @@ fn reversal(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
         }
         Ok(())
     })?;
-    reversal.cause = code(seq, "reversal cause", cause, &["", "refund"])?;
+    reversal.cause = code(seq, "reversal cause", cause, &["", "refund", "repricing"])?;
     Ok(Kind::Reversal(reversal))
+}
+
+fn repriced(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
+    let mut repriced = Repriced::default();
+    each(bytes, |number, value| {
+        match number {
+            1 => repriced.repricing_id = value.text(number)?,
+            2 => repriced.replaced_seq = value.number(number)?,
+            3 => repriced.undo = value.number(number)? != 0,
+            4 => repriced.charge = usage(seq, value.bytes(number)?)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::Repriced(repriced))
 }
 
 fn bonus_expired(bytes: &[u8]) -> Result<Kind<'_>> {

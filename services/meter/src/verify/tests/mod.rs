@@ -8,6 +8,7 @@ mod kinds;
 mod ledger;
 mod recharge;
 mod redrive;
+mod repricing;
 mod sources;
 mod tables;
 mod world;

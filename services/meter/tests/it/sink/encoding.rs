@@ -66,6 +66,9 @@ fn kind() -> impl Strategy<Value = v1::entry::Kind> {
     use v1::entry::Kind;
     prop_oneof![
         usage().prop_map(Kind::Usage),
+        (usage(), text(), any::<u64>(), any::<bool>()).prop_map(|(charge, repricing_id, replaced_seq, undo)| {
+            Kind::Repriced(v1::Repriced { repricing_id, replaced_seq, undo, charge: Some(Box::new(charge)) })
+        }),
         [text(), text(), text(), text()].prop_map(|[name, plan, currency, time_zone]| {
             Kind::AccountOpened(v1::AccountOpened { name, plan, currency, time_zone })
         }),
@@ -106,7 +109,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 original_seq: seq,
                 reason: next(),
                 note: next(),
-                cause: code.min(1),
+                cause: code,
                 operation_id: next(),
                 service: next(),
                 engine: next(),
@@ -247,7 +250,7 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             original_seq: reversal.original_seq,
             reason: reversal.reason.to_owned(),
             note: reversal.note.to_owned(),
-            cause: code(&["", "refund"], reversal.cause),
+            cause: code(&["", "refund", "repricing"], reversal.cause),
             operation_id: reversal.operation_id.to_owned(),
             service: reversal.service.to_owned(),
             engine: reversal.engine.to_owned(),
@@ -337,6 +340,12 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
                 amount_micros,
             })
         }
+        Kind::Repriced(repriced) => Owned::Repriced(v1::Repriced {
+            repricing_id: repriced.repricing_id.to_owned(),
+            replaced_seq: repriced.replaced_seq,
+            undo: repriced.undo,
+            charge: Some(Box::new(owned_usage(repriced.charge))),
+        }),
         Kind::Unknown
         | Kind::AccountOpened { .. }
         | Kind::Usage(_)
@@ -344,6 +353,38 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
         | Kind::PlanChanged { .. } => {
             unreachable!("told apart before")
         }
+    }
+}
+
+fn owned_usage(usage: tollbooth_meter::sink::wire::Usage<'_>) -> v1::Usage {
+    v1::Usage {
+        status: code(&["", "success", "failed"], usage.status),
+        operation_id: usage.operation_id.to_owned(),
+        attempt: usage.attempt,
+        service: usage.service.to_owned(),
+        engine: usage.engine.to_owned(),
+        variant: usage.variant.to_owned(),
+        country: usage.country.to_owned(),
+        unit: usage.unit.to_owned(),
+        quantity_micros: usage.quantity_micros,
+        event_id: usage.event_id.to_owned(),
+        booth_id: usage.booth_id.to_owned(),
+        plan: usage.plan.to_owned(),
+        price_version: usage.price_version,
+        price_model: code(&["", "per_unit", "flat", "package", "graduated", "volume"], usage.price_model),
+        unit_price_micros: usage.unit_price_micros,
+        provider_cost_micros: usage.provider_cost_micros,
+        error_code: usage.error_code.to_owned(),
+        hold_id: usage.hold_id.to_owned(),
+        received_at_ms: usage.received_at_ms,
+        captured_at_ms: usage.captured_at_ms,
+        test_mode: usage.test_mode,
+        hold_outcome: 0,
+        letter: None,
+        pricing: match usage.pricing {
+            [] => None,
+            bytes => Some(Box::new(v1::Pricing::decode(bytes).unwrap())),
+        },
     }
 }
 
@@ -365,35 +406,7 @@ fn owned(entry: &tollbooth_meter::sink::wire::Entry<'_>) -> v1::Entry {
         Kind::PlanChanged { plan, effective_at_ms } => {
             Some(v1::entry::Kind::PlanChanged(v1::PlanChanged { plan: plan.to_owned(), effective_at_ms }))
         }
-        Kind::Usage(usage) => Some(v1::entry::Kind::Usage(v1::Usage {
-            status: code(&["", "success", "failed"], usage.status),
-            operation_id: usage.operation_id.to_owned(),
-            attempt: usage.attempt,
-            service: usage.service.to_owned(),
-            engine: usage.engine.to_owned(),
-            variant: usage.variant.to_owned(),
-            country: usage.country.to_owned(),
-            unit: usage.unit.to_owned(),
-            quantity_micros: usage.quantity_micros,
-            event_id: usage.event_id.to_owned(),
-            booth_id: usage.booth_id.to_owned(),
-            plan: usage.plan.to_owned(),
-            price_version: usage.price_version,
-            price_model: code(&["", "per_unit", "flat", "package", "graduated", "volume"], usage.price_model),
-            unit_price_micros: usage.unit_price_micros,
-            provider_cost_micros: usage.provider_cost_micros,
-            error_code: usage.error_code.to_owned(),
-            hold_id: usage.hold_id.to_owned(),
-            received_at_ms: usage.received_at_ms,
-            captured_at_ms: usage.captured_at_ms,
-            test_mode: usage.test_mode,
-            hold_outcome: 0,
-            letter: None,
-            pricing: match usage.pricing {
-                [] => None,
-                bytes => Some(Box::new(v1::Pricing::decode(bytes).unwrap())),
-            },
-        })),
+        Kind::Usage(usage) => Some(v1::entry::Kind::Usage(owned_usage(usage))),
         rare => Some(owned_rare(rare)),
     };
     v1::Entry {

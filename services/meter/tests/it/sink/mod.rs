@@ -9,6 +9,7 @@ mod handover;
 pub(crate) mod harness;
 mod migrations;
 mod repeats;
+mod repriced;
 mod size;
 mod stops;
 mod stream;

@@ -1849,7 +1849,10 @@ export interface components {
             service_name?: string | null;
             /** @description `success` or `failed`; failed work costs nothing. */
             status: string;
-            /** @description `consume` for charges and failed work, else what was added or taken. */
+            /**
+             * @description `consume` for charges and failed work, `reversal` and `repriced` for a charge that was made anew at another price,
+             *     else what was added or taken.
+             */
             type: string;
             /** @description What `quantity` counts. */
             unit?: string | null;
@@ -1877,8 +1880,10 @@ export interface components {
             explanation?: string | null;
             /** @description The hold it named. */
             hold_id?: string | null;
-            /** @description What a person wrote; of usage that was a dead letter, its id. */
+            /** @description What a person wrote; of usage that was a dead letter, its id; of a re-pricing, its id. */
             note?: string | null;
+            /** @description The charge that it gives back, or that it takes the place of. */
+            original_entry_id?: string | null;
             /** @description Code of the plan that was paid, or that begins. */
             plan?: string | null;
             /**
@@ -3052,7 +3057,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3816,7 +3821,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -3952,7 +3957,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -4191,8 +4196,8 @@ export interface operations {
                 to?: string;
                 /** @description Only so many groups of the range stay apart, the largest; the others are one with a null key. */
                 top?: number;
-                /** @description Only charges, or only what was given back. */
-                type?: ("consume" | "refund" | "reversal")[];
+                /** @description Only charges, or only what was given back. A charge that is made anew at another price is a reversal and a repriced one. */
+                type?: ("consume" | "refund" | "reversal" | "repriced")[];
                 /** @description IANA zone of dates and buckets; by default the account's. */
                 tz?: string;
                 /** @description Only these variants, by code. */
@@ -4710,8 +4715,8 @@ export interface operations {
                 to?: string;
                 /** @description Only so many groups of the range stay apart, the largest; the others are one with a null key. */
                 top?: number;
-                /** @description Only charges, or only what was given back. */
-                type?: ("consume" | "refund" | "reversal")[];
+                /** @description Only charges, or only what was given back. A charge that is made anew at another price is a reversal and a repriced one. */
+                type?: ("consume" | "refund" | "reversal" | "repriced")[];
                 /** @description IANA zone of dates and buckets; by default UTC. */
                 tz?: string;
                 /** @description Only these variants, by code. */

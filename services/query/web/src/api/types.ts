@@ -67,6 +67,7 @@ export const ENTRY_TYPES = [
   "bonus",
   "bonus_expiry",
   "plan_fee",
+  "repriced",
 ] as const;
 export type EntryType = (typeof ENTRY_TYPES)[number];
 

@@ -49,6 +49,7 @@ export const common = {
     auto_recharge: "Auto-recharge",
     refund: "Refund",
     reversal: "Reversal",
+    repriced: "Re-priced",
     adjustment: "Adjustment",
     bonus: "Bonus",
     bonus_expiry: "Bonus expired",

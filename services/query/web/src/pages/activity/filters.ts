@@ -39,7 +39,7 @@ const Q_CHARS_MAX = 200;
 
 /** Types that add to the balance, and those that take from it. */
 export const TYPE_GROUPS: Readonly<Record<string, readonly string[]>> = {
-  consumed: ["consume", "plan_fee", "bonus_expiry"],
+  consumed: ["consume", "plan_fee", "bonus_expiry", "repriced"],
   added: ["purchase", "auto_recharge", "bonus", "refund", "reversal"],
 };
 
