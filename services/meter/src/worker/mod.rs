@@ -20,6 +20,8 @@ mod producer;
 mod records;
 mod restore;
 mod serve;
+#[cfg(test)]
+mod simulation;
 mod warm;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::Duration};
