@@ -36,6 +36,8 @@ const REVOKE_MS: i64 = 30_000;
 const LOOK_MS: i64 = 1_000;
 /// Without faults, everything is over by then or never.
 const SETTLE_MS: i64 = 240_000;
+/// So long the workers of a process that stood still go on before it hears of the group.
+const ZOMBIE_MS: i64 = 500;
 /// Nothing is written for so long: nothing will be.
 const STILL_MS: i64 = 25_000;
 /// Holds that were placed last have expired by then.
@@ -188,7 +190,8 @@ impl Simulation<'_> {
                 consider(process.back_ms, Turn::Start(number));
                 continue;
             }
-            consider(meter.poll_ms.max(process.frozen_ms), Turn::Member(number));
+            // After its workers: a process that wakes up does not know yet that it was dropped.
+            consider(meter.poll_ms.max(process.frozen_ms + ZOMBIE_MS), Turn::Member(number));
             for (partition, task) in meter.tasks.iter().enumerate() {
                 if let Some(task) = task {
                     consider(task.wake_ms.max(process.frozen_ms), Turn::Worker(number, partition));

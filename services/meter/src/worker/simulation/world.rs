@@ -184,12 +184,12 @@ impl World {
     pub(super) fn travel(&mut self, process: usize, effect: Effect, side: Side) -> i64 {
         self.effects += 1;
         let is_idle = effect == Effect::Read;
-        if self.strikes(Kind::Crash, if is_idle { 0.000_5 } else { 0.01 }) {
+        if self.strikes(Kind::Crash, if is_idle { 0.000_3 } else { 0.005 }) {
             self.fault(process, Fault::Crash(effect, side));
             let back_after_ms =
                 if self.chance.random_bool(0.3) { self.between(11_000, 20_000) } else { self.between(100, 4_000) };
             self.kill(process, back_after_ms);
-        } else if self.strikes(Kind::Freeze, if is_idle { 0.000_2 } else { 0.006 }) {
+        } else if self.strikes(Kind::Freeze, if is_idle { 0.000_1 } else { 0.003 }) {
             let is_long = self.chance.random_bool(0.5);
             let (fault, for_ms) = if is_long {
                 (Fault::Zombie, self.between(11_000, 25_000))
