@@ -20,7 +20,7 @@ use super::{
 /// Accounts of a partition.
 const ACCOUNTS: usize = 3;
 /// An account that nobody ever opens.
-pub(super) const GHOST: &str = "ghost";
+pub(super) const GHOST: &str = "acc_ghost";
 /// An engine that no price book ever names.
 pub(super) const UNPRICED: &str = "made_up";
 /// Cents of a unit: from the begin, and from the second price book on.

@@ -229,7 +229,7 @@ impl Oracle<'_> {
     fn chains(&mut self) {
         let mut accounts: BTreeMap<String, (u64, i64, i64)> = BTreeMap::new();
         let mut holds: BTreeMap<(String, String), i64> = BTreeMap::new();
-        let (mut posted_at_ms, mut sources) = (0, BTreeMap::new());
+        let (mut posted_at_ms, mut sources) = (0, BTreeSet::new());
         for (record, entry) in std::mem::take(&mut self.ledger) {
             let account = record.account_id.clone();
             let (seq, balance, held) = accounts.get(&account).copied().unwrap_or_default();
@@ -257,11 +257,9 @@ impl Oracle<'_> {
                 self.wrong(Broken::Chain, format!("{name}: posted at {} after {posted_at_ms}", record.posted_at_ms));
             }
             posted_at_ms = record.posted_at_ms;
-            if entry.source_topic() != SourceTopic::Tick {
-                let before = sources.insert(entry.source_topic, entry.source_offset).unwrap_or(-1);
-                if entry.source_offset <= before {
-                    self.wrong(Broken::Doubled, format!("{name}: source {} after {before}", entry.source_offset));
-                }
+            let is_tick = entry.source_topic() == SourceTopic::Tick;
+            if !is_tick && !sources.insert((entry.source_topic, entry.source_offset)) {
+                self.wrong(Broken::Doubled, format!("{name}: source {} again", entry.source_offset));
             }
             accounts.insert(account, (entry.seq, entry.balance_after_micros, entry.held_after_micros));
         }
