@@ -90,7 +90,7 @@ crash: setup ## The long crash test
 SIM_SEEDS ?= 20000
 
 simulate: ## Run the worker's loop in a simulated world (SIM_SEEDS=20000)
-	TOLLBOOTH_SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test -p tollbooth-meter --lib simulation::whatever -- --nocapture
+	TOLLBOOTH_SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --workspace --lib simulation::whatever -- --nocapture
 
 nightly: test simulate crash bench ## Everything that takes long
 

@@ -10,6 +10,7 @@
 mod dead_letter;
 mod decide;
 mod decode;
+mod housekeeping;
 mod kafka;
 mod keep;
 mod lag;

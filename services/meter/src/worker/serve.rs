@@ -8,22 +8,18 @@ use tollbooth_chassis::{
     kafka::{batch::BatchLimit, txn::TxnError},
 };
 use tollbooth_ledger::{Defect, Delta, Due, PriceBooks, Ticks, due, planted};
-use tollbooth_schemas::{Money, dead_letter as letters};
+use tollbooth_schemas::dead_letter as letters;
 
 use super::{
     Worker, WorkerError, dead_letter,
     decide::{Decider, Output, Refusals, Rules},
+    housekeeping::InHand,
     look_up::Reach,
     outside::{Batch, BatchOf, Outside, Producer, Reader as _, SourceRecord},
     restore::Ready,
 };
-use crate::{
-    member::Epoch,
-    metrics::{Input, StateSizes},
-};
+use crate::{member::Epoch, metrics::Input};
 
-/// How long the question for an input's end may hold up the inputs.
-const LAG_WAIT: Duration = Duration::from_millis(500);
 /// How long usage waits after a look-up that came to nothing. Commands go on.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
 /// How long plan fees wait when the price books cannot be read to their end. Everything else goes on.
@@ -35,8 +31,6 @@ const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ABORT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The fault point inside an open transaction.
 const IN_TRANSACTION: &str = "meter.in_transaction";
-/// Balance below which an account counts as low in the gauge.
-const LOW_BALANCE: Option<Money> = Money::from_micros(10_000_000);
 
 /// Everything taken for one transaction; kept until it is committed, so that an abort loses nothing.
 pub(super) struct Taken<B> {
@@ -429,54 +423,6 @@ impl<O: Outside> Worker<O> {
         latency.flush();
     }
 
-    /// Every few seconds: memory, sizes and lag.
-    async fn housekeeping(&self, ready: &mut Ready<O>, in_hand: InHand) -> Result<(), WorkerError> {
-        if !ready.lag.is_due(self.now()) {
-            return Ok(());
-        }
-        self.check_memory()?;
-        let (accounts, in_memory, _) = self.state.sizes();
-        let stored = self.kept.as_ref().map(|kept| kept.store.sizes());
-        let low = LOW_BALANCE.unwrap_or_default();
-        let mut sizes = StateSizes {
-            accounts,
-            operations: stored.map_or(in_memory, |stored| stored.operations + self.state.pending_operations()),
-            operation_bytes: self.operation_bytes(),
-            store_bytes: stored.map_or(0, |stored| stored.disk_bytes),
-            store_reads: self.kept.as_ref().map_or(0, |kept| kept.store.take_reads()),
-            ..StateSizes::default()
-        };
-        for (_, account) in self.state.accounts() {
-            sizes.negative += usize::from(account.balance.is_negative());
-            sizes.below_threshold += usize::from(account.balance < low);
-        }
-        self.context.metrics.sizes(&self.label, &sizes);
-        let topics = &self.context.topics;
-        for (input, topic) in [(Input::Usage, topics.usage()), (Input::Commands, topics.commands())] {
-            let asked_ms = self.context.outside.now_ms();
-            // A broker that is away makes the lag unknown, not the worker fail.
-            let Ok((_, end)) = self.context.outside.ends(&topic, self.partition, LAG_WAIT).await else { continue };
-            let records = (end - self.consumed(ready, input, &topic, in_hand)).max(0);
-            let seconds = ready.lag.seconds(input, records, asked_ms);
-            self.context.metrics.lag(input, &self.label, records, seconds);
-        }
-        Ok(())
-    }
-
-    /// How far an input is done. Where nothing of it is in hand, markers behind the last record count: they may be all
-    /// that lies before the end.
-    fn consumed(&self, ready: &Ready<O>, input: Input, topic: &str, in_hand: InHand) -> i64 {
-        let next = ready.next[input as usize];
-        let (reader, is_held) = match input {
-            Input::Usage => (&ready.usage, ready.held.is_some()),
-            Input::Commands => (&ready.commands, false),
-        };
-        if in_hand == InHand::Batch || is_held {
-            return next;
-        }
-        reader.position(topic, self.partition).ok().flatten().map_or(next, |position| position.max(next))
-    }
-
     /// What counts of what is due.
     fn ticks(&self, ready: &Ready<O>) -> Ticks {
         let waits = ready.fees_wait.is_some_and(|until| self.now() < until);
@@ -494,13 +440,6 @@ impl<O: Outside> Worker<O> {
 
 /// What deciding a batch gives.
 type OutputOf<'t, O> = Output<<BatchOf<O> as Batch>::Record<'t>>;
-
-/// Whether records have left the readers that are not committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InHand {
-    Nothing,
-    Batch,
-}
 
 /// Notes how far the inputs were read, for the lag in time.
 fn reached<O: Outside>(ready: &mut Ready<O>, [usage, commands]: [Option<i64>; 2]) {

@@ -205,7 +205,9 @@ impl World {
         } else {
             self.between(if is_idle { 0 } else { 1 }, 5)
         };
-        self.now_ms + latency_ms
+        // Whoever is dead or stands still does not even go on within this instant.
+        let is_hit = !self.processes[process].is_alive || self.processes[process].frozen_ms > self.now_ms;
+        self.now_ms + latency_ms.max(i64::from(is_hit))
     }
 
     /// What goes wrong by itself, asked about every second.
