@@ -187,10 +187,12 @@ impl<O: Outside> Worker<O> {
             _ => (topics.usage(), Reads::Usage),
         };
         let mut reader = self.reader(reads)?;
-        let ends = self.context.outside.ends(&topic, self.partition, BROKER_WAIT).await;
-        let (low, end) = ends.map_err(WorkerError::kafka("cannot ask for an input's begin and end"))?;
+        // The group first: whoever has taken over meanwhile goes on consuming, and beside an older end his offset would look
+        // like one of a topic that was replaced.
         let committed = reader.committed(&topic, self.partition, BROKER_WAIT).await;
         let committed = committed.map_err(WorkerError::kafka("cannot ask for the committed offset"))?;
+        let ends = self.context.outside.ends(&topic, self.partition, BROKER_WAIT).await;
+        let (low, end) = ends.map_err(WorkerError::kafka("cannot ask for an input's begin and end"))?;
         let folded = self.state.folded_offset(self.context.input_generation, source);
         let next = match next_offset(Known { committed, folded, low, end }) {
             Ok(next) => next,

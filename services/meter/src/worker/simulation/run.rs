@@ -148,7 +148,10 @@ impl Simulation<'_> {
         }
         let mut violations = Vec::new();
         let outrage = self.world.borrow().outrage.clone();
-        violations.extend(outrage.map(|what| Violation { broken: Broken::Outrage, what }));
+        violations.extend(outrage.map(|what| {
+            let what = format!("{what}: {}", self.refusals().join("; "));
+            Violation { broken: Broken::Outrage, what }
+        }));
         violations.extend(stuck.map(|what| Violation { broken: Broken::Stuck, what }));
         violations.extend(oracle::examine(&self.world.borrow()));
         if violations.is_empty() {
@@ -162,6 +165,14 @@ impl Simulation<'_> {
             effects: world.effects,
             trace: world.trace.iter().cloned().collect(),
         }
+    }
+
+    /// Why partitions are not served, as `/readyz` says it.
+    fn refusals(&self) -> Vec<String> {
+        let reports =
+            self.meters.iter().filter_map(|meter| meter.context.as_ref()).map(|context| context.health.readiness());
+        let reasons = reports.flat_map(|report| report.components.into_values());
+        reasons.filter(|why| why.starts_with("refused")).collect()
     }
 
     /// Everything is done, or nothing will be.
@@ -235,28 +246,16 @@ impl Simulation<'_> {
         }
     }
 
-    #[allow(clippy::arc_with_non_send_sync)] // One thread; a worker keeps its context in an `Arc`.
     fn start(&mut self, number: usize) {
         let mut world = self.world.borrow_mut();
         let partitions = world.settings.partitions;
         let process = &mut world.processes[number];
         (process.is_alive, process.slots, process.asks_group) = (true, slots(partitions), false);
         process.life += 1;
-        let topics = world.topics.clone();
         let meter = &mut self.meters[number];
         (meter.phase, meter.poll_ms) = (Phase::Joining(None), world.now_ms);
-        meter.context = Some(Arc::new(Context {
-            topics,
-            limits: limits(),
-            batch: BatchConfig { linger_ms: self.linger_ms, usage_records_max: 20, ..BatchConfig::default() },
-            input_generation: 0,
-            memory: StateMemory::new(partitions, 1 << 30),
-            store: None,
-            checkpoints: None,
-            metrics: self.metrics.clone(),
-            health: Health::new(),
-            outside: Ends { world: Rc::clone(&self.world), process: number },
-        }));
+        drop(world);
+        meter.context = Some(context(&self.world, number, self.linger_ms, self.metrics));
     }
 
     /// What the group's consumer and its call-backs do.
@@ -378,6 +377,24 @@ impl Simulation<'_> {
         }
         found
     }
+}
+
+/// A process's, without anything in memory.
+#[allow(clippy::arc_with_non_send_sync)] // One thread; a worker keeps its context in an `Arc`.
+pub(super) fn context(world: &Shared, process: usize, linger_ms: u64, metrics: &Metrics) -> Arc<Context<Ends>> {
+    let topics = world.borrow().topics.clone();
+    Arc::new(Context {
+        limits: limits(),
+        batch: BatchConfig { linger_ms, usage_records_max: 20, ..BatchConfig::default() },
+        input_generation: 0,
+        memory: StateMemory::new(topics.partitions, 1 << 30),
+        topics,
+        store: None,
+        checkpoints: None,
+        metrics: metrics.clone(),
+        health: Health::new(),
+        outside: Ends { world: Rc::clone(world), process },
+    })
 }
 
 /// Starts the workers that are wanted and do not run.
