@@ -125,13 +125,13 @@ impl Plan<'_> {
             time_zone: "UTC".to_owned(),
             ..OpenAccount::default()
         };
-        self.command(opened_ms, partition, account, "open", Body::OpenAccount(opening));
+        self.command(opened_ms, partition, account, "open", &Body::OpenAccount(opening));
         let begin_ms = opened_ms + 1;
         for number in 0..self.world.between(2, 5) {
             let at_ms = self.some_time(begin_ms);
             let amount_micros = self.world.between(-2, 9) * 1_000_000 + 500_000;
             let posting = PostAdjustment { amount_micros, reason: "top_up".to_owned(), ..PostAdjustment::default() };
-            self.command(at_ms, partition, account, &format!("adj_{number}"), Body::PostAdjustment(posting));
+            self.command(at_ms, partition, account, &format!("adj_{number}"), &Body::PostAdjustment(posting));
         }
         let seconds = self.world.settings.busy_ms / 1_000;
         for number in 0..seconds.max(4) {
@@ -195,11 +195,11 @@ impl Plan<'_> {
             size: Some(Size::AmountMicros(self.world.between(1, 3) * 100_000)),
             ..PlaceHold::default()
         };
-        self.command(at_ms, partition, account, &hold_id, Body::PlaceHold(placing));
+        self.command(at_ms, partition, account, &hold_id, &Body::PlaceHold(placing));
         let later_ms = at_ms + self.world.between(1, 9_000);
         if self.chance(0.2) {
             let body = Body::VoidHold(VoidHold { hold_id });
-            self.command(later_ms, partition, account, &format!("void_{number}"), body);
+            self.command(later_ms, partition, account, &format!("void_{number}"), &body);
         } else if self.chance(0.8) {
             let operation = format!("held_{number}");
             let is_success = self.chance(0.8);
@@ -235,7 +235,7 @@ impl Plan<'_> {
         }
     }
 
-    fn command(&mut self, at_ms: i64, partition: i32, account: &str, key: &str, body: Body) {
+    fn command(&mut self, at_ms: i64, partition: i32, account: &str, key: &str, body: &Body) {
         let mut again_ms = at_ms;
         loop {
             self.correlation += 1;

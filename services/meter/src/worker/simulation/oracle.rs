@@ -109,7 +109,7 @@ pub(super) fn examine(world: &World) -> Vec<Violation> {
 }
 
 impl Oracle<'_> {
-    fn wrong(&mut self, broken: Broken, what: String) {
+    fn wrong(&mut self, broken: Broken, what: &str) {
         self.found.push(Violation { broken, what: format!("partition {}: {what}", self.partition) });
     }
 
@@ -159,22 +159,22 @@ impl Oracle<'_> {
                 *self.charged.entry(account).or_default() += amount;
             }
             match (amount, found.as_slice()) {
-                (Some(_), []) => self.wrong(Broken::Lost, format!("{name}: no entry")),
+                (Some(_), []) => self.wrong(Broken::Lost, &format!("{name}: no entry")),
                 (Some(amount), [entry]) if entry.amount_micros != -amount => {
-                    self.wrong(Broken::Wrong, format!("{name}: posted as {}", entry.amount_micros));
+                    self.wrong(Broken::Wrong, &format!("{name}: posted as {}", entry.amount_micros));
                 }
                 (None, []) | (Some(_), [_]) => {}
                 (None, [entry, ..]) if entry.amount_micros == 0 => {
-                    self.wrong(Broken::Wrong, format!("{name}: posted as a failure, seq {}", entry.seq));
+                    self.wrong(Broken::Wrong, &format!("{name}: posted as a failure, seq {}", entry.seq));
                 }
-                (_, several) => self.wrong(Broken::Doubled, format!("{name}: {} entries", several.len())),
+                (_, several) => self.wrong(Broken::Doubled, &format!("{name}: {} entries", several.len())),
             }
             match (expected, dead.as_slice()) {
                 (Expected::Dead(reason), [found]) if found == reason => {}
-                (Expected::Dead(_), []) => self.wrong(Broken::Lost, format!("{name}: no dead letter")),
-                (Expected::Dead(_), [_, _, ..]) => self.wrong(Broken::Doubled, format!("{name}: {dead:?}")),
+                (Expected::Dead(_), []) => self.wrong(Broken::Lost, &format!("{name}: no dead letter")),
+                (Expected::Dead(_), [_, _, ..]) => self.wrong(Broken::Doubled, &format!("{name}: {dead:?}")),
                 (_, []) => {}
-                _ => self.wrong(Broken::Wrong, format!("{name}: dead letter {dead:?}")),
+                _ => self.wrong(Broken::Wrong, &format!("{name}: dead letter {dead:?}")),
             }
         }
     }
@@ -197,7 +197,7 @@ impl Oracle<'_> {
         for (offset, stored) in self.all(&topic, self.partition) {
             let Ok(command) = Command::decode(stored.payload.as_slice()) else {
                 if self.dead.get(&(topic.clone(), offset)).map(Vec::as_slice) != Some(&["malformed".to_owned()]) {
-                    self.wrong(Broken::Lost, format!("command {offset} is none, and no dead letter"));
+                    self.wrong(Broken::Lost, &format!("command {offset} is none, and no dead letter"));
                 }
                 continue;
             };
@@ -206,9 +206,9 @@ impl Oracle<'_> {
             let name = format!("command {offset} {key:?}");
             let may_be_refused = !matches!(command.body, Some(Body::OpenAccount(_) | Body::PostAdjustment(_)));
             match count {
-                0 if !may_be_refused => self.wrong(Broken::Lost, format!("{name}: no entry")),
+                0 if !may_be_refused => self.wrong(Broken::Lost, &format!("{name}: no entry")),
                 0 | 1 => {}
-                _ => self.wrong(Broken::Doubled, format!("{name}: {count} entries")),
+                _ => self.wrong(Broken::Doubled, &format!("{name}: {count} entries")),
             }
             if let (true, Some(Body::PostAdjustment(posting))) = (seen.insert(key.clone()), &command.body) {
                 *self.posted.entry(key.0.clone()).or_default() += posting.amount_micros;
@@ -217,10 +217,10 @@ impl Oracle<'_> {
                 Some([reply]) => match &reply.outcome {
                     Some(Outcome::Accepted(_)) if count == 1 => {}
                     Some(Outcome::Rejected(_)) if may_be_refused => {}
-                    other => self.wrong(Broken::Answer, format!("{name}: {count} entries, answered {other:?}")),
+                    other => self.wrong(Broken::Answer, &format!("{name}: {count} entries, answered {other:?}")),
                 },
-                None | Some([]) => self.wrong(Broken::Answer, format!("{name}: no answer")),
-                Some(several) => self.wrong(Broken::Doubled, format!("{name}: {} answers", several.len())),
+                None | Some([]) => self.wrong(Broken::Answer, &format!("{name}: no answer")),
+                Some(several) => self.wrong(Broken::Doubled, &format!("{name}: {} answers", several.len())),
             }
         }
     }
@@ -251,15 +251,15 @@ impl Oracle<'_> {
                 && entry.balance_after_micros == balance + entry.amount_micros
                 && moved.is_some_and(|moved| entry.held_after_micros == held + moved);
             if !follows {
-                self.wrong(Broken::Chain, format!("{name} follows ({seq}, {balance}, held {held})"));
+                self.wrong(Broken::Chain, &format!("{name} follows ({seq}, {balance}, held {held})"));
             }
             if record.posted_at_ms < posted_at_ms {
-                self.wrong(Broken::Chain, format!("{name}: posted at {} after {posted_at_ms}", record.posted_at_ms));
+                self.wrong(Broken::Chain, &format!("{name}: posted at {} after {posted_at_ms}", record.posted_at_ms));
             }
             posted_at_ms = record.posted_at_ms;
             let is_tick = entry.source_topic() == SourceTopic::Tick;
             if !is_tick && !sources.insert((entry.source_topic, entry.source_offset)) {
-                self.wrong(Broken::Doubled, format!("{name}: source {} again", entry.source_offset));
+                self.wrong(Broken::Doubled, &format!("{name}: source {} again", entry.source_offset));
             }
             accounts.insert(account, (entry.seq, entry.balance_after_micros, entry.held_after_micros));
         }
@@ -267,7 +267,7 @@ impl Oracle<'_> {
             let of = |sums: &BTreeMap<String, i64>| sums.get(&account).copied().unwrap_or_default();
             let expected = of(&self.posted) - of(&self.charged);
             if balance != expected {
-                self.wrong(Broken::Balance, format!("{account} has {balance}, not {expected}"));
+                self.wrong(Broken::Balance, &format!("{account} has {balance}, not {expected}"));
             }
         }
     }
@@ -278,7 +278,7 @@ impl Oracle<'_> {
             let (committed, end) =
                 (self.world.log.committed_offset(&place).unwrap_or_default(), self.world.log.end(&place));
             if committed != end {
-                self.wrong(Broken::Offsets, format!("{topic} is committed up to {committed} of {end}"));
+                self.wrong(Broken::Offsets, &format!("{topic} is committed up to {committed} of {end}"));
             }
         }
     }
