@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules test crash nightly bench lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules test simulate crash nightly bench lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -86,7 +86,13 @@ crash: setup ## The long crash test
 	$(CARGO) build --workspace --all-targets
 	TOLLBOOTH_CRASH=long $(CARGO) test --workspace --test crash -- --nocapture $(ARGS)
 
-nightly: test crash bench ## Everything that takes long
+# As many seeds as an hour or so has room for; `make test` runs a few hundred.
+SIM_SEEDS ?= 20000
+
+simulate: ## Run the worker's loop in a simulated world (SIM_SEEDS=20000)
+	TOLLBOOTH_SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --workspace --lib simulation::whatever -- --nocapture
+
+nightly: test simulate crash bench ## Everything that takes long
 
 bench: setup ## Measure, print a table and write bench/results.json
 	$(CARGO) build --release $(RELEASED) -p tollbooth-bench

@@ -5,6 +5,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use sha2::{Digest as _, Sha256};
 use tollbooth_schemas::v1::{Charge, Usage};
 
+use crate::planted::{Defect, planted};
+
 /// The first 128 bits of SHA-256. A booth chooses its operation ids freely; with a digest that cannot be steered
 /// it cannot choose one that collides with another account's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +79,7 @@ pub(crate) fn of_pair(first: &str, second: &str) -> Digest {
 
 /// What stands for an operation of an account. The event's time is no part of it.
 pub(crate) fn of_operation(account_id: &str, operation_id: &str, attempt: u32) -> Digest {
-    if cfg!(feature = "planted-token-per-attempt") {
+    if planted(Defect::TokenPerAttempt) {
         return of_pair(account_id, &format!("{operation_id}#{attempt}"));
     }
     of_pair(account_id, operation_id)

@@ -33,6 +33,7 @@ mod looked_up;
 mod overlay;
 mod period;
 mod place;
+mod planted;
 mod pricing;
 mod recharge;
 mod refunds;
@@ -54,6 +55,9 @@ pub use holds::{Hold, OPEN_HOLDS_MAX, OpenHold};
 pub use image::{Changes, ImageError, Key, OPERATION_ROW_BYTES, Remembered, Row, STATE_VERSION, Table};
 pub use looked_up::looked_up;
 pub use overlay::{Delta, Overlay};
+#[cfg(feature = "planted")]
+pub use planted::plant;
+pub use planted::{Defect, planted};
 pub use pricing::{Charge, NoPrice, PriceBooks, Quote, Rate, Terms, charge};
 pub use state::{Answer, Limits, OPERATION_ENTRY_BYTES, Operation, State, View};
 

@@ -22,6 +22,7 @@ use crate::{
     digest::{self, Digest},
     holds,
     place::{Draft, place},
+    planted::{Defect, planted},
     pricing::{NoPrice, PriceBooks, Quote},
     state::{Limits, Operation, View, week_of},
 };
@@ -112,7 +113,7 @@ fn refused(reason: Reason, detail: String) -> Verdict {
 
 /// The operation, unless its posting week is beyond the retention.
 fn known(view: &impl View, operation: &Digest, now_ms: i64, occurred_at_ms: i64) -> Option<Operation> {
-    if cfg!(feature = "planted-dedupe-by-time") && occurred_at_ms < now_ms.saturating_sub(2_000) {
+    if planted(Defect::DedupeByTime) && occurred_at_ms < now_ms.saturating_sub(2_000) {
         return None;
     }
     let operation = view.operation(operation)?;

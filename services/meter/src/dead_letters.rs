@@ -14,7 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// When the system has no thread to give.
 pub fn watch(context: &Context, shutdown: Shutdown) -> std::io::Result<()> {
     let topic = context.topics.dead_letter();
-    let (letters, _) = DeadLetters::follow(&context.clients, &topic, shutdown.clone())?;
+    let (letters, _) = DeadLetters::follow(&context.outside.clients, &topic, shutdown.clone())?;
     let metrics = context.metrics.clone();
     std::thread::Builder::new().name("dead-letters-told".to_owned()).spawn(move || {
         loop {

@@ -51,18 +51,18 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn assign(&self, epoch: Epoch) {
+    pub(crate) fn assign(&self, epoch: Epoch) {
         self.state.lock().wanted = Some(epoch);
         self.changed.notify_all();
     }
 
-    fn withdraw(&self) {
+    pub(crate) fn withdraw(&self) {
         self.state.lock().wanted = None;
         self.changed.notify_all();
     }
 
     /// Waits until the worker has let go of the partition; `false`: not by then.
-    fn wait_released(&self, deadline: Instant) -> bool {
+    pub(crate) fn wait_released(&self, deadline: Instant) -> bool {
         let mut state = self.state.lock();
         while state.serving.is_some() {
             if self.changed.wait_until(&mut state, deadline).timed_out() {

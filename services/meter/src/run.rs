@@ -24,7 +24,7 @@ use crate::{
     price_books::PriceBookView,
     sink::{self, SinkError, SinkOptions},
     store::{Checkpoints, StoreSettings},
-    worker::{self, Context, StateMemory},
+    worker::{self, Context, Kafka, StateMemory},
 };
 
 const PRICE_BOOK_WAIT: Duration = Duration::from_secs(60);
@@ -127,22 +127,27 @@ impl Meter {
             metrics.clone(),
             health.component("group"),
         )?;
-        let context = Arc::new(Context {
+        let outside = Kafka {
             watermarks: Watermarks::new(&clients)?,
             clients,
-            topics,
+            topics: topics.clone(),
             group: config.group.clone(),
+            queues: config.queue_shares(),
+            books,
+            member,
+            produce_errors: metrics.produce_errors.clone(),
+        };
+        let context = Arc::new(Context {
+            topics,
             limits,
             batch: config.batch.clone(),
             input_generation: config.input_generation,
-            queues: config.queue_shares(),
             memory: StateMemory::new(partitions, config.operations_mib_max << 20),
             store,
             checkpoints,
-            books,
-            member,
             metrics,
             health: health.clone(),
+            outside,
         });
         Ok(Self { context, tables })
     }
@@ -160,7 +165,7 @@ impl Meter {
         let failure = Arc::new(parking_lot::Mutex::new(None));
         let (context, shutdown, noted) = (Arc::clone(&self.context), shutdown.clone(), Arc::clone(&failure));
         std::thread::Builder::new().name("member".to_owned()).spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| context.member.run(&shutdown)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| context.outside.member.run(&shutdown)));
             if let Err(why) = outcome.unwrap_or_else(|_| Err("the member panicked".to_owned())) {
                 tracing::error!(%why, "the meter ends");
                 shutdown.trigger(why.clone());

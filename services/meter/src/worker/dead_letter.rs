@@ -8,12 +8,12 @@ use tollbooth_schemas::{
     v1::{Command, Entry, Reply, reply},
 };
 
-use super::decide::DeadLetter;
+use super::{decide::DeadLetter, outside::SourceRecord};
 
 /// The original's headers, and where it came from, when, and why it is here.
-pub(super) fn headers(letter: &DeadLetter<'_>, now_ms: i64) -> OwnedHeaders {
+pub(super) fn headers<'b>(letter: &DeadLetter<impl SourceRecord<'b>>, now_ms: i64) -> OwnedHeaders {
     let record = letter.record;
-    let received_at = record.timestamp().map(|timestamp| rfc3339(timestamp.millis)).unwrap_or_default();
+    let received_at = record.appended_ms().map(rfc3339).unwrap_or_default();
     let own = [
         (header::REASON, letter.dead.reason.code().to_owned()),
         (header::DETAIL, letter.dead.detail.clone()),

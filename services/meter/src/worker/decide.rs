@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tollbooth_chassis::kafka::batch::Record;
 use tollbooth_ledger::{
     CommandDecision, CommandInput, Dead, Delta, Digest, Due, FoldError, Key, Limits, Overlay, PriceBooks, State,
     UsageDecision, UsageInput, View as _, apply_command, apply_usage, tick,
@@ -15,7 +14,7 @@ use tollbooth_schemas::{
     },
 };
 
-use super::{WorkerError, dead_letter::Redriven, decode, records::Records};
+use super::{WorkerError, dead_letter::Redriven, decode, outside::SourceRecord, records::Records};
 use crate::{
     metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome},
     store::{Store, StoreError},
@@ -35,20 +34,19 @@ pub(super) struct Rules<'a> {
 }
 
 /// A record that needs a person.
-pub(super) struct DeadLetter<'b> {
-    pub(super) record: Record<'b>,
+pub(super) struct DeadLetter<R> {
+    pub(super) record: R,
     pub(super) dead: Dead,
     pub(super) step: &'static str,
 }
 
 /// What a batch writes and changes.
-#[derive(Default)]
-pub(super) struct Output<'b> {
+pub(super) struct Output<R> {
     /// What goes to the ledger.
     pub(super) records: Records,
     /// With the instance that waits.
     pub(super) replies: Vec<(String, Reply)>,
-    pub(super) dead: Vec<DeadLetter<'b>>,
+    pub(super) dead: Vec<DeadLetter<R>>,
     /// What became of dead letters that were driven again.
     pub(super) redriven: Vec<Redriven>,
     /// Effects for somebody else to carry out.
@@ -62,7 +60,23 @@ pub(super) struct Output<'b> {
     has_unknown_hold: bool,
 }
 
-impl Output<'_> {
+impl<R> Default for Output<R> {
+    fn default() -> Self {
+        Self {
+            records: Records::default(),
+            replies: Vec::new(),
+            dead: Vec::new(),
+            redriven: Vec::new(),
+            outbox: Vec::new(),
+            counts: BatchCounts::default(),
+            received_at_ms: Vec::new(),
+            command_lacks_price: false,
+            has_unknown_hold: false,
+        }
+    }
+}
+
+impl<R> Output<R> {
     /// What was refused that a look-up could turn round.
     pub(super) fn refusals(&self) -> Refusals {
         let mut refusals = Refusals { lacks_command: self.has_unknown_hold, no_price: self.command_lacks_price };
@@ -113,16 +127,16 @@ pub(super) struct Refusals {
 }
 
 /// Decides records one after the other.
-pub(super) struct Decider<'a, 'b> {
+pub(super) struct Decider<'a, R> {
     rules: Rules<'a>,
     state: &'a State,
     /// Has what is not in memory.
     store: Option<&'a Store>,
     overlay: Overlay<'a>,
-    output: Output<'b>,
+    output: Output<R>,
 }
 
-impl<'a, 'b> Decider<'a, 'b> {
+impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
     pub(super) fn new(state: &'a State, rules: Rules<'a>) -> Self {
         let overlay = Overlay::new(state);
         Self { rules, state, store: None, overlay, output: Output::default() }
@@ -146,7 +160,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> (Delta, Output<'b>) {
+    pub(super) fn finish(self) -> (Delta, Output<R>) {
         (self.overlay.into_delta(), self.output)
     }
 
@@ -161,7 +175,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// Commands, in order.
-    pub(super) fn commands(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), WorkerError> {
+    pub(super) fn commands(&mut self, records: impl Iterator<Item = R>) -> Result<(), WorkerError> {
         for record in records {
             if !self.skip(record, Input::Commands, SourceTopic::Commands) {
                 self.command(record)?;
@@ -171,7 +185,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// Usage, in order.
-    pub(super) fn usage(&mut self, records: impl Iterator<Item = Record<'b>>) -> Result<(), WorkerError> {
+    pub(super) fn usage(&mut self, records: impl Iterator<Item = R>) -> Result<(), WorkerError> {
         for record in records {
             if !self.skip(record, Input::Usage, SourceTopic::Usage) {
                 self.usage_record(record)?;
@@ -181,7 +195,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// At or below what the ledger says was posted: after a reset of the group's offsets nobody is charged twice.
-    fn skip(&mut self, record: Record<'b>, input: Input, topic: SourceTopic) -> bool {
+    fn skip(&mut self, record: R, input: Input, topic: SourceTopic) -> bool {
         let folded = self.state.folded_offset(self.rules.input_generation, topic);
         let skip = folded.is_some_and(|folded| record.offset() <= folded);
         if skip {
@@ -190,7 +204,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         skip
     }
 
-    fn command(&mut self, record: Record<'b>) -> Result<(), WorkerError> {
+    fn command(&mut self, record: R) -> Result<(), WorkerError> {
         let command = match decode::command(record, self.rules.partitions) {
             Ok(command) => command,
             Err(dead) => {
@@ -224,14 +238,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// What became of a letter stands beside it, in the transaction of its entry. A repetition says nothing new.
-    fn redriven(
-        &mut self,
-        record: Record<'b>,
-        command: &Command,
-        letter: &RedriveLetter,
-        entry: Option<&Entry>,
-        reply: &Reply,
-    ) {
+    fn redriven(&mut self, record: R, command: &Command, letter: &RedriveLetter, entry: Option<&Entry>, reply: &Reply) {
         let Some(id) = letter.id() else { return };
         let Some(redriven) = Redriven::of(id, (record.partition(), record.offset()), command, entry, reply) else {
             return;
@@ -251,7 +258,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         self.output.redriven.push(redriven);
     }
 
-    fn usage_record(&mut self, record: Record<'b>) -> Result<(), WorkerError> {
+    fn usage_record(&mut self, record: R) -> Result<(), WorkerError> {
         let event = match decode::usage(record, self.rules.partitions) {
             Ok(event) => event,
             Err(dead) => {
@@ -259,7 +266,7 @@ impl<'a, 'b> Decider<'a, 'b> {
                 return Ok(());
             }
         };
-        let received_at_ms = record.timestamp().map_or(self.rules.now_ms, |timestamp| timestamp.millis);
+        let received_at_ms = record.appended_ms().unwrap_or(self.rules.now_ms);
         let account_id = event.account_id.clone();
         let input = UsageInput::new(event, record.offset(), received_at_ms);
         let operation = input.operation();
@@ -287,7 +294,7 @@ impl<'a, 'b> Decider<'a, 'b> {
     }
 
     /// Counts it by its engine, for which it is read once more: the others are not to pay for it.
-    fn unpriced(&mut self, record: Record<'b>, reason: Reason) {
+    fn unpriced(&mut self, record: R, reason: Reason) {
         let event = decode::usage(record, self.rules.partitions).ok();
         let engine = event.as_ref().map(|event| &*event.engine.0);
         let known = engine.filter(|engine| self.rules.books.has_engine(engine));
@@ -315,7 +322,7 @@ impl<'a, 'b> Decider<'a, 'b> {
         Ok(())
     }
 
-    fn dead(&mut self, record: Record<'b>, input: Input, dead: Dead, step: &'static str) {
+    fn dead(&mut self, record: R, input: Input, dead: Dead, step: &'static str) {
         self.output.counts.dead(input, dead.reason);
         self.output.dead.push(DeadLetter { record, dead, step });
     }

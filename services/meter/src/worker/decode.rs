@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 
 use prost::Message as _;
-use tollbooth_chassis::kafka::{batch::Record, partition_for};
+use tollbooth_chassis::kafka::partition_for;
 use tollbooth_ledger::Dead;
 use tollbooth_schemas::{
     dead_letter::Reason,
     usage::{self, Attributes, UsageError, UsageEvent},
     v1::Command,
 };
+
+use super::outside::SourceRecord;
 
 fn dead(reason: Reason, detail: impl Into<String>) -> Dead {
     Dead { reason, detail: detail.into() }
@@ -25,7 +27,7 @@ impl From<UsageErrorDead> for Dead {
 struct UsageErrorDead(UsageError);
 
 /// The usage event of a record, in either CloudEvents mode.
-pub(super) fn usage(record: Record<'_>, partitions: i32) -> Result<UsageEvent<'_>, Dead> {
+pub(super) fn usage<'b>(record: impl SourceRecord<'b>, partitions: i32) -> Result<UsageEvent<'b>, Dead> {
     let payload = record.payload().ok_or_else(|| dead(Reason::Malformed, "has no value"))?;
     let event = if is_structured(record) { usage::parse_structured(payload) } else { binary(record, payload) };
     let event = event.map_err(|error| Dead::from(UsageErrorDead(error)))?;
@@ -34,7 +36,7 @@ pub(super) fn usage(record: Record<'_>, partitions: i32) -> Result<UsageEvent<'_
 }
 
 /// The command of a record.
-pub(super) fn command(record: Record<'_>, partitions: i32) -> Result<Command, Dead> {
+pub(super) fn command<'b>(record: impl SourceRecord<'b>, partitions: i32) -> Result<Command, Dead> {
     let payload = record.payload().ok_or_else(|| dead(Reason::Malformed, "has no value"))?;
     let command =
         Command::decode(payload).map_err(|error| dead(Reason::Malformed, format!("is not a command: {error}")))?;
@@ -46,13 +48,13 @@ pub(super) fn command(record: Record<'_>, partitions: i32) -> Result<Command, De
 }
 
 /// CloudEvents Kafka binding: a content type that begins with `application/cloudevents` is structured mode.
-fn is_structured(record: Record<'_>) -> bool {
+fn is_structured<'b>(record: impl SourceRecord<'b>) -> bool {
     const STRUCTURED: &[u8] = b"application/cloudevents";
     let content_type = record.header("content-type").unwrap_or_default();
     content_type.get(..STRUCTURED.len()).is_some_and(|start| start.eq_ignore_ascii_case(STRUCTURED))
 }
 
-fn binary<'a>(record: Record<'a>, payload: &'a [u8]) -> Result<UsageEvent<'a>, UsageError> {
+fn binary<'b>(record: impl SourceRecord<'b>, payload: &'b [u8]) -> Result<UsageEvent<'b>, UsageError> {
     let mut attributes = Attributes::default();
     for (name, value) in record.headers() {
         if let (Some(name), Some(value)) = (name.strip_prefix("ce_"), value)
@@ -65,7 +67,7 @@ fn binary<'a>(record: Record<'a>, payload: &'a [u8]) -> Result<UsageEvent<'a>, U
 }
 
 /// A record under another key, or in another partition than its key's, belongs to another worker's state.
-fn check_key(record: Record<'_>, account_id: &str, partitions: i32) -> Result<(), Dead> {
+fn check_key<'b>(record: impl SourceRecord<'b>, account_id: &str, partitions: i32) -> Result<(), Dead> {
     let key = record.key().unwrap_or_default();
     if key != account_id.as_bytes() {
         return Err(dead(Reason::WrongPartition, format!("its key is not {account_id}, the account it is about")));

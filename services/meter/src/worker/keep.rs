@@ -8,7 +8,7 @@ use std::{
 use tollbooth_ledger::looked_up;
 use tollbooth_schemas::v1::LedgerRecord;
 
-use super::{Worker, WorkerError};
+use super::{Worker, WorkerError, outside::Outside};
 use crate::{
     member::Epoch,
     metrics::Restored,
@@ -54,7 +54,7 @@ impl Kept {
     }
 }
 
-impl Worker {
+impl<O: Outside> Worker<O> {
     /// For a partition of which nothing is in memory: its store, a checkpoint, or an empty store where neither can be used
     /// or is to be. Where the disk refuses that, too, the state is in memory only.
     pub(super) fn open_store(&mut self, epoch: Epoch, ledger: Bounds, begin: Begin) {

@@ -17,15 +17,15 @@ pub(super) struct Lag {
 
 impl Lag {
     /// As of an assignment: what waits then may have waited for longer, which is found out with the first record.
-    pub(super) fn new(now_ms: i64) -> Self {
-        Self { oldest_ms: [now_ms; 2], looked: Instant::now() }
+    pub(super) fn new(now_ms: i64, now: Instant) -> Self {
+        Self { oldest_ms: [now_ms; 2], looked: now }
     }
 
     /// Whether it is time to look again; counts as the look.
-    pub(super) fn is_due(&mut self) -> bool {
-        let is_due = self.looked.elapsed() > LOOK_EVERY;
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now.saturating_duration_since(self.looked) > LOOK_EVERY;
         if is_due {
-            self.looked = Instant::now();
+            self.looked = now;
         }
         is_due
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_backlog_of_which_nothing_was_read_ages_from_the_assignment_on() {
-        let mut lag = Lag::new(1_000_000);
+        let mut lag = Lag::new(1_000_000, Instant::now());
         assert_eq!(lag.seconds(Input::Usage, 5, 1_030_000), 30);
         assert_eq!(lag.seconds(Input::Commands, 0, 1_030_000), 0);
         // Once a record is in hand its own age counts.
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_record_after_a_quiet_week_is_not_a_week_late() {
-        let mut lag = Lag::new(0);
+        let mut lag = Lag::new(0, Instant::now());
         lag.reached(Input::Usage, Some(0));
         let week_ms = 7 * 86_400_000;
         assert_eq!(lag.seconds(Input::Usage, 0, week_ms), 0);

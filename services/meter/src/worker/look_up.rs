@@ -1,12 +1,13 @@
 //! What is read once more before a refusal: a command or a price book that was appended before the refused record.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tollbooth_chassis::kafka::batch::{Batch, BatchLimit};
+use tollbooth_chassis::kafka::batch::BatchLimit;
 
 use super::{
     Worker, WorkerError,
+    outside::{Batch as _, BatchOf, Outside, Reader as _, SourceRecord as _},
     restore::Ready,
     serve::{Taken, last_of},
 };
@@ -28,22 +29,27 @@ pub(super) enum Reach {
     Short(WorkerError),
 }
 
-fn wait_of(ready: &Ready) -> Duration {
+fn wait_of<O: Outside>(ready: &Ready<O>) -> Duration {
     if ready.hold.is_some() { LOOK_UP_AGAIN_WAIT } else { LOOK_UP_WAIT }
 }
 
-impl Worker {
+impl<O: Outside> Worker<O> {
     /// Commands up to the topic's end as of now: whatever could have opened an account before a record of this batch
     /// was appended lies below it. What was read comes back however far that was: it has left the reader.
     ///
     /// # Errors
     /// When the reader fails: the partition is taken anew.
-    pub(super) fn commands_to_end(&self, ready: &mut Ready, taken: &Taken) -> Result<(Vec<Batch>, Reach), WorkerError> {
+    pub(super) async fn commands_to_end(
+        &self,
+        ready: &mut Ready<O>,
+        taken: &Taken<BatchOf<O>>,
+    ) -> Result<(Vec<BatchOf<O>>, Reach), WorkerError> {
+        let outside = &self.context.outside;
         let topic = self.context.topics.commands();
         let mut next = taken.next_offsets(ready.next)[1];
         let wait = wait_of(ready);
-        let deadline = Instant::now() + wait;
-        let end = match self.context.watermarks.ask(&topic, self.partition, wait) {
+        let deadline = outside.instant() + wait;
+        let end = match outside.ends(&topic, self.partition, wait).await {
             Ok((_, end)) => end,
             Err(source) => {
                 let why = WorkerError::Kafka { what: "cannot ask for the commands' end", source };
@@ -56,13 +62,14 @@ impl Worker {
             if records >= records_max {
                 return Ok((late, Reach::Bound));
             }
-            if Instant::now() > deadline {
+            if outside.instant() > deadline {
                 let source = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
                 let why = WorkerError::Kafka { what: "the commands were not read to their end", source };
                 return Ok((late, Reach::Short(why)));
             }
             let limit = BatchLimit { records: records_max - records, bytes };
-            let batch = ready.commands.read(limit, READ_WAIT).map_err(WorkerError::kafka("cannot read commands"))?;
+            let read = ready.commands.read(limit, READ_WAIT).await;
+            let batch = read.map_err(WorkerError::kafka("cannot read commands"))?;
             if let Some(record) = last_of(&batch) {
                 next = record.offset() + 1;
                 records += batch.len();
@@ -76,9 +83,9 @@ impl Worker {
     }
 
     /// The price books as published before now; the text says why they are not known.
-    pub(super) fn price_books_to_end(&self, ready: &Ready) -> Result<(), String> {
-        let deadline = Instant::now() + wait_of(ready);
-        let books = &self.context.books;
-        books.wait_for_end(&self.context.watermarks, deadline).map_err(|why| why.to_string())
+    pub(super) async fn price_books_to_end(&self, ready: &Ready<O>) -> Result<(), String> {
+        let outside = &self.context.outside;
+        let deadline = outside.instant() + wait_of(ready);
+        outside.books_to_end(deadline).await.map_err(|why| why.to_string())
     }
 }

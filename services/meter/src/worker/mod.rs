@@ -10,39 +10,41 @@
 mod dead_letter;
 mod decide;
 mod decode;
+mod housekeeping;
+mod kafka;
 mod keep;
 mod lag;
 mod look_up;
+mod outside;
 mod position;
 mod producer;
 mod records;
 mod restore;
 mod serve;
+#[cfg(test)]
+mod simulation;
 mod warm;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::Duration};
 
+use futures_util::FutureExt as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tollbooth_chassis::{
-    kafka::{KafkaClients, Watermarks, txn::TxnError},
+    kafka::txn::TxnError,
     ops::{Component, Health},
 };
 use tollbooth_ledger::{AuditError, FoldError, Limits, State};
 use tollbooth_schemas::topics::TopicSet;
 
 use crate::{
-    config::{BatchConfig, QueueShares},
-    member::{Epoch, Member},
+    config::BatchConfig,
+    member::Epoch,
     metrics::Metrics,
-    price_books::PriceBookView,
     store::{Checkpoints, StoreError, StoreSettings},
 };
+pub use kafka::Kafka;
 use keep::Kept;
+use outside::Outside;
 pub use warm::StateMemory;
 use warm::{OverLimit, Warm};
 
@@ -51,37 +53,27 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What all workers of a process share.
 #[derive(Debug)]
-pub struct Context {
-    /// Makes clients.
-    pub clients: KafkaClients,
+pub struct Context<O = Kafka> {
     /// Topic names.
     pub topics: TopicSet,
-    /// Consumer group of the input offsets.
-    pub group: String,
     /// What is accepted and kept.
     pub limits: Limits,
     /// Bounds of a transaction.
     pub batch: BatchConfig,
     /// Stands in every ledger record.
     pub input_generation: u32,
-    /// What a partition may hold in queues.
-    pub queues: QueueShares,
     /// States of partitions that are not served here at the moment, and the memory that all may take.
     pub memory: StateMemory,
     /// Where states are kept on disk; `None`: in memory only.
     pub store: Option<StoreSettings>,
     /// Copies of stores elsewhere; `None`: there are none.
     pub checkpoints: Option<Arc<Checkpoints>>,
-    /// Where partitions begin and end; shared, because the workers' readers answer late.
-    pub watermarks: Watermarks,
-    /// Prices.
-    pub books: PriceBookView,
-    /// Who owns what.
-    pub member: Member,
     /// Handles.
     pub metrics: Metrics,
     /// Readiness, one component a partition.
     pub health: Health,
+    /// The world around it.
+    pub outside: O,
 }
 
 /// Why a worker stopped serving before it was told to.
@@ -193,8 +185,8 @@ enum Remedy {
 }
 
 /// A partition's worker.
-pub(crate) struct Worker {
-    context: Arc<Context>,
+pub(crate) struct Worker<O> {
+    context: Arc<Context<O>>,
     partition: i32,
     /// The partition's number as a metric label.
     label: String,
@@ -215,12 +207,22 @@ pub(crate) struct Worker {
 /// When the system has no thread to give.
 pub fn spawn(context: Arc<Context>, partition: i32) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(format!("worker-{partition}")).spawn(move || {
-        let label = partition.to_string();
+        let mut worker = Worker::new(Arc::clone(&context), partition);
+        let Some(slot) = context.outside.member.slot(partition) else { return };
+        while let Some(epoch) = slot.next() {
+            kafka::run(worker.serve_assignment(epoch));
+            slot.done(epoch);
+        }
+    })
+}
+
+impl<O: Outside> Worker<O> {
+    fn new(context: Arc<Context<O>>, partition: i32) -> Self {
         let Warm { state, ledger_position, kept } = Warm::cold(&context.limits);
-        Worker {
+        Self {
             context,
             partition,
-            label,
+            label: partition.to_string(),
             state,
             ledger_position,
             kept,
@@ -228,25 +230,19 @@ pub fn spawn(context: Arc<Context>, partition: i32) -> std::io::Result<JoinHandl
             component: None,
             paused: None,
         }
-        .run();
-    })
-}
+    }
 
-impl Worker {
-    fn run(mut self) {
+    /// From the assignment of the partition until it is withdrawn, or given up.
+    async fn serve_assignment(&mut self, epoch: Epoch) {
         let context = Arc::clone(&self.context);
-        let Some(slot) = context.member.slot(self.partition) else { return };
-        while let Some(epoch) = slot.next() {
-            self.replace(context.memory.take(self.partition));
-            self.store_errors = 0;
-            let mut was_out_of_range = false;
-            while self.serve_once(epoch, &mut was_out_of_range) == Remedy::Again && self.owned(epoch) {
-                // What the broker refuses now it may refuse for a while.
-                std::thread::park_timeout(RETRY_PAUSE);
-            }
-            context.memory.park(self.partition, self.replace(None));
-            slot.done(epoch);
+        self.replace(context.memory.take(self.partition));
+        self.store_errors = 0;
+        let mut was_out_of_range = false;
+        while self.serve_once(epoch, &mut was_out_of_range).await == Remedy::Again && self.owned(epoch) {
+            // What the broker refuses now it may refuse for a while.
+            context.outside.pause(RETRY_PAUSE).await;
         }
+        context.memory.park(self.partition, self.replace(None));
     }
 
     /// Exchanges the state; `None`: nothing folded yet.
@@ -260,14 +256,14 @@ impl Worker {
     }
 
     /// Serves until the partition is withdrawn, which asks for nothing, or until something goes wrong.
-    fn serve_once(&mut self, epoch: Epoch, was_out_of_range: &mut bool) -> Remedy {
+    async fn serve_once(&mut self, epoch: Epoch, was_out_of_range: &mut bool) -> Remedy {
         let context = Arc::clone(&self.context);
         let (partition, name) = (self.partition, format!("partition-{}", self.partition));
         let component = context.health.component(name.as_str());
         component.not_ready("restoring");
         self.component = Some(component);
         self.paused = None;
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(epoch))).unwrap_or(Err(WorkerError::Panicked));
+        let outcome = AssertUnwindSafe(self.serve(epoch)).catch_unwind().await.unwrap_or(Err(WorkerError::Panicked));
         context.metrics.given_up(&self.label);
         if let Err(WorkerError::Store(error)) = &outcome {
             self.store_errors += 1;
@@ -286,13 +282,13 @@ impl Worker {
                 Remedy::AskGroup => {
                     tracing::warn!(partition, %error, "partition given up");
                     if self.owned(epoch) {
-                        context.member.request_rejoin();
+                        context.outside.ask_group();
                     }
                 }
-                Remedy::Refuse => self.refuse(epoch, &error),
+                Remedy::Refuse => self.refuse(epoch, &error).await,
                 Remedy::Leave => {
                     tracing::error!(partition, %error, "partition cannot be served");
-                    context.member.request_end(format!("partition {partition}: {error}"));
+                    context.outside.end_process(format!("partition {partition}: {error}"));
                 }
             }
         }
@@ -301,7 +297,7 @@ impl Worker {
     }
 
     /// Stands still, and says why, until the partition is withdrawn; the next assignment tries again from nothing.
-    fn refuse(&mut self, epoch: Epoch, error: &WorkerError) {
+    async fn refuse(&mut self, epoch: Epoch, error: &WorkerError) {
         let (context, partition) = (Arc::clone(&self.context), self.partition);
         tracing::error!(partition, %error, "partition refused: it is not served, the others go on");
         // It may be half folded, and nobody is served from it.
@@ -311,13 +307,11 @@ impl Worker {
             component.not_ready(format!("refused: {error}"));
         }
         context.metrics.refused(&self.label, true);
-        if let Some(slot) = context.member.slot(partition) {
-            slot.wait_withdrawn(epoch);
-        }
+        context.outside.until_withdrawn(partition, epoch).await;
         context.metrics.refused(&self.label, false);
     }
 
     pub(crate) fn owned(&self, epoch: Epoch) -> bool {
-        self.context.member.slot(self.partition).is_some_and(|slot| slot.owned(epoch))
+        self.context.outside.owns(self.partition, epoch)
     }
 }

@@ -3,20 +3,15 @@
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
-use tollbooth_chassis::kafka::{
-    ReaderTuning,
-    batch::{BatchLimit, BatchReader},
-    txn,
-};
+use tollbooth_chassis::kafka::batch::BatchLimit;
 use tollbooth_schemas::v1::{LedgerRecord, SourceTopic};
 
 use super::{
     Worker, WorkerError,
     keep::Begin,
     lag::Lag,
+    outside::{Batch as _, BatchOf, Outside, Producer as _, Reader as _, Reads, SourceRecord as _},
     position::{Known, Misplaced, next_offset},
-    producer::Producer,
     serve::{Held, Hold},
 };
 use crate::{
@@ -32,21 +27,16 @@ const FENCE_WAIT: Duration = Duration::from_secs(60);
 const FOLD_LIMIT: BatchLimit = BatchLimit { records: 10_000, bytes: 32 * 1024 * 1024 };
 const FOLD_WAIT: Duration = Duration::from_millis(100);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
-/// How long a broker may hold a fetch while there is nothing new. Nobody asks anything else over a reader's connections,
-/// and a record that comes ends the wait.
-const FETCH_WAIT_MS: u32 = 500;
-/// Most bytes of one fetch.
-const FETCH_KBYTES_MAX: u32 = 4 * 1024;
 
 /// A partition that is fenced, restored and positioned.
-pub(super) struct Ready {
-    pub(super) producer: Producer,
-    pub(super) usage: BatchReader,
-    pub(super) commands: BatchReader,
+pub(super) struct Ready<O: Outside> {
+    pub(super) producer: O::Producer,
+    pub(super) usage: O::Reader,
+    pub(super) commands: O::Reader,
     /// Next offsets of usage and commands.
     pub(super) next: [i64; 2],
     /// Usage that was read and comes next.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Held<BatchOf<O>>>,
     /// Why it waits; until the next usage is committed.
     pub(super) hold: Option<Hold>,
     /// Until when plan fees wait because the price books could not be read to their end.
@@ -54,25 +44,23 @@ pub(super) struct Ready {
     pub(super) lag: Lag,
 }
 
-impl Worker {
+impl<O: Outside> Worker<O> {
     /// `None`: the partition was withdrawn meanwhile.
-    pub(super) fn prepare(&mut self, epoch: Epoch) -> Result<Option<Ready>, WorkerError> {
-        let started = Instant::now();
-        let lag = Lag::new(chrono::Utc::now().timestamp_millis());
+    pub(super) async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Ready<O>>, WorkerError> {
+        let outside = &self.context.outside;
+        let started = outside.instant();
+        let lag = Lag::new(outside.now_ms(), started);
         let warm = self.ledger_position.is_some();
         let ledger = self.context.topics.ledger();
-        let context = &self.context;
-        let errors = context.metrics.produce_errors.clone();
-        let producer = Producer::new(&context.clients, &ledger, self.partition, context.queues.produce, errors)
-            .map_err(WorkerError::kafka("cannot make the producer"))?;
+        let producer = outside.producer(self.partition).map_err(WorkerError::kafka("cannot make the producer"))?;
         // Asked before every try: a zombie that fences late would throw out the rightful owner.
-        if !txn::init_while(&producer.inner, FENCE_WAIT, || self.owned(epoch))? {
+        if !producer.fence(FENCE_WAIT, || self.owned(epoch)).await? {
             return Ok(None);
         }
-        let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies) {
+        let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies).await {
             Err(error) if self.is_restored() && error.is_contradiction() => {
                 self.give_up_store(&StoreError::Contradiction(error.to_string()));
-                self.fold_ledger(epoch, &ledger, Begin::WithLedger)
+                self.fold_ledger(epoch, &ledger, Begin::WithLedger).await
             }
             folded => folded,
         };
@@ -81,9 +69,9 @@ impl Worker {
         }
         let source = if warm { Restored::Warm } else { self.restored_from() };
         let [(usage, usage_next), (commands, commands_next)] =
-            [self.input(SourceTopic::Usage)?, self.input(SourceTopic::Commands)?];
+            [self.input(SourceTopic::Usage).await?, self.input(SourceTopic::Commands).await?];
         let (accounts, operations, answers) = self.state.sizes();
-        let elapsed = started.elapsed();
+        let elapsed = self.context.outside.instant().saturating_duration_since(started);
         self.context.metrics.restored(&self.label, source, elapsed);
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
@@ -101,27 +89,17 @@ impl Worker {
         Ok(Some(Ready { producer, usage, commands, next, held: None, hold: None, fees_wait: None, lag }))
     }
 
-    fn reader(&self, queued_kbytes_max: u32) -> Result<BatchReader, WorkerError> {
-        let tuning = ReaderTuning {
-            partition_fetch_bytes_max: queued_kbytes_max.min(FETCH_KBYTES_MAX) * 1024,
-            queued_kbytes_max,
-            fetch_wait_ms: FETCH_WAIT_MS,
-            ..ReaderTuning::default()
-        };
-        let config = self.context.clients.reader(&self.context.group, tuning);
-        BatchReader::new(&config).map_err(WorkerError::kafka("cannot make a reader"))
+    fn reader(&self, reads: Reads) -> Result<O::Reader, WorkerError> {
+        self.context.outside.reader(reads).map_err(WorkerError::kafka("cannot make a reader"))
     }
 
     /// Folds the ledger to its end; `false`: withdrawn meanwhile.
-    fn fold_ledger(&mut self, epoch: Epoch, ledger: &str, begin: Begin) -> Result<bool, WorkerError> {
+    async fn fold_ledger(&mut self, epoch: Epoch, ledger: &str, begin: Begin) -> Result<bool, WorkerError> {
         // The inputs' readers do not exist yet: their share is free.
-        let mut reader = self.reader(self.context.queues.usage)?;
+        let mut reader = self.reader(Reads::Usage)?;
         // The end is read after fencing: the old owner can no longer commit, so nothing below it can still appear.
-        let (low, high) = self
-            .context
-            .watermarks
-            .ask(ledger, self.partition, BROKER_WAIT)
-            .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
+        let ends = self.context.outside.ends(ledger, self.partition, BROKER_WAIT).await;
+        let (low, high) = ends.map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
         self.open_store(epoch, Bounds { low, end: high }, begin);
         let mut position = self.ledger_position.unwrap_or(0);
         if position < low {
@@ -130,16 +108,17 @@ impl Worker {
         if position > high {
             return Err(WorkerError::Shortened { end: high, folded: position });
         }
-        if !self.wait_until_stable(epoch, &reader, ledger, high)? {
+        if !self.wait_until_stable(epoch, &reader, ledger, high).await? {
             return Ok(false);
         }
-        reader.assign(&at(ledger, self.partition, position)).map_err(WorkerError::kafka("cannot read the ledger"))?;
-        let mut told = Instant::now();
+        reader.assign(ledger, self.partition, position).map_err(WorkerError::kafka("cannot read the ledger"))?;
+        let mut told = self.now();
         while position < high {
             if !self.owned(epoch) {
                 return Ok(false);
             }
-            let batch = reader.read(FOLD_LIMIT, FOLD_WAIT).map_err(WorkerError::kafka("cannot read the ledger"))?;
+            let read = reader.read(FOLD_LIMIT, FOLD_WAIT).await;
+            let batch = read.map_err(WorkerError::kafka("cannot read the ledger"))?;
             for record in batch.iter() {
                 let offset = record.offset();
                 let record = LedgerRecord::decode(record.payload().unwrap_or_default())
@@ -155,8 +134,8 @@ impl Worker {
                 .unwrap_or(position);
             self.keep(false)?;
             self.check_memory()?;
-            if told.elapsed() > PROGRESS_EVERY {
-                told = Instant::now();
+            if self.now().saturating_duration_since(told) > PROGRESS_EVERY {
+                told = self.now();
                 self.context.metrics.restoring(&self.label, high - position);
                 tracing::info!(partition = self.partition, position, high, "folding the ledger");
             }
@@ -170,26 +149,27 @@ impl Worker {
 
     /// Waits until no transaction is open below the ledger's end; `false`: withdrawn meanwhile. The fence has ended every
     /// transaction of a meter; folding up to somebody else's would miss what lies behind it.
-    fn wait_until_stable(
+    async fn wait_until_stable(
         &self,
         epoch: Epoch,
-        reader: &BatchReader,
+        reader: &O::Reader,
         ledger: &str,
         end: i64,
     ) -> Result<bool, WorkerError> {
-        let deadline = Instant::now() + BROKER_WAIT;
+        let deadline = self.now() + BROKER_WAIT;
         while self.owned(epoch) {
             // The reader's own word, which ends at the first open transaction. It is not assigned yet.
-            let (_, stable) = reader
-                .watermarks(ledger, self.partition, BROKER_WAIT)
+            let stable = reader
+                .stable(ledger, self.partition, BROKER_WAIT)
+                .await
                 .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
             if stable >= end {
                 return Ok(true);
             }
-            if Instant::now() > deadline {
+            if self.now() > deadline {
                 return Err(WorkerError::OpenTransaction { stable, end });
             }
-            std::thread::park_timeout(FOLD_WAIT);
+            self.context.outside.pause(FOLD_WAIT).await;
         }
         Ok(false)
     }
@@ -200,19 +180,19 @@ impl Worker {
     }
 
     /// A reader of an input topic, and the offset it begins at.
-    fn input(&self, source: SourceTopic) -> Result<(BatchReader, i64), WorkerError> {
-        let (topics, queues) = (&self.context.topics, &self.context.queues);
-        let (topic, queued_kbytes_max) = match source {
-            SourceTopic::Commands => (topics.commands(), queues.commands),
-            _ => (topics.usage(), queues.usage),
+    async fn input(&self, source: SourceTopic) -> Result<(O::Reader, i64), WorkerError> {
+        let topics = &self.context.topics;
+        let (topic, reads) = match source {
+            SourceTopic::Commands => (topics.commands(), Reads::Commands),
+            _ => (topics.usage(), Reads::Usage),
         };
-        let mut reader = self.reader(queued_kbytes_max)?;
-        let (low, end) = self
-            .context
-            .watermarks
-            .ask(&topic, self.partition, BROKER_WAIT)
-            .map_err(WorkerError::kafka("cannot ask for an input's begin and end"))?;
-        let committed = self.committed_offset(&reader, &topic)?;
+        let mut reader = self.reader(reads)?;
+        // The group first: whoever has taken over meanwhile goes on consuming, and beside an older end his offset would look
+        // like one of a topic that was replaced.
+        let committed = reader.committed(&topic, self.partition, BROKER_WAIT).await;
+        let committed = committed.map_err(WorkerError::kafka("cannot ask for the committed offset"))?;
+        let ends = self.context.outside.ends(&topic, self.partition, BROKER_WAIT).await;
+        let (low, end) = ends.map_err(WorkerError::kafka("cannot ask for an input's begin and end"))?;
         let folded = self.state.folded_offset(self.context.input_generation, source);
         let next = match next_offset(Known { committed, folded, low, end }) {
             Ok(next) => next,
@@ -220,27 +200,7 @@ impl Worker {
             Err(Misplaced::Unclaimed) => return Err(WorkerError::Unclaimed { topic, low }),
             Err(Misplaced::Beyond { next }) => return Err(WorkerError::Beyond { topic, end, next }),
         };
-        reader.assign(&at(&topic, self.partition, next)).map_err(WorkerError::kafka("cannot read an input"))?;
+        reader.assign(&topic, self.partition, next).map_err(WorkerError::kafka("cannot read an input"))?;
         Ok((reader, next))
     }
-
-    fn committed_offset(&self, reader: &BatchReader, topic: &str) -> Result<Option<i64>, WorkerError> {
-        const WHAT: &str = "cannot ask for the committed offset";
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition(topic, self.partition);
-        let committed = reader.committed(asked, BROKER_WAIT).map_err(WorkerError::kafka(WHAT))?;
-        let Some(element) = committed.find_partition(topic, self.partition) else { return Ok(None) };
-        element.error().map_err(WorkerError::kafka(WHAT))?;
-        Ok(match element.offset() {
-            Offset::Offset(next) => Some(next),
-            _ => None,
-        })
-    }
-}
-
-fn at(topic: &str, partition: i32, offset: i64) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    // Refuses logical offsets of unknown numbers only.
-    drop(list.add_partition_offset(topic, partition, Offset::Offset(offset)));
-    list
 }

@@ -3,31 +3,23 @@
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
 use tollbooth_chassis::{
     crashpoint,
-    kafka::{
-        batch::{Batch, BatchLimit, Record},
-        txn::{self, TxnError},
-    },
+    kafka::{batch::BatchLimit, txn::TxnError},
 };
-use tollbooth_ledger::{Delta, Due, PriceBooks, Ticks, due};
-use tollbooth_schemas::{Money, dead_letter as letters};
+use tollbooth_ledger::{Defect, Delta, Due, PriceBooks, Ticks, due, planted};
+use tollbooth_schemas::dead_letter as letters;
 
 use super::{
     Worker, WorkerError, dead_letter,
     decide::{Decider, Output, Refusals, Rules},
+    housekeeping::InHand,
     look_up::Reach,
-    producer::Producer,
+    outside::{Batch, BatchOf, Outside, Producer, Reader as _, SourceRecord},
     restore::Ready,
 };
-use crate::{
-    member::Epoch,
-    metrics::{Input, StateSizes},
-};
+use crate::{member::Epoch, metrics::Input};
 
-/// How long the question for an input's end may hold up the inputs.
-const LAG_WAIT: Duration = Duration::from_millis(500);
 /// How long usage waits after a look-up that came to nothing. Commands go on.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
 /// How long plan fees wait when the price books cannot be read to their end. Everything else goes on.
@@ -39,17 +31,15 @@ const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ABORT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The fault point inside an open transaction.
 const IN_TRANSACTION: &str = "meter.in_transaction";
-/// Balance below which an account counts as low in the gauge.
-const LOW_BALANCE: Option<Money> = Money::from_micros(10_000_000);
 
 /// Everything taken for one transaction; kept until it is committed, so that an abort loses nothing.
-pub(super) struct Taken {
-    commands: Vec<Batch>,
-    usage: Option<Batch>,
+pub(super) struct Taken<B> {
+    commands: Vec<B>,
+    usage: Option<B>,
     since: Instant,
 }
 
-impl Taken {
+impl<B: Batch> Taken<B> {
     fn is_empty(&self) -> bool {
         self.records() == 0
     }
@@ -60,7 +50,7 @@ impl Taken {
 
     /// The next offsets of usage and commands once it is committed.
     pub(super) fn next_offsets(&self, before: [i64; 2]) -> [i64; 2] {
-        let after = |batch: &Batch| last_of(batch).map(|record| record.offset() + 1);
+        let after = |batch: &B| last_of(batch).map(|record| record.offset() + 1);
         let usage = self.usage.as_ref().and_then(after).unwrap_or(before[0]);
         let commands = self.commands.iter().filter_map(after).max().unwrap_or(before[1]);
         [usage, commands]
@@ -68,28 +58,24 @@ impl Taken {
 
     /// Append times of the oldest records, of usage and commands.
     fn first_appended(&self) -> [Option<i64>; 2] {
-        let first = |batch: &Batch| batch.get(0).and_then(appended_ms);
+        let first = |batch: &B| batch.get(0).and_then(SourceRecord::appended_ms);
         [self.usage.as_ref().and_then(first), self.commands.iter().find_map(first)]
     }
 
     /// Append times of the newest records, of usage and commands.
     fn last_appended(&self) -> [Option<i64>; 2] {
-        let last = |batch: &Batch| last_of(batch).and_then(appended_ms);
+        let last = |batch: &B| last_of(batch).and_then(SourceRecord::appended_ms);
         [self.usage.as_ref().and_then(last), self.commands.iter().rev().find_map(last)]
     }
 }
 
-pub(super) fn last_of(batch: &Batch) -> Option<Record<'_>> {
+pub(super) fn last_of<B: Batch>(batch: &B) -> Option<B::Record<'_>> {
     batch.len().checked_sub(1).and_then(|index| batch.get(index))
 }
 
-fn appended_ms(record: Record<'_>) -> Option<i64> {
-    record.timestamp().map(|timestamp| timestamp.millis)
-}
-
 /// Usage that has left the reader and is not decided yet: commands go first, or a look-up came to nothing.
-pub(super) struct Held {
-    usage: Batch,
+pub(super) struct Held<B> {
+    usage: B,
     since: Instant,
 }
 
@@ -100,85 +86,80 @@ pub(super) struct Hold {
 }
 
 /// What came of deciding a batch and writing it.
-enum Attempt {
+enum Attempt<B> {
     /// It stands in the ledger.
     Committed(Box<Delta>, [i64; 2]),
     /// Its commands go first, these that were read for it included; usage may be about accounts they open. `why`: what
     /// could have turned a refusal round is not known, so that nothing is refused.
-    UsageLater { late: Vec<Batch>, why: Option<String> },
+    UsageLater { late: Vec<B>, why: Option<String> },
 }
 
-/// The wall clock, as milliseconds since the epoch.
-fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
-}
-
-impl Worker {
+impl<O: Outside> Worker<O> {
     /// Serves the partition until it is withdrawn.
-    pub(super) fn serve(&mut self, epoch: Epoch) -> Result<(), WorkerError> {
-        let Some(mut ready) = self.prepare(epoch)? else { return Ok(()) };
+    pub(super) async fn serve(&mut self, epoch: Epoch) -> Result<(), WorkerError> {
+        let Some(mut ready) = self.prepare(epoch).await? else { return Ok(()) };
         if let Some(component) = &self.component {
             component.ready();
         }
         while self.owned(epoch) {
-            let taken = self.take(&mut ready)?;
+            let taken = self.take(&mut ready).await?;
             let is_idle = taken.is_empty();
             if !is_idle || self.until_due(&ready).is_some_and(|wait| wait.is_zero()) {
                 reached(&mut ready, taken.first_appended());
-                self.carry_out(&mut ready, taken, epoch)?;
+                self.carry_out(&mut ready, taken, epoch).await?;
             }
             self.keep(false)?;
             if is_idle {
                 self.tidy_store()?;
             }
-            self.housekeeping(&mut ready, InHand::Nothing)?;
+            self.housekeeping(&mut ready, InHand::Nothing).await?;
         }
         // In order: whoever has the partition next on this machine folds nothing.
         self.keep(true)
     }
 
     /// Commands first, up to a bound; with one in hand, usage waits for no company.
-    fn take(&mut self, ready: &mut Ready) -> Result<Taken, WorkerError> {
+    async fn take(&mut self, ready: &mut Ready<O>) -> Result<Taken<BatchOf<O>>, WorkerError> {
         let usage_waits = self.usage_waits(ready);
         let config = &self.context.batch;
-        let since = Instant::now();
+        let since = self.now();
         let command_limit = BatchLimit { records: config.command_records_max, bytes: config.usage_bytes_max };
-        let commands =
-            ready.commands.read(command_limit, Duration::ZERO).map_err(WorkerError::kafka("cannot read commands"))?;
+        let read = ready.commands.read(command_limit, Duration::ZERO).await;
+        let commands = read.map_err(WorkerError::kafka("cannot read commands"))?;
         let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
         let linger = Duration::from_millis(if commands.is_empty() { config.linger_ms } else { 0 });
         let linger = self.until_due(ready).map_or(linger, |wait| wait.min(linger));
         if usage_waits {
-            std::thread::park_timeout(linger);
+            self.context.outside.pause(linger).await;
             return Ok(commands_only(commands));
         }
         if let Some(Held { usage, since }) = ready.held.take() {
             return Ok(Taken { usage: Some(usage), since, ..commands_only(commands) });
         }
         let limit = BatchLimit { records: config.usage_records_max, bytes: config.usage_bytes_max };
-        let usage = ready.usage.fill(limit, linger).map_err(WorkerError::kafka("cannot read usage"))?;
+        let usage = ready.usage.fill(limit, linger).await.map_err(WorkerError::kafka("cannot read usage"))?;
         Ok(Taken { usage: Some(usage), ..commands_only(commands) })
     }
 
     /// How long nothing is due; `None`: nothing ever is.
-    fn until_due(&self, ready: &Ready) -> Option<Duration> {
-        let wait_ms = due(&self.state, ticks(ready))?.saturating_sub(self.posting_ms());
+    fn until_due(&self, ready: &Ready<O>) -> Option<Duration> {
+        let wait_ms = due(&self.state, self.ticks(ready))?.saturating_sub(self.posting_ms());
         Some(Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default()))
     }
 
     /// The posting time of what is posted now: never before what was posted.
     fn posting_ms(&self) -> i64 {
-        now_ms().max(self.state.posted_at_ms())
+        self.context.outside.now_ms().max(self.state.posted_at_ms())
     }
 
     /// Whether usage stays where it is for now. Readiness follows, at the begin and at the end of it.
-    fn usage_waits(&mut self, ready: &mut Ready) -> bool {
-        let now = Instant::now();
+    fn usage_waits(&mut self, ready: &mut Ready<O>) -> bool {
+        let now = self.now();
         if ready.held.is_none() && ready.hold.as_ref().is_some_and(|hold| hold.until <= now) {
             // It was a command that could not be looked up: no usage has to be decided for this to be over.
             ready.hold = None;
         }
-        let trouble = self.context.books.ensure_usable().err().map(|why| why.to_string());
+        let trouble = self.context.outside.ensure_books_usable().err().map(|why| why.to_string());
         let waits = trouble.is_some() || ready.hold.as_ref().is_some_and(|hold| now < hold.until);
         let why = trouble.or_else(|| ready.hold.as_ref().map(|hold| hold.why.clone()));
         if why != self.paused
@@ -194,11 +175,16 @@ impl Worker {
     }
 
     /// One transaction, tried again from the same records while the broker asks for an abort.
-    fn carry_out(&mut self, ready: &mut Ready, mut taken: Taken, epoch: Epoch) -> Result<(), WorkerError> {
+    async fn carry_out(
+        &mut self,
+        ready: &mut Ready<O>,
+        mut taken: Taken<BatchOf<O>>,
+        epoch: Epoch,
+    ) -> Result<(), WorkerError> {
         let mut pause = Duration::ZERO;
         let mut looks_up = true;
         loop {
-            match self.attempt(ready, &mut taken, looks_up) {
+            match self.attempt(ready, &mut taken, looks_up).await {
                 Ok(Attempt::Committed(delta, next)) => {
                     self.state.merge(*delta);
                     self.state.drop_expired();
@@ -221,7 +207,7 @@ impl Worker {
                     if let Some(why) = why {
                         tracing::warn!(partition = self.partition, %why, "usage waits, commands go on");
                         looks_up = false;
-                        ready.hold = Some(Hold { until: Instant::now() + HOLD_PAUSE, why });
+                        ready.hold = Some(Hold { until: self.now() + HOLD_PAUSE, why });
                     }
                     if taken.is_empty() {
                         return Ok(());
@@ -230,9 +216,9 @@ impl Worker {
                 Err(WorkerError::Transaction(why @ TxnError::Abortable(_))) => {
                     tracing::warn!(partition = self.partition, error = %why, "transaction aborted, tried again");
                     self.context.metrics.aborted(&why);
-                    txn::abort(&ready.producer.inner)?;
-                    self.housekeeping(ready, InHand::Batch)?;
-                    std::thread::park_timeout(pause);
+                    ready.producer.abort().await?;
+                    self.housekeeping(ready, InHand::Batch).await?;
+                    self.context.outside.pause(pause).await;
                     pause = (pause * 2).clamp(ABORT_PAUSE_MIN, ABORT_PAUSE_MAX);
                 }
                 Err(error) => {
@@ -240,7 +226,7 @@ impl Worker {
                         self.context.metrics.aborted(error);
                         if let TxnError::GroupLost(_) = error {
                             // Best effort: what is left open, the next owner's fence ends.
-                            drop(txn::abort(&ready.producer.inner));
+                            drop(ready.producer.abort().await);
                         }
                     }
                     return Err(error);
@@ -254,33 +240,41 @@ impl Worker {
 
     /// What is due. A fee is posted by price books that were read to their end just now: there is one a month, and what
     /// it says is final.
-    fn due(&self, ready: &mut Ready, now_ms: i64) -> Vec<Due> {
-        let due = self.state.due_until(now_ms, TICKS_MAX, ticks(ready));
+    async fn due(&self, ready: &mut Ready<O>, now_ms: i64) -> Vec<Due> {
+        let due = self.state.due_until(now_ms, TICKS_MAX, self.ticks(ready));
         if !due.iter().any(Due::is_fee) {
             return due;
         }
-        let usable = self.context.books.ensure_usable().map_err(|why| why.to_string());
-        let Err(why) = usable.and_then(|()| self.price_books_to_end(ready)) else { return due };
+        let known = match self.context.outside.ensure_books_usable() {
+            Ok(()) => self.price_books_to_end(ready).await,
+            Err(why) => Err(why.to_string()),
+        };
+        let Err(why) = known else { return due };
         tracing::warn!(partition = self.partition, %why, "plan fees wait, everything else goes on");
-        ready.fees_wait = Some(Instant::now() + FEES_PAUSE);
+        ready.fees_wait = Some(self.now() + FEES_PAUSE);
         self.state.due_until(now_ms, TICKS_MAX, Ticks::WithoutFees)
     }
 
     /// `looks_up`: whether a refusal is looked up first. Without it there is no usage in the batch.
-    fn attempt(&self, ready: &mut Ready, taken: &mut Taken, looks_up: bool) -> Result<Attempt, WorkerError> {
+    async fn attempt(
+        &mut self,
+        ready: &mut Ready<O>,
+        taken: &mut Taken<BatchOf<O>>,
+        looks_up: bool,
+    ) -> Result<Attempt<BatchOf<O>>, WorkerError> {
         debug_assert!(looks_up || taken.usage.is_none());
         let now_ms = self.posting_ms();
-        let due = self.due(ready, now_ms);
-        let mut books = self.context.books.snapshot();
+        let due = self.due(ready, now_ms).await;
+        let mut books = self.context.outside.books();
         let mut looked_up = Refusals { lacks_command: !looks_up, no_price: !looks_up };
         loop {
-            let deciding = Instant::now();
+            let deciding = self.now();
             let (delta, mut output) = self.decide(taken, &due, books.clone(), now_ms)?;
-            self.context.metrics.rating_duration.observe(deciding.elapsed().as_secs_f64());
+            self.context.metrics.rating_duration.observe(self.seconds_since(deciding));
             let refusals = output.refusals();
             if refusals.lacks_command && !looked_up.lacks_command {
                 looked_up.lacks_command = true;
-                match self.commands_to_end(ready, taken)? {
+                match self.commands_to_end(ready, taken).await? {
                     (late, Reach::End) if late.is_empty() => {}
                     (late, Reach::End) => {
                         drop(output);
@@ -295,10 +289,10 @@ impl Worker {
             }
             if refusals.no_price && !looked_up.no_price {
                 looked_up.no_price = true;
-                if let Err(why) = self.price_books_to_end(ready) {
+                if let Err(why) = self.price_books_to_end(ready).await {
                     return Ok(Attempt::UsageLater { late: Vec::new(), why: Some(why) });
                 }
-                let newest = self.context.books.snapshot();
+                let newest = self.context.outside.books();
                 if newest.len() != books.len() {
                     books = newest;
                     continue;
@@ -308,7 +302,8 @@ impl Worker {
                 output.refuse_for_now();
             }
             let next = taken.next_offsets(ready.next);
-            self.transact(&ready.producer, &output, next, now_ms)?;
+            let delta = self.merged_too_early(delta);
+            self.transact(&ready.producer, &output, next, now_ms).await?;
             self.committed(taken, &output);
             return Ok(Attempt::Committed(Box::new(delta), next));
         }
@@ -317,11 +312,11 @@ impl Worker {
     /// Pure: the same records on the same state at the same time give the same output.
     fn decide<'t>(
         &self,
-        taken: &'t Taken,
+        taken: &'t Taken<BatchOf<O>>,
         due: &[Due],
         books: PriceBooks,
         now_ms: i64,
-    ) -> Result<(Delta, Output<'t>), WorkerError> {
+    ) -> Result<(Delta, OutputOf<'t, O>), WorkerError> {
         let context = &self.context;
         let rules = Rules {
             books,
@@ -342,23 +337,23 @@ impl Worker {
     }
 
     /// Everything of a batch, with the offsets, in one transaction.
-    fn transact(
+    async fn transact(
         &self,
-        producer: &Producer,
-        output: &Output<'_>,
+        producer: &O::Producer,
+        output: &OutputOf<'_, O>,
         next: [i64; 2],
         now_ms: i64,
     ) -> Result<(), WorkerError> {
         let topics = &self.context.topics;
         let acknowledged = producer.ledger_end();
-        txn::begin(&producer.inner)?;
-        if cfg!(feature = "planted-commit-before-produce") {
-            self.send_offsets(producer, next)?;
-            txn::commit(&producer.inner)?;
+        producer.begin()?;
+        if planted(Defect::CommitBeforeProduce) {
+            self.send_offsets(producer, next).await?;
+            producer.commit().await?;
             crashpoint::hit(IN_TRANSACTION);
-            txn::begin(&producer.inner)?;
+            producer.begin()?;
         }
-        let producing = Instant::now();
+        let producing = self.now();
         let ledger = topics.ledger();
         output.records.each(self.context.input_generation, now_ms, |account_id, record| {
             producer.send(&ledger, self.partition, account_id.as_bytes(), record, None)
@@ -382,43 +377,44 @@ impl Worker {
             let key = redriven.account_id.as_bytes();
             producer.send(&dead_letters, 0, key, &[], Some(redriven.headers(now_ms)))?;
         }
-        pass_fault_point(producer, acknowledged);
-        if !cfg!(feature = "planted-commit-before-produce") {
-            self.send_offsets(producer, next)?;
+        pass_fault_point(producer, acknowledged).await;
+        if !planted(Defect::CommitBeforeProduce) {
+            self.send_offsets(producer, next).await?;
         }
         if producer.has_unreported() {
-            txn::drain(&producer.inner);
-            self.context.metrics.produce_duration.observe(producing.elapsed().as_secs_f64());
+            producer.drain().await;
+            self.context.metrics.produce_duration.observe(self.seconds_since(producing));
         }
-        txn::commit(&producer.inner)?;
+        producer.commit().await?;
         Ok(())
     }
 
     /// In every transaction, also one that writes nothing else: the group's word on who owns the partition.
-    fn send_offsets(&self, producer: &Producer, next: [i64; 2]) -> Result<(), WorkerError> {
-        if cfg!(feature = "planted-no-fencing") {
+    async fn send_offsets(&self, producer: &O::Producer, next: [i64; 2]) -> Result<(), WorkerError> {
+        if planted(Defect::NoFencing) {
             return Ok(());
         }
         let topics = &self.context.topics;
-        let mut offsets = TopicPartitionList::new();
-        for (topic, next) in [(topics.usage(), next[0]), (topics.commands(), next[1])] {
-            offsets
-                .add_partition_offset(&topic, self.partition, Offset::Offset(next))
-                .map_err(WorkerError::kafka("cannot list the offsets"))?;
-        }
-        let unknown = rdkafka::error::KafkaError::Global(rdkafka::error::RDKafkaErrorCode::UnknownMemberId);
-        let group = self.context.member.group_metadata().ok_or(TxnError::GroupLost(unknown))?;
-        txn::send_offsets(&producer.inner, &offsets, &group)?;
+        let next = [(topics.usage(), next[0]), (topics.commands(), next[1])];
+        self.context.outside.send_offsets(producer, self.partition, &next).await?;
         Ok(())
     }
 
-    fn committed(&self, taken: &Taken, output: &Output<'_>) {
+    /// A planted defect: the state knows of a batch before the log does.
+    fn merged_too_early(&mut self, mut delta: Delta) -> Delta {
+        if planted(Defect::MergeBeforeCommit) {
+            self.state.merge(std::mem::take(&mut delta));
+        }
+        delta
+    }
+
+    fn committed(&self, taken: &Taken<BatchOf<O>>, output: &OutputOf<'_, O>) {
         let metrics = &self.context.metrics;
         metrics.committed(&output.counts, &self.label);
-        metrics.post_duration.observe(taken.since.elapsed().as_secs_f64());
+        metrics.post_duration.observe(self.seconds_since(taken.since));
         #[allow(clippy::cast_precision_loss)] // A histogram's sum is approximate anyway.
         metrics.batch_records.observe(taken.records() as f64);
-        let now_ms = now_ms();
+        let now_ms = self.context.outside.now_ms();
         let latency = metrics.ingest_to_ledger.local();
         for received_at_ms in &output.received_at_ms {
             let elapsed = u64::try_from(now_ms - received_at_ms).unwrap_or_default();
@@ -427,79 +423,35 @@ impl Worker {
         latency.flush();
     }
 
-    /// Every few seconds: memory, sizes and lag.
-    fn housekeeping(&self, ready: &mut Ready, in_hand: InHand) -> Result<(), WorkerError> {
-        if !ready.lag.is_due() {
-            return Ok(());
-        }
-        self.check_memory()?;
-        let (accounts, in_memory, _) = self.state.sizes();
-        let stored = self.kept.as_ref().map(|kept| kept.store.sizes());
-        let low = LOW_BALANCE.unwrap_or_default();
-        let mut sizes = StateSizes {
-            accounts,
-            operations: stored.map_or(in_memory, |stored| stored.operations + self.state.pending_operations()),
-            operation_bytes: self.operation_bytes(),
-            store_bytes: stored.map_or(0, |stored| stored.disk_bytes),
-            store_reads: self.kept.as_ref().map_or(0, |kept| kept.store.take_reads()),
-            ..StateSizes::default()
-        };
-        for (_, account) in self.state.accounts() {
-            sizes.negative += usize::from(account.balance.is_negative());
-            sizes.below_threshold += usize::from(account.balance < low);
-        }
-        self.context.metrics.sizes(&self.label, &sizes);
-        let topics = &self.context.topics;
-        for (input, topic) in [(Input::Usage, topics.usage()), (Input::Commands, topics.commands())] {
-            let asked_ms = now_ms();
-            // A broker that is away makes the lag unknown, not the worker fail.
-            let Ok((_, end)) = self.context.watermarks.ask(&topic, self.partition, LAG_WAIT) else { continue };
-            let records = (end - self.consumed(ready, input, &topic, in_hand)).max(0);
-            let seconds = ready.lag.seconds(input, records, asked_ms);
-            self.context.metrics.lag(input, &self.label, records, seconds);
-        }
-        Ok(())
+    /// What counts of what is due.
+    fn ticks(&self, ready: &Ready<O>) -> Ticks {
+        let waits = ready.fees_wait.is_some_and(|until| self.now() < until);
+        if waits { Ticks::WithoutFees } else { Ticks::All }
     }
 
-    /// How far an input is done. Where nothing of it is in hand, markers behind the last record count: they may be all
-    /// that lies before the end.
-    fn consumed(&self, ready: &Ready, input: Input, topic: &str, in_hand: InHand) -> i64 {
-        let next = ready.next[input as usize];
-        let (reader, is_held) = match input {
-            Input::Usage => (&ready.usage, ready.held.is_some()),
-            Input::Commands => (&ready.commands, false),
-        };
-        if in_hand == InHand::Batch || is_held {
-            return next;
-        }
-        reader.position(topic, self.partition).ok().flatten().map_or(next, |position| position.max(next))
+    pub(super) fn now(&self) -> Instant {
+        self.context.outside.instant()
+    }
+
+    fn seconds_since(&self, then: Instant) -> f64 {
+        self.now().saturating_duration_since(then).as_secs_f64()
     }
 }
 
-/// What counts of what is due.
-fn ticks(ready: &Ready) -> Ticks {
-    let waits = ready.fees_wait.is_some_and(|until| Instant::now() < until);
-    if waits { Ticks::WithoutFees } else { Ticks::All }
-}
-
-/// Whether records have left the readers that are not committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InHand {
-    Nothing,
-    Batch,
-}
+/// What deciding a batch gives.
+type OutputOf<'t, O> = Output<<BatchOf<O> as Batch>::Record<'t>>;
 
 /// Notes how far the inputs were read, for the lag in time.
-fn reached(ready: &mut Ready, [usage, commands]: [Option<i64>; 2]) {
+fn reached<O: Outside>(ready: &mut Ready<O>, [usage, commands]: [Option<i64>; 2]) {
     ready.lag.reached(Input::Usage, usage);
     ready.lag.reached(Input::Commands, commands);
 }
 
 /// Where an accident leaves entries that the broker has acknowledged and nobody has committed. What is only queued here
 /// would die with the process, and the broker would never have seen a transaction.
-fn pass_fault_point(producer: &Producer, acknowledged: Option<i64>) {
+async fn pass_fault_point(producer: &impl Producer, acknowledged: Option<i64>) {
     if crashpoint::armed(IN_TRANSACTION) {
-        txn::drain(&producer.inner);
+        producer.drain().await;
         if producer.ledger_end() > acknowledged {
             crashpoint::hit(IN_TRANSACTION);
         }
