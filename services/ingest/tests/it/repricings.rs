@@ -47,7 +47,7 @@ fn state_of(stand: &Stand, id: &str) -> Option<RepricingState> {
     let of_it = records.iter().filter(|record| record.key == format!("repricing:{id}"));
     of_it
         .filter_map(|record| serde_json::from_slice::<RepricingDocument>(&record.payload).ok())
-        .last()
+        .next_back()
         .map(|it| it.state)
 }
 

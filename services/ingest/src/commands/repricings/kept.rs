@@ -58,7 +58,7 @@ impl Repricings {
             return Ok(None);
         }
         let oldest = |of: &dyn Fn(&RepricingDocument) -> bool| {
-            documents.values().filter(|it| of(it)).min_by_key(|it| it.created_at_ms).map(Arc::clone)
+            documents.values().filter(|it| of(it)).min_by_key(|it| it.created_at_ms).cloned()
         };
         let found = oldest(&|it| it.state == RepricingState::Previewed)
             .or_else(|| oldest(&|it| now_ms.saturating_sub(it.created_at_ms) > USEFUL_MS));
