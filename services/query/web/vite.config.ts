@@ -43,8 +43,7 @@ export default defineConfig(({ command }) => ({
     rolldownOptions: {
       output: {
         codeSplitting: {
-          includeDependenciesRecursively: false,
-          groups: [{ name: "common", test: /\/src\/(?!pages|charts)|@internationalized\/date/, minShareCount: 4 }],
+          groups: [{ name: "common", test: /\/src\/(?!pages|charts|components\/DataTable)/, minShareCount: 4 }],
         },
       },
     },

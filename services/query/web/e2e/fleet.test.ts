@@ -15,6 +15,12 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
+interface FleetSums {
+  readonly buckets: readonly {
+    readonly groups: readonly { readonly key: string | null; readonly count: number; readonly failures: number }[];
+  }[];
+}
+
 interface Letter {
   readonly id: string;
   readonly payload_text: string | null;
@@ -58,6 +64,12 @@ describe("Top spenders", () => {
     const clip = { ...VIDEO, quantity: "600" };
     await account.report([{ work: clip }, { work: clip }, { work: MODIFY }, { work: VIDEO, failed: true }]);
     const spent = -sum((await account.entries({ type: "consume" })).map((entry) => entry.amount.amount));
+
+    await until("the work in the fleet's sums", async () => {
+      const { buckets } = await read<FleetSums>("/v1/fleet/usage?group_by=account&bucket=year");
+      const mine = buckets.flatMap(({ groups }) => groups).find(({ key }) => key === account.id);
+      return mine?.count === 3 && mine.failures === 1 ? true : null;
+    });
 
     // when
     const { page, context, complaints } = await open(browser, env.adminKey, "/fleet");
