@@ -35,10 +35,14 @@ async fn change(api: &Api, request: Request) -> Result<Response, Problem> {
     forwarder(api)?.send(&principal, &session.mark, command).await
 }
 
-/// What is read where commands are taken, and nowhere else: an account's webhooks, and what of one is dead.
+/// What is read where commands are taken, and nowhere else: an account's webhooks, what of one is dead, and the card that is
+/// saved.
 fn is_read_there(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    matches!(parts[..], ["", "v1", "accounts", _, "webhooks"] | ["", "v1", "accounts", _, "webhooks", _, "dead"])
+    matches!(
+        parts[..],
+        ["", "v1", "accounts", _, "webhooks" | "payment-method"] | ["", "v1", "accounts", _, "webhooks", _, "dead"]
+    )
 }
 
 /// Passes a read on, for who signed in.

@@ -133,7 +133,8 @@ async fn what_no_browser_meant_goes_nowhere() {
     let webhooks = "/v1/accounts/acc_luna/webhooks";
     assert_eq!(query.read(webhooks, &[bearer]).await.status, 404);
     assert!(received.lock().unwrap().is_empty());
-    for path in [webhooks, "/v1/accounts/acc_luna/webhooks/whk_1/dead"] {
+    let card = "/v1/accounts/acc_luna/payment-method";
+    for path in [webhooks, "/v1/accounts/acc_luna/webhooks/whk_1/dead", card] {
         assert_eq!(query.read(path, &[cookie]).await.status, 202);
         assert_eq!(received.lock().unwrap().pop().unwrap().0, format!("GET {path}"));
     }

@@ -6,6 +6,7 @@ import { seriousFindings } from "./support/axe";
 import { DESK, launch, open, PHONE, visit } from "./support/browser";
 import { env } from "./support/env";
 import { command, read } from "./support/http";
+import { sideways } from "./support/width";
 
 let browser: Browser;
 let account: TestAccount;
@@ -37,8 +38,7 @@ async function look(page: Page, pages: readonly (readonly [string, string])[]): 
     await page.getByText(words).first().waitFor({ state: "attached" });
     await page.waitForLoadState("networkidle", { timeout: 3_000 }).catch(() => undefined);
     findings.push(...(await seriousFindings(page)).map((finding) => `${path} ${finding}`));
-    const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    if ((wide ?? 0) > (screen ?? 0)) findings.push(`${path} is ${String(wide)} px wide on ${String(screen)} px`);
+    findings.push(...(await sideways(page)).map((finding) => `${path} ${finding}`));
   }
   return findings;
 }

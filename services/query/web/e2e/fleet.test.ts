@@ -1,18 +1,25 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { TestAccount } from "./support/account";
+import { MODIFY, TestAccount, VIDEO } from "./support/account";
 import { seriousFindings } from "./support/axe";
 import { launch, open } from "./support/browser";
 import { env } from "./support/env";
 import { read, send, until } from "./support/http";
-import { panel, shown } from "./support/read";
+import { dollars, sum } from "./support/money";
+import { panel, plain, shown } from "./support/read";
 
 let browser: Browser;
 beforeAll(async () => {
   browser = await launch();
 });
 afterAll(() => browser.close());
+
+interface FleetSums {
+  readonly buckets: readonly {
+    readonly groups: readonly { readonly key: string | null; readonly count: number; readonly failures: number }[];
+  }[];
+}
 
 interface Letter {
   readonly id: string;
@@ -49,6 +56,40 @@ async function unpriced(account: TestAccount): Promise<Letter> {
     return data.find((letter) => letter.payload_text?.includes(operation)) ?? null;
   });
 }
+
+describe("Top spenders", () => {
+  it("are the accounts with the largest sums, and lead to their pages", async () => {
+    // given an account that spends more than what other tests do
+    const account = await TestAccount.open({ name: "Grand Spenders", credit: "5000.00" });
+    const clip = { ...VIDEO, quantity: "600" };
+    await account.report([{ work: clip }, { work: clip }, { work: MODIFY }, { work: VIDEO, failed: true }]);
+    const spent = -sum((await account.entries({ type: "consume" })).map((entry) => entry.amount.amount));
+
+    await until("the work in the fleet's sums", async () => {
+      const { buckets } = await read<FleetSums>("/v1/fleet/usage?group_by=account&bucket=year");
+      const mine = buckets.flatMap(({ groups }) => groups).find(({ key }) => key === account.id);
+      return mine?.count === 3 && mine.failures === 1 ? true : null;
+    });
+
+    // when
+    const { page, context, complaints } = await open(browser, env.adminKey, "/fleet");
+
+    // then
+    const row = panel(page, "Top spenders").locator("tbody tr").filter({ hasText: account.id });
+    await row.getByText("Grand Spenders").waitFor();
+    const cells = (await row.locator("td").allTextContents()).map(plain);
+    expect(cells.slice(1, 5)).toEqual(["Pay-As-You-Go", dollars(spent), "3", "1"]);
+    await row.getByRole("button", { name: "Open Grand Spenders" }).click();
+    await page.waitForURL((url) => url.pathname === "/");
+    await expect.poll(() => shown(page.locator(".account-name"))).toBe("Grand Spenders");
+
+    // A month without any spend says so; the period is in the address.
+    await page.goto("/fleet?period=dates&from=2019-01-01&to=2019-01-31");
+    await panel(page, "Top spenders").getByText("Nothing was spent in this period").waitFor();
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
 
 describe("Dead letters", () => {
   it("are shown with the record, and driven again where the service can", async () => {

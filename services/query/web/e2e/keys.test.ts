@@ -1,4 +1,4 @@
-import type { Browser } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestAccount } from "./support/account";
@@ -17,6 +17,13 @@ afterAll(() => browser.close());
 /** Whether a key is taken. */
 const isTaken = async (account: TestAccount, key: string): Promise<number> =>
   (await send("GET", `${env.queryUrl}/v1/accounts/${account.id}/balance`, key)).status;
+
+/** The keys of an account, as an administrator has them before them. */
+async function keysOf(page: Page, account: TestAccount): Promise<Locator> {
+  await signIn(page, env.adminKey);
+  await page.goto(`/settings?account=${account.id}`);
+  return panel(page, "API keys");
+}
 
 describe("API keys", () => {
   it("are made by an administrator, shown once, and revoked for good", async () => {
@@ -48,6 +55,36 @@ describe("API keys", () => {
     await row.getByText("Revoked").waitFor();
     await expect.poll(() => isTaken(account, key)).toBe(401);
     expect(await row.getByRole("button").count()).toBe(0);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  it("are rotated: the new one is shown once, and the one before it is taken as long as was chosen", async () => {
+    const account = await TestAccount.open();
+    const { page, context, complaints } = await visit(browser);
+    const keys = await keysOf(page, account);
+    const dialog = page.getByRole("dialog");
+    const rotate = async (overlap: string): Promise<string> => {
+      await keys.getByRole("button", { name: "Rotate e2e" }).click();
+      await dialog.getByRole("combobox").selectOption({ label: overlap });
+      await dialog.getByRole("button", { name: "Rotate key" }).click();
+      const key = await shown(dialog.getByTestId("secret"));
+      expect(await dialog.getByText("The key before it is taken until").count()).toBe(overlap === "1 hour" ? 1 : 0);
+      await dialog.getByRole("button", { name: "Done" }).click();
+      return key;
+    };
+
+    const second = await rotate("1 hour");
+    expect(second).toMatch(/^tb_sk_/);
+    expect(second).not.toBe(account.key);
+    await keys.locator("tbody tr").filter({ hasText: account.key.slice(-4) }).getByText("Replaced").waitFor();
+    expect([await isTaken(account, account.key), await isTaken(account, second)]).toEqual([200, 200]);
+    expect(await page.content()).not.toContain(second);
+
+    // What was replaced cannot be rotated once more: the one button left is that of the new key.
+    const third = await rotate("No time: it ends at once");
+    await expect.poll(() => isTaken(account, second)).toBe(401);
+    expect(await isTaken(account, third)).toBe(200);
     expect(complaints).toEqual([]);
     await context.close();
   });

@@ -1,5 +1,6 @@
 import createClient from "openapi-fetch";
 
+import { takeBegun } from "./begun";
 import type { ContractPaths } from "./contract";
 import { ApiProblem, problemOf } from "./problem";
 import type { paths } from "./schema";
@@ -28,7 +29,7 @@ async function send(request: Request): Promise<Response> {
   const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   let response: Response;
   try {
-    response = await fetch(request, { signal: AbortSignal.any([request.signal, deadline]) });
+    response = await (takeBegun(request) ?? fetch(request, { signal: AbortSignal.any([request.signal, deadline]) }));
   } catch (cause) {
     if (request.signal.aborted) throw cause;
     throw new ApiProblem(0, { title: "The server cannot be reached", code: "unreachable" });

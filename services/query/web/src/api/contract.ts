@@ -60,6 +60,15 @@ export interface PurchaseAnswer extends Partial<Posted> {
   sandbox?: boolean;
 }
 
+/** An event as a whole: what is absent is none. */
+export interface EventBody {
+  name: string;
+  starts_at: string;
+  ends_at: string;
+  time_zone: string;
+  budget?: { amount: string; on_exceeded: "warn" | "refuse_holds" };
+}
+
 /** What an account wants to be told of, as a whole; what is absent is not told. */
 export interface AlertRulesBody {
   balance_below: string[];
@@ -81,6 +90,17 @@ export interface Webhook {
   created_at: string;
   waiting: number;
   dead: number;
+}
+
+/** What the payment provider has for an account; a card's number is never here. */
+export interface SavedCard {
+  provider: string;
+  /** Whether real money moves. */
+  live: boolean;
+  customer_id: string;
+  /** Null: a customer without a card. */
+  payment_method_id: string | null;
+  set_at: string;
 }
 
 /** A message that was given up. */
@@ -180,8 +200,13 @@ export interface ContractPaths {
   "/v1/keys/{key_id}": { delete: Delete<OfKey> };
   "/v1/keys/{key_id}/rotate": { post: Change<{ overlap_seconds: number }, NewApiKey, OfKey> };
   "/v1/accounts/{account_id}/booths/{booth_id}": {
-    put: Command<{ name: string | null; paused: boolean }, Posted, OfAccount & { booth_id: string }>;
+    put: Command<{ name: string; paused: boolean }, Posted, OfAccount & { booth_id: string }>;
   };
+  "/v1/accounts/{account_id}/events/{event_id}": With<
+    "/v1/accounts/{account_id}/events/{event_id}",
+    "put",
+    Command<EventBody, Posted, OfAccount & { event_id: string }>
+  >;
   "/v1/accounts/{account_id}/recharge": With<
     "/v1/accounts/{account_id}/recharge",
     "put",
@@ -198,6 +223,11 @@ export interface ContractPaths {
   "/v1/accounts/{account_id}/purchases/{purchase_id}/confirm": {
     post: Command<{ approve: boolean }, PurchaseAnswer, OfAccount & { purchase_id: string }>;
   };
+  "/v1/accounts/{account_id}/payment-method": {
+    get: Ask<SavedCard, OfAccount>;
+    delete: Delete<OfAccount>;
+  };
+  "/v1/accounts/{account_id}/payment-method/setup": { post: Ask<{ url: string }, OfAccount> };
   "/v1/accounts/{account_id}/webhooks": {
     get: Ask<Page<Webhook>, OfAccount>;
     post: Change<{ url: string; event_types: string[] }, Webhook, OfAccount>;

@@ -20,6 +20,7 @@ export const keys = {
   alerts: (id: string) => ["account", id, "alerts"] as const,
   webhooks: (id: string) => ["account", id, "webhooks"] as const,
   deadDeliveries: (id: string, webhookId: string) => ["account", id, "dead-deliveries", webhookId] as const,
+  card: (id: string) => ["account", id, "card"] as const,
   recharge: (id: string) => ["account", id, "recharge"] as const,
   apiKeys: (id: string | null) => ["keys", id] as const,
   services: ["services"] as const,

@@ -41,6 +41,12 @@ export class ApiProblem extends Error {
   }
 }
 
+/** What a refusal says about the first of these places of the body, where it says something about one of them. */
+export function detailAt(error: unknown, ...pointers: string[]): string | undefined {
+  if (!(error instanceof ApiProblem)) return undefined;
+  return error.errors.find((one) => pointers.includes(one.pointer))?.detail;
+}
+
 export async function problemOf(response: Response, body: unknown): Promise<ApiProblem> {
   const members = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   const requestId = response.headers.get("X-Request-Id");

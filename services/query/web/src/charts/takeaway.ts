@@ -12,6 +12,8 @@ export interface TakeawayInput {
   readonly currency: string;
 }
 
+const ON_DAY: ReadonlySet<BucketSize> = new Set<BucketSize>(["15m", "hour", "day"]);
+
 /** What a chart says, in a sentence: how much in all, and when most. */
 export function takeaway({ buckets, measure, size, zone, currency }: TakeawayInput): string {
   const total = (count: number, amount: string): string =>
@@ -22,5 +24,10 @@ export function takeaway({ buckets, measure, size, zone, currency }: TakeawayInp
   const amount =
     measure === "count" ? "0.00" : fromMicro(buckets.reduce((sum, bucket) => sum + toMicro(bucket.amount), 0n));
   if (!peak) return count === 0 ? text.charts.takeaway.none : text.charts.takeaway.single(total(count, amount));
-  return text.charts.takeaway.total(total(count, amount), blockLabel(peak, size, zone), total(peak.count, peak.amount));
+  return text.charts.takeaway.total(
+    total(count, amount),
+    blockLabel(peak, size, zone),
+    total(peak.count, peak.amount),
+    ON_DAY.has(size),
+  );
 }

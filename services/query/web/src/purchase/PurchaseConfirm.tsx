@@ -2,14 +2,15 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { balanceQuery } from "@/api/queries/account";
+import { cardQuery } from "@/api/queries/card";
 import { Button } from "@/components/Button";
 import { MoneyText } from "@/components/MoneyText";
-import { Select } from "@/components/Select";
 import { addMoney, formatMoney } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
 import type { PurchaseEvent } from "./machine";
+import { PayWith } from "./PayWith";
 
 const { buy } = text.billing;
 
@@ -22,6 +23,7 @@ interface Props {
 export function PurchaseConfirm({ amount, dispatch, onClose }: Props) {
   const { accountId, currency } = useAccount();
   const balance = useQuery(balanceQuery(accountId)).data?.balance;
+  const card = useQuery(cardQuery(accountId)).data;
   const [method, setMethod] = useState("");
   const money = { amount, currency };
   const shown = formatMoney(money);
@@ -45,19 +47,21 @@ export function PurchaseConfirm({ amount, dispatch, onClose }: Props) {
             </dd>
           </>
         )}
+        {card?.kind === "saved" ? (
+          <>
+            <dt>{buy.lines.method}</dt>
+            <dd>{buy.savedCard}</dd>
+          </>
+        ) : null}
       </dl>
-      <Select
-        label={buy.lines.method}
-        value={method}
-        onChange={setMethod}
-        options={buy.testCards.map(([value, label]) => ({ value, label }))}
-      />
+      <PayWith card={card} method={method} onMethod={setMethod} onLeave={onClose} />
       <p className="muted small">{buy.terms}</p>
       <div className="dialog-actions">
         <Button onClick={onClose}>{text.common.cancel}</Button>
         <Button
           variant="primary"
           autoFocus
+          disabled={card?.kind === "none"}
           onClick={() =>
             dispatch({
               type: "confirm",

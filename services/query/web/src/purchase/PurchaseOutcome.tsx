@@ -51,7 +51,7 @@ export function PurchaseOutcome({ state, dispatch, onClose }: Props) {
       return (
         <Outcome step="failed" title={buy.failed} icon={<Icon name="alert" size={24} />}>
           <p className="small">{buy.reasons[state.reason] ?? state.reason.replaceAll("_", " ")}</p>
-          <p className="muted small">{buy.failedDetail}</p>
+          <p className="muted small">{buy.failedDetails[state.reason] ?? buy.failedDetail}</p>
           {state.requestId === undefined ? null : (
             <p className="state-id">
               {text.common.requestId} <code>{state.requestId}</code>

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 export const THEMES = ["system", "light", "dark"] as const;
 export type Theme = (typeof THEMES)[number];
 
-// The same name as in public/theme.js, which sets the theme before the first paint.
+// The same name as in public/start.js, which sets the theme before the first paint.
 const STORAGE_KEY = "tollbooth.theme";
 
 function storedTheme(): Theme {

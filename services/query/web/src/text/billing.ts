@@ -13,8 +13,9 @@ export const billing = {
     dialogTitle: "Buy credits",
     question: (amount: string): string => `Buy ${amount} of credits?`,
     lines: { amount: "Credits", now: "Balance now", after: "Balance after", method: "Payment method" },
-    defaultCard: "Default card",
-    testCard: "Test card",
+    savedCard: "Saved card",
+    noCard: "No card is saved for this account yet.",
+    saveCard: "Save a card",
     testCards: [
       ["", "Default card"],
       ["4242424242424242", "Test card: approves"],
@@ -43,6 +44,10 @@ export const billing = {
     done: "Done",
     failed: "The payment did not go through",
     failedDetail: "Nothing was charged.",
+    /** Where an earlier try may have taken money. */
+    failedDetails: {
+      purchase_too_old: "Nothing was charged now. See in the purchase history whether it was bought then, before you buy again.",
+    } as Readonly<Record<string, string>>,
     reasons: {
       card_declined: "The card was declined.",
       declined: "The card was declined.",
@@ -56,7 +61,8 @@ export const billing = {
       insufficient_funds: "The card has not enough money.",
       limit_exceeded: "The card\u2019s limit is reached.",
       processing_error: "The bank could not process it. Try again later.",
-      no_payment_method: "No card is saved for this account.",
+      no_payment_method: "No card is saved for this account. Save one under Billing, then buy again.",
+      purchase_too_old: "This purchase was begun more than 80 days ago and cannot be finished any more.",
       action_declined: "The confirmation was declined.",
       no_payment_provider: "This server has no payment provider set up.",
       forbidden: "This key may not buy credits for the account.",
@@ -69,6 +75,21 @@ export const billing = {
       method_not_allowed: "This server does not take purchases yet.",
     } as Readonly<Record<string, string>>,
     tryAgain: "Try again",
+  },
+  card: {
+    title: "Payment method",
+    states: { saved: "Card saved", none: "No card", test: "Test mode" },
+    providers: { stripe: "Stripe" } as Readonly<Record<string, string>>,
+    saved: (provider: string, date: string): string =>
+      `A card is saved with ${provider} since ${date}. Purchases and auto-recharge are paid with it.`,
+    none: "Save a card to buy credits. Auto-recharge is paid with it as well.",
+    sandbox: "No payment provider is connected. Purchases are made with test cards, and no money moves.",
+    save: "Save a card",
+    replace: "Save another card",
+    page: "This opens the provider\u2019s own page: the card\u2019s number is entered there and never comes here.",
+    forget: "Forget card",
+    forgetQuestion: "Forget the card?",
+    forgetText: "Nothing is paid with it any more: purchases are refused and auto-recharge fails until another card is saved.",
   },
   purchases: {
     title: "Purchase history",

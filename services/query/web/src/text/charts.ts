@@ -27,7 +27,9 @@ export const charts = {
   noActivity: "No activity in this period",
   takeaway: {
     none: "No activity in this period.",
-    total: (total: string, peak: string, value: string) => `${total}, most in ${peak} (${value}).`,
+    /** `onDay`: the peak is a day or a part of one. */
+    total: (total: string, peak: string, value: string, onDay: boolean) =>
+      `${total}, most ${onDay ? "on" : "in"} ${peak} (${value}).`,
     single: (total: string) => `${total}.`,
   },
   change: {

@@ -3,10 +3,15 @@ export const fleet = {
   intro: "All accounts of this installation",
   adminOnly: "The fleet is for administrators",
   adminOnlyText: "Sign in with an admin key to see all accounts.",
-  figures: { label: "Fleet figures", spent: "Spent this month", margin: "Margin", cost: "Providers\u2019 cost", operations: "Operations", failed: "Failed" },
+  figures: { spent: "Spent", margin: "Margin", cost: "Providers\u2019 cost", operations: "Operations", failed: "Failed" },
   spendTitle: "Spend by engine",
-  spendNote: "this month, UTC",
-  spendCaption: "Spend, cost and margin by engine this month",
+  spendCaption: "Spend, cost and margin by engine",
+  nothing: "Nothing was spent in this period",
+  spenders: {
+    title: "Top spenders",
+    caption: "The accounts that spent most, with cost and margin",
+    others: "All other accounts",
+  },
   columns: { engine: "Engine", count: "Operations", failed: "Failed", spent: "Spent", cost: "Provider\u2019s cost", margin: "Margin", share: "Share" },
   accounts: {
     title: "Accounts",

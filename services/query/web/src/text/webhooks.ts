@@ -34,7 +34,6 @@ export const webhooks = {
     what: "Send",
     all: "Everything",
     some: "Only some events",
-    types: "Events",
     typesMissing: "Choose at least one event",
     submit: "Add endpoint",
   },

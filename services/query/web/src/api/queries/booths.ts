@@ -5,20 +5,26 @@ import { keys } from "../keys";
 
 const BOOTHS_MAX = 200;
 
+const listBooths = (accountId: string, minSeq?: number, signal?: AbortSignal) =>
+  unwrap(
+    api.GET("/v1/accounts/{account_id}/booths", {
+      params: {
+        path: { account_id: accountId },
+        query: { limit: BOOTHS_MAX, ...(minSeq === undefined ? {} : { min_seq: minSeq }) },
+      },
+      ...(signal === undefined ? {} : { signal }),
+    }),
+  );
+
 export const boothsQuery = (accountId: string) =>
   queryOptions({
     queryKey: keys.booths(accountId),
-    queryFn: ({ signal }) =>
-      unwrap(
-        api.GET("/v1/accounts/{account_id}/booths", {
-          params: { path: { account_id: accountId }, query: { limit: BOOTHS_MAX } },
-          signal,
-        }),
-      ),
+    queryFn: ({ signal }) => listBooths(accountId, undefined, signal),
   });
 
-export function putBooth(accountId: string, boothId: string, body: { name: string | null; paused: boolean }) {
-  return unwrap(
+/** Names, pauses or resumes a booth; answers with the list as it is from then on. */
+export async function putBooth(accountId: string, boothId: string, body: { name: string; paused: boolean }) {
+  const { seq } = await unwrap(
     api.PUT("/v1/accounts/{account_id}/booths/{booth_id}", {
       params: {
         path: { account_id: accountId, booth_id: boothId },
@@ -27,4 +33,5 @@ export function putBooth(accountId: string, boothId: string, body: { name: strin
       body,
     }),
   );
+  return listBooths(accountId, seq);
 }

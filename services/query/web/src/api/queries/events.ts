@@ -2,7 +2,9 @@ import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
 import { keepWithin } from "../keep";
+import type { EventBody } from "../contract";
 import { keys } from "../keys";
+import type { EventListed } from "../types";
 import type { UsageQuery } from "./usage";
 
 const PAGE = 50;
@@ -81,3 +83,22 @@ export const estimateQuery = (accountId: string, eventId: string, guests: number
     placeholderData: keepWithin(accountId),
     staleTime: 15_000,
   });
+
+/** Defines an event; answers with it as it is from then on. */
+export async function putEvent(
+  accountId: string,
+  eventId: string,
+  body: EventBody,
+  idempotencyKey: string,
+): Promise<EventListed> {
+  const path = { account_id: accountId, event_id: eventId };
+  const { seq } = await unwrap(
+    api.PUT("/v1/accounts/{account_id}/events/{event_id}", {
+      params: { path, header: { "Idempotency-Key": idempotencyKey } },
+      body,
+    }),
+  );
+  return unwrap(
+    api.GET("/v1/accounts/{account_id}/events/{event_id}", { params: { path, query: { min_seq: seq } } }),
+  );
+}

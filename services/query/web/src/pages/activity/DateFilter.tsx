@@ -59,7 +59,7 @@ export function DateFilter({ from, to, zone, onChange }: Props) {
           aria-label={`${activity.dates}: ${chosen ? rangeName(from, to) : activity.anyDate}`}
           onClick={() => setOpen(!open)}
         >
-          {chosen ? rangeName(from, to) : activity.anyDate}
+          <span className="filter-dates-text">{chosen ? rangeName(from, to) : activity.anyDate}</span>
           <Icon name="chevron" size={15} />
         </Button>
       </div>

@@ -14,6 +14,7 @@ import { text } from "@/text";
 
 import { AlertsPanel } from "./alerts/AlertsPanel";
 import "./billing.css";
+import { CardPanel } from "./CardPanel";
 import { PartsList } from "./PartsList";
 import { PurchasesPanel } from "./PurchasesPanel";
 import { RechargePanel } from "./RechargePanel";
@@ -50,11 +51,14 @@ export default function BillingPage() {
       </Panel>
       <div className="columns">
         <RechargePanel />
-        <Panel title={text.billing.parts.title}>
-          <QueryState query={balance} skeleton={<Skeleton height="2rem" lines={3} />}>
-            {(data) => <PartsList balance={data} zone={zone} />}
-          </QueryState>
-        </Panel>
+        <div className="billing-side">
+          <CardPanel />
+          <Panel title={text.billing.parts.title}>
+            <QueryState query={balance} skeleton={<Skeleton height="2rem" lines={3} />}>
+              {(data) => <PartsList balance={data} zone={zone} />}
+            </QueryState>
+          </Panel>
+        </div>
       </div>
       <AlertsPanel />
       <PurchasesPanel />

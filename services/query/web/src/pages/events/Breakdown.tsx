@@ -21,7 +21,7 @@ interface Props {
 export function Breakdown({ lines, total, currency }: Props) {
   return (
     <div className="table-scroll">
-      <table className="breakdown" data-testid="breakdown">
+      <table className="breakdown breakdown-usage" data-testid="breakdown">
         <caption className="visually-hidden">{breakdown.caption}</caption>
         <thead>
           <tr>

@@ -1,21 +1,37 @@
+import { useState } from "react";
+
 import type { EventListed } from "@/api/types";
 import { BudgetBar } from "@/charts/BudgetBar";
+import { Button } from "@/components/Button";
 import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";
+import { useSession } from "@/session/context";
 import { text } from "@/text";
 
-const { budget } = text.events;
+import { EventDialog } from "./edit/EventDialog";
 
-/** The event's spend against its budget. */
+const { budget, edit } = text.events;
+
+/** The event's spend against its budget, which an administrator sets. */
 export function BudgetPanel({ event }: { readonly event: EventListed }) {
+  const { isAdmin } = useSession();
+  const [editing, setEditing] = useState(false);
+  const open = (label: string) => (
+    <Button size="small" onClick={() => setEditing(true)}>
+      {label}
+    </Button>
+  );
   return (
-    <Panel title={budget.title}>
+    <Panel title={budget.title} actions={isAdmin && event.budget ? open(edit.open) : undefined}>
       {event.budget ? (
         <BudgetBar budget={event.budget.amount} spent={event.budget.spent} policy={event.budget.policy} />
       ) : (
-        <EmptyState icon="billing" title={budget.none}>
+        <EmptyState icon="billing" title={budget.none} actions={isAdmin ? open(edit.budgetOpen) : undefined}>
           {budget.noneText}
         </EmptyState>
+      )}
+      {editing && (
+        <EventDialog event={event} onClose={() => setEditing(false)} onSaved={() => setEditing(false)} />
       )}
     </Panel>
   );

@@ -9,7 +9,7 @@ import { formatCount, formatPerMille } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
-import { eventDates, eventName, isUnderWay } from "./describe";
+import { eventDates, eventName, eventSpan, isUnderWay } from "./describe";
 
 const { list } = text.events;
 
@@ -47,7 +47,9 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
               {isUnderWay(row, now) && <Badge tone="success">{list.live}</Badge>}
               {row.name !== null && <small className="mono">{row.event_id}</small>}
             </th>
-            <td data-label={list.when}>{eventDates(row)}</td>
+            <td data-label={list.when}>
+              <When event={row} />
+            </td>
             <td className="num" data-label={list.activities}>
               {formatCount(row.count)}
             </td>
@@ -67,6 +69,17 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
         ))}
       </tbody>
     </table>
+  );
+}
+
+/** Broken between begin and end, never within them. */
+function When({ event }: { readonly event: EventListed }) {
+  const span = eventSpan(event);
+  if (span === null || span.to === null) return eventDates(event);
+  return (
+    <span className="events-when">
+      <span>{text.events.dates.open(span.from)}</span> <span>{span.to}</span>
+    </span>
   );
 }
 

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { useSearchParams } from "react-router";
+import { useNavigate, useSearchParams } from "react-router";
 
 import { eventsQuery } from "@/api/queries/events";
 import { Button } from "@/components/Button";
@@ -11,9 +11,10 @@ import { TextField } from "@/components/TextField";
 import { useDebounced } from "@/components/useDebounced";
 import { usePageTitle } from "@/components/usePageTitle";
 import { zoneCity } from "@/format";
-import { useAccount } from "@/session/context";
+import { useAccount, useSession } from "@/session/context";
 import { text } from "@/text";
 
+import { EventDialog } from "./edit/EventDialog";
 import "./events.css";
 import { EventTable } from "./EventTable";
 
@@ -26,6 +27,9 @@ export default function EventsPage() {
   const [search, setSearch] = useSearchParams();
   const [typed, setTyped] = useState(search.get("q") ?? "");
   const q = useDebounced(typed.trim());
+  const { isAdmin } = useSession();
+  const navigate = useNavigate();
+  const [making, setMaking] = useState(false);
   const type = (value: string) => {
     setTyped(value);
     // Each letter would be a step back: the address follows without one.
@@ -39,18 +43,28 @@ export default function EventsPage() {
           {text.common.zone(zoneCity(zone))}
         </p>
       </header>
-      <div className="events-search">
-        <TextField
-          label={text.events.search}
-          hideLabel
-          type="search"
-          placeholder={`${text.events.search}: ${text.events.searchHint.toLowerCase()}`}
-          value={typed}
-          onChange={(event) => {
-            type(event.target.value);
-          }}
-        />
+      <div className="events-tools">
+        <div className="events-search">
+          <TextField
+            label={text.events.search}
+            hideLabel
+            type="search"
+            placeholder={`${text.events.search}: ${text.events.searchHint.toLowerCase()}`}
+            value={typed}
+            onChange={(event) => {
+              type(event.target.value);
+            }}
+          />
+        </div>
+        {isAdmin && <Button onClick={() => setMaking(true)}>{text.events.edit.new}</Button>}
       </div>
+      {making && (
+        <EventDialog
+          event={null}
+          onClose={() => setMaking(false)}
+          onSaved={(event) => void navigate(`/events/${encodeURIComponent(event.event_id)}/analytics`)}
+        />
+      )}
       <EventList
         q={q}
         onClear={() => {

@@ -9,17 +9,24 @@ export function eventName(event: Pick<EventListed, "name" | "event_id">): string
   return event.name ?? event.event_id;
 }
 
-/** The event's dates in its own zone; those of its activity where none are set. */
-export function eventDates(event: Dated): string {
+/** The event's dates in its own zone, begin and end; those of its activity where none are set. Null: there is none. */
+export function eventSpan(event: Dated): { from: string; to: string | null } | null {
   const start = event.starts_at ?? event.first_activity_at;
   const end = event.ends_at ?? event.last_activity_at;
   const zone = event.time_zone;
-  if (!start) return text.events.dates.unknown;
+  if (!start) return null;
   const from = `${formatDate(start, zone)}, ${formatTime(start, zone, false)}`;
-  if (!end) return text.events.dates.from(from);
+  if (!end) return { from, to: null };
   const sameDay = isoDate(start, zone) === isoDate(end, zone);
   const to = sameDay ? formatTime(end, zone, false) : `${formatDate(end, zone)}, ${formatTime(end, zone, false)}`;
-  return text.events.dates.between(from, to);
+  return { from, to };
+}
+
+/** The event's dates in a line. */
+export function eventDates(event: Dated): string {
+  const span = eventSpan(event);
+  if (span === null) return text.events.dates.unknown;
+  return span.to === null ? text.events.dates.from(span.from) : text.events.dates.between(span.from, span.to);
 }
 
 /** The doors are open: by the dates of the event, never by guess. */

@@ -1,7 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useMemo, useState } from "react";
-import { useNavigate } from "react-router";
+import { useState } from "react";
 
 import type { AccountListed } from "@/api/types";
 import { fleetAccountsQuery } from "@/api/queries/fleet";
@@ -17,25 +16,16 @@ import { Skeleton } from "@/components/Skeleton";
 import { TextField } from "@/components/TextField";
 import { useDebounced } from "@/components/useDebounced";
 import { compareMoney, isNegative, isZero } from "@/format";
-import { useSession } from "@/session/context";
 import { text } from "@/text";
+
+import { AccountLink } from "./AccountLink";
 
 const { accounts: words } = text.fleet;
 
 /** All accounts; a name leads to its dashboard. */
 export function AccountsPanel() {
-  const { chooseAccount } = useSession();
-  const navigate = useNavigate();
   const [q, setQ] = useState("");
   const query = useInfiniteQuery(fleetAccountsQuery(useDebounced(q.trim())));
-  const columns = useMemo(
-    () =>
-      columnsOf((accountId) => {
-        chooseAccount(accountId);
-        void navigate("/");
-      }),
-    [chooseAccount, navigate],
-  );
   return (
     <Panel
       title={words.title}
@@ -65,7 +55,7 @@ export function AccountsPanel() {
         {(data) => {
           const rows = data.pages.flatMap((page) => page.data);
           if (rows.length === 0) return <EmptyState icon="search" title={words.empty} />;
-          return <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.account_id} />;
+          return <DataTable caption={words.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.account_id} />;
         }}
       </QueryState>
       {query.hasNextPage ? (
@@ -79,50 +69,37 @@ export function AccountsPanel() {
   );
 }
 
-function columnsOf(onOpen: (accountId: string) => void): ColumnDef<AccountListed>[] {
-  const money = (id: "balance" | "available", header: string): ColumnDef<AccountListed> => ({
-    id,
-    header,
-    accessorFn: (row) => row[id].amount,
-    sortingFn: (a, b) => compareMoney(a.original[id], b.original[id]),
-    meta: { numeric: true },
-    cell: ({ row }) => <MoneyText money={row.original[id]} />,
-  });
-  return [
-    {
-      id: "account",
-      header: words.account,
-      accessorKey: "name",
-      cell: ({ row: { original: account } }) => (
-        <>
-          <button
-            type="button"
-            className="fleet-link"
-            aria-label={words.open(account.name)}
-            onClick={() => onOpen(account.account_id)}
-          >
-            {account.name}
-          </button>{" "}
-          <span className="muted">{account.account_id}</span>
-        </>
+const money = (id: "balance" | "available", header: string): ColumnDef<AccountListed> => ({
+  id,
+  header,
+  accessorFn: (row) => row[id].amount,
+  sortingFn: (a, b) => compareMoney(a.original[id], b.original[id]),
+  meta: { numeric: true },
+  cell: ({ row }) => <MoneyText money={row.original[id]} />,
+});
+
+const COLUMNS: ColumnDef<AccountListed>[] = [
+  {
+    id: "account",
+    header: words.account,
+    accessorKey: "name",
+    cell: ({ row: { original: account } }) => <AccountLink accountId={account.account_id} name={account.name} />,
+  },
+  { id: "plan", header: words.plan, accessorKey: "plan" },
+  { id: "zone", header: words.zone, accessorKey: "time_zone" },
+  {
+    id: "state",
+    header: text.common.columns.status,
+    accessorFn: (row) => (isNegative(row.available) || isZero(row.available) ? 0 : 1),
+    cell: ({ row: { original: account } }) =>
+      isNegative(account.available) || isZero(account.available) ? (
+        <Badge tone="danger" icon="alert">
+          {text.dashboard.empty}
+        </Badge>
+      ) : (
+        text.common.none
       ),
-    },
-    { id: "plan", header: words.plan, accessorKey: "plan" },
-    { id: "zone", header: words.zone, accessorKey: "time_zone" },
-    {
-      id: "state",
-      header: text.common.columns.status,
-      accessorFn: (row) => (isNegative(row.available) || isZero(row.available) ? 0 : 1),
-      cell: ({ row: { original: account } }) =>
-        isNegative(account.available) || isZero(account.available) ? (
-          <Badge tone="danger" icon="alert">
-            {text.dashboard.empty}
-          </Badge>
-        ) : (
-          text.common.none
-        ),
-    },
-    money("balance", words.balance),
-    money("available", words.available),
-  ];
-}
+  },
+  money("balance", words.balance),
+  money("available", words.available),
+];

@@ -1,37 +1,35 @@
 import { useQuery } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useMemo } from "react";
+import { useMemo, type ReactNode } from "react";
 
 import { fleetUsageQuery } from "@/api/queries/usage";
-import type { FleetUsage, Money } from "@/api/types";
-import { resolvePeriod } from "@/components/daterange/period";
+import type { FleetUsage } from "@/api/types";
+import type { ResolvedPeriod } from "@/components/daterange/period";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { MoneyText } from "@/components/MoneyText";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
-import { compareMoney, formatCount, formatPerMille } from "@/format";
+import { formatCount } from "@/format";
 import { text } from "@/text";
 
-import { spendByKey, type EngineSpend } from "./spend";
+import { spendByKey, type Spend } from "./spend";
+import { spendColumns } from "./spend-columns";
 
 const { fleet } = text;
+const ENGINES_MAX = 50;
+const COLUMNS: ColumnDef<Spend>[] = [
+  { id: "engine", header: fleet.columns.engine, accessorKey: "name" },
+  ...spendColumns<Spend>(),
+];
 
-/** What all accounts spent this month, by engine, with cost and margin. */
-export function SpendPanel() {
-  const range = useMemo(() => resolvePeriod({ kind: "month" }, { zone: "UTC", now: new Date() }), []);
-  const query = useQuery(
-    fleetUsageQuery({
-      from: range.from,
-      to: range.to,
-      tz: "UTC",
-      bucket: "month",
-      group_by: "engine",
-    }),
-  );
+/** What all accounts spent, by engine, with cost and margin. */
+export function SpendPanel({ range }: { range: ResolvedPeriod }) {
+  const { from, to, tz } = range;
+  const query = useQuery(fleetUsageQuery({ from, to, tz, bucket: "year", group_by: "engine", top: ENGINES_MAX }));
   return (
-    <Panel title={fleet.spendTitle} note={fleet.spendNote} flush>
+    <Panel title={fleet.spendTitle} flush>
       <QueryState
         query={query}
         skeleton={
@@ -40,16 +38,16 @@ export function SpendPanel() {
           </div>
         }
       >
-        {(usage) => <Spend usage={usage} />}
+        {(usage) => <SpendOf usage={usage} />}
       </QueryState>
     </Panel>
   );
 }
 
-function Spend({ usage }: { usage: FleetUsage }) {
+function SpendOf({ usage }: { usage: FleetUsage }) {
   const rows = useMemo(() => spendByKey(usage), [usage]);
   const { total } = usage;
-  if (rows.length === 0) return <EmptyState title={text.activity.emptyAccount} />;
+  if (rows.length === 0) return <EmptyState icon="activity" title={fleet.nothing} />;
   return (
     <>
       <dl className="fleet-figures">
@@ -69,12 +67,12 @@ function Spend({ usage }: { usage: FleetUsage }) {
         <Figure label={fleet.figures.operations}>{formatCount(total.count)}</Figure>
         <Figure label={fleet.figures.failed}>{formatCount(total.failures)}</Figure>
       </dl>
-      <DataTable caption={fleet.spendCaption} rows={rows} columns={COLUMNS} rowId={(row) => row.key} />
+      <DataTable caption={fleet.spendCaption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />
     </>
   );
 }
 
-function Figure({ label, children }: { label: string; children: React.ReactNode }) {
+function Figure({ label, children }: { label: string; children: ReactNode }) {
   return (
     <div>
       <dt className="muted small">{label}</dt>
@@ -82,56 +80,3 @@ function Figure({ label, children }: { label: string; children: React.ReactNode 
     </div>
   );
 }
-
-function money(id: "amount" | "cost" | "margin", header: string): ColumnDef<EngineSpend> {
-  const zero = (value: Money | null): Money => value ?? { amount: "0.00", currency: "USD" };
-  return {
-    id,
-    header,
-    accessorFn: (row) => row[id]?.amount ?? "",
-    sortingFn: (a, b) => compareMoney(zero(a.original[id]), zero(b.original[id])),
-    meta: { numeric: true },
-    cell: ({ row }) => {
-      const value = row.original[id];
-      return value === null ? text.common.none : <MoneyText money={value} />;
-    },
-  };
-}
-
-const COLUMNS: ColumnDef<EngineSpend>[] = [
-  { id: "engine", header: fleet.columns.engine, accessorKey: "name" },
-  {
-    id: "count",
-    header: fleet.columns.count,
-    accessorKey: "count",
-    meta: { numeric: true },
-    cell: ({ row }) => formatCount(row.original.count),
-  },
-  {
-    id: "failed",
-    header: fleet.columns.failed,
-    accessorKey: "failures",
-    meta: { numeric: true },
-    cell: ({ row }) => formatCount(row.original.failures),
-  },
-  money("amount", fleet.columns.spent),
-  money("cost", fleet.columns.cost),
-  money("margin", fleet.columns.margin),
-  {
-    id: "share",
-    header: fleet.columns.share,
-    accessorFn: (row) => row.share ?? 0,
-    meta: { numeric: true },
-    cell: ({ row }) =>
-      row.original.share === null ? (
-        text.common.none
-      ) : (
-        <>
-          <span className="share-bar" aria-hidden="true">
-            <span className="share-fill" style={{ width: `${String(row.original.share / 10)}%` }} />
-          </span>
-          <span className="share-text">{formatPerMille(row.original.share)}</span>
-        </>
-      ),
-  },
-];

@@ -25,3 +25,14 @@ it("adds the groups of all buckets up by engine, exactly, largest first", () => 
     { key: "a", name: "A", count: 4, failures: 2, amount: usd("0.30"), cost: usd("0.20"), margin: usd("0.03"), share: 56 },
   ]);
 });
+
+it("puts what is beyond the top last, however much it is", () => {
+  const others = { ...group("", "9.00", 40), key: null, name: "Other" };
+  const usage = {
+    buckets: [{ groups: [others, group("acc_a", "5.00", 2), group("acc_b", "6.00", 2)] }],
+    total: { amount: usd("20.00") },
+  } as unknown as FleetUsage;
+  const rows = spendByKey(usage);
+  expect(rows.map((row) => row.key)).toEqual(["acc_b", "acc_a", null]);
+  expect(rows[2]).toMatchObject({ name: "Other", count: 40, amount: usd("9.00"), share: 450 });
+});

@@ -1,8 +1,9 @@
 import type { FleetUsage, Money } from "@/api/types";
 import { addMoney, compareMoney, perMille } from "@/format";
 
-export interface EngineSpend {
-  key: string;
+export interface Spend {
+  /** Null: all that is beyond the top. */
+  key: string | null;
   name: string;
   count: number;
   failures: number;
@@ -13,15 +14,15 @@ export interface EngineSpend {
   share: number | null;
 }
 
-/** The groups of all buckets added up by key, largest first. */
-export function spendByKey(usage: FleetUsage): EngineSpend[] {
-  const rows = new Map<string, EngineSpend>();
+/** The groups of all buckets added up by key, largest first; what is beyond the top stands last, however much it is. */
+export function spendByKey(usage: FleetUsage): Spend[] {
+  const rows = new Map<string | null, Spend>();
   for (const group of usage.buckets.flatMap((bucket) => bucket.groups)) {
-    const key = group.key ?? "";
+    const key = group.key ?? null;
     const before = rows.get(key);
     rows.set(key, {
       key,
-      name: group.name ?? key,
+      name: group.name ?? key ?? "",
       count: (before?.count ?? 0) + group.count,
       failures: (before?.failures ?? 0) + group.failures,
       amount: before === undefined ? group.amount : addMoney(before.amount, group.amount),
@@ -30,8 +31,9 @@ export function spendByKey(usage: FleetUsage): EngineSpend[] {
       share: null,
     });
   }
+  const beyond = (row: Spend): number => (row.key === null ? 1 : 0);
   return [...rows.values()]
-    .sort((a, b) => compareMoney(b.amount, a.amount))
+    .sort((a, b) => beyond(a) - beyond(b) || compareMoney(b.amount, a.amount))
     .map((row) => ({ ...row, share: perMille(row.amount, usage.total.amount) }));
 }
 

@@ -1,11 +1,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
 
-import { ApiProblem } from "@/api/problem";
+import { detailAt } from "@/api/problem";
 import { accountsQuery } from "@/api/queries/accounts";
 import { pricePeriod } from "@/api/queries/price-books";
-import { Button } from "@/components/Button";
-import { ProblemPanel } from "@/components/ProblemPanel";
 import { Select } from "@/components/Select";
 import { TextField } from "@/components/TextField";
 import { useDebounced } from "@/components/useDebounced";
@@ -15,6 +13,7 @@ import { text } from "@/text";
 
 import { PeriodResult } from "./PeriodResult";
 import { daysError, isAccountId, periodOf } from "./simulate-draft";
+import { SimulateForm } from "./SimulateForm";
 import type { SimulateProps } from "./SimulatePanel";
 
 const { simulate: words } = text.priceBooks;
@@ -29,7 +28,6 @@ export function PeriodForm({ book, draft, onProblem }: SimulateProps) {
   const [last, setLast] = useState(() => isoDate(new Date(), ZONE));
   const [first, setFirst] = useState(() => addDays(isoDate(new Date(), ZONE), 1 - DAYS));
   const [plan, setPlan] = useState("");
-  const [shown, setShown] = useState(false);
   const accounts = useQuery(accountsQuery(useDebounced(accountId.trim())));
   const run = useMutation({
     mutationFn: () =>
@@ -44,71 +42,58 @@ export function PeriodForm({ book, draft, onProblem }: SimulateProps) {
     set(value);
   };
   const days = daysError(first, last);
-  const isGood = isAccountId(accountId) && days === null;
-  const problem = run.error instanceof ApiProblem ? run.error : null;
-  const at = (...pointers: string[]): string | undefined =>
-    problem?.errors.find((error) => pointers.includes(error.pointer))?.detail;
-  const daysSaid = shown && days !== null ? (days === "long" ? words.datesLong : words.datesInvalid) : undefined;
+  const at = (...pointers: string[]): string | undefined => detailAt(run.error, ...pointers);
+  const daysSaid = days === null ? undefined : days === "long" ? words.datesLong : words.datesInvalid;
   return (
-    <form
-      className="stack"
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        setShown(true);
-        if (isGood) run.mutate();
-      }}
-    >
-      <div className="simulate-grid">
-        <TextField
-          label={words.account}
-          hint={words.accountHint}
-          list={`${id}-accounts`}
-          autoComplete="off"
-          autoCapitalize="none"
-          spellCheck={false}
-          value={accountId}
-          error={shown && !isAccountId(accountId) ? words.accountInvalid : at("/period/account_id")}
-          onChange={(event) => change(setAccountId)(event.target.value)}
-        />
-        <datalist id={`${id}-accounts`}>
-          {accounts.data?.data.map((account) => (
-            <option key={account.account_id} value={account.account_id}>
-              {account.name}
-            </option>
-          ))}
-        </datalist>
-        <Select
-          label={words.plan}
-          value={plan}
-          onChange={change(setPlan)}
-          options={[
-            { value: "", label: words.anyPlan },
-            ...book.plans.map((one) => ({ value: one.code, label: one.name })),
-          ]}
-        />
-        <TextField
-          label={words.first}
-          type="date"
-          hint={words.daysHint}
-          value={first}
-          error={daysSaid ?? at("/period/from", "/period/to")}
-          onChange={(event) => change(setFirst)(event.target.value)}
-        />
-        <TextField
-          label={words.last}
-          type="date"
-          value={last}
-          onChange={(event) => change(setLast)(event.target.value)}
-        />
-      </div>
-      <div className="row">
-        <Button type="submit" busy={run.isPending}>
-          {words.run}
-        </Button>
-      </div>
-      {run.error === null || (problem?.errors.length ?? 0) > 0 ? null : <ProblemPanel error={run.error} />}
-      <div role="status" className="simulate-status">{run.data === undefined ? null : <PeriodResult result={run.data} />}</div>
-    </form>
+    <SimulateForm
+      run={run}
+      isGood={isAccountId(accountId) && days === null}
+      result={run.data === undefined ? null : <PeriodResult result={run.data} />}
+      fields={(shown) => (
+        <>
+          <TextField
+            label={words.account}
+            hint={words.accountHint}
+            list={`${id}-accounts`}
+            autoComplete="off"
+            autoCapitalize="none"
+            spellCheck={false}
+            value={accountId}
+            error={shown && !isAccountId(accountId) ? words.accountInvalid : at("/period/account_id")}
+            onChange={(event) => change(setAccountId)(event.target.value)}
+          />
+          <datalist id={`${id}-accounts`}>
+            {accounts.data?.data.map((account) => (
+              <option key={account.account_id} value={account.account_id}>
+                {account.name}
+              </option>
+            ))}
+          </datalist>
+          <Select
+            label={words.plan}
+            value={plan}
+            onChange={change(setPlan)}
+            options={[
+              { value: "", label: words.anyPlan },
+              ...book.plans.map((one) => ({ value: one.code, label: one.name })),
+            ]}
+          />
+          <TextField
+            label={words.first}
+            type="date"
+            hint={words.daysHint}
+            value={first}
+            error={(shown ? daysSaid : undefined) ?? at("/period/from", "/period/to")}
+            onChange={(event) => change(setFirst)(event.target.value)}
+          />
+          <TextField
+            label={words.last}
+            type="date"
+            value={last}
+            onChange={(event) => change(setLast)(event.target.value)}
+          />
+        </>
+      )}
+    />
   );
 }

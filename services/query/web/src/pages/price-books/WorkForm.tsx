@@ -1,15 +1,14 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { ApiProblem } from "@/api/problem";
+import { detailAt } from "@/api/problem";
 import { presentBookQuery, priceWork, type PricedWork } from "@/api/queries/price-books";
-import { Button } from "@/components/Button";
-import { ProblemPanel } from "@/components/ProblemPanel";
 import { Select } from "@/components/Select";
 import { TextField } from "@/components/TextField";
 import { text } from "@/text";
 
 import { isCount, isCounted, isQuantity, workOf, type WorkChoice } from "./simulate-draft";
+import { SimulateForm } from "./SimulateForm";
 import type { SimulateProps } from "./SimulatePanel";
 import { WorkResult } from "./WorkResult";
 
@@ -28,7 +27,6 @@ export function WorkForm({ book, draft, choices, onProblem }: SimulateProps & { 
   const [plan, setPlan] = useState("");
   const [quantity, setQuantity] = useState("1");
   const [counted, setCounted] = useState("0");
-  const [shown, setShown] = useState(false);
   const choice = choices.find((one) => one.key === key) ?? choices[0];
   const planCode = book.plans.some((one) => one.code === plan) ? plan : (book.plans[0]?.code ?? "");
   const run = useMutation({
@@ -49,64 +47,52 @@ export function WorkForm({ book, draft, choices, onProblem }: SimulateProps & { 
     set(value);
   };
   const isTiered = choice !== undefined && isCounted(choice.price);
-  const isGood = isQuantity(quantity) && (!isTiered || isCount(counted));
-  const at = (pointer: string): string | undefined =>
-    run.error instanceof ApiProblem ? run.error.errors.find((error) => error.pointer === pointer)?.detail : undefined;
-  const isElsewhere = run.error instanceof ApiProblem && run.error.errors.length > 0;
+  const at = (pointer: string): string | undefined => detailAt(run.error, pointer);
   return (
-    <form
-      className="stack"
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        setShown(true);
-        if (isGood) run.mutate();
-      }}
-    >
-      <div className="simulate-grid">
-        <Select
-          label={words.row}
-          value={choice?.key ?? ""}
-          onChange={change(setKey)}
-          options={choices.map((one) => ({ value: one.key, label: one.name }))}
-        />
-        <Select
-          label={words.plan}
-          value={planCode}
-          onChange={change(setPlan)}
-          options={book.plans.map((one) => ({ value: one.code, label: one.name }))}
-        />
-        <TextField
-          label={words.quantity}
-          inputMode="decimal"
-          autoComplete="off"
-          value={quantity}
-          error={shown && !isQuantity(quantity) ? words.quantityInvalid : at("/work/quantity")}
-          onChange={(event) => change(setQuantity)(event.target.value)}
-        />
-        {isTiered ? (
+    <SimulateForm
+      run={run}
+      busy={present.isPending}
+      isGood={isQuantity(quantity) && (!isTiered || isCount(counted))}
+      result={
+        run.data === undefined ? null : (
+          <WorkResult answer={run.data} book={book} isDraft={draft !== null} present={present.data ?? null} />
+        )
+      }
+      fields={(shown) => (
+        <>
+          <Select
+            label={words.row}
+            value={choice?.key ?? ""}
+            onChange={change(setKey)}
+            options={choices.map((one) => ({ value: one.key, label: one.name }))}
+          />
+          <Select
+            label={words.plan}
+            value={planCode}
+            onChange={change(setPlan)}
+            options={book.plans.map((one) => ({ value: one.code, label: one.name }))}
+          />
           <TextField
-            label={words.counted}
-            hint={words.countedHint}
+            label={words.quantity}
             inputMode="decimal"
             autoComplete="off"
-            value={counted}
-            error={shown && !isCount(counted) ? words.quantityInvalid : at("/work/counted_before")}
-            onChange={(event) => change(setCounted)(event.target.value)}
+            value={quantity}
+            error={shown && !isQuantity(quantity) ? words.quantityInvalid : at("/work/quantity")}
+            onChange={(event) => change(setQuantity)(event.target.value)}
           />
-        ) : null}
-      </div>
-      <div className="row">
-        <Button type="submit" busy={run.isPending || present.isPending}>
-          {words.run}
-        </Button>
-      </div>
-      {run.error === null || isElsewhere ? null : <ProblemPanel error={run.error} />}
-      <div role="status" className="simulate-status">
-        {run.data === undefined ? null : (
-          <WorkResult answer={run.data} book={book} isDraft={draft !== null} present={present.data ?? null} />
-        )}
-      </div>
-    </form>
+          {isTiered ? (
+            <TextField
+              label={words.counted}
+              hint={words.countedHint}
+              inputMode="decimal"
+              autoComplete="off"
+              value={counted}
+              error={shown && !isCount(counted) ? words.quantityInvalid : at("/work/counted_before")}
+              onChange={(event) => change(setCounted)(event.target.value)}
+            />
+          ) : null}
+        </>
+      )}
+    />
   );
 }

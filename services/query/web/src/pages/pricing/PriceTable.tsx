@@ -30,7 +30,9 @@ export function PriceTable({ book, ownPlan, zone, withRetired = false }: Props) 
         <thead>
           <tr>
             <th scope="col">{pricing.service}</th>
-            <th scope="col">{pricing.unit}</th>
+            <th scope="col" className="prices-unit">
+              {pricing.unit}
+            </th>
             {book.plans.map((plan) => (
               <th key={plan.code} scope="col" className={own(plan.code)}>
                 {plan.name}
@@ -42,9 +44,8 @@ export function PriceTable({ book, ownPlan, zone, withRetired = false }: Props) 
         {groups.map((group) => (
           <tbody key={group.service}>
             <tr className="prices-group">
-              <th scope="rowgroup" colSpan={2}>
-                {group.name}
-              </th>
+              <th scope="rowgroup">{group.name}</th>
+              <td className="prices-unit" />
               {book.plans.map((plan) => (
                 <td key={plan.code} className={own(plan.code)} />
               ))}
@@ -56,8 +57,9 @@ export function PriceTable({ book, ownPlan, zone, withRetired = false }: Props) 
                   {row.price.variant ? <span className="muted"> {pricing.variant(row.price.variant)}</span> : null}
                   {row.price.country ? <span className="muted"> {row.price.country}</span> : null}
                   <When row={row} zone={zone} />
+                  <span className="prices-unit-below muted">{unitOf(row.price)}</span>
                 </th>
-                <td className="muted">{unitOf(row.price)}</td>
+                <td className="prices-unit muted">{unitOf(row.price)}</td>
                 {book.plans.map((plan) => (
                   <td key={plan.code} className={own(plan.code)}>
                     {ratesText(row.price, plan.code, book.currency) ?? pricing.none}

@@ -16,10 +16,11 @@ export function PauseDialog({ booth, onClose }: { booth: BoothListed; onClose: (
   const { accountId } = useAccount();
   const queryClient = useQueryClient();
   const name = booth.name ?? booth.booth_id;
+  // A booth that only usage named has no name yet, and needs one: its id it is.
   const change = useMutation({
-    mutationFn: () => putBooth(accountId, booth.booth_id, { name: booth.name ?? null, paused: !booth.paused }),
-    onSuccess: async () => {
-      await queryClient.invalidateQueries({ queryKey: keys.booths(accountId) });
+    mutationFn: () => putBooth(accountId, booth.booth_id, { name, paused: !booth.paused }),
+    onSuccess: (booths) => {
+      queryClient.setQueryData(keys.booths(accountId), booths);
       onClose();
     },
   });

@@ -1,13 +1,12 @@
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { ApiProblem } from "@/api/problem";
+import { detailAt } from "@/api/problem";
 import { createKey } from "@/api/queries/keys";
-import { Button } from "@/components/Button";
+import { AllOrSome, type Chosen } from "@/components/AllOrSome";
 import { Dialog } from "@/components/Dialog";
-import { Icon } from "@/components/Icon";
-import { ProblemPanel } from "@/components/ProblemPanel";
-import { SecretBox } from "@/components/SecretBox";
+import { FormDialog } from "@/components/FormDialog";
+import { SecretShown } from "@/components/SecretShown";
 import { Segmented } from "@/components/Segmented";
 import { Select } from "@/components/Select";
 import { TextField } from "@/components/TextField";
@@ -27,10 +26,10 @@ export function CreateKey({ onMade, onClose }: { onMade: () => void; onClose: ()
   const [booth, setBooth] = useState("");
   const [label, setLabel] = useState("");
   const [expiry, setExpiry] = useState("");
-  const [mode, setMode] = useState<"all" | "some">("all");
-  const [chosen, setChosen] = useState<readonly string[]>([]);
+  const [chosen, setChosen] = useState<Chosen>(null);
   const [shown, setShown] = useState(false);
-  const scopes = SCOPES[kind].filter((scope) => chosen.includes(scope));
+  // What was ticked for another kind does not go along.
+  const scopes = chosen === null ? null : SCOPES[kind].filter((scope) => chosen.includes(scope));
   const create = useMutation({
     mutationFn: () =>
       createKey({
@@ -38,7 +37,7 @@ export function CreateKey({ onMade, onClose }: { onMade: () => void; onClose: ()
         account_id: accountId,
         ...(kind === "booth" && booth.trim() !== "" ? { booth_id: booth.trim() } : {}),
         ...(label.trim() === "" ? {} : { label: label.trim() }),
-        ...(mode === "some" ? { scopes } : {}),
+        ...(scopes === null ? {} : { scopes }),
         ...(expiry === "" ? {} : { expires_in: Number(expiry) }),
       }),
     onSuccess: onMade,
@@ -46,105 +45,73 @@ export function CreateKey({ onMade, onClose }: { onMade: () => void; onClose: ()
   if (create.data !== undefined) {
     return (
       <Dialog title={secret.made} onClose={onClose}>
-        <p>{secret.text}</p>
-        <SecretBox value={create.data.key} label={secret.label} />
-        <div className="dialog-actions">
-          <Button variant="primary" onClick={onClose}>
-            {secret.done}
-          </Button>
-        </div>
+        <SecretShown
+          intro={secret.text}
+          value={create.data.key}
+          label={secret.label}
+          done={secret.done}
+          onDone={onClose}
+        />
       </Dialog>
     );
   }
-  const refused = create.error instanceof ApiProblem ? create.error.errors : [];
-  const at = (pointer: string): string | undefined => refused.find((error) => error.pointer === pointer)?.detail;
-  const isPlaced = FIELDS.some((pointer) => at(pointer) !== undefined);
+  const at = (pointer: string): string | undefined => detailAt(create.error, pointer);
+  const isPlaced = detailAt(create.error, ...FIELDS) !== undefined;
   const isLong = [...label.trim()].length > LABEL_MAX;
-  const isEmpty = mode === "some" && scopes.length === 0;
-  const scopesError = shown && isEmpty ? words.scopesMissing : at("/scopes");
+  const isEmpty = scopes?.length === 0;
   return (
-    <Dialog title={words.title} onClose={onClose}>
-      <form
-        className="stack"
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          setShown(true);
-          if (!isLong && !isEmpty && !create.isPending) create.mutate();
-        }}
-      >
-        <Segmented
-          label={words.kind}
-          value={kind}
-          onChange={setKind}
-          options={(["booth", "account"] as const).map((value) => ({ value, label: kinds[value] ?? value }))}
-        />
+    <FormDialog
+      title={words.title}
+      submit={words.submit}
+      busy={create.isPending}
+      problem={isPlaced ? null : create.error}
+      onClose={onClose}
+      onSubmit={() => {
+        setShown(true);
+        if (!isLong && !isEmpty) create.mutate();
+      }}
+    >
+      <Segmented
+        label={words.kind}
+        value={kind}
+        onChange={setKind}
+        options={(["booth", "account"] as const).map((value) => ({ value, label: kinds[value] ?? value }))}
+      />
+      <TextField
+        label={words.label}
+        hint={words.labelHint}
+        autoComplete="off"
+        value={label}
+        error={shown && isLong ? words.labelLong : at("/label")}
+        onChange={(event) => setLabel(event.target.value)}
+      />
+      {kind === "booth" ? (
         <TextField
-          label={words.label}
-          hint={words.labelHint}
+          label={words.booth}
+          hint={words.boothHint}
           autoComplete="off"
-          value={label}
-          error={shown && isLong ? words.labelLong : at("/label")}
-          onChange={(event) => setLabel(event.target.value)}
+          autoCapitalize="none"
+          spellCheck={false}
+          value={booth}
+          error={at("/booth_id")}
+          onChange={(event) => setBooth(event.target.value)}
         />
-        {kind === "booth" ? (
-          <TextField
-            label={words.booth}
-            hint={words.boothHint}
-            autoComplete="off"
-            autoCapitalize="none"
-            spellCheck={false}
-            value={booth}
-            error={at("/booth_id")}
-            onChange={(event) => setBooth(event.target.value)}
-          />
-        ) : null}
-        <Select
-          label={words.expiry}
-          value={expiry}
-          onChange={setExpiry}
-          options={words.expiries.map(([value, name]) => ({ value, label: name }))}
-        />
-        <Segmented
-          label={words.may}
-          value={mode}
-          onChange={setMode}
-          options={[
-            { value: "all", label: words.all },
-            { value: "some", label: words.some },
-          ]}
-        />
-        {mode === "all" ? null : (
-          <fieldset className="key-scopes">
-            <legend className="visually-hidden">{words.may}</legend>
-            {SCOPES[kind].map((scope) => (
-              <label className="check" key={scope}>
-                <input
-                  type="checkbox"
-                  checked={chosen.includes(scope)}
-                  onChange={(event) =>
-                    setChosen(event.target.checked ? [...chosen, scope] : chosen.filter((one) => one !== scope))
-                  }
-                />
-                <span>{scopeNames[scope] ?? scope}</span>
-              </label>
-            ))}
-          </fieldset>
-        )}
-        {scopesError === undefined ? null : (
-          <p className="field-error" role="alert">
-            <Icon name="alert" size={14} />
-            {scopesError}
-          </p>
-        )}
-        {create.error === null || isPlaced ? null : <ProblemPanel error={create.error} />}
-        <div className="dialog-actions">
-          <Button onClick={onClose}>{text.common.cancel}</Button>
-          <Button type="submit" variant="primary" busy={create.isPending}>
-            {words.submit}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+      ) : null}
+      <Select
+        label={words.expiry}
+        value={expiry}
+        onChange={setExpiry}
+        options={words.expiries.map(([value, name]) => ({ value, label: name }))}
+      />
+      <AllOrSome
+        label={words.may}
+        all={words.all}
+        some={words.some}
+        options={SCOPES[kind].map((scope) => ({ value: scope, label: scopeNames[scope] ?? scope }))}
+        chosen={scopes}
+        onChange={setChosen}
+        error={shown && isEmpty ? words.scopesMissing : at("/scopes")}
+      />
+    </FormDialog>
   );
 }

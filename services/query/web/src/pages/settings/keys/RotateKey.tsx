@@ -6,7 +6,7 @@ import { rotateKey } from "@/api/queries/keys";
 import { Button } from "@/components/Button";
 import { Dialog } from "@/components/Dialog";
 import { ProblemPanel } from "@/components/ProblemPanel";
-import { SecretBox } from "@/components/SecretBox";
+import { SecretShown } from "@/components/SecretShown";
 import { Select } from "@/components/Select";
 import { formatDateTime } from "@/format";
 import { text } from "@/text";
@@ -34,14 +34,14 @@ export function RotateKey({ old, zone, onRotated, onClose }: Props) {
     const ends = new Date(Date.parse(rotate.data.created_at) + Number(overlap) * 1000).toISOString();
     return (
       <Dialog title={secret.rotated} onClose={onClose}>
-        <p>{secret.text}</p>
-        <SecretBox value={rotate.data.key} label={secret.label} />
-        {overlap === "0" ? null : <p className="muted small">{secret.overlap(formatDateTime(ends, zone))}</p>}
-        <div className="dialog-actions">
-          <Button variant="primary" onClick={onClose}>
-            {secret.done}
-          </Button>
-        </div>
+        <SecretShown
+          intro={secret.text}
+          value={rotate.data.key}
+          label={secret.label}
+          note={overlap === "0" ? null : secret.overlap(formatDateTime(ends, zone))}
+          done={secret.done}
+          onDone={onClose}
+        />
       </Dialog>
     );
   }

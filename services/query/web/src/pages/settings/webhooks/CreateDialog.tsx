@@ -1,14 +1,11 @@
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 
-import type { Webhook } from "@/api/contract";
-import { ApiProblem } from "@/api/problem";
+import { detailAt } from "@/api/problem";
 import { createWebhook } from "@/api/queries/webhooks";
-import { Button } from "@/components/Button";
+import { AllOrSome, type Chosen } from "@/components/AllOrSome";
 import { Dialog } from "@/components/Dialog";
-import { Icon } from "@/components/Icon";
-import { ProblemPanel } from "@/components/ProblemPanel";
-import { Segmented } from "@/components/Segmented";
+import { FormDialog } from "@/components/FormDialog";
 import { TextField } from "@/components/TextField";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
@@ -27,101 +24,59 @@ interface Props {
 export function CreateDialog({ onMade, onClose }: Props) {
   const { accountId } = useAccount();
   const [url, setUrl] = useState("");
-  const [mode, setMode] = useState<"all" | "some">("all");
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [chosen, setChosen] = useState<Chosen>(null);
   const [shown, setShown] = useState(false);
-  const [made, setMade] = useState<Webhook | null>(null);
   const create = useMutation({
     mutationFn: () =>
-      createWebhook(accountId, { url: toUrl(url), event_types: mode === "all" ? [] : typesToSend(chosen) }),
-    onSuccess: (webhook) => {
-      setMade(webhook);
-      onMade();
-    },
+      createWebhook(accountId, { url: toUrl(url), event_types: chosen === null ? [] : typesToSend(new Set(chosen)) }),
+    onSuccess: onMade,
   });
-  if (made !== null) {
+  if (create.data !== undefined) {
     return (
       <Dialog title={secret.added} onClose={onClose}>
-        <SecretOnce webhook={made} onDone={onClose} />
+        <SecretOnce webhook={create.data} onDone={onClose} />
       </Dialog>
     );
   }
-  const refused = create.error instanceof ApiProblem ? create.error : null;
-  const refusedUrl = refused?.errors.find((error) => error.pointer === "/url")?.detail;
-  const urlError = shown && url.trim() === "" ? words.urlMissing : refusedUrl;
-  const nothing = mode === "some" && chosen.size === 0;
+  const refusedUrl = detailAt(create.error, "/url");
+  const isEmpty = chosen?.length === 0;
   return (
-    <Dialog title={words.title} onClose={onClose}>
-      <form
-        className="webhook-form"
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          setShown(true);
-          if (url.trim() !== "" && !nothing && !create.isPending) create.mutate();
+    <FormDialog
+      title={words.title}
+      submit={words.submit}
+      busy={create.isPending}
+      problem={refusedUrl === undefined ? create.error : null}
+      onClose={onClose}
+      onSubmit={() => {
+        setShown(true);
+        if (url.trim() !== "" && !isEmpty) create.mutate();
+      }}
+    >
+      <TextField
+        label={words.url}
+        required
+        type="text"
+        inputMode="url"
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+        hint={words.urlHint}
+        value={url}
+        error={shown && url.trim() === "" ? words.urlMissing : refusedUrl}
+        onChange={(event) => {
+          create.reset();
+          setUrl(event.target.value);
         }}
-      >
-        <TextField
-          label={words.url}
-          required
-          type="text"
-          inputMode="url"
-          autoComplete="off"
-          autoCapitalize="none"
-          spellCheck={false}
-          hint={words.urlHint}
-          value={url}
-          error={urlError}
-          onChange={(event) => {
-            create.reset();
-            setUrl(event.target.value);
-          }}
-        />
-        <Segmented
-          label={words.what}
-          value={mode}
-          onChange={setMode}
-          options={[
-            { value: "all", label: words.all },
-            { value: "some", label: words.some },
-          ]}
-        />
-        {mode === "all" ? null : (
-          <fieldset className="webhook-types">
-            <legend className="visually-hidden">{words.types}</legend>
-            {EVENT_TYPES.map((type) => (
-              <label className="check" key={type}>
-                <input
-                  type="checkbox"
-                  checked={chosen.has(type)}
-                  onChange={(event) => setChosen(toggled(chosen, type, event.target.checked))}
-                />
-                <span>{typeText(type)}</span>
-              </label>
-            ))}
-            {shown && nothing ? (
-              <p className="field-error" role="alert">
-                <Icon name="alert" size={14} />
-                {words.typesMissing}
-              </p>
-            ) : null}
-          </fieldset>
-        )}
-        {create.error === null || refusedUrl !== undefined ? null : <ProblemPanel error={create.error} />}
-        <div className="dialog-actions">
-          <Button onClick={onClose}>{text.common.cancel}</Button>
-          <Button type="submit" variant="primary" busy={create.isPending}>
-            {words.submit}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+      />
+      <AllOrSome
+        label={words.what}
+        all={words.all}
+        some={words.some}
+        options={EVENT_TYPES.map((type) => ({ value: type, label: typeText(type) }))}
+        chosen={chosen}
+        onChange={setChosen}
+        error={shown && isEmpty ? words.typesMissing : undefined}
+      />
+    </FormDialog>
   );
-}
-
-function toggled(chosen: ReadonlySet<string>, type: string, on: boolean): ReadonlySet<string> {
-  const next = new Set(chosen);
-  if (on) next.add(type);
-  else next.delete(type);
-  return next;
 }

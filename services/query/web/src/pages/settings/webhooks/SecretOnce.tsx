@@ -1,33 +1,23 @@
 import type { Webhook } from "@/api/contract";
-import { Button } from "@/components/Button";
-import { SecretBox } from "@/components/SecretBox";
+import { SecretShown } from "@/components/SecretShown";
 import { formatDateTime } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
 const { secret: words } = text.webhooks;
 
-/** A secret that is not shown again. */
+/** A secret that is not shown again; an address of mail has none. */
 export function SecretOnce({ webhook, onDone }: { webhook: Webhook; onDone: () => void }) {
   const { zone } = useAccount();
+  const until = webhook.previous_secret_until;
   return (
-    <>
-      {webhook.secret === undefined ? (
-        <p>{words.mail}</p>
-      ) : (
-        <>
-          <p>{words.text}</p>
-          <SecretBox value={webhook.secret} label={words.label} />
-        </>
-      )}
-      {webhook.previous_secret_until ? (
-        <p className="muted small">{words.overlap(formatDateTime(webhook.previous_secret_until, zone))}</p>
-      ) : null}
-      <div className="dialog-actions">
-        <Button variant="primary" onClick={onDone}>
-          {words.done}
-        </Button>
-      </div>
-    </>
+    <SecretShown
+      intro={webhook.secret === undefined ? words.mail : words.text}
+      value={webhook.secret}
+      label={words.label}
+      note={until ? words.overlap(formatDateTime(until, zone)) : null}
+      done={words.done}
+      onDone={onDone}
+    />
   );
 }

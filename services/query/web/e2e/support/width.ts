@@ -1,0 +1,25 @@
+import type { Page } from "playwright-core";
+
+/**
+ * What makes a page scroll sideways: its own width, and what stands out of the screen without a box of its own that
+ * scrolls. Measured against the size of the screen, since a phone's browser zooms out until too wide a page fits.
+ */
+export function sideways(page: Page): Promise<string[]> {
+  return page.evaluate((screen) => {
+    const wide = document.documentElement.scrollWidth;
+    const scrolls = (element: Element): boolean => {
+      for (let at = element.parentElement; at !== null && at !== document.body; at = at.parentElement) {
+        if (getComputedStyle(at).overflowX !== "visible") return true;
+      }
+      return false;
+    };
+    const out = [...document.querySelectorAll("main *, header *, dialog *")].filter((element) => {
+      const box = element.getBoundingClientRect();
+      return box.width > 0 && box.right > screen + 1 && box.left < screen && !scrolls(element);
+    });
+    return [
+      ...(wide > screen ? [`${String(wide)} px wide on ${String(screen)} px`] : []),
+      ...out.slice(0, 5).map((element) => `<${element.tagName.toLowerCase()} class="${element.getAttribute("class") ?? ""}">`),
+    ];
+  }, page.viewportSize()?.width ?? 0);
+}
