@@ -221,7 +221,7 @@ async fn deep(address: &str, key: &str) -> anyhow::Result<(Histogram<u64>, usize
         let Some(next) = body["next_cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");
     }
-    ensure!(asked.len() > 0, "the large account is not deep enough for a page behind {DEEP} rows: more --rows");
+    ensure!(!asked.is_empty(), "the large account is not deep enough for a page behind {DEEP} rows: more --rows");
     Ok((asked, passed))
 }
 

@@ -104,7 +104,7 @@ impl<'s> Clerk<'s> {
         let round = self.round;
         let account = format!("acc_clerk_{}", round % ACCOUNTS);
         let of = |path: &str| format!("/v1/accounts/{account}/{path}");
-        if round % 5 == 0 {
+        if round.is_multiple_of(5) {
             let body = json!({"amount": amount(PURCHASE), "payment_method": DECLINES});
             let answer = self.send(&of("purchases"), &format!("declined-{round}"), &body)?;
             ensure!(answer.status == 402 && answer.body["code"] == "payment_failed", "a declined card: {answer:?}");
@@ -123,7 +123,7 @@ impl<'s> Clerk<'s> {
         let placed = self.carry_out(&of("holds"), &format!("hold-{round}"), &images)?;
         self.count("hold placed");
         let hold = placed["hold"]["hold_id"].as_str().context("a hold without its id")?.to_owned();
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             self.carry_out(&of(&format!("holds/{hold}/void")), &format!("void-{round}"), &json!({}))?;
             self.count("hold voided");
         } else {
@@ -212,7 +212,7 @@ impl<'s> Clerk<'s> {
     /// A command that must be carried out; every other one is sent again, and must have been.
     fn carry_out(&mut self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
         let answer = self.send(path, key, body)?.ok().with_context(|| format!("{path} with {key}"))?;
-        if self.round % 2 == 0 {
+        if self.round.is_multiple_of(2) {
             let again = self.send(path, key, body)?.ok().with_context(|| format!("{path} with {key}, again"))?;
             ensure!(again["replayed"] == true, "{path} with {key} was carried out again: {again}");
             self.moved.repeated += 1;

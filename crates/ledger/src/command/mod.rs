@@ -164,15 +164,17 @@ fn decide(
         Body::PlaceHold(place) => hold::place(&context, place),
         Body::VoidHold(void) => hold::void(&context, void),
         Body::RedriveLetter(letter) => redrive::redrive(&context, letter),
-        Body::Reprice(reprice) => return reprice::reprice(&context, reprice).map(Decided::Two),
+        Body::Reprice(reprice) => {
+            return reprice::reprice(&context, reprice).map(|drafts| Decided::Two(Box::new(drafts)));
+        }
     };
-    draft.map(Decided::One)
+    draft.map(|draft| Decided::One(Box::new(draft)))
 }
 
 /// What a command comes to, before it has its place in the ledger.
 enum Decided {
-    One(Draft),
-    Two([Draft; 2]),
+    One(Box<Draft>),
+    Two(Box<[Draft; 2]>),
 }
 
 /// The same with its place.
@@ -193,8 +195,9 @@ impl Entries {
 
 fn entries_of(account: Option<&Account>, input: CommandInput<'_>, decided: Decided) -> Result<Entries, Rejected> {
     match decided {
-        Decided::One(draft) => entry_of(account, input, draft).map(|entry| Entries::One(Box::new(entry))),
-        Decided::Two([first, second]) => {
+        Decided::One(draft) => entry_of(account, input, *draft).map(|entry| Entries::One(Box::new(entry))),
+        Decided::Two(drafts) => {
+            let [first, second] = *drafts;
             let first = entry_of(account, input, first)?;
             let after = account.and_then(|account| account.after(&first)).ok_or_else(out_of_range)?;
             let second = entry_of(Some(&after), input, second)?;

@@ -67,7 +67,7 @@ pub(super) struct AccountBody {
 }
 
 impl AccountBody {
-    pub(super) fn of(account: RepricedAccount, lines: Lines) -> Self {
+    pub(super) fn of(account: &RepricedAccount, lines: Lines) -> Self {
         let currency = account.currency.as_str();
         let sums = Sums::new(account.changes, account.was_micros.into(), account.would_be_micros.into(), currency);
         let lines = lines.into_iter().map(|(cut, line)| LinePreview::of(cut, line, currency)).collect();

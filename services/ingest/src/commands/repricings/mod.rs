@@ -109,7 +109,7 @@ pub(crate) async fn preview(State(app): State<Arc<App>>, request: Request) -> Re
     };
     app.trail.around(action, keep, |()| Told::by_status(201)).await?;
     let answer =
-        PreviewBody::of(&document, accounts.into_iter().map(|(account, lines)| AccountBody::of(account, lines)));
+        PreviewBody::of(&document, accounts.into_iter().map(|(account, lines)| AccountBody::of(&account, lines)));
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 

@@ -41,7 +41,7 @@ impl Account {
         let from_bonus = self.draw(i128::from(amount - line.amount));
         let entry = self.post(&draft("repriced", -amount, line.occurred_at_ms), from_bonus, event);
         self.charges[pick].replaced = true;
-        self.charges.push(ChargeLine { amount, book, ..line.clone() });
+        self.charges.push(ChargeLine { amount, book, ..line });
         Outcome::Posted(Posted { note: line.amount, ..entry })
     }
 }

@@ -45,14 +45,14 @@ describe("the API's question", () => {
   });
 
   it("spells groups of types out", () => {
-    expect(toQuery({ ...NO_FILTERS, type: "consumed" }, "UTC").type).toEqual(["consume", "plan_fee", "bonus_expiry"]);
+    expect(toQuery({ ...NO_FILTERS, type: "consumed" }, "UTC").type).toEqual(["consume", "plan_fee", "bonus_expiry", "repriced"]);
     expect(toQuery({ ...NO_FILTERS, type: "refund" }, "UTC").type).toEqual(["refund"]);
   });
 
   it("is the same for the file", () => {
     const address = csvAddress("acc_luna", toQuery({ ...NO_FILTERS, type: "consumed", q: "a b" }, "UTC"), "UTC");
     const search = new URL(address, "http://x").searchParams;
-    expect(search.getAll("type")).toEqual(["consume", "plan_fee", "bonus_expiry"]);
+    expect(search.getAll("type")).toEqual(["consume", "plan_fee", "bonus_expiry", "repriced"]);
     expect(search.get("q")).toBe("a b");
     expect(search.get("tz")).toBe("UTC");
   });
