@@ -141,7 +141,7 @@ fn decide(
     if let Body::OpenAccount(open) = body {
         return match account {
             Some(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
-            None => settings::open_account(books, open, now_ms).map(Decided::One),
+            None => settings::open_account(books, open, now_ms).map(Box::new).map(Decided::One),
         };
     }
     let account = account.ok_or_else(|| rejected(404, "unknown_account", format!("{account_id} was never opened")))?;
@@ -168,7 +168,7 @@ fn decide(
             return reprice::reprice(&context, reprice).map(|drafts| Decided::Two(Box::new(drafts)));
         }
     };
-    draft.map(|draft| Decided::One(Box::new(draft)))
+    draft.map(Box::new).map(Decided::One)
 }
 
 /// What a command comes to, before it has its place in the ledger.
