@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tollbooth_schemas::v1::SourceTopic;
 
 use super::{
@@ -150,6 +150,8 @@ pub(super) struct Account {
     pub(super) counts: Counts,
     /// Given back, and to be charged anew by the next entry.
     pub(super) given_back: Option<Box<GivenBackFirst>>,
+    /// Charges that were made anew, each once.
+    pub(super) replaced: HashSet<u64>,
     /// The month whose plan fee comes next; `None`: the one after the opening.
     pub(super) fee_next: Option<Month>,
     /// Where credit is bought by itself.

@@ -76,6 +76,10 @@ impl Audit {
                 format!("{}: is not what seq {} gave back of seq {}", name(), first.seq, first.original_seq)
             });
         }
+        if !at.replaced.insert(first.original_seq) {
+            self.report
+                .defect(Defect::RepricingOff, || format!("{}: seq {} is made anew twice", name(), first.original_seq));
+        }
         let counted = charge.pricing.as_ref().and_then(|pricing| pricing.counted.as_ref());
         let dimensions = [&charge.service, &charge.engine, &charge.unit].map(String::as_str);
         let stands = at.counts.stands(first.original_seq, dimensions, counted);

@@ -323,11 +323,13 @@ async fn simulated(api: &Api, book: &Book<'_>, period: PeriodBody) -> Result<Res
     let month = month_of(zone, range.from_ms).and_then(|(year, month)| month_start_ms(zone, year, month));
     let from_month = TimeRange { from_ms: month.unwrap_or(range.from_ms), to_ms: range.to_ms };
     let as_of_seq = api.store.newest_seq(account_id).await?;
-    let mut charges = api.store.charges(account_id, from_month, as_of_seq, CHARGES_MAX + 1).await?;
-    if charges.len() > CHARGES_MAX {
-        return Err(Problem::new("query_too_large", StatusCode::BAD_REQUEST, "The request asks for too much")
-            .with_detail(format!("the period has more than {CHARGES_MAX} charges since its month began: narrow it")));
-    }
+    let too_large = || {
+        let detail =
+            format!("the period has more than {CHARGES_MAX} entries about charges since its month began: narrow it");
+        Problem::new("query_too_large", StatusCode::BAD_REQUEST, "The request asks for too much").with_detail(detail)
+    };
+    let charges = api.store.charges(account_id, from_month, as_of_seq, CHARGES_MAX).await?;
+    let mut charges = charges.ok_or_else(too_large)?;
     if let Some(plan) = period.plan {
         charges.iter_mut().for_each(|charged| charged.work.plan.clone_from(&plan));
     }

@@ -77,8 +77,8 @@ impl From<ChargedRow> for Charged {
 }
 
 impl Store {
-    /// Charges that occurred in a range and what took them back, up to the entry `upper_seq`, in posting order. At most
-    /// `limit`.
+    /// Charges that occurred in a range and what took them back, up to the entry `upper_seq`, in posting order. `None`: there
+    /// are more than `most` such entries, of which one that was made anew has three.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -87,11 +87,12 @@ impl Store {
         account_id: &str,
         range: TimeRange,
         upper_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<Charged>, StoreError> {
+        most: usize,
+    ) -> Result<Option<Vec<Charged>>, StoreError> {
         let query = self.bounded_query(SELECT).param("account", account_id).param("upper", upper_seq);
-        let query = query.param("from", range.from_ms).param("to", range.to_ms).param("limit", limit);
-        Ok(in_place(self.rows::<ChargedRow>(query).await?))
+        let query = query.param("from", range.from_ms).param("to", range.to_ms).param("limit", most + 1);
+        let rows = self.rows::<ChargedRow>(query).await?;
+        Ok((rows.len() <= most).then(|| in_place(rows)))
     }
 }
 

@@ -12,6 +12,8 @@ use super::LATE_RETRY_AFTER_S;
 
 /// Most that are kept.
 const KEPT_MAX: usize = 1_000;
+/// For so long a preview is somebody's who may be about to apply it, wherever that is.
+const FRESH_MS: i64 = 3_600_000;
 /// Charges are forgotten after 90 days: after twice that and a margin nothing of a re-pricing can be posted.
 const USEFUL_MS: i64 = 200 * DAY_MS;
 
@@ -23,7 +25,7 @@ pub(crate) struct Repricings {
 }
 
 impl Repricings {
-    /// One request works on a period at a time, so that the memory is that of one account.
+    /// One request works on a period at a time, so that the charges in memory are those of one account.
     pub(super) fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Problem> {
         let busy = || Problem::unavailable(LATE_RETRY_AFTER_S).with_detail("another re-pricing is worked on");
         self.turn.try_lock().map_err(|_| busy())
@@ -40,15 +42,21 @@ impl Repricings {
         }
     }
 
+    /// One that is being taken back stays so: who still applied it wrote down how far, and did not know.
     pub(super) fn insert(&self, document: RepricingDocument) {
-        self.documents.lock().insert(document.repricing_id.clone(), Arc::new(document));
+        let mut documents = self.documents.lock();
+        let known = documents.get(&document.repricing_id).map_or(0, |known| stage(known.state));
+        if known <= stage(document.state) {
+            documents.insert(document.repricing_id.clone(), Arc::new(document));
+        }
     }
 
     pub(super) fn get(&self, repricing_id: &str) -> Option<Arc<RepricingDocument>> {
         self.documents.lock().get(repricing_id).cloned()
     }
 
-    /// Which one makes room for another: the oldest that was never applied, or one that can no longer be carried out.
+    /// Which one makes room for another: the oldest that was not applied within an hour, or one that can no longer be
+    /// carried out.
     ///
     /// # Errors
     /// There is no such one.
@@ -60,16 +68,44 @@ impl Repricings {
         let oldest = |of: &dyn Fn(&RepricingDocument) -> bool| {
             documents.values().filter(|it| of(it)).min_by_key(|it| it.created_at_ms).cloned()
         };
-        let found = oldest(&|it| it.state == RepricingState::Previewed)
+        let is_left = |it: &RepricingDocument| now_ms.saturating_sub(it.created_at_ms) > FRESH_MS;
+        let found = oldest(&|it| it.state == RepricingState::Previewed && is_left(it))
             .or_else(|| oldest(&|it| now_ms.saturating_sub(it.created_at_ms) > USEFUL_MS));
         let full = || Problem::conflict(format!("{KEPT_MAX} re-pricings are kept, and each may be taken back yet"));
         found.map(Some).ok_or_else(full)
     }
 }
 
+/// None goes back to an earlier one.
+const fn stage(state: RepricingState) -> u8 {
+    match state {
+        RepricingState::Previewed => 0,
+        RepricingState::Applying | RepricingState::Applied => 1,
+        RepricingState::Undoing | RepricingState::Undone => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_back_is_not_applied_again_by_a_late_note() {
+        let repricings = Repricings::default();
+        let state = || repricings.get("rpr_1").map(|document| document.state);
+        for (told, stands) in [
+            (RepricingState::Applying, RepricingState::Applying),
+            (RepricingState::Undoing, RepricingState::Undoing),
+            (RepricingState::Applying, RepricingState::Undoing),
+            (RepricingState::Applied, RepricingState::Undoing),
+            (RepricingState::Undone, RepricingState::Undone),
+            (RepricingState::Undoing, RepricingState::Undoing),
+        ] {
+            let payload = serde_json::to_vec(&document(1, told)).unwrap();
+            repricings.apply(b"repricing:rpr_1", Some(&payload));
+            assert_eq!(state(), Some(stands), "{told:?}");
+        }
+    }
 
     fn document(number: usize, state: RepricingState) -> RepricingDocument {
         RepricingDocument {
@@ -95,7 +131,8 @@ mod tests {
         }
         assert_eq!(forgets(0).unwrap(), None, "there is room");
         repricings.insert(document(KEPT_MAX, RepricingState::Previewed));
-        assert_eq!(forgets(0).unwrap(), Some(format!("rpr_{KEPT_MAX}")));
+        assert!(forgets(FRESH_MS).is_err(), "somebody may be about to apply it");
+        assert_eq!(forgets(FRESH_MS + 2_000).unwrap(), Some(format!("rpr_{KEPT_MAX}")));
         repricings.insert(document(KEPT_MAX, RepricingState::Undone));
         assert!(forgets(USEFUL_MS).is_err());
         assert_eq!(forgets(USEFUL_MS + 2).unwrap(), Some("rpr_1".to_owned()));

@@ -47,6 +47,8 @@ use read::{Period, Reader};
 const ACCOUNTS_MAX: usize = 200;
 /// Most entries about charges of an account in the period: they are in memory together, of one account at a time.
 const ENTRIES_MAX: usize = 50_000;
+/// Most lines of a preview, over all its accounts.
+const LINES_MAX: usize = 20_000;
 /// What is left of a request's time for its answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// Longest period: beyond it charges are forgotten, and cannot be made anew.
@@ -144,7 +146,7 @@ async fn look_at(
     if let Some(unknown) = named.iter().flatten().find(|id| !known.iter().any(|row| row.account_id == **id)) {
         return Err(Problem::not_found(format!("{unknown} has no entry yet")));
     }
-    let mut accounts = Vec::with_capacity(known.len());
+    let (mut accounts, mut lines) = (Vec::with_capacity(known.len()), 0);
     for row in known {
         // One of another currency has no price in the book.
         if row.currency != book.currency {
@@ -168,6 +170,11 @@ async fn look_at(
             would_be_micros,
             digest: plan.digest(),
         };
+        lines += plan.lines.len();
+        if lines > LINES_MAX {
+            let detail = format!("more than {LINES_MAX} lines (event, service, engine) to show: name fewer accounts");
+            return Err(Problem::invalid(detail.clone()).with_error("/accounts", detail));
+        }
         accounts.push((account, plan.lines));
     }
     Ok(accounts)

@@ -69,20 +69,28 @@ impl Plan {
     pub(super) fn of(entries: &[EntryRow], book: Book<'_>) -> Self {
         let mut charges: BTreeMap<u64, &EntryRow> = BTreeMap::new();
         let mut refunded: HashSet<u64> = HashSet::new();
+        // One whose second entry is behind the last that is looked at.
+        let mut half: Option<&EntryRow> = None;
         for entry in entries {
             match entry.r#type.as_str() {
                 "consume" | "repriced" => {
                     charges.insert(entry.seq, entry);
+                    half = half.filter(|_| entry.r#type != "repriced");
                 }
                 "refund" => {
                     refunded.insert(entry.original_seq);
                 }
                 _ => {
-                    charges.remove(&entry.original_seq);
+                    let removed = charges.remove(&entry.original_seq);
+                    half = removed.filter(|_| entry.reason.starts_with("repricing"));
                 }
             }
         }
         let mut plan = Self::default();
+        if let Some(entry) = half {
+            let cut = (entry.event_id.clone(), entry.service.clone(), entry.engine.clone());
+            *plan.lines.entry(cut).or_default().left_out.entry("charge_replaced").or_default() += 1;
+        }
         for (seq, entry) in charges {
             let cut = (entry.event_id.clone(), entry.service.clone(), entry.engine.clone());
             let line = plan.lines.entry(cut).or_default();

@@ -256,6 +256,9 @@ impl Run<'_> {
         let reply = timeout_at(self.until, ask_meter(self.app, order)).await.unwrap_or(Ok(None))?;
         match reply.and_then(|reply| reply.outcome) {
             Some(Outcome::Accepted(stands)) => Ok(stands.account_seq),
+            Some(Outcome::Rejected(why)) if why.status >= 500 => {
+                Err(Problem::unavailable(LATE_RETRY_AFTER_S).with_detail(why.detail))
+            }
             Some(Outcome::Rejected(why)) => Err(Problem::conflict(why.detail)),
             None => Err(Problem::unavailable(LATE_RETRY_AFTER_S).with_detail("the meter does not answer in time")),
         }
