@@ -255,7 +255,7 @@ pub struct Audit {
     /// Rows of entries that the audit has not read: posted meanwhile, or made up.
     pub(super) rows_beyond: Vec<(Box<str>, u64)>,
     /// Entries posted meanwhile.
-    pub(super) tail: hashbrown::HashSet<(Box<str>, u64)>,
+    pub(super) tail: HashSet<(Box<str>, u64)>,
     pub(super) journal: Journal,
     pub(super) report: Report,
     pub(super) parts: Parts,
@@ -291,7 +291,7 @@ impl Audit {
             rollups_given: false,
             balances_given: false,
             rows_beyond: Vec::new(),
-            tail: hashbrown::HashSet::new(),
+            tail: HashSet::new(),
             journal: Journal::default(),
             report: Report::new(options.examples_max),
             parts: Parts::default(),

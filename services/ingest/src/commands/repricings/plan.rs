@@ -285,6 +285,24 @@ mod tests {
     }
 
     #[test]
+    fn a_charge_of_which_only_the_first_entry_is_there_yet_is_left_out_and_not_lost() {
+        let given_back = |reason: &str| {
+            with(row(2, "reversal", "nano", 200_000), |entry| {
+                (entry.original_seq, entry.reason) = (1, reason.to_owned());
+            })
+        };
+        let left_out = |entries: &[EntryRow]| {
+            let plan = plan(entries);
+            assert_eq!(plan.changes, []);
+            plan.lines.into_values().flat_map(|line| line.left_out).collect::<Vec<_>>()
+        };
+        let charge = row(1, "consume", "nano", -200_000);
+        assert_eq!(left_out(&[charge.clone(), given_back("repricing")]), [("charge_replaced", 1)]);
+        // What is taken back for good is no charge.
+        assert_eq!(left_out(&[charge, given_back("conflict")]), []);
+    }
+
+    #[test]
     fn of_a_charge_that_was_made_anew_the_newest_entry_is_priced_and_the_digest_tells_plans_apart() {
         let repriced = with(row(3, "repriced", "nano", -300_000), |entry| {
             (entry.original_seq, entry.note, entry.reason) = (1, "rpr_1".to_owned(), "repricing".to_owned());
