@@ -37,7 +37,7 @@ export TOLLBOOTH_CRASH_SEED="${TOLLBOOTH_CRASH_SEED:-1}"
 
 # The same selection of packages each time, so that features unite alike and nothing but the meter is built again.
 cargo build --workspace
-cargo test -p tollbooth-tests --test crash --no-run
+cargo test --workspace --test crash --no-run
 cp "$target/debug/tollbooth-meter" "$target/planted/tollbooth-meter-plain"
 for feature in "${features[@]}"; do
     echo "== building with $feature"
@@ -53,7 +53,7 @@ for feature in "${features[@]}"; do
     log="$target/planted/$feature.log"
     # Only the defect may make the difference: what cannot even be carried out is no proof.
     if TOLLBOOTH_METER_BIN="$target/planted/tollbooth-meter-$feature" \
-        cargo test -p tollbooth-tests --test crash crash_test -- --nocapture >"$log" 2>&1; then
+        cargo test --workspace --test crash crash_test -- --nocapture >"$log" 2>&1; then
         echo "NOT FOUND  $feature: the crash test passed ($log)"
         status=1
     elif grep -qE "^  DEFECT ($(consequence "$feature")) +[1-9]" "$log"; then
