@@ -166,8 +166,11 @@ impl<'s> Clerk<'s> {
         ensure!(bought % RECHARGE == 0, "{AUTOMATIC} has {}: that is no number of recharges", amount(balance));
         let sql =
             format!("SELECT count() FROM tollbooth.ledger WHERE account_id = '{AUTOMATIC}' AND type = 'auto_recharge'");
-        let posted = self.stack.clickhouse.query(&sql)?;
-        ensure!(posted.trim() == (bought / RECHARGE).to_string(), "{posted} recharges posted, {bought} cents bought");
+        let count = (bought / RECHARGE).to_string();
+        // The balance comes from the ledger, a row a moment later.
+        wait_until(&format!("{count} recharges among the rows"), PATIENCE, || {
+            self.stack.clickhouse.query(&sql).ok().filter(|posted| posted.trim() == count)
+        })?;
         self.moved.done.insert("recharge", u64::try_from(bought / RECHARGE)?);
         Ok(self.moved.clone())
     }
