@@ -2,10 +2,14 @@ import type { Page } from "playwright-core";
 
 /**
  * What makes a page scroll sideways: its own width, and what stands out of the screen without a box of its own that
- * scrolls. Measured against the size of the screen, since a phone's browser zooms out until too wide a page fits.
+ * scrolls. Measured against the size of the screen, since a phone's browser zooms out until too wide a page fits, and
+ * when what slides in has arrived.
  */
 export function sideways(page: Page): Promise<string[]> {
-  return page.evaluate((screen) => {
+  return page.evaluate(async (screen) => {
+    const moving = document.getAnimations().filter((animation) => animation.effect?.getComputedTiming().endTime !== Infinity);
+    // One that is cancelled, since its element went away, moves nothing any more either.
+    await Promise.allSettled(moving.map((animation) => animation.finished));
     const wide = document.documentElement.scrollWidth;
     const scrolls = (element: Element): boolean => {
       for (let at = element.parentElement; at !== null && at !== document.body; at = at.parentElement) {
