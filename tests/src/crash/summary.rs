@@ -11,6 +11,7 @@ use tollbooth_schemas::dead_letter::Reason;
 use super::clerk::Moved;
 use super::havoc::act_name;
 use super::plan::Act;
+use super::stores::Stores;
 
 /// The outcome.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Summary {
     pub in_transaction: Vec<RangeInclusive<i64>>,
     /// Records of the ledger that no transaction committed.
     pub uncommitted: usize,
+    /// What became of stores that were spoilt.
+    pub stores: Stores,
     /// Services that ended without being killed from outside, and were started again.
     pub left_by_themselves: BTreeMap<String, u32>,
     /// The fleet's own summary.
@@ -112,6 +115,9 @@ impl fmt::Display for Summary {
         }
         for (name, count) in &self.left_by_themselves {
             writeln!(f, "  ended: {name:<40}{count:>3}")?;
+        }
+        for (name, count) in self.stores.met() {
+            writeln!(f, "  store {name:<40}{count:>3}")?;
         }
         let fleet = |name: &str| self.fleet[name].to_string();
         writeln!(f, "  {:<28}{:>10}", "events", fleet("planned"))?;
