@@ -3,6 +3,7 @@
 mod clerk;
 mod fleet;
 mod havoc;
+mod letters;
 mod plan;
 mod repricer;
 mod stores;
@@ -22,9 +23,8 @@ use crate::stack::{Stack, StackOptions};
 
 pub use clerk::Moved;
 pub use fleet::FleetOptions;
-pub use plan::{
-    AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, REPRICING_CHUNK, Step,
-};
+pub use letters::Letters;
+pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, REPRICING_CHUNK, Step};
 pub use stores::Stores;
 pub use summary::Summary;
 
@@ -176,17 +176,10 @@ fn audit(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> anyh
     }
     summary.audit = report;
     summary.expected = fleet.expected(stack)?;
-    let (mut seen, mut twice) = (std::collections::BTreeSet::new(), 0);
-    for letter in stack.log.dead_letters()? {
-        if seen.insert((letter.source.partition, letter.source.offset)) {
-            *summary.dead_letters.entry(letter.reason).or_default() += 1;
-        } else {
-            twice += 1;
-        }
-    }
-    if twice > 0 {
-        summary.findings.push(format!("{twice} dead letters whose record has one already"));
-    }
+    let faults = letters::Faults::read(&fleet.journal())?;
+    let (sums, findings) = faults.compare(&stack.log.dead_letters()?);
+    summary.dead_letters = sums;
+    summary.findings.extend(findings);
     accidents(stack, summary)
 }
 

@@ -235,7 +235,8 @@ impl<'s> Past<'s> {
         let account = &seen["accounts"][0];
         let is_right = account["changes"] == CHARGES && account["difference"]["amount"] == sum.as_str();
         ensure!(is_right, "a preview of {CHARGES} charges and {sum}: {seen}");
-        let text = |name: &str| seen[name].as_str().map(ToOwned::to_owned).with_context(|| format!("no {name}: {seen}"));
+        let text =
+            |name: &str| seen[name].as_str().map(ToOwned::to_owned).with_context(|| format!("no {name}: {seen}"));
         let (repricing_id, digest) = (text("repricing_id")?, text("digest")?);
         self.run = Some(Run { repricing_id, digest, is_undo: false, after: None, posted: 0 });
         Ok(())

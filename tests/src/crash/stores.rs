@@ -69,10 +69,17 @@ impl Stores {
 /// What a meter said of a partition since it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Said {
-    Opened { next_offset: i64, ledger_end: i64 },
-    Discarded { reason: String },
+    Opened {
+        next_offset: i64,
+        ledger_end: i64,
+    },
+    Discarded {
+        reason: String,
+    },
     /// It is served.
-    Restored { source: String },
+    Restored {
+        source: String,
+    },
 }
 
 impl Said {
@@ -113,14 +120,16 @@ fn said(log: &str) -> BTreeMap<i32, Vec<Said>> {
 /// # Errors
 /// Where a store was used that must not be, or the other way round.
 fn judge(fate: Fate, said: &[Said], older: i64) -> anyhow::Result<()> {
+    // Warm: it was folded from nothing at another try, in the same process.
+    let is_anew = |source: &str| matches!(source, "cold" | "warm");
     let is_right = match (fate, said) {
-        (Fate::Lost, [Said::Restored { source }, ..]) => source == "cold",
+        (Fate::Lost, [Said::Restored { source }, ..]) => is_anew(source),
         // Exactly the copy's offset, and the ledger has gone on since.
         (Fate::SetBack, [Said::Opened { next_offset, ledger_end }, ..]) => {
             *next_offset == older && ledger_end > next_offset
         }
         (Fate::Foreign, [Said::Discarded { reason }, Said::Restored { source }, ..]) => {
-            reason == "mismatch" && source == "cold"
+            reason == "mismatch" && is_anew(source)
         }
         (Fate::Untouched, [Said::Opened { next_offset, ledger_end }, ..]) => {
             *next_offset >= older && ledger_end >= next_offset
@@ -144,7 +153,8 @@ pub(super) fn spoil(stack: &Stack, stores: &mut Stores) -> anyhow::Result<()> {
 
 fn spoil_once(stack: &Stack, stores: &mut Stores) -> anyhow::Result<()> {
     stack.heal()?;
-    let index = (0..stack.meters.len()).find(|index| stack.store_dir(*index).exists()).context("no meter has a store")?;
+    let index =
+        (0..stack.meters.len()).find(|index| stack.store_dir(*index).exists()).context("no meter has a store")?;
     let (meter, dir) = (&stack.meters[index], stack.store_dir(index));
     wait_further(stack, meter)?;
 
@@ -316,6 +326,7 @@ mod tests {
         assert!(is_right(Fate::SetBack, &opened(700)));
         assert!(is_right(Fate::Foreign, &anew("mismatch")));
         assert!(is_right(Fate::Untouched, &opened(800)));
+        assert!(!is_right(Fate::Lost, &[restored("store")]));
         // a store where there is none, a newer one than was put there, another partition's
         assert!(!is_right(Fate::Lost, &opened(700)));
         assert!(!is_right(Fate::SetBack, &opened(800)));
