@@ -172,13 +172,15 @@ mod tests {
             &[first.clone(), second.clone(), letter(Some("r-1"), "no_price", 3), letter(Some("r-1"), "no_price", 4)],
             // of one record
             &[first.clone(), second.clone(), letter(Some("r-1"), "no_price", 1)],
-            // of another reason, of good work
-            &[first.clone(), letter(None, "no_price", 2)],
-            &[first, second, letter(Some("r-3"), "no_price", 3)],
+            // of good work, of nothing at all
+            &[first.clone(), second.clone(), letter(Some("r-3"), "no_price", 3)],
+            &[first.clone(), second, letter(Some("r-4"), "no_price", 3)],
         ];
         for letters in wrong {
             assert_eq!(compare(letters)?.1.len(), 1, "{letters:?}: {:?}", compare(letters)?.1);
         }
+        // of another reason: a wrong letter, and none of the right one
+        assert_eq!(compare(&[first, letter(None, "no_price", 2)])?.1.len(), 2);
         Ok(())
     }
 }
