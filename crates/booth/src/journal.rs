@@ -12,9 +12,9 @@
 //! - An operation may have several attempts: `failed` ones and at most one `charge`. A later attempt is sent after the
 //!   acknowledgement of the one before. A failed attempt that is re-sent after the charge is stale and leaves no entry.
 //! - [`Line::Duplicate`] sends the bytes of an earlier id once more: no entry, no dead letter.
-//! - Within a run a record was received at most once more for each [`Line::Unanswered`] that names it. So one with `expect` =
-//!   `dead_letter` has one dead letter, and at most one more for each of those lines. A malformed one has no CloudEvents
-//!   id; its journal id stands in its bytes.
+//! - Within a run a record was sent once more for each [`Line::Unanswered`] that names it, and may have been received as
+//!   often. So one with `expect` = `dead_letter` has one dead letter, and at most one more for each of those lines. A
+//!   malformed one has no CloudEvents id; its journal id stands in its bytes.
 //! - A line may stand twice with the same content, where a history that was interrupted is played on.
 //! - [`Line::Parked`] was refused by ingest: it is nowhere in Kafka.
 //! - After [`Line::Gap`] older files were removed to keep the size limit: what came before is unknown.

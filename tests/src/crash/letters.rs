@@ -1,9 +1,9 @@
 //! The dead letters held against the faults that the fleet put in, id by id.
 //!
 //! A fault is one record, or more where the fleet did not hear whether it had arrived: then the journal says so before the
-//! record is sent again. Each record that lies in `usage` is a dead letter of its own. So the letters of an id are one, and
-//! at most one more for each line of the journal that says that it is sent again. That no record of them is without its letter,
-//! and no letter without its record, says the audit.
+//! record is sent again. Each record that lies in `usage` is a dead letter of its own. So an id has one letter, and at most
+//! one more for each line of the journal that says that it is sent again. That no record is without its letter, and no
+//! letter without its record, says the audit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

@@ -66,7 +66,7 @@ pub const AFTER_INSERT: &str = "sink.after_insert";
 /// Between the payment provider's yes and the ledger.
 pub const PAYMENT_TAKEN: &str = "ingest.payment_taken";
 
-/// Between two requests' worth of a re-pricing: the charges are made anew, nobody was told, and how far it is is not written.
+/// Between two requests of a re-pricing: charges are made anew, nobody was told, and how far it is was not written.
 pub const REPRICING_CHUNK: &str = "ingest.repricing_chunk";
 
 impl Plan {
