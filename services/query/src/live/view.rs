@@ -15,6 +15,7 @@ use super::facts::Facts;
 use super::purse::Known;
 use super::recent::{AccountRecent, Order, RecentLimits, RecentRecord};
 use super::watchers::{Watch, Watchers};
+use crate::store::Posted;
 
 #[path = "view_list.rs"]
 mod list;
@@ -75,8 +76,7 @@ pub struct Recent {
     pub balance: Balance,
     /// The account's partition of the ledger.
     pub partition: u32,
-    /// When the newest entry was posted.
-    posted_at_ms: i64,
+    posted: Posted,
     /// Oldest first, without a gap up to `balance.seq`.
     pub(crate) records: Vec<Arc<RecentRecord>>,
 }
@@ -88,11 +88,12 @@ impl Recent {
         self.records.first().map_or(self.balance.seq + 1, |record| record.first_seq)
     }
 
-    /// No entry below [`Recent::oldest_seq`] was posted later: the ledger's posting time never goes back.
+    /// When the entries below [`Recent::oldest_seq`] were posted: the ledger's posting time never goes back.
     #[must_use]
-    pub fn older_posted_by_ms(&self) -> i64 {
+    pub fn posted_before(&self) -> Posted {
         let oldest = self.records.first().and_then(|record| record.decode());
-        oldest.map_or(self.posted_at_ms, |record| record.posted_at_ms)
+        let by_ms = oldest.map_or(self.posted.by_ms, |record| record.posted_at_ms);
+        Posted { by_ms, entries: self.oldest_seq().saturating_sub(1), ..self.posted }
     }
 
     /// The record that holds entry `seq`, if it is in memory.
@@ -161,6 +162,12 @@ struct Account {
     facts: Box<Facts>,
     purse: Known,
     recent: AccountRecent,
+}
+
+impl Account {
+    fn posted(&self) -> Posted {
+        Posted { by_ms: self.posted_at_ms, opened_at_ms: self.facts.opened_at_ms, entries: self.seq }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -365,10 +372,11 @@ impl LiveView {
         })
     }
 
-    /// When the account's newest entry was posted; `None`: there is no such account.
+    /// When the account's entries were posted; of an account that is not there, at no time.
     #[must_use]
-    pub fn posted_at_ms(&self, account_id: &str) -> Option<i64> {
-        Some(self.inner.read().get(account_id)?.posted_at_ms)
+    pub fn posted(&self, account_id: &str) -> Posted {
+        let inner = self.inner.read();
+        inner.get(account_id).map_or(Posted { by_ms: 0, opened_at_ms: 0, entries: 0 }, Account::posted)
     }
 
     /// Name and plan of an account, as of the same entry as its balance.
@@ -393,7 +401,7 @@ impl LiveView {
         Some(Recent {
             balance: self.balance_of(account)?,
             partition: account.partition,
-            posted_at_ms: account.posted_at_ms,
+            posted: account.posted(),
             records: account.recent.records.iter().map(Arc::clone).collect(),
         })
     }

@@ -217,8 +217,7 @@ impl Api {
 
     /// The account's newest entry in ClickHouse, with all below it.
     async fn newest_stored_seq(&self, account_id: &str) -> Result<u64, Problem> {
-        let posted_by_ms = self.view.posted_at_ms(account_id).unwrap_or(i64::MAX);
-        Ok(self.store.newest_seq(account_id, posted_by_ms).await?)
+        Ok(self.store.newest_seq(account_id, self.view.posted(account_id)).await?)
     }
 
     /// Waits until ClickHouse has the entry that a request named, in every table, for what is left of the time.

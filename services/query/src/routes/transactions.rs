@@ -20,7 +20,7 @@ use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems, EventPath};
 use crate::params::ParameterKind::{Number, Text};
 use crate::params::{Parameter, Params, parameters};
-use crate::store::Below;
+use crate::store::{Below, Posted};
 
 /// Which page.
 const PAGE: &[Parameter] = &[
@@ -165,9 +165,11 @@ pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result
     let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };
     let (mut rows, seam) = plan(reach, newest_first(recent), filter, before_seq, limit);
     let Seam::Continue { upper_seq } = seam else { return Ok(Page { rows, as_of_seq: None }) };
-    let posted_by_ms = recent.older_posted_by_ms();
-    let posted_by_ms = before.map_or(posted_by_ms, |before| before.posted_at_ms.min(posted_by_ms));
-    let below = |seq: u64| Below { account_id, filter, seq, posted_by_ms };
+    let mut posted = recent.posted_before();
+    if let Some(before) = before {
+        posted.by_ms = posted.by_ms.min(before.posted_at_ms);
+    }
+    let below = |seq: u64| Below { account_id, filter, seq, posted: Posted { entries: seq, ..posted } };
     let mut stored_seq = stored_seq(api, account_id, upper_seq).await?;
     if stored_seq < upper_seq && awaited.is_some_and(|awaited| awaited.seq > stored_seq) {
         // The page would show the account as of an entry before the one that it must show.

@@ -5,7 +5,7 @@ use clickhouse::query::Query;
 use serde::Deserialize;
 use tollbooth_schemas::ledger::EntryType;
 
-use super::windows::{Window, windows};
+use super::windows::{Posted, Window};
 use super::{Store, StoreError};
 use crate::activity::{ActivityFilter, ActivityRow, Alert};
 
@@ -75,18 +75,17 @@ const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after
      posted_at, event_id, booth_id, operation_id, price_version, reason";
 
 impl Store {
-    /// The account's newest entry in ClickHouse; everything below it is there, too. 0: none. None of its entries was
-    /// posted after `posted_by_ms`.
+    /// The account's newest entry in ClickHouse; everything below it is there, too. 0: none.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn newest_seq(&self, account_id: &str, posted_by_ms: i64) -> Result<u64, StoreError> {
+    pub async fn newest_seq(&self, account_id: &str, posted: Posted) -> Result<u64, StoreError> {
         let sql = format!(
             "SELECT seq FROM ledger WHERE account_id = {{account:String}} AND {} \
              ORDER BY account_id DESC, seq DESC LIMIT 1",
             Window::CONDITION
         );
-        for window in windows(posted_by_ms) {
+        for window in posted.windows(1) {
             let query = window.bind(self.query(&sql)).param("account", account_id);
             if let Some(seq) = self.rows::<u64>(query).await?.pop() {
                 return Ok(seq);
@@ -113,9 +112,9 @@ impl Store {
     /// One question for the rows and for whether the uppermost is there: what a question costs is opening the parts. Where
     /// an index can leave parts out, two are cheaper, since an alternative to its condition takes that from it.
     async fn read_activity(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
-        let Below { account_id, filter, seq: upper_seq, posted_by_ms } = below;
+        let Below { account_id, filter, seq: upper_seq, posted } = below;
         let is_indexed = !filter.event_ids.is_empty();
-        if is_indexed && self.newest_seq(account_id, posted_by_ms).await? < upper_seq {
+        if is_indexed && self.newest_seq(account_id, posted).await? < upper_seq {
             return Ok(None);
         }
         let (condition, witness) = (condition(filter), if is_indexed { "" } else { " OR seq = {upper:UInt64}" });
@@ -127,7 +126,7 @@ impl Store {
         );
         let mut is_there = is_indexed;
         let mut found: Vec<ActivityRow> = Vec::new();
-        for window in windows(posted_by_ms) {
+        for window in posted.windows(limit) {
             // One more than is missing, for the witness.
             let missing = limit - found.len();
             let query = window.bind(self.query(&sql)).param("account", account_id).param("upper", upper_seq);
@@ -155,8 +154,8 @@ pub struct Below<'a> {
     pub filter: &'a ActivityFilter,
     /// The uppermost entry.
     pub seq: u64,
-    /// Neither it nor one below it was posted later.
-    pub posted_by_ms: i64,
+    /// When they were posted.
+    pub posted: Posted,
 }
 
 impl Store {

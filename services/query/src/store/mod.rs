@@ -33,6 +33,7 @@ pub use parties::{PartiesQuery, Party, PartyKind};
 pub use projection::{Behind, Projection};
 pub use recharge::RechargeRow;
 pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
+pub use windows::Posted;
 
 use crate::config::StoreSection;
 use crate::metrics::PagesMetrics;

@@ -120,6 +120,7 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
+    use crate::store::Posted;
 
     fn pages(bytes_max: u64) -> Pages {
         Pages::new(bytes_max, PagesMetrics::register(&Registry::new()).unwrap())
@@ -130,7 +131,7 @@ mod tests {
     }
 
     fn below<'a>(account_id: &'a str, filter: &'a ActivityFilter, seq: u64) -> Below<'a> {
-        Below { account_id, filter, seq, posted_by_ms: i64::MAX }
+        Below { account_id, filter, seq, posted: Posted { by_ms: 0, opened_at_ms: 0, entries: seq } }
     }
 
     #[tokio::test]

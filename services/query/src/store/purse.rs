@@ -4,7 +4,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use tollbooth_schemas::account_state::AccountState;
 
-use super::{Store, StoreError};
+use super::{Posted, Store, StoreError};
 use crate::live::{Lot, Purse};
 
 /// More entries about bonuses and limits than an account has.
@@ -28,12 +28,12 @@ struct DrawnRow {
 }
 
 impl Store {
-    /// The purse of an account as of the newest entry in ClickHouse, and that entry; none was posted after `posted_by_ms`.
+    /// The purse of an account as of the newest entry in ClickHouse, and that entry.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn purse(&self, account_id: &str, posted_by_ms: i64) -> Result<(u64, Purse), StoreError> {
-        let seq = self.newest_seq(account_id, posted_by_ms).await?;
+    pub async fn purse(&self, account_id: &str, posted: Posted) -> Result<(u64, Purse), StoreError> {
+        let seq = self.newest_seq(account_id, posted).await?;
         let marks = self
             .query(
                 "SELECT seq, type, amount, original_seq, account_state FROM ledger WHERE account_id = {account:String} \

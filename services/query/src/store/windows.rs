@@ -1,20 +1,26 @@
 //! Where to look first: the ledger's table lies in months of `posted_at`, and each part that may hold an account is opened
-//! to find out. What is wanted mostly lies in the newest months, and what lies in others need not be opened for it.
+//! to find out. Of an account that is busy the newest entries lie in the newest month, and the others need not be opened
+//! for them.
 
-use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime};
 use clickhouse::query::Query;
 
-/// So much before the newest moment lies in the first window, or more: on the first of a month it takes the month before.
+/// So much before the newest moment lies in the first window, or more: early in a month it takes the month before.
 const FIRST_MS: i64 = 7 * 86_400_000;
-/// How many months more the second one takes.
-const SECOND_MONTHS: u32 = 3;
+/// The first window is worth a question of its own where it holds so many times what is wanted, by the account's average.
+const PLENTY: i128 = 2;
+/// The least moment of the column, and the one after the largest.
+const MIN_MS: i64 = -2_208_988_800_000;
+const END_MS: i64 = 10_413_792_000_000;
 
 /// From this moment on, not including the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
-    pub(super) from_ms: i64,
-    pub(super) to_ms: i64,
+    from_ms: i64,
+    to_ms: i64,
 }
+
+const ALL: Window = Window { from_ms: MIN_MS, to_ms: END_MS };
 
 impl Window {
     pub(super) const CONDITION: &str = "posted_at >= fromUnixTimestamp64Milli({window_from:Int64}, 'UTC') \
@@ -25,27 +31,40 @@ impl Window {
     }
 }
 
-/// The least and the largest moment of the column.
-const MIN_MS: i64 = -2_208_988_800_000;
-const MAX_MS: i64 = 10_413_792_000_000;
+/// When an account's entries were posted, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    /// None of those that are asked for was posted later.
+    pub by_ms: i64,
+    /// When the account was opened.
+    pub opened_at_ms: i64,
+    /// How many entries there are at most.
+    pub entries: u64,
+}
 
-/// Windows that hold all that was posted by `posted_by_ms`, newest first. They share no month.
-///
-/// Entries of an account are posted in order, so that all of a window are newer than all of the next.
-pub(super) fn windows(posted_by_ms: i64) -> Vec<Window> {
-    let first = DateTime::<Utc>::from_timestamp_millis(posted_by_ms.saturating_sub(FIRST_MS));
-    let first = first.and_then(|at| NaiveDate::from_ymd_opt(at.year(), at.month(), 1));
-    let second = first.and_then(|first| first.checked_sub_months(Months::new(SECOND_MONTHS)));
-    let edges =
-        [first, second].map(|day| day.map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis()));
-    let edges = edges.into_iter().flatten().filter(|edge| (MIN_MS + 1..MAX_MS).contains(edge));
-    let mut to_ms = MAX_MS;
-    let mut windows = Vec::with_capacity(3);
-    for from_ms in edges.chain([MIN_MS]) {
-        windows.push(Window { from_ms, to_ms });
-        to_ms = from_ms;
+impl Posted {
+    /// Two windows that hold everything and share no month, the newest first; or one, where that holds less than `wanted`
+    /// as far as can be guessed.
+    ///
+    /// Entries of an account are posted in order, so that all of the first are newer than all of the second.
+    pub(super) fn windows(self, wanted: usize) -> Vec<Window> {
+        let Some(edge_ms) = month_start_ms(self.by_ms.saturating_sub(FIRST_MS)).filter(|_| self.is_busy(wanted)) else {
+            return vec![ALL];
+        };
+        vec![Window { from_ms: edge_ms, ..ALL }, Window { to_ms: edge_ms, ..ALL }]
     }
-    windows
+
+    fn is_busy(self, wanted: usize) -> bool {
+        let life_ms = i128::from(self.by_ms) - i128::from(self.opened_at_ms);
+        // As many as wanted are there at the average rate, or it is too young for an average.
+        i128::from(self.entries) * i128::from(FIRST_MS) >= life_ms * PLENTY * wanted as i128
+    }
+}
+
+fn month_start_ms(at_ms: i64) -> Option<i64> {
+    let at = DateTime::from_timestamp_millis(at_ms)?;
+    let start = NaiveDate::from_ymd_opt(at.year(), at.month(), 1)?.and_time(NaiveTime::MIN).and_utc();
+    Some(start.timestamp_millis()).filter(|start_ms| (MIN_MS + 1..END_MS).contains(start_ms))
 }
 
 #[cfg(test)]
@@ -55,22 +74,33 @@ mod tests {
 
     use super::*;
 
-    fn edges(posted_by: &str) -> Vec<String> {
-        let windows = windows(parse_rfc3339_ms(posted_by).unwrap());
-        windows.iter().take(2).map(|window| rfc3339(window.from_ms)).collect()
+    fn ms(text: &str) -> i64 {
+        parse_rfc3339_ms(text).unwrap()
+    }
+
+    fn edge(by: &str, entries: u64) -> Option<String> {
+        let posted = Posted { by_ms: ms(by), opened_at_ms: ms("2026-01-01T00:00:00Z"), entries };
+        let windows = posted.windows(50);
+        (windows.len() == 2).then(|| rfc3339(windows[0].from_ms))
     }
 
     #[test]
-    fn the_newest_month_comes_first_and_early_in_it_the_one_before() {
-        assert_eq!(edges("2026-11-26T10:00:00Z"), ["2026-11-01T00:00:00.000Z", "2026-08-01T00:00:00.000Z"]);
-        assert_eq!(edges("2026-03-07T23:00:00Z"), ["2026-02-01T00:00:00.000Z", "2025-11-01T00:00:00.000Z"]);
+    fn of_a_busy_account_the_newest_month_comes_first_and_early_in_it_the_one_before() {
+        assert_eq!(edge("2026-11-26T10:00:00Z", 100_000), Some("2026-11-01T00:00:00.000Z".to_owned()));
+        assert_eq!(edge("2026-11-07T23:00:00Z", 100_000), Some("2026-10-01T00:00:00.000Z".to_owned()));
+    }
+
+    #[test]
+    fn of_one_that_is_not_all_months_are_asked_at_once() {
+        // 330 days, 7 of which hold a page twice over from 4,714 entries on
+        assert_eq!((edge("2026-11-27T00:00:00Z", 4_714), edge("2026-11-27T00:00:00Z", 4_716).is_some()), (None, true));
     }
 
     proptest! {
         #[test]
-        fn windows_follow_each_other_and_leave_nothing_out(posted_by_ms: i64) {
-            let windows = windows(posted_by_ms);
-            prop_assert_eq!((windows[0].to_ms, windows.last().unwrap().from_ms), (MAX_MS, MIN_MS));
+        fn windows_follow_each_other_and_leave_nothing_out(by_ms: i64, opened_at_ms: i64, entries: u64, wanted in 0..1_000_usize) {
+            let windows = Posted { by_ms, opened_at_ms, entries }.windows(wanted);
+            prop_assert_eq!((windows[0].to_ms, windows.last().unwrap().from_ms), (END_MS, MIN_MS));
             prop_assert!(windows.windows(2).all(|pair| pair[0].from_ms == pair[1].to_ms));
             prop_assert!(windows.iter().all(|window| window.from_ms < window.to_ms));
         }
