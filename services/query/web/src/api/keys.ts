@@ -26,6 +26,9 @@ export const keys = {
   services: ["services"] as const,
   priceBooks: ["price-books"] as const,
   priceBook: (version: number | "current", currency?: string) => ["price-books", version, currency ?? null] as const,
+  repricings: ["repricings"] as const,
+  repricing: (id: string) => ["repricings", "one", id] as const,
+  repricingPreview: (id: string) => ["repricings", "preview", id] as const,
   fleetUsage: (query: unknown) => ["fleet", "usage", query] as const,
   deadLetters: (query: unknown) => ["fleet", "dead-letters", query] as const,
 };

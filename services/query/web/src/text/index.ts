@@ -11,6 +11,7 @@ import { fleet } from "./fleet";
 import { keys } from "./keys";
 import { priceBooks } from "./price-books";
 import { pricing } from "./pricing";
+import { repricings } from "./repricings";
 import { settings } from "./settings";
 import { signIn } from "./sign-in";
 import { webhooks } from "./webhooks";
@@ -31,6 +32,7 @@ export const text = {
   keys,
   priceBooks,
   pricing,
+  repricings,
   settings,
   signIn,
   webhooks,
