@@ -9,6 +9,7 @@ import { embed } from "./embed";
 import { events } from "./events";
 import { fleet } from "./fleet";
 import { keys } from "./keys";
+import { portal } from "./portal";
 import { priceBooks } from "./price-books";
 import { pricing } from "./pricing";
 import { repricings } from "./repricings";
@@ -30,6 +31,7 @@ export const text = {
   events,
   fleet,
   keys,
+  portal,
   priceBooks,
   pricing,
   repricings,
