@@ -70,7 +70,7 @@ describe.each(["light", "dark"] as const)("For an administrator, in the %s theme
       [`/price-books/${String(version)}`, "Simulate"],
       [`/price-books/${String(version)}/draft`, "Document"],
       ["/repricings", "All re-pricings"],
-      [`/repricings/new?account=${account.id}`, account.id],
+      [`/repricings/new?of=${account.id}`, account.id],
       [`/repricings/${repricing}`, "What it comes to"],
     ] as const;
     expect(await look(page, pages)).toEqual([]);

@@ -74,12 +74,13 @@ async function charged(): Promise<{ account: TestAccount; charges: Entry[] }> {
 }
 
 async function preview(page: Page, account: TestAccount): Promise<void> {
-  await page.getByLabel("Price book").selectOption(String(cheaper.version));
-  await page.getByRole("radio", { name: "These accounts" }).check();
-  await page.getByLabel("Account id").fill(account.id);
-  await page.getByRole("button", { name: "Add" }).click();
-  await page.getByRole("button", { name: `Remove ${account.id}` }).waitFor();
-  await page.getByRole("button", { name: "Preview" }).click();
+  const form = panel(page, "What to price anew");
+  await form.getByLabel("Price book").selectOption(String(cheaper.version));
+  await form.getByRole("radio", { name: "These accounts" }).check();
+  await form.getByLabel("Account id").fill(account.id);
+  await form.getByRole("button", { name: "Add" }).click();
+  await form.getByRole("button", { name: `Remove ${account.id}` }).waitFor();
+  await form.getByRole("button", { name: "Preview" }).click();
   await page.waitForURL(/\/repricings\/rpr_/);
 }
 
@@ -189,23 +190,24 @@ describe("A re-pricing", () => {
 
   it("says at its field what is wrong with it, and what is not there", async () => {
     const { page, context, complaints } = await open(browser, env.adminKey, "/repricings/new");
+    const form = panel(page, "What to price anew");
     // given nothing that can be asked for
-    await page.getByRole("radio", { name: "These accounts" }).check();
-    await page.getByLabel("First day").fill("2026-05-01");
-    await page.getByLabel("Last day").fill("2026-12-01");
-    await page.getByRole("button", { name: "Preview" }).click();
+    await form.getByRole("radio", { name: "These accounts" }).check();
+    await form.getByLabel("First day").fill("2026-05-01");
+    await form.getByLabel("Last day").fill("2026-12-01");
+    await form.getByRole("button", { name: "Preview" }).click();
     // then each field says what it needs
     await page.getByText("A period has at most 92 days").waitFor();
     await page.getByText("Add an account, or choose all").waitFor();
-    await page.getByLabel("Account id").fill("kiwi");
-    await page.getByRole("button", { name: "Add" }).click();
+    await form.getByLabel("Account id").fill("kiwi");
+    await form.getByRole("button", { name: "Add" }).click();
     await page.getByText("kiwi is no account id like acc_luna").waitFor();
     expect(await seriousFindings(page)).toEqual([]);
     // and an account that nobody opened is named
-    await page.getByLabel("Account id").fill("acc_nobody");
-    await page.getByRole("button", { name: "Add" }).click();
-    await page.getByLabel("Last day").fill("2026-05-31");
-    await page.getByRole("button", { name: "Preview" }).click();
+    await form.getByLabel("Account id").fill("acc_nobody");
+    await form.getByRole("button", { name: "Add" }).click();
+    await form.getByLabel("Last day").fill("2026-05-31");
+    await form.getByRole("button", { name: "Preview" }).click();
     await page.getByText("acc_nobody has no entry yet").waitFor();
     // One that was forgotten, or never was, is no page.
     await page.goto("/repricings/rpr_nobody");

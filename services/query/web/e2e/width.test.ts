@@ -79,7 +79,7 @@ describe.each([
       [`/price-books/${String(version)}`, "Simulate"],
       [`/price-books/${String(version)}/draft`, "Document"],
       ["/repricings", "All re-pricings"],
-      [`/repricings/new?account=${account.id}`, account.id],
+      [`/repricings/new?of=${account.id}`, account.id],
       [`/repricings/${repricing}`, "What it comes to"],
       [`/events/evt_gala/analytics?account=${account.id}`, "Margin"],
       ["/settings", "API keys"],

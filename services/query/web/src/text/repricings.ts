@@ -30,7 +30,6 @@ export const repricings = {
     state: "State",
     accounts: "Accounts",
     period: "Period",
-    book: "Price book",
     charges: "Charges",
     difference: "Difference",
     reason: "Reason",
@@ -78,6 +77,7 @@ export const repricings = {
   },
   sums: {
     title: "What it comes to",
+    titleSeen: "What was previewed",
     accounts: "Accounts",
     charges: "Charges that change",
     was: "Was",

@@ -81,7 +81,12 @@ function columnsOf(names: ReadonlyMap<string, string>, isOne: boolean): ColumnDe
   return [
     ...(isOne ? [] : [account]),
     { id: "event", header: columns.event, accessorFn: (line) => line.event_id ?? words.noEvent },
-    { id: "engine", header: columns.engine, accessorFn: nameOf },
+    {
+      id: "engine",
+      header: columns.engine,
+      accessorFn: nameOf,
+      cell: ({ row }) => <span className="repricing-service">{nameOf(row.original)}</span>,
+    },
     {
       id: "changes",
       header: columns.charges,

@@ -89,9 +89,14 @@ const COLUMNS: ColumnDef<RepricingListed>[] = [
     id: "period",
     header: words.columns.period,
     accessorKey: "from",
-    cell: ({ row: { original: one } }) => <span className="nowrap">{periodText(one.from, one.to)}</span>,
+    cell: ({ row: { original: one } }) => (
+      <>
+        <span className="nowrap">{periodText(one.from, one.to)}</span>
+        <br />
+        <span className="muted small">{words.bookOf(String(one.price_version))}</span>
+      </>
+    ),
   },
-  { id: "book", header: words.columns.book, accessorKey: "price_version", meta: { numeric: true } },
   {
     id: "charges",
     header: words.columns.charges,

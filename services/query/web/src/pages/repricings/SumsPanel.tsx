@@ -16,7 +16,7 @@ export function SumsPanel({ repricing }: { repricing: Repricing }) {
   const total = totalOf(repricing.accounts);
   const changed = repricing.accounts.filter((account) => account.changes > 0).length;
   return (
-    <Panel title={words.title}>
+    <Panel title={repricing.state === "previewed" ? words.title : words.titleSeen}>
       {total === null || total.changes === 0 ? (
         <EmptyState icon="check" title={words.nothing}>
           {words.nothingText}

@@ -13,7 +13,7 @@ it("stands in the address and comes back from it", () => {
 });
 
 it("begins with the last thirty days, all accounts and no book, whatever else an address says", () => {
-  const search = new URLSearchParams("version=x&account=luna&from=yesterday&to=");
+  const search = new URLSearchParams("version=x&of=luna&account=acc_sol&from=yesterday&to=");
   expect(readDraft(search, NOW)).toEqual({ version: null, accounts: null, first: "2026-10-28", last: "2026-11-26" });
 });
 

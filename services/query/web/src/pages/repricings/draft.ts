@@ -14,6 +14,8 @@ export interface Draft {
 
 const DAYS = 30;
 const ACCOUNT = /^acc_[A-Za-z0-9_-]{1,64}$/;
+// Not `account`: that is whose pages are shown, and is taken out of every address.
+const ACCOUNTS = "of";
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 const ZONE = "UTC";
 const MIDNIGHT = "T00:00:00Z";
@@ -21,7 +23,7 @@ export const ACCOUNTS_MAX = 200;
 
 export function readDraft(search: URLSearchParams, now: Date): Draft {
   const version = Number(search.get("version"));
-  const accounts = search.getAll("account").filter((id) => ACCOUNT.test(id));
+  const accounts = search.getAll(ACCOUNTS).filter((id) => ACCOUNT.test(id));
   const day = (name: string, fallback: string): string => {
     const value = search.get(name) ?? "";
     return DAY.test(value) ? value : fallback;
@@ -38,7 +40,7 @@ export function readDraft(search: URLSearchParams, now: Date): Draft {
 export function writeDraft({ version, accounts, first, last }: Draft): URLSearchParams {
   const search = new URLSearchParams({ from: first, to: last });
   if (version !== null) search.set("version", String(version));
-  for (const account of accounts ?? []) search.append("account", account);
+  for (const account of accounts ?? []) search.append(ACCOUNTS, account);
   return search;
 }
 
