@@ -70,6 +70,12 @@ pub struct RepricingDocument {
     /// Account and entry up to which all was answered; absent: nothing yet, or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<String>,
+    /// Why it is applied, in the words of who asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_reason: Option<String>,
     /// Who previewed it: id of the key.
     pub actor: String,
     /// When.

@@ -147,7 +147,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/keys/{key_id}/rotate", post(keys::rotate)),
         ("/v1/payments/stripe", post(stripe_webhook::receive)),
         ("/v1/price-books/{version}", put(price_books::publish)),
-        ("/v1/repricings", post(commands::preview_repricing)),
+        ("/v1/repricings", post(commands::preview_repricing).get(commands::list_repricings)),
         ("/v1/repricings/{repricing_id}", get(commands::show_repricing)),
         ("/v1/repricings/{repricing_id}/apply", post(commands::apply_repricing)),
         ("/v1/repricings/{repricing_id}/undo", post(commands::undo_repricing)),

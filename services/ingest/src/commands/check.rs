@@ -48,6 +48,12 @@ impl Check {
         self.that(is_text(text, NOTE_CHARS_MAX), "/note", "must be at most 500 printable characters");
     }
 
+    /// What a person says, for people.
+    pub(super) fn optional_words(&mut self, text: Option<&str>, pointer: &str) {
+        let holds = text.is_none_or(|text| !text.trim().is_empty() && is_text(text, NOTE_CHARS_MAX));
+        self.that(holds, pointer, "must be 1 to 500 printable characters");
+    }
+
     pub(super) fn code(&mut self, text: &str, pointer: &str) {
         let holds = (1..=CODE_CHARS_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));

@@ -27,6 +27,8 @@ async fn previewed(stand: &Stand, id: &str, state: RepricingState) {
         to_ms: 1,
         state,
         reached: None,
+        reason: None,
+        undo_reason: None,
         actor: "key_1".to_owned(),
         created_at_ms: 0,
         digest: "d1".to_owned(),
@@ -91,6 +93,8 @@ async fn what_the_state_does_not_allow_is_refused_and_nothing_is_sent() {
         (json!({"digest": "d1", "limit": 501}), "/limit"),
         (json!({"digest": "d1", "limit": 0}), "/limit"),
         (json!({"digest": "d1", "after": "48211"}), "/after"),
+        (json!({"digest": "d1", "reason": " "}), "/reason"),
+        (json!({"digest": "d1", "reason": "x".repeat(501)}), "/reason"),
     ] {
         let (status, problem) = post(&stand, "/rpr_1/apply", &stand.root, &body).await;
         assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)));
@@ -112,4 +116,54 @@ async fn one_with_nothing_to_do_comes_to_its_end_and_back() {
         assert_eq!((status, &answer["counts"], &answer["next_after"]), (StatusCode::OK, &json!({}), &Value::Null));
         assert_eq!(state_of(&stand, "rpr_1"), Some(state));
     }
+}
+
+async fn listed(stand: &Stand, query: &str, key: &str) -> (StatusCode, Value) {
+    read(stand.request(Method::GET, &format!("/v1/repricings{query}"), key).send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn they_are_listed_newest_first_with_why_each_was_applied_and_taken_back() {
+    // given three, the second of which was applied for a reason and taken back for another
+    let stand = Stand::start().await;
+    for id in ["rpr_1", "rpr_2", "rpr_3"] {
+        previewed(&stand, id, RepricingState::Previewed).await;
+    }
+    for (verb, reason) in [("apply", "the price of May was wrong"), ("undo", "it was not")] {
+        for said in [reason, "said once more"] {
+            let body = json!({"digest": "d1", "reason": said});
+            assert_eq!(post(&stand, &format!("/rpr_2/{verb}"), &stand.root, &body).await.0, StatusCode::OK);
+        }
+    }
+
+    // when they are listed two at a time
+    let (status, first) = listed(&stand, "?limit=2", &stand.root).await;
+    let cursor = first["next_cursor"].as_str().unwrap_or_default();
+    let (_, second) = listed(&stand, &format!("?limit=2&cursor={cursor}"), &stand.root).await;
+
+    // then each is there once
+    assert_eq!(status, StatusCode::OK, "{first}");
+    let ids = |page: &Value| -> Vec<String> {
+        let data = page["data"].as_array().unwrap();
+        data.iter().map(|it| it["repricing_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!([ids(&first), ids(&second)].concat(), ["rpr_3", "rpr_2", "rpr_1"]);
+    assert_eq!((&first["has_more"], &second["has_more"]), (&json!(true), &json!(false)));
+    assert_eq!(second["next_cursor"], Value::Null);
+    let undone = &first["data"][1];
+    assert_eq!(
+        (&undone["state"], &undone["account_ids"], &undone["total"]),
+        (&json!("undone"), &json!([]), &json!(null))
+    );
+    let reasons = (&undone["reason"], &undone["undo_reason"]);
+    assert_eq!(reasons, (&json!("the price of May was wrong"), &json!("it was not")));
+    assert!(first["data"][0].get("reason").is_none(), "nobody gave one: {first}");
+
+    // and what is no page is refused, as is who is no admin
+    for wrong in ["?limit=0", "?limit=101", "?cursor=rpr_2"] {
+        assert_eq!(listed(&stand, wrong, &stand.root).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
+    assert_eq!(listed(&stand, "?offset=3", &stand.root).await.0, StatusCode::BAD_REQUEST);
+    let (_, account_key) = stand.key("account").await;
+    assert_eq!(listed(&stand, "", &account_key).await.0, StatusCode::FORBIDDEN);
 }

@@ -35,13 +35,16 @@ async fn change(api: &Api, request: Request) -> Result<Response, Problem> {
     forwarder(api)?.send(&principal, &session.mark, command).await
 }
 
-/// What is read where commands are taken, and nowhere else: an account's webhooks, what of one is dead, and the card that is
-/// saved.
+/// What is read where commands are taken, and nowhere else: an account's webhooks, what of one is dead, the card that is
+/// saved, and re-pricings.
 fn is_read_there(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
         parts[..],
-        ["", "v1", "accounts", _, "webhooks" | "payment-method"] | ["", "v1", "accounts", _, "webhooks", _, "dead"]
+        ["", "v1", "accounts", _, "webhooks" | "payment-method"]
+            | ["", "v1", "accounts", _, "webhooks", _, "dead"]
+            | ["", "v1", "repricings"]
+            | ["", "v1", "repricings", _]
     )
 }
 

@@ -134,11 +134,14 @@ async fn what_no_browser_meant_goes_nowhere() {
     assert_eq!(query.read(webhooks, &[bearer]).await.status, 404);
     assert!(received.lock().unwrap().is_empty());
     let card = "/v1/accounts/acc_luna/payment-method";
-    for path in [webhooks, "/v1/accounts/acc_luna/webhooks/whk_1/dead", card] {
+    let repricings = "/v1/repricings?limit=20";
+    for path in [webhooks, "/v1/accounts/acc_luna/webhooks/whk_1/dead", card, repricings, "/v1/repricings/rpr_1"] {
         assert_eq!(query.read(path, &[cookie]).await.status, 202);
         assert_eq!(received.lock().unwrap().pop().unwrap().0, format!("GET {path}"));
     }
-    assert_eq!(query.read("/v1/accounts/acc_luna/webhooks/whk_1", &[cookie]).await.status, 404);
+    for path in ["/v1/accounts/acc_luna/webhooks/whk_1", "/v1/repricings/rpr_1/apply"] {
+        assert_eq!(query.read(path, &[cookie]).await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ import { seriousFindings } from "./support/axe";
 import { DESK, launch, open, PHONE, visit } from "./support/browser";
 import { env } from "./support/env";
 import { command, read } from "./support/http";
+import { previewed } from "./support/repricing";
 import { sideways } from "./support/width";
 
 let browser: Browser;
@@ -61,12 +62,16 @@ describe.each(["light", "dark"] as const)("For an administrator, in the %s theme
     ["on a phone", PHONE, true],
   ] as const)("%s no page has a serious finding, and none is wider than the screen", async (_name, size, touch) => {
     const { version } = await read<{ version: number }>("/v1/price-books/current?currency=USD");
+    const repricing = await previewed(account, version);
     const { page, context, complaints } = await open(browser, env.adminKey, "/", { theme, size, touch });
     const pages = [
       ["/fleet", "Dead letters"],
       ["/price-books", "All price books"],
       [`/price-books/${String(version)}`, "Simulate"],
       [`/price-books/${String(version)}/draft`, "Document"],
+      ["/repricings", "All re-pricings"],
+      [`/repricings/new?of=${account.id}`, account.id],
+      [`/repricings/${repricing}`, "What it comes to"],
     ] as const;
     expect(await look(page, pages)).toEqual([]);
     expect(complaints).toEqual([]);

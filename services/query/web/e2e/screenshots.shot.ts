@@ -31,6 +31,8 @@ const ADMIN_PAGES: readonly (readonly [string, string])[] = [
   ["price-books", "/price-books"],
   ["price-book", "/price-books/:version"],
   ["price-book-draft", "/price-books/:version/draft"],
+  ["repricings", "/repricings"],
+  ["repricing-new", "/repricings/new"],
 ];
 
 let browser: Browser;

@@ -6,6 +6,7 @@ import { launch, open, visit } from "./support/browser";
 import { env } from "./support/env";
 import { command, read, send } from "./support/http";
 import { panel } from "./support/read";
+import { previewed } from "./support/repricing";
 import { sideways } from "./support/width";
 
 /** The narrowest phone, and the widest desk. */
@@ -70,12 +71,16 @@ describe.each([
 
   it("for an administrator", async () => {
     const { version } = await read<{ version: number }>("/v1/price-books/current?currency=USD");
+    const repricing = await previewed(account, version);
     const { page, context } = await open(browser, env.adminKey, "/", { size, touch });
     const pages = [
       ["/fleet", "Top spenders"],
       ["/price-books", "All price books"],
       [`/price-books/${String(version)}`, "Simulate"],
       [`/price-books/${String(version)}/draft`, "Document"],
+      ["/repricings", "All re-pricings"],
+      [`/repricings/new?of=${account.id}`, account.id],
+      [`/repricings/${repricing}`, "What it comes to"],
       [`/events/evt_gala/analytics?account=${account.id}`, "Margin"],
       ["/settings", "API keys"],
     ] as const;

@@ -1,6 +1,7 @@
 //! What is answered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tollbooth_schemas::repricing::{RepricedAccount, RepricingDocument, RepricingState};
@@ -8,6 +9,7 @@ use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::v1::Rejected;
 use tollbooth_schemas::{Amount, Money};
 
+use super::kept::Cursor;
 use super::place::Place;
 use super::plan::{Cut, Line, Lines};
 use super::read::PostedRow;
@@ -87,6 +89,10 @@ struct Head {
     changes: u64,
     created_at: String,
     actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo_reason: Option<String>,
 }
 
 impl Head {
@@ -101,6 +107,8 @@ impl Head {
             changes: document.changes(),
             created_at: rfc3339(document.created_at_ms),
             actor: document.actor.clone(),
+            reason: document.reason.clone(),
+            undo_reason: document.undo_reason.clone(),
         }
     }
 }
@@ -149,12 +157,9 @@ impl ShownBody {
         let sum = |of: fn(&PostedRow) -> u64| posted.iter().map(of).fold(0_u64, u64::saturating_add);
         let (applied, undone) = (sum(|row| row.applied), sum(|row| row.undone));
         let state = match document.state {
-            // It was tried to its end, and ClickHouse has nothing that is left.
-            RepricingState::Undone if undone >= applied => "undone",
-            RepricingState::Undoing | RepricingState::Undone => "undoing",
-            RepricingState::Previewed => "previewed",
-            RepricingState::Applying => "applying",
-            RepricingState::Applied => "applied",
+            // It was tried to its end, and ClickHouse has something that is left.
+            RepricingState::Undone if undone < applied => "undoing",
+            state => name(state),
         };
         let accounts = document.accounts.iter().map(|account| {
             let row = posted.iter().find(|row| row.account_id == account.account_id.as_str());
@@ -170,6 +175,55 @@ impl ShownBody {
         });
         let next_after = document.reached.clone();
         Self { head: Head::of(document, state), applied, undone, next_after, accounts: accounts.collect() }
+    }
+}
+
+const fn name(state: RepricingState) -> &'static str {
+    match state {
+        RepricingState::Previewed => "previewed",
+        RepricingState::Applying => "applying",
+        RepricingState::Applied => "applied",
+        RepricingState::Undoing => "undoing",
+        RepricingState::Undone => "undone",
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ListedBody {
+    #[serde(flatten)]
+    head: Head,
+    account_ids: Vec<String>,
+    /// `null`: of no account.
+    total: Option<Sums>,
+}
+
+impl ListedBody {
+    fn of(document: &RepricingDocument) -> Self {
+        let sum =
+            |of: fn(&RepricedAccount) -> i64| document.accounts.iter().map(|account| i128::from(of(account))).sum();
+        // All of them pay in the book's currency.
+        let total = document.accounts.first().map(|account| {
+            let (was, would_be) = (sum(|account| account.was_micros), sum(|account| account.would_be_micros));
+            Sums::new(document.changes(), was, would_be, &account.currency)
+        });
+        let account_ids = document.accounts.iter().map(|account| account.account_id.to_string()).collect();
+        Self { head: Head::of(document, name(document.state)), account_ids, total }
+    }
+}
+
+/// `GET /v1/repricings`: as far as each was tried. Nothing is looked up for it.
+#[derive(Debug, Serialize)]
+pub(super) struct ListBody {
+    data: Vec<ListedBody>,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+impl ListBody {
+    pub(super) fn of(documents: &[Arc<RepricingDocument>], has_more: bool) -> Self {
+        let last = documents.last().filter(|_| has_more);
+        let next_cursor = last.map(|document| Cursor::of(document).to_string());
+        Self { data: documents.iter().map(|document| ListedBody::of(document)).collect(), has_more, next_cursor }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every re-pricing that was previewed, from `registry`.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -55,6 +57,15 @@ impl Repricings {
         self.documents.lock().get(repricing_id).cloned()
     }
 
+    /// The newest, or those before `before`.
+    pub(super) fn newest(&self, before: Option<&Cursor>, limit: usize) -> Vec<Arc<RepricingDocument>> {
+        let mut documents: Vec<_> = self.documents.lock().values().cloned().collect();
+        documents.retain(|it| before.is_none_or(|before| Cursor::of(it) < *before));
+        documents.sort_unstable_by_key(|it| std::cmp::Reverse(Cursor::of(it)));
+        documents.truncate(limit);
+        documents
+    }
+
     /// Which one makes room for another: the oldest that was not applied within an hour, or one that can no longer be
     /// carried out.
     ///
@@ -73,6 +84,34 @@ impl Repricings {
             .or_else(|| oldest(&|it| now_ms.saturating_sub(it.created_at_ms) > USEFUL_MS));
         let full = || Problem::conflict(format!("{KEPT_MAX} re-pricings are kept, and each may be taken back yet"));
         found.map(Some).ok_or_else(full)
+    }
+}
+
+/// Where a page of the list ends. It needs no document: one that was forgotten meanwhile leaves no gap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Cursor {
+    created_at_ms: i64,
+    repricing_id: String,
+}
+
+impl Cursor {
+    pub(super) fn of(document: &RepricingDocument) -> Self {
+        Self { created_at_ms: document.created_at_ms, repricing_id: document.repricing_id.clone() }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.created_at_ms, self.repricing_id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (created_at_ms, repricing_id) = text.split_once('.').ok_or(())?;
+        Ok(Self { created_at_ms: created_at_ms.parse().map_err(drop)?, repricing_id: repricing_id.to_owned() })
     }
 }
 
@@ -115,11 +154,31 @@ mod tests {
             to_ms: 1,
             state,
             reached: None,
+            reason: None,
+            undo_reason: None,
             actor: String::new(),
             created_at_ms: i64::try_from(number).unwrap(),
             digest: String::new(),
             accounts: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_newest_are_listed_first_and_a_page_ends_where_the_next_begins() {
+        let repricings = Repricings::default();
+        for number in 1..=5 {
+            repricings.insert(document(number, RepricingState::Previewed));
+        }
+        let page = |before: Option<&Cursor>| repricings.newest(before, 2);
+        let ids = |page: &[Arc<RepricingDocument>]| page.iter().map(|it| it.repricing_id.clone()).collect::<Vec<_>>();
+        let first = page(None);
+        assert_eq!(ids(&first), ["rpr_5", "rpr_4"]);
+        let cursor: Cursor = Cursor::of(&first[1]).to_string().parse().unwrap();
+        // what comes and goes meanwhile moves nothing
+        repricings.insert(document(6, RepricingState::Previewed));
+        repricings.apply(b"repricing:rpr_4", None);
+        assert_eq!(ids(&page(Some(&cursor))), ["rpr_3", "rpr_2"]);
+        assert!(["", "rpr_4", "x.rpr_4"].iter().all(|wrong| wrong.parse::<Cursor>().is_err()));
     }
 
     #[test]

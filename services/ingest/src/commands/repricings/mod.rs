@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
 use rand::RngExt;
@@ -37,9 +38,10 @@ use super::check::Check;
 use super::{LATE_RETRY_AFTER_S, request_id};
 use crate::app::{App, now_ms, parse_json};
 use crate::produce::Topic;
+use kept::Cursor;
 pub(crate) use kept::Repricings;
 
-use answers::{AccountBody, PreviewBody, ShownBody};
+use answers::{AccountBody, ListBody, PreviewBody, ShownBody};
 use plan::{Book, Lines, Plan, hex};
 use read::{Period, Reader};
 
@@ -47,8 +49,11 @@ use read::{Period, Reader};
 const ACCOUNTS_MAX: usize = 200;
 /// Most entries about charges of an account in the period: they are in memory together, of one account at a time.
 const ENTRIES_MAX: usize = 50_000;
-/// Most lines of a preview, over all its accounts.
-const LINES_MAX: usize = 20_000;
+/// Most lines of a preview, over all its accounts: it passes through query to a browser, 4 MiB at most.
+const LINES_MAX: usize = 10_000;
+/// Re-pricings of a page of the list.
+const LISTED_MAX: usize = 100;
+const LISTED_DEFAULT: usize = 50;
 /// What is left of a request's time for its answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// Longest period: beyond it charges are forgotten, and cannot be made anew.
@@ -204,6 +209,8 @@ fn document(admin: &Principal, asked: &Asked, accounts: &[(RepricedAccount, Line
         to_ms: asked.to,
         state: RepricingState::Previewed,
         reached: None,
+        reason: None,
+        undo_reason: None,
         actor: admin.key_id.to_string(),
         created_at_ms: now_ms(),
         digest: hex(&digest.finalize()),
@@ -223,6 +230,38 @@ fn found(app: &App, repricing_id: &str) -> Result<Arc<RepricingDocument>, Proble
     app.gate.ensure_current()?;
     let document = app.repricings.get(repricing_id);
     document.ok_or_else(|| Problem::not_found("there is no re-pricing of this id"))
+}
+
+/// `GET /v1/repricings`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listed {
+    #[serde(default)]
+    limit: Option<usize>,
+    /// `next_cursor` of the answer before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// `GET /v1/repricings`, newest first.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    query: Result<Query<Listed>, QueryRejection>,
+) -> Result<Response<Body>, Problem> {
+    app.admin(&headers, Scope::Read)?;
+    app.gate.ensure_current()?;
+    let Query(asked) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let mut check = Check::default();
+    let limit = asked.limit.unwrap_or(LISTED_DEFAULT);
+    check.that((1..=LISTED_MAX).contains(&limit), "limit", &format!("must be 1 to {LISTED_MAX}"));
+    let before = asked.cursor.as_ref().map(|text| text.parse::<Cursor>().ok());
+    check.that(before != Some(None), "cursor", "must be next_cursor of the answer before");
+    let (limit, before) = check.conclude((limit, before.flatten()))?;
+    let mut documents = app.repricings.newest(before.as_ref(), limit.saturating_add(1));
+    let has_more = documents.len() > limit;
+    documents.truncate(limit);
+    Ok(Json(ListBody::of(&documents, has_more)).into_response())
 }
 
 /// `GET /v1/repricings/{repricing_id}`

@@ -43,10 +43,18 @@ impl FromStr for Place {
 }
 
 /// The document with which a run begins, where it says something new.
-pub(super) fn begun(document: &RepricingDocument, to: RepricingState) -> Option<RepricingDocument> {
+pub(super) fn begun(document: &RepricingDocument, to: RepricingState, why: Option<&str>) -> Option<RepricingDocument> {
+    let mut begun = document.clone();
     // Tried to its end, it stays so: what is tried once more posts nothing that was not left open.
-    let is_on_its_way = document.state == to || document.state == end_of(to);
-    (!is_on_its_way).then(|| RepricingDocument { state: to, reached: None, ..document.clone() })
+    if document.state != to && document.state != end_of(to) {
+        (begun.state, begun.reached) = (to, None);
+    }
+    let reason = if to == RepricingState::Undoing { &mut begun.undo_reason } else { &mut begun.reason };
+    // Whoever goes on does not change why it was begun.
+    if reason.is_none() {
+        *reason = why.map(str::to_owned);
+    }
+    (begun != *document).then_some(begun)
 }
 
 /// The document after a run that went from `after` to `next_after` with every charge answered, where it says something
@@ -88,6 +96,8 @@ mod tests {
             to_ms: 1,
             state,
             reached: reached.map(str::to_owned),
+            reason: None,
+            undo_reason: None,
             actor: String::new(),
             created_at_ms: 0,
             digest: String::new(),
@@ -139,10 +149,25 @@ mod tests {
         }
         let undone = ended(&document(Undoing, None), Undoing, None, None);
         assert_eq!(undone.map(|document| document.state), Some(Undone));
-        let turned = begun(&document(Applying, Some("acc_a/9")), Undoing);
+        let turned = begun(&document(Applying, Some("acc_a/9")), Undoing, None);
         assert_eq!(turned.map(|document| (document.state, document.reached)), Some((Undoing, None)));
-        assert_eq!(begun(&document(Applied, None), Applying), None);
-        assert_eq!(begun(&document(Undoing, Some("acc_a/9")), Undoing), None);
-        assert!(begun(&document(Previewed, None), Applying).is_some());
+        assert_eq!(begun(&document(Applied, None), Applying, None), None);
+        assert_eq!(begun(&document(Undoing, Some("acc_a/9")), Undoing, None), None);
+        assert!(begun(&document(Previewed, None), Applying, None).is_some());
+    }
+
+    #[test]
+    fn the_first_reason_of_each_way_stays() {
+        use RepricingState::{Applying, Previewed, Undoing};
+        let reasons = |document: &RepricingDocument| (document.reason.clone(), document.undo_reason.clone());
+        let text = |text: &str| Some(text.to_owned());
+        let applying = begun(&document(Previewed, None), Applying, Some("wrong price")).unwrap();
+        assert_eq!(reasons(&applying), (text("wrong price"), None));
+        assert_eq!(begun(&applying, Applying, Some("another")), None);
+        // who began without one may say it later, and where it is does not change by that
+        let half = begun(&document(Applying, Some("acc_a/9")), Applying, Some("said later")).unwrap();
+        assert_eq!((half.reached.as_deref(), half.reason.as_deref()), (Some("acc_a/9"), Some("said later")));
+        let undoing = begun(&applying, Undoing, Some("wrong book")).unwrap();
+        assert_eq!((undoing.state, reasons(&undoing)), (Undoing, (text("wrong price"), text("wrong book"))));
     }
 }

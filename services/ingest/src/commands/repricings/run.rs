@@ -51,6 +51,9 @@ struct Asked {
     /// `next_after` of the answer before.
     #[serde(default)]
     after: Option<String>,
+    /// Why: kept with the re-pricing, the first one that is said.
+    #[serde(default)]
+    reason: Option<String>,
 }
 
 impl Asked {
@@ -60,6 +63,7 @@ impl Asked {
         check.that((1..=CHARGES_MAX).contains(&limit), "/limit", &format!("must be 1 to {CHARGES_MAX}"));
         let after = self.after.as_ref().map(|text| text.parse::<Place>().ok());
         check.that(after != Some(None), "/after", "must be next_after of the answer before");
+        check.optional_words(self.reason.as_deref(), "/reason");
         check.conclude((limit, after.flatten()))
     }
 }
@@ -92,7 +96,7 @@ pub(super) async fn run(
     let name = if to == RepricingState::Undoing { "undo_repricing" } else { "apply_repricing" };
     let action = Action::new(&admin, &request_id, name).resource(Some(repricing_id));
     let done = async {
-        if let Some(begun) = begun(&document, to) {
+        if let Some(begun) = begun(&document, to, asked.reason.as_deref()) {
             publish(app, &begun).await?;
         }
         let run = Run { app, admin: &admin, document: &document, to, until };

@@ -51,6 +51,8 @@ export interface OpenOptions {
   readonly zone?: string;
   readonly credit?: string;
   readonly name?: string;
+  /** One that a price book is for. */
+  readonly currency?: string;
 }
 
 interface Page {
@@ -76,13 +78,14 @@ export class TestAccount {
     zone = "America/New_York",
     credit = "100.00",
     name = "Test Booths",
+    currency = "USD",
   }: OpenOptions = {}): Promise<TestAccount> {
     const id = `acc_e2e_${randomBytes(6).toString("hex")}`;
     const opened = new Date(Date.now() - OPENED_DAYS_AGO * 86_400_000).toISOString();
     await command(
       "POST",
       "/v1/accounts",
-      { account_id: id, name, plan, currency: "USD", time_zone: zone, occurred_at: opened },
+      { account_id: id, name, plan, currency, time_zone: zone, occurred_at: opened },
       `open-${id}`,
     );
     const made = await send("POST", `${env.ingestUrl}/v1/keys`, env.adminKey, {

@@ -140,6 +140,99 @@ export interface PublishedBook {
   replayed: boolean;
 }
 
+/** What charges were, would be, and how much more the account pays: below zero it is given back. */
+export interface RepricingSums {
+  changes: number;
+  was: Money;
+  would_be: Money;
+  difference: Money;
+}
+
+export const REPRICING_STATES = ["previewed", "applying", "applied", "undoing", "undone"] as const;
+export type RepricingState = (typeof REPRICING_STATES)[number];
+
+interface RepricingHead {
+  repricing_id: string;
+  state: RepricingState;
+  price_version: number;
+  from: string;
+  to: string;
+  /** What applying and taking back name. */
+  digest: string;
+  changes: number;
+  created_at: string;
+  actor: string;
+  reason?: string;
+  undo_reason?: string;
+}
+
+export interface RepricingListed extends RepricingHead {
+  account_ids: string[];
+  /** Null: of no account. */
+  total: RepricingSums | null;
+}
+
+/** The charges of an event by an engine. */
+export interface RepricingLine extends RepricingSums {
+  event_id: string | null;
+  service: string;
+  engine: string;
+  /** How many stay as they are, by why. */
+  left_out: Record<string, number>;
+}
+
+export interface RepricingPreview extends RepricingHead {
+  accounts: (RepricingSums & { account_id: string; as_of_seq: number; lines: RepricingLine[] })[];
+}
+
+export interface RepricingAccount extends RepricingSums {
+  account_id: string;
+  as_of_seq: number;
+  /** Charges that were made anew, and taken back, and what the balance changed by, as far as ClickHouse has it. */
+  applied: number;
+  undone: number;
+  posted: Money;
+}
+
+export interface Repricing extends RepricingHead {
+  applied: number;
+  undone: number;
+  /** Where a run that was interrupted goes on. */
+  next_after?: string;
+  accounts: RepricingAccount[];
+}
+
+export interface NewRepricing {
+  /** Absent: all with charges of the period. */
+  accounts?: string[];
+  from: string;
+  to: string;
+  price_version: number;
+}
+
+export interface RepricingRunBody {
+  digest: string;
+  limit: number;
+  after?: string;
+  reason?: string;
+}
+
+/** What became of a charge that was not posted. */
+export interface RepricingResult {
+  entry_id: string;
+  outcome: "left_out" | "pending";
+  reason?: string;
+  detail?: string;
+}
+
+export interface RepricingRun {
+  repricing_id: string;
+  counts: Partial<Record<"posted" | "already_posted" | "left_out" | "pending", number>>;
+  /** Where the next request goes on; absent: all were tried. */
+  next_after?: string;
+  results: RepricingResult[];
+}
+
 interface Json<T> {
   headers: Record<string, unknown>;
   content: { "application/json": T };
@@ -174,6 +267,9 @@ interface Delete<Path> {
 type With<Path extends keyof paths, Method extends string, Operation> = Omit<paths[Path], Method> &
   Record<Method, Operation>;
 
+interface OfRepricing {
+  repricing_id: string;
+}
 interface OfAccount {
   account_id: string;
 }
@@ -242,6 +338,16 @@ export interface ContractPaths {
   "/v1/dead-letters/redrive": {
     post: Change<{ ids: string[] } | { reason: string; after?: number }, RedriveAnswer, never>;
   };
+  "/v1/repricings": {
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string }; header?: never; path?: never; cookie?: never };
+      responses: { 200: Json<Page<RepricingListed>> };
+    };
+    post: Change<NewRepricing, RepricingPreview, never>;
+  };
+  "/v1/repricings/{repricing_id}": { get: Ask<Repricing, OfRepricing> };
+  "/v1/repricings/{repricing_id}/apply": { post: Change<RepricingRunBody, RepricingRun, OfRepricing> };
+  "/v1/repricings/{repricing_id}/undo": { post: Change<RepricingRunBody, RepricingRun, OfRepricing> };
   "/v1/price-books/{version}": With<
     "/v1/price-books/{version}",
     "put",

@@ -5,6 +5,8 @@ export const keys = {
   account: (id: string) => ["account", id] as const,
   facts: (id: string) => ["account", id, "facts"] as const,
   balance: (id: string) => ["account", id, "balance"] as const,
+  /** The balance with what it is made of, all of one entry. */
+  parts: (id: string) => ["account", id, "parts"] as const,
   summary: (id: string, query: unknown) => ["account", id, "summary", query] as const,
   usage: (id: string, query: unknown) => ["account", id, "usage", query] as const,
   transactions: (id: string, query: unknown) => ["account", id, "transactions", query] as const,
@@ -26,6 +28,9 @@ export const keys = {
   services: ["services"] as const,
   priceBooks: ["price-books"] as const,
   priceBook: (version: number | "current", currency?: string) => ["price-books", version, currency ?? null] as const,
+  repricings: ["repricings"] as const,
+  repricing: (id: string) => ["repricings", "one", id] as const,
+  repricingPreview: (id: string) => ["repricings", "preview", id] as const,
   fleetUsage: (query: unknown) => ["fleet", "usage", query] as const,
   deadLetters: (query: unknown) => ["fleet", "dead-letters", query] as const,
 };

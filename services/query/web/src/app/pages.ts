@@ -16,6 +16,9 @@ export const OPEN_PAGES = [
   page("/price-books", () => import("@/pages/price-books/PriceBooksPage")),
   page("/price-books/:version", () => import("@/pages/price-books/BookPage")),
   page("/price-books/:version/draft", () => import("@/pages/price-books/DraftPage")),
+  page("/repricings", () => import("@/pages/repricings/RepricingsPage")),
+  page("/repricings/new", () => import("@/pages/repricings/NewPage")),
+  page("/repricings/:repricingId", () => import("@/pages/repricings/RepricingPage")),
 ];
 
 /** Of the account that is looked at. */

@@ -29,10 +29,15 @@ export function applyBatch(queryClient: QueryClient, accountId: string, ring: Ri
   const balance = batch.balance;
   if (balance !== null) {
     queryClient.setQueryData<Balance>(keys.balance(accountId), (old) =>
-      old === undefined || old.seq > balance.seq ? old : { ...old, ...balance },
+      old === undefined || old.seq > balance.seq ? old : { ...withoutParts(old, balance.seq), ...balance },
     );
   }
   if (batch.transactions.length > 0) addRows(queryClient, accountId, batch.transactions);
+}
+
+// Parts are those of one entry: beside a newer balance they would not add up. Who shows them asks for them.
+function withoutParts(balance: Balance, seq: number): Balance {
+  return balance.seq === seq ? balance : { ...balance, parts: null };
 }
 
 function addRows(queryClient: QueryClient, accountId: string, incoming: readonly Transaction[]): void {

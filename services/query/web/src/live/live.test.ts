@@ -74,6 +74,16 @@ describe("what the stream does to the caches", () => {
     expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 21, balance: { amount: "4.80" } });
   });
 
+  it("never leaves parts of one entry beside the balance of another", () => {
+    const usd = (amount: string) => ({ amount, currency: "USD" });
+    const parts = [{ kind: "purchased", amount: usd("5.00"), expires_at: null, seq: null }];
+    client.setQueryData(keys.balance(id), { seq: 20, balance: usd("5.00"), parts });
+    batch({ balance: { seq: 20, balance: usd("5.00") } as StreamBalance });
+    expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 20, parts });
+    batch({ balance: { seq: 21, balance: usd("4.80") } as StreamBalance });
+    expect(client.getQueryData(keys.balance(id))).toMatchObject({ seq: 21, parts: null });
+  });
+
   it("keeps the newer balance when an older answer comes late", async () => {
     const options = balanceQuery(id);
     client.setQueryData(options.queryKey, { seq: 21 } as Balance);

@@ -24,6 +24,7 @@ const PUBLIC: readonly Item[] = ITEMS.filter((item) => item.to === "/pricing");
 const ADMIN: readonly Item[] = [
   { to: "/fleet", icon: "fleet", label: menu.fleet },
   { to: "/price-books", icon: "book", label: menu.priceBooks },
+  { to: "/repricings", icon: "repeat", label: menu.repricings },
 ];
 
 interface MenuProps {

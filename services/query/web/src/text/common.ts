@@ -10,6 +10,7 @@ export const common = {
     settings: "Settings",
     fleet: "Fleet",
     priceBooks: "Price books",
+    repricings: "Re-pricings",
     open: "Open menu",
     close: "Close menu",
   },

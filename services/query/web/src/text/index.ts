@@ -9,8 +9,10 @@ import { embed } from "./embed";
 import { events } from "./events";
 import { fleet } from "./fleet";
 import { keys } from "./keys";
+import { portal } from "./portal";
 import { priceBooks } from "./price-books";
 import { pricing } from "./pricing";
+import { repricings } from "./repricings";
 import { settings } from "./settings";
 import { signIn } from "./sign-in";
 import { webhooks } from "./webhooks";
@@ -29,8 +31,10 @@ export const text = {
   events,
   fleet,
   keys,
+  portal,
   priceBooks,
   pricing,
+  repricings,
   settings,
   signIn,
   webhooks,

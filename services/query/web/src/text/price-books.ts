@@ -19,6 +19,7 @@ export const priceBooks = {
   prices: "Prices",
   testFactor: (factor: string): string => `Test work costs ${factor} of a price.`,
   draft: "New version from this",
+  reprice: "Re-price a period",
   simulate: {
     title: "Simulate",
     note: "nothing is posted",

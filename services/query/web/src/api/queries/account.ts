@@ -28,6 +28,15 @@ export const balanceQuery = (accountId: string) =>
     structuralSharing: newerBalance,
   });
 
+/** The balance as of one entry, with its parts. No stream touches it: what it shows adds up. */
+export const partsQuery = (accountId: string) =>
+  queryOptions({
+    queryKey: keys.parts(accountId),
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/accounts/{account_id}/balance", { params: { path: { account_id: accountId } }, signal })),
+    structuralSharing: newerBalance,
+  });
+
 export interface RangeQuery {
   from?: string;
   to?: string;

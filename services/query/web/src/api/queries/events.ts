@@ -28,6 +28,25 @@ export const eventsQuery = (accountId: string, q: string) =>
     placeholderData: keepWithin(accountId),
   });
 
+// The events with the newest activity; an older one is shown by its id.
+const NAMES_MAX = 200;
+
+/** What events are called, by id: as people named them, else the id. */
+export const eventNamesQuery = (accountId: string) =>
+  queryOptions({
+    queryKey: keys.eventNames(accountId),
+    queryFn: async ({ signal }) => {
+      const page = await unwrap(
+        api.GET("/v1/accounts/{account_id}/events", {
+          params: { path: { account_id: accountId }, query: { limit: NAMES_MAX } },
+          signal,
+        }),
+      );
+      return Object.fromEntries(page.data.map((event) => [event.event_id, event.name ?? event.event_id]));
+    },
+    staleTime: 5 * 60_000,
+  });
+
 export const eventQuery = (accountId: string, eventId: string) =>
   queryOptions({
     queryKey: keys.event(accountId, eventId, "facts"),

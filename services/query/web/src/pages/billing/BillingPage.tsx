@@ -15,7 +15,7 @@ import { text } from "@/text";
 import { AlertsPanel } from "./alerts/AlertsPanel";
 import "./billing.css";
 import { CardPanel } from "./CardPanel";
-import { PartsList } from "./PartsList";
+import { PartsPanel } from "./PartsPanel";
 import { PurchasesPanel } from "./PurchasesPanel";
 import { RechargePanel } from "./RechargePanel";
 
@@ -53,11 +53,7 @@ export default function BillingPage() {
         <RechargePanel />
         <div className="billing-side">
           <CardPanel />
-          <Panel title={text.billing.parts.title}>
-            <QueryState query={balance} skeleton={<Skeleton height="2rem" lines={3} />}>
-              {(data) => <PartsList balance={data} zone={zone} />}
-            </QueryState>
-          </Panel>
+          <PartsPanel />
         </div>
       </div>
       <AlertsPanel />

@@ -5,7 +5,7 @@ import { text } from "@/text";
 
 const { parts: words } = text.billing;
 
-/** Purchased credits and each bonus with its end, what is set aside, and what is left to use. */
+/** Purchased credits and each bonus with its end, less what is set aside: that adds up to what is left to use. */
 export function PartsList({ balance, zone }: { balance: Balance; zone: string }) {
   const parts = balance.parts ?? [];
   return (
@@ -29,20 +29,20 @@ export function PartsList({ balance, zone }: { balance: Balance; zone: string })
             </dd>
           </div>
         )}
-        {balance.credit_limit && !isZero(balance.credit_limit) ? (
-          <div className="part">
-            <dt>{words.creditLimit}</dt>
-            <dd className="num">
-              <MoneyText money={balance.credit_limit} />
-            </dd>
-          </div>
-        ) : null}
         <div className="part part-total">
           <dt>{words.available}</dt>
           <dd className="num">
             <MoneyText money={balance.available} />
           </dd>
         </div>
+        {balance.credit_limit && !isZero(balance.credit_limit) ? (
+          <div className="part part-aside">
+            <dt>{words.creditLimit}</dt>
+            <dd className="num">
+              <MoneyText money={balance.credit_limit} />
+            </dd>
+          </div>
+        ) : null}
       </dl>
       {parts.some((part) => part.kind === "bonus") ? <p className="muted small">{words.order}</p> : null}
     </div>

@@ -11,7 +11,8 @@ import { text } from "@/text";
 
 import { useMonth } from "./useMonth";
 
-export function EmbedDonut({ eventId }: { eventId: string | null }) {
+/** This month of the account. */
+export function EmbedDonut() {
   const { accountId, currency } = useAccount();
   const range = useMonth();
   const query = useQuery(
@@ -21,7 +22,6 @@ export function EmbedDonut({ eventId }: { eventId: string | null }) {
       tz: range.tz,
       bucket: "month",
       group_by: "engine",
-      ...(eventId === null ? {} : { event_id: [eventId] }),
     }),
   );
   return (

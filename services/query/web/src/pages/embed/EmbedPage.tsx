@@ -13,8 +13,11 @@ import "./embed.css";
 import { EmbedActivity } from "./EmbedActivity";
 import { EmbedBalance } from "./EmbedBalance";
 import { EmbedDonut } from "./EmbedDonut";
-import { readEmbed, type EmbedSettings } from "./embed-settings";
+import { EmbedEvent } from "./EmbedEvent";
+import { EmbedRefused } from "./EmbedRefused";
+import { readEmbed, tokenOf, type EmbedSettings } from "./embed-settings";
 import { EmbedTimeline } from "./EmbedTimeline";
+import { useRefusal } from "./useRefusal";
 
 const REFETCH_MS = 10_000;
 
@@ -45,34 +48,57 @@ function begin(settings: ReturnType<typeof readEmbed>): ReturnType<typeof readEm
   return settings;
 }
 
+// The token stays out of the history and of what is copied from the address bar.
+function hideToken(): void {
+  history.replaceState(history.state, "", location.pathname + location.search);
+}
+
 function Widget({ settings }: { settings: EmbedSettings }) {
+  const { refusal, forget } = useRefusal();
   useLayoutEffect(() => {
-    // The token stays out of the history and of what is copied from the address bar.
-    history.replaceState(history.state, "", location.pathname + location.search);
+    hideToken();
     const root = document.documentElement;
     if (settings.theme !== null) root.dataset.theme = settings.theme;
     for (const [property, colour] of Object.entries(settings.colours)) root.style.setProperty(property, colour);
   }, [settings]);
+  useLayoutEffect(() => {
+    // A site gives its frame a new token in the fragment before the old one ends: nothing is loaded anew for it.
+    const renew = (): void => {
+      const token = tokenOf(location.hash);
+      if (token === null) return;
+      setBearer(token);
+      hideToken();
+      forget();
+    };
+    window.addEventListener("hashchange", renew);
+    return () => window.removeEventListener("hashchange", renew);
+  }, [forget]);
   return (
     <main className={`embed embed-${settings.widget}`} aria-label={text.embed.widgets[settings.widget]}>
-      <ErrorBoundary>
-        <AccountProvider accountId={settings.accountId}>
-          <Content settings={settings} />
-        </AccountProvider>
-      </ErrorBoundary>
+      <ErrorBoundary>{refusal === null ? <Content settings={settings} /> : <EmbedRefused refusal={refusal} />}</ErrorBoundary>
     </main>
   );
 }
 
 function Content({ settings }: { settings: EmbedSettings }) {
-  switch (settings.widget) {
+  const { accountId, eventId, widget } = settings;
+  if (widget === "donut" && eventId !== null) return <EmbedEvent accountId={accountId} eventId={eventId} />;
+  return (
+    <AccountProvider accountId={accountId}>
+      <OfAccount widget={widget} eventId={eventId} />
+    </AccountProvider>
+  );
+}
+
+function OfAccount({ widget, eventId }: Pick<EmbedSettings, "widget" | "eventId">) {
+  switch (widget) {
     case "balance":
       return <EmbedBalance />;
     case "timeline":
-      return <EmbedTimeline eventId={settings.eventId} />;
+      return <EmbedTimeline eventId={eventId} />;
     case "donut":
-      return <EmbedDonut eventId={settings.eventId} />;
+      return <EmbedDonut />;
     case "activity":
-      return <EmbedActivity eventId={settings.eventId} />;
+      return <EmbedActivity eventId={eventId} />;
   }
 }

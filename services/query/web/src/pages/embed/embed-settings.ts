@@ -36,8 +36,8 @@ export function readEmbed(
 ): EmbedSettings | { problem: EmbedProblem } {
   const known = WIDGETS.find((name) => name === widget);
   if (known === undefined) return { problem: "widget" };
-  const token = new URLSearchParams(hash.replace(/^#/, "")).get("token") ?? "";
-  if (!TOKEN.test(token)) return { problem: "token" };
+  const token = tokenOf(hash);
+  if (token === null) return { problem: "token" };
   const accountId = search.get("account") ?? "";
   if (!ACCOUNT_ID.test(accountId)) return { problem: "account" };
   const event = search.get("event");
@@ -50,6 +50,12 @@ export function readEmbed(
     theme: theme === "light" || theme === "dark" ? theme : null,
     colours: coloursOf(search),
   };
+}
+
+/** `#token=tbp1...` */
+export function tokenOf(hash: string): string | null {
+  const token = new URLSearchParams(hash.replace(/^#/, "")).get("token") ?? "";
+  return TOKEN.test(token) ? token : null;
 }
 
 function coloursOf(search: URLSearchParams): Record<string, string> {

@@ -1,9 +1,10 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 
 import type { AccountListed } from "@/api/types";
 import { fleetAccountsQuery } from "@/api/queries/fleet";
+import { presentBookQuery } from "@/api/queries/price-books";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
@@ -19,6 +20,7 @@ import { compareMoney, isNegative, isZero } from "@/format";
 import { text } from "@/text";
 
 import { AccountLink } from "./AccountLink";
+import { currenciesOf, planNames, type PlanNames } from "./plan-names";
 
 const { accounts: words } = text.fleet;
 
@@ -26,6 +28,13 @@ const { accounts: words } = text.fleet;
 export function AccountsPanel() {
   const [q, setQ] = useState("");
   const query = useInfiniteQuery(fleetAccountsQuery(useDebounced(q.trim())));
+  const currencies = useMemo(() => currenciesOf(query.data?.pages.flatMap((page) => page.data) ?? []), [query.data]);
+  // Accounts are listed with their plans' codes; the book of their currency has the names.
+  const names = useQueries({
+    queries: currencies.map((currency) => presentBookQuery(currency)),
+    combine: (books) => planNames(currencies, books.map(({ data }) => data ?? null)),
+  });
+  const columns = useMemo(() => columnsOf(names), [names]);
   return (
     <Panel
       title={words.title}
@@ -55,7 +64,7 @@ export function AccountsPanel() {
         {(data) => {
           const rows = data.pages.flatMap((page) => page.data);
           if (rows.length === 0) return <EmptyState icon="search" title={words.empty} />;
-          return <DataTable caption={words.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.account_id} />;
+          return <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.account_id} />;
         }}
       </QueryState>
       {query.hasNextPage ? (
@@ -78,14 +87,19 @@ const money = (id: "balance" | "available", header: string): ColumnDef<AccountLi
   cell: ({ row }) => <MoneyText money={row.original[id]} />,
 });
 
-const COLUMNS: ColumnDef<AccountListed>[] = [
+const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
   {
     id: "account",
     header: words.account,
     accessorKey: "name",
     cell: ({ row: { original: account } }) => <AccountLink accountId={account.account_id} name={account.name} />,
   },
-  { id: "plan", header: words.plan, accessorKey: "plan" },
+  {
+    id: "plan",
+    header: words.plan,
+    accessorFn: ({ currency, plan }) => names.get(currency)?.get(plan) ?? plan,
+    cell: ({ row: { original: account }, getValue }) => <span title={account.plan}>{getValue<string>()}</span>,
+  },
   { id: "zone", header: words.zone, accessorKey: "time_zone" },
   {
     id: "state",

@@ -55,9 +55,14 @@ function Book({ version }: { version: string }) {
           )}
         </div>
         {query.data === undefined ? null : (
-          <Link to={`/price-books/${version}/draft`} className={buttonClass("primary")}>
-            {words.draft}
-          </Link>
+          <div className="row">
+            <Link to={`/repricings/new?version=${version}`} className={buttonClass()}>
+              {words.reprice}
+            </Link>
+            <Link to={`/price-books/${version}/draft`} className={buttonClass("primary")}>
+              {words.draft}
+            </Link>
+          </div>
         )}
       </header>
       <Panel title={words.prices} flush>

@@ -4,6 +4,7 @@ import { text } from "@/text";
 import { AccountPanel } from "./AccountPanel";
 import { BoothsPanel } from "./BoothsPanel";
 import { KeysPanel } from "./keys/KeysPanel";
+import { PortalPanel } from "./portal/PortalPanel";
 import "./settings.css";
 import { WebhooksPanel } from "./webhooks/WebhooksPanel";
 
@@ -18,6 +19,7 @@ export default function SettingsPage() {
       <BoothsPanel />
       <WebhooksPanel />
       <KeysPanel />
+      <PortalPanel />
     </div>
   );
 }

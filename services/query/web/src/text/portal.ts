@@ -1,0 +1,38 @@
+export const portal = {
+  title: "Portal links",
+  intro: "A widget on a page of its own, for a customer or for your own site: read-only, without a key, and over by itself.",
+  add: "New link",
+  create: {
+    title: "New portal link",
+    submit: "Make link",
+    widget: "What it shows",
+    widgets: {
+      event: "Credits used of one event",
+      balance: "Balance",
+      timeline: "Activity timeline of this month",
+      donut: "Credits used of this month",
+      activity: "Recent activity",
+    },
+    event: "Event id",
+    eventHint: "The link opens this event and nothing else of the account",
+    eventInvalid: "Enter an event id like evt_gala",
+    life: "Good for",
+    lives: [
+      ["3600", "1 hour"],
+      ["28800", "8 hours"],
+      ["86400", "1 day"],
+    ] as readonly (readonly [string, string])[],
+    theme: "Theme",
+    themes: { system: "The visitor\u2019s", light: "Light", dark: "Dark" },
+  },
+  made: {
+    title: "The link",
+    text: "Whoever has it sees what it shows. It is shown this once, and cannot be taken back before it ends.",
+    until: (time: string): string => `Good until ${time}. It ends with the key that you signed in with.`,
+    link: "link",
+    frame: "code of a frame",
+    frameText: "For a frame, in a page of a site that the service allows to show it:",
+    open: "Open",
+    done: "Done",
+  },
+} as const;
