@@ -220,3 +220,21 @@ pub fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 pub fn log_error(error: &KafkaError, reason: &str) {
     tracing::warn!(target: "librdkafka", %error, "{reason}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn librdkafka_speaks_tls_and_scram() {
+        let settings = [("security_protocol", "SASL_SSL"), ("sasl_mechanism", "SCRAM-SHA-512"), ("sasl_username", "u")];
+        let settings = settings.into_iter().chain([("sasl_password", "p")]);
+        let settings: BTreeMap<_, _> = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let clients = KafkaClients::new(KafkaSection { settings, ..KafkaSection::default() });
+        // A librdkafka that was built without refuses the value itself.
+        clients.base().create_native_config().unwrap();
+        clients.transactional_producer("t").create_native_config().unwrap();
+    }
+}
