@@ -41,6 +41,14 @@ pub async fn prepare_topics(config: &MeterConfig, clients: &KafkaClients) -> any
     ensure_topics(&admin, &specs).await.context("topics")
 }
 
+/// As [`prepare_topics`], and nothing after it.
+///
+/// # Errors
+/// When the cluster differs from the settings, or cannot be reached.
+pub async fn topics(config: MeterConfig) -> anyhow::Result<()> {
+    prepare_topics(&config, &KafkaClients::new(config.kafka.clone())).await
+}
+
 /// Runs the meter, and the sink beside it where it is enabled, until a signal.
 ///
 /// # Errors
