@@ -1,16 +1,19 @@
 // Reads rendered manifests from standard input and decodes each strictly into the type that Kubernetes itself decodes it
 // into: an unknown or misplaced field is an error. Also: every selector finds a pod of the chart, every reference to a
-// service account, service or volume resolves, and no container runs as root or may write to its root.
+// service account, service or volume resolves, no container runs as root or may write to its root, and what an installation needs
+// is there (features.go).
 package main
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +38,12 @@ type chart struct {
 	backends  map[string]string
 	targets   map[string]string
 	counts    map[string]int
+	claims    map[string][]corev1.PersistentVolumeClaim
+	services  []corev1.Service
+	policies  []networkingv1.NetworkPolicy
+	scalers   []autoscalingv2.HorizontalPodAutoscaler
+	monitors  []monitoringv1.ServiceMonitor
+	rules     []monitoringv1.PrometheusRule
 	problems  []string
 }
 
@@ -42,7 +51,6 @@ func (c *chart) problem(format string, values ...any) {
 	c.problems = append(c.problems, fmt.Sprintf(format, values...))
 }
 
-// Those of the Prometheus operator have no types here: only that they are objects is checked.
 func (c *chart) read(document []byte) error {
 	var meta struct {
 		metav1.TypeMeta `json:",inline"`
@@ -81,12 +89,14 @@ func (c *chart) read(document []byte) error {
 		c.pods = append(c.pods, pod{id, of.Spec.Template.Labels, spec})
 		c.selectors[id] = of.Spec.Selector.MatchLabels
 		c.backends[id] = of.Spec.ServiceName
+		c.claims[id] = of.Spec.VolumeClaimTemplates
 	case "v1/Service":
 		var of corev1.Service
 		if err := strict(&of); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 		c.selectors[id] = of.Spec.Selector
+		c.services = append(c.services, of)
 	case "policy/v1/PodDisruptionBudget":
 		var of policyv1.PodDisruptionBudget
 		if err := strict(&of); err != nil {
@@ -99,6 +109,7 @@ func (c *chart) read(document []byte) error {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 		c.selectors[id] = of.Spec.PodSelector.MatchLabels
+		c.policies = append(c.policies, of)
 	case "networking.k8s.io/v1/Ingress":
 		var of networkingv1.Ingress
 		if err := strict(&of); err != nil {
@@ -114,12 +125,24 @@ func (c *chart) read(document []byte) error {
 		if err := strict(&of); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
+		c.scalers = append(c.scalers, of)
 		c.targets[id] = of.Spec.ScaleTargetRef.Kind + "/" + of.Spec.ScaleTargetRef.Name
 	case "v1/ServiceAccount":
 		return wrap(id, strict(&corev1.ServiceAccount{}))
 	case "v1/ConfigMap":
 		return wrap(id, strict(&corev1.ConfigMap{}))
-	case "monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/PrometheusRule":
+	case "monitoring.coreos.com/v1/ServiceMonitor":
+		var of monitoringv1.ServiceMonitor
+		if err := strict(&of); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		c.monitors = append(c.monitors, of)
+	case "monitoring.coreos.com/v1/PrometheusRule":
+		var of monitoringv1.PrometheusRule
+		if err := strict(&of); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		c.rules = append(c.rules, of)
 	default:
 		c.problem("%s %s: nobody checks this kind", meta.APIVersion, id)
 	}
@@ -190,7 +213,10 @@ func (c *chart) relate() {
 }
 
 func main() {
-	c := chart{names: map[string]bool{}, selectors: map[string]map[string]string{}, backends: map[string]string{}, targets: map[string]string{}, counts: map[string]int{}}
+	profile := flag.String("profile", "normal", "small, normal or large: what is expected of it")
+	rules := flag.String("rules", "", "the folder of the alert rules that a PrometheusRule must be made of")
+	flag.Parse()
+	c := chart{names: map[string]bool{}, selectors: map[string]map[string]string{}, backends: map[string]string{}, targets: map[string]string{}, counts: map[string]int{}, claims: map[string][]corev1.PersistentVolumeClaim{}}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(os.Stdin))
 	for {
 		document, err := reader.Read()
@@ -205,6 +231,8 @@ func main() {
 		}
 	}
 	c.relate()
+	c.features(*profile)
+	c.sameRules(*rules)
 	if len(c.pods) == 0 {
 		c.problem("no workload was rendered")
 	}
