@@ -4,8 +4,15 @@
 # and Go: no part of `make test`. The first run compiles for a minute or two, the next ones take seconds.
 #
 #   deploy/helm/check.sh [--keep FOLDER]     with a folder, the rendered manifests stay there
+#
+# With programs in target/release (or BINARIES=folder) each also reads the environment that it would be given.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+binaries="${BINARIES:-../../target/release}"
+if [ -x "$binaries/tollbooth-meter" ]; then binaries="$(realpath "$binaries")"; else
+    echo "check: no programs in $binaries, the environment of the pods is not looked at" >&2
+    binaries=
+fi
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 kept="$scratch"
@@ -23,7 +30,7 @@ for profile in small normal large; do
     helm lint --strict tollbooth "${given[@]}" "${values[@]}" >"$scratch/lint" 2>&1 || { cat "$scratch/lint" >&2; exit 1; }
     render "${values[@]}" >"$kept/$profile.yaml"
     echo -n "$profile: "
-    "$scratch/check" -profile "$profile" -rules ../prometheus <"$kept/$profile.yaml"
+    "$scratch/check" -profile "$profile" -rules ../prometheus -binaries "$binaries" <"$kept/$profile.yaml"
 done
 
 # What must be refused, and with which word.
@@ -50,5 +57,5 @@ render --set purchases.provider=stripe --set-string purchases.stripe.returnUrl=h
     --set 'effects.egress[0].ports[0].port=587' --set 'networkPolicy.apiFrom[0].namespaceSelector.matchLabels.name=ingress' \
     --set 'imagePullSecrets[0].name=registry' --set nodeSelector.disk=ssd --set serviceMonitor.enabled=true >"$kept/switched.yaml"
 echo -n "switched: "
-"$scratch/check" -profile switched <"$kept/switched.yaml"
+"$scratch/check" -profile switched -binaries "$binaries" <"$kept/switched.yaml"
 echo "check: the chart is in order"

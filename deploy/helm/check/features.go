@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -120,6 +121,27 @@ func (c *chart) container(pod pod, container corev1.Container) {
 	})
 	if claimed := len(c.claims[pod.owner]) > 0; claimed != kept || claimed != (store != "") {
 		c.problem("%s: the store %q does not lie on a volume of its own", pod.owner, store)
+	}
+}
+
+// starts has each program read the configuration that it would be given.
+func (c *chart) starts(binaries string) {
+	for _, pod := range c.pods {
+		for _, container := range pod.spec.Containers {
+			command := exec.Command(filepath.Join(binaries, container.Command[0]), append(container.Command[1:], "--check-config")...)
+			command.Env = []string{"PATH=" + os.Getenv("PATH")}
+			for _, variable := range container.Env {
+				value := variable.Value
+				if variable.ValueFrom != nil {
+					// Long enough for a secret; a pod's name is as good as any other.
+					value = "0123456789abcdef0123456789abcdef"
+				}
+				command.Env = append(command.Env, variable.Name+"="+value)
+			}
+			if said, err := command.CombinedOutput(); err != nil {
+				c.problem("%s does not take its environment: %v\n%s", pod.owner, err, said)
+			}
+		}
 	}
 }
 

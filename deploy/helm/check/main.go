@@ -215,6 +215,7 @@ func (c *chart) relate() {
 func main() {
 	profile := flag.String("profile", "normal", "small, normal or large: what is expected of it")
 	rules := flag.String("rules", "", "the folder of the alert rules that a PrometheusRule must be made of")
+	binaries := flag.String("binaries", "", "folder of built programs, which then read the environment that they would be given")
 	flag.Parse()
 	c := chart{names: map[string]bool{}, selectors: map[string]map[string]string{}, backends: map[string]string{}, targets: map[string]string{}, counts: map[string]int{}, claims: map[string][]corev1.PersistentVolumeClaim{}}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(os.Stdin))
@@ -233,6 +234,9 @@ func main() {
 	c.relate()
 	c.features(*profile)
 	c.sameRules(*rules)
+	if *binaries != "" {
+		c.starts(*binaries)
+	}
 	if len(c.pods) == 0 {
 		c.problem("no workload was rendered")
 	}
