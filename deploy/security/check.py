@@ -119,7 +119,7 @@ class Run:
         charges = until("the sink lands them", lambda: self.charges(query, 3))
         check("ClickHouse answers with the charges", len(charges) == 3)
         # Refunds look the charge up in ClickHouse, with ingest's user of it.
-        self.ok("POST", f"{account}/refunds", {"entry_id": charges[0]["id"], "amount": "0.24", "reason": "check"}, statuses=(200,))
+        self.ok("POST", f"{account}/refunds", {"entry_id": charges[0]["entry_id"], "amount": "0.24", "reason": "check"}, statuses=(200,))
         self.balance("49.52")
         say("  ok  a charge is refunded")
         # The outbox, and what comes of it.
@@ -257,8 +257,9 @@ class Run:
             check(f"{name.lower()}={value} is refused", status not in (0, None) and word in said, said[-400:])
 
     def leftovers(self):
-        used = self.stand.rules_used()
-        say(f"{len(used)} grants were used")
+        granted, used = self.stand.grants(), self.stand.grants_used()
+        idle = sorted(granted - used)
+        say(f"{len(granted)} grants, {len(granted) - len(idle)} of them were used here. Not: {idle}")
         for process in self.processes.values():
             check(f"{process.name} ends in order", process.end() == 0, process.said()[-1500:])
 

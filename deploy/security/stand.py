@@ -245,10 +245,21 @@ class Stand:
         line = r"Principal = User:(\S+) is Denied operation = (\S+) from host = \S+ on resource = (\S+) for request = (\S+)"
         return sorted(set(re.findall(line, self.kafka.said()[since:])))
 
-    def rules_used(self):
-        """The ACLs that allowed something, as the authorizer prints them."""
-        line = r"is Allowed operation .*? based on rule (?:MatchingAcl\(acl=)?StandardAcl\((.*?)\)"
-        return set(re.findall(line, self.kafka.said()))
+    def grants(self):
+        """What is granted: (user, operation, kind of resource, its name)."""
+        found, resource = set(), None
+        for line in self.acl("--list").splitlines():
+            if named := re.search(r"resourceType=(\w+), name=(\S+), patternType=\w+\)", line):
+                resource = named.groups()
+            elif granted := re.search(r"principal=User:(\S+), host=\*, operation=(\w+), permissionType=ALLOW", line):
+                found.add((*granted.groups(), *resource))
+        return found
+
+    def grants_used(self):
+        """Those that allowed something, as the authorizer told."""
+        line = (r"is Allowed operation .*? based on rule MatchingAcl\(acl=StandardAcl\[resourceType=(\w+), resourceName=(\S+), "
+                r"patternType=\w+, principal=User:(\S+), host=\*, operation=(\w+)")
+        return {(user, operation, kind, name) for kind, name, user, operation in re.findall(line, self.kafka.said())}
 
     # --- ClickHouse
 

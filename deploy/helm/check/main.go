@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -68,7 +69,7 @@ func (c *chart) read(document []byte) error {
 	}
 	c.names[id] = true
 	c.counts[meta.Kind]++
-	strict := func(into any) error { return yaml.UnmarshalStrict(document, into) }
+	strict := func(into any) error { return decode(document, into) }
 	switch meta.APIVersion + "/" + meta.Kind {
 	case "apps/v1/Deployment":
 		var of appsv1.Deployment
@@ -147,6 +148,16 @@ func (c *chart) read(document []byte) error {
 		c.problem("%s %s: nobody checks this kind", meta.APIVersion, id)
 	}
 	return nil
+}
+
+// decode is as strict as the API server: upper and lower case differ, and nothing stands twice.
+func decode(document []byte, into any) error {
+	text, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return err
+	}
+	unknown, err := json.UnmarshalStrict(text, into)
+	return errors.Join(append(unknown, err)...)
 }
 
 func wrap(id string, err error) error {
