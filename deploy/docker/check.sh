@@ -4,7 +4,7 @@
 #
 #   deploy/docker/check.sh               the Dockerfile as it is, with docker or podman and an image registry
 #   deploy/docker/check.sh --offline     without a registry: on a Debian made by debootstrap, with the machine's own Node and the
-#                                        programs in --binaries DIR (target/release). Needs root, buildah, podman and debootstrap
+#                                        programs in --binaries DIR (target/release). Needs root, buildah, podman, runc and debootstrap
 #   deploy/docker/check.sh --image NAME  only starts an image that is there
 #
 # What --offline does not prove, it says at the end.
@@ -32,7 +32,7 @@ need() { command -v "$1" >/dev/null || fail "$1 is missing${2:+ ($2)}"; }
 ok() { echo "  ok  $*"; }
 
 if [ "$offline" = yes ] || ! docker info >/dev/null 2>&1; then engine=podman; else engine=docker; fi
-need "$engine" "apt-get install podman crun"
+need "$engine" "apt-get install podman"
 
 # --- building
 
@@ -77,7 +77,7 @@ copy_with_libraries() {
 
 build_offline() {
     [ "$(id -u)" = 0 ] || fail "--offline needs root"
-    for tool in buildah node npm cargo strip; do need "$tool"; done
+    for tool in buildah runc node npm cargo strip; do need "$tool"; done
     for name in ingest meter query; do [ -x "$binaries/tollbooth-$name" ] || fail "$binaries/tollbooth-$name is missing: make build"; done
     mkdir -p "$work"
     make_debian
@@ -140,10 +140,10 @@ trap cleanup EXIT
 
 # As deploy/compose and the chart start it.
 hardened=(--read-only --cap-drop ALL --security-opt no-new-privileges --network host)
-# A machine that is itself a guest may not raise limits or make control groups, and has no systemd to ask for health by the clock.
+# A machine that is itself a guest may not raise limits, knows older control groups, and has no systemd to ask for health by the clock.
 # None of that is the image's.
 [ "$engine" = docker ] || hardened+=(--read-only-tmpfs=false --no-healthcheck)
-[ "$offline" = no ] || hardened+=(--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --cgroups=disabled)
+[ "$offline" = no ] || hardened+=(--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --runtime runc)
 
 user="$("$engine" image inspect "$image" --format '{{.Config.User}}')"
 [ "$user" = 10001:10001 ] || fail "the image runs as '$user'"

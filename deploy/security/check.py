@@ -185,9 +185,10 @@ class Run:
             process = stand.start_service(service, name=f"{service}-as-{user}", user=user,
                                           **({"TOLLBOOTH_METER__MEMBER_ID": "stranger"} if service in ("meter", "sink") else {}))
             until(f"{refused} is refused", lambda: [d for d in stand.denials(since) if d[0] == user])
-            never = stand.api("GET", f"{process.operations}/readyz")[0] != 200
+            until(f"{refused} is not ready",
+                  lambda: not process.is_running() or stand.api("GET", f"{process.operations}/readyz")[0] != 200)
             process.end()
-            check(f"{refused} is refused and not ready: {first(stand.denials(since), user)}", never)
+            check(f"{refused} is refused ({first(stand.denials(since), user)}), and not ready", True)
         before = self.balance("99.52")
         check("the meter goes on meanwhile", before)
         say("in ClickHouse:")

@@ -60,9 +60,12 @@ pub async fn run(config: MeterConfig) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
     health.end_on_failure(shutdown.clone());
+    // Before anybody can ask: without a condition a process is ready.
+    let topics = health.component("topics");
     listen(&config.ops_listen, "ops_listen", &registry, &health).await?;
 
     let meter = Meter::prepare(&config, &registry, &health).await?;
+    topics.ready();
     let mut drain = Drain::new(health.clone());
     let ended = meter.start(&shutdown)?;
     drain = drain.step("workers", DRAIN_WAIT, async move { drop(ended.done.await) });
@@ -254,6 +257,8 @@ async fn spawn_sink(
 ) -> anyhow::Result<impl Future<Output = Result<(), SinkError>> + Send + use<>> {
     let registry = telemetry::registry("sink", env!("CARGO_PKG_VERSION"))?;
     let health = Health::new();
+    // The sink takes it over; before anybody can ask, because without a condition a process is ready.
+    drop(health.component(sink::COMPONENT));
     listen(&config.sink_ops_listen, "sink_ops_listen", &registry, &health).await?;
     let options = SinkOptions {
         sink: config.sink.clone(),
