@@ -243,7 +243,7 @@ class Run:
             check("a broker of an authority that is not trusted is not talked to",
                   status != 0 and "certificate verify failed" in said, said[-600:])
             process = stand.start_service("query", name="query-other-ca",
-                                          TOLLBOOTH_QUERY__CLICKHOUSE__CA_FILE=str(stand.folder / "stranger.pem"))
+                                          TOLLBOOTH_QUERY__CLICKHOUSE__CA_LOCATION=str(stand.folder / "stranger.pem"))
             until("query says why ClickHouse is away", lambda: "UnknownIssuer" in process.said())
             never = stand.api("GET", f"{process.operations}/readyz")[0] != 200
             process.end()

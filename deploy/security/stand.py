@@ -380,7 +380,7 @@ class Stand:
         }
         if self.is_encrypted:
             environment[f"{own}KAFKA__SETTINGS__SSL_CA_LOCATION"] = str(self.folder / "ca.pem")
-            environment[f"{own}CLICKHOUSE__CA_FILE"] = str(self.folder / "ca.pem")
+            environment[f"{own}CLICKHOUSE__CA_LOCATION"] = str(self.folder / "ca.pem")
         if section != "QUERY":
             environment |= {f"{own}TOPICS__PARTITIONS": PARTITIONS, f"{own}TOPICS__REPLICATION": "1"}
         if section == "METER":

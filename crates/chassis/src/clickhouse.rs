@@ -21,7 +21,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A client for the database and user of this section; it connects when asked something.
 #[must_use]
 pub fn client(section: &ClickHouseSection) -> Client {
-    let client = if is_https(&section.url) { encrypted(&section.ca_file) } else { Client::default() };
+    let client = if is_https(&section.url) { encrypted(&section.ca_location) } else { Client::default() };
     let client = client.with_url(&section.url).with_database(&section.database).with_user(&section.user);
     // Without one, no header says so: a server takes an empty password for a wrong one.
     if section.password.is_empty() { client } else { client.with_password(section.password.expose()) }
@@ -32,42 +32,42 @@ fn is_https(url: &str) -> bool {
 }
 
 /// Over TLS only: what an address or a redirect says cannot take the password out in the clear.
-fn encrypted(ca_file: &str) -> Client {
+fn encrypted(ca_location: &str) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_keepalive(Some(KEEPALIVE));
-    let tls = trusting(ca_file);
+    let tls = trusting(ca_location);
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(http);
     Client::with_http_client(HyperClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(https))
 }
 
 /// Trusts what the file holds, or else what the system trusts. Without either it trusts nobody: each request then fails and
 /// says so, as if the server were away.
-fn trusting(ca_file: &str) -> ClientConfig {
+fn trusting(ca_location: &str) -> ClientConfig {
     let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring knows both versions of TLS");
-    let trusted = if ca_file.is_empty() {
+    let trusted = if ca_location.is_empty() {
         versions.clone().with_platform_verifier().map_err(|error| format!("the system: {error}"))
     } else {
-        roots(ca_file).map(|roots| versions.clone().with_root_certificates(roots))
+        roots(ca_location).map(|roots| versions.clone().with_root_certificates(roots))
     };
     match trusted {
         Ok(trusting) => trusting.with_no_client_auth(),
         Err(error) => {
             tracing::error!(
                 error,
-                "clickhouse: no certificate to trust: install ca-certificates, or set clickhouse.ca_file"
+                "clickhouse: no certificate to trust: install ca-certificates, or set clickhouse.ca_location"
             );
             versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
         }
     }
 }
 
-fn roots(ca_file: &str) -> Result<RootCertStore, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{ca_file}: {error}");
+fn roots(ca_location: &str) -> Result<RootCertStore, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{ca_location}: {error}");
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|error| failed(&error))? {
+    for certificate in CertificateDer::pem_file_iter(ca_location).map_err(|error| failed(&error))? {
         let certificate = certificate.map_err(|error| failed(&error))?;
         roots.add(certificate).map_err(|error| failed(&error))?;
     }

@@ -92,6 +92,13 @@ fn a_variable_and_its_file_at_once_are_refused() {
 }
 
 #[test]
+fn no_key_of_the_shared_sections_could_be_taken_for_a_file() {
+    let printed = super::render(&Demo::default()).unwrap();
+    assert!(printed.contains("ca_location = "), "{printed}");
+    assert!(!printed.contains("_file = "), "{printed}");
+}
+
+#[test]
 fn a_property_that_a_promise_hangs_on_is_refused_with_the_reason() {
     let refused = [
         ("ACKS", "1", "a 2xx promises that every in-sync replica has the record"),

@@ -10,7 +10,8 @@
 //!   `CLICKHOUSE_USER`, `CLICKHOUSE_PASSWORD`, `TOLLBOOTH_ADMIN_KEY`, `TOLLBOOTH_FORWARD_SECRET`; each is read only by a
 //!   service that declares it in [`ServiceConfig::SHARED`].
 //! - Any of these variables with `_FILE` behind its name holds the path of a file instead, whose content is the value: a
-//!   secret that is mounted, never in the environment. One line end behind it is taken off. Both at once is an error.
+//!   secret that is mounted, never in the environment. One line end behind it is taken off. Both at once is an error. So no
+//!   key's name ends in `_file`.
 //! - `--set key=value`, repeatable, is the strongest.
 //!
 //! Text from the environment and from flags becomes what the field asks for: numbers and booleans are parsed, lists are

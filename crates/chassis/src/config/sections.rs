@@ -154,7 +154,7 @@ pub struct ClickHouseSection {
     /// Password; empty means none.
     pub password: Secret,
     /// PEM file of the certificates to trust with `https`. Empty (default): those that the system trusts.
-    pub ca_file: String,
+    pub ca_location: String,
 }
 
 impl Default for ClickHouseSection {
@@ -164,7 +164,7 @@ impl Default for ClickHouseSection {
             database: "tollbooth".to_owned(),
             user: "default".to_owned(),
             password: Secret::default(),
-            ca_file: String::new(),
+            ca_location: String::new(),
         }
     }
 }

@@ -89,7 +89,7 @@ Kafka and ClickHouse, "values" are those of the component. */}}
   value: {{ (ternary (printf "%s%s" $users .component) .root.Values.clickhouse.user (ne $users "")) | quote }}
 {{ include "tollbooth.secretEnv" (dict "root" .root "name" "CLICKHOUSE_PASSWORD" "key" (ternary (printf "clickhouse-%s" .component) .root.Values.secret.keys.clickhousePassword (ne $users ""))) }}
 {{- if .root.Values.clickhouse.ca.secret }}
-- name: TOLLBOOTH_{{ .service }}__CLICKHOUSE__CA_FILE
+- name: TOLLBOOTH_{{ .service }}__CLICKHOUSE__CA_LOCATION
   value: /etc/tollbooth/clickhouse-ca/{{ .root.Values.clickhouse.ca.key }}
 {{- end }}
 {{- end }}
