@@ -177,7 +177,7 @@ class Run:
         say("with another's user:")
         for service, user, refused in [
             ("meter", "tollbooth-query", "the meter as query"),
-            ("sink", "tollbooth-meter", "the sink as the meter: its transactional id is the sink's"),
+            ("sink", "tollbooth-meter", "the sink as the meter"),
             ("ingest", "tollbooth-query", "ingest as query"),
             ("effects", "tollbooth-ingest", "effects as ingest"),
         ]:
@@ -189,6 +189,10 @@ class Run:
                   lambda: not process.is_running() or stand.api("GET", f"{process.operations}/readyz")[0] != 200)
             process.end()
             check(f"{refused} is refused ({first(stand.denials(since), user)}), and not ready", True)
+        # Who could begin a transaction under another's id would fence its owner.
+        for user, transactional_id in [("tollbooth-meter", "tollbooth.ledger-sink"), ("tollbooth-sink", "tollbooth.ledger-0")]:
+            said = stand.transact(user, transactional_id)
+            check(f"{user} begins no transaction as {transactional_id}", "TransactionalIdAuthorizationException" in said, said[-400:])
         before = self.balance("99.52")
         check("the meter goes on meanwhile", before)
         say("in ClickHouse:")

@@ -240,6 +240,14 @@ class Stand:
             raise Failed(f"{' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def transact(self, user, transactional_id):
+        """What Kafka's own producer says when it begins a transaction."""
+        command = self.java("org.apache.kafka.tools.ProducerPerformance", "--bootstrap-server", self.bootstrap, "--command-config",
+                            str(self.client_properties(user)), "--topic", "tollbooth.ledger", "--num-records", "1",
+                            "--record-size", "10", "--throughput", "-1", "--transactional-id", transactional_id)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
     def denials(self, since=0):
         """What the authorizer refused from that character of its log on: (user, operation, resource, request)."""
         line = r"Principal = User:(\S+) is Denied operation = (\S+) from host = \S+ on resource = (\S+) for request = (\S+)"
