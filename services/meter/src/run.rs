@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use prometheus::Registry;
 use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext};
 use tollbooth_chassis::{
-    kafka::{KafkaClients, LogContext, TopicSpec, Watermarks, ensure_topics},
+    kafka::{KafkaClients, LogContext, TopicError, TopicSpec, Watermarks, ensure_topics},
     ops::{self, Health},
     shutdown::{Drain, Shutdown},
     telemetry,
@@ -38,7 +38,13 @@ const DRAIN_WAIT: Duration = Duration::from_secs(40);
 pub async fn prepare_topics(config: &MeterConfig, clients: &KafkaClients) -> anyhow::Result<()> {
     let admin = AdminClient::from_config_and_context(&clients.base(), LogContext)?;
     let specs = TopicSpec::all(&config.topic_set(), config.topics.replication);
-    ensure_topics(&admin, &specs).await.context("topics")
+    let outcome = ensure_topics(&admin, &specs).await;
+    if let Err(TopicError::Unreachable { .. }) = &outcome {
+        let clients = clients.clone();
+        // What it says is in the log; that it could be asked is of no interest.
+        drop(tokio::task::spawn_blocking(move || clients.tell_why_unreachable()).await);
+    }
+    outcome.context("topics")
 }
 
 /// As [`prepare_topics`], and nothing after it.

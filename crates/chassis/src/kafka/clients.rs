@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::config::KafkaSection;
 
@@ -16,6 +17,10 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(12);
 const TRANSACTION_QUEUE_KBYTES: u32 = 128 * 1024;
 /// How long a group member may be silent before its partitions move.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long brokers that do not answer are asked why.
+const WHY_PATIENCE: Duration = Duration::from_secs(3);
+const WHY_POLLS: usize = 20;
 
 /// Makes client configurations for one service.
 #[derive(Debug, Clone)]
@@ -76,6 +81,20 @@ impl KafkaClients {
         config.set("allow.auto.create.topics", "false");
         config.set_log_level(RDKafkaLogLevel::Notice);
         config
+    }
+
+    /// Has the log say why no broker answers: a password that is wrong, an authority that is not trusted. The calls of an
+    /// admin client only say that nobody did; librdkafka tells the reason to whom it may call back. Blocks for seconds.
+    pub fn tell_why_unreachable(&self) {
+        let producer: BaseProducer<LogContext> = match BaseProducer::from_config_and_context(&self.base(), LogContext) {
+            Ok(producer) => producer,
+            Err(error) => return tracing::error!(%error, "cannot create a Kafka client"),
+        };
+        if producer.client().fetch_metadata(None, WHY_PATIENCE).is_err() {
+            for _ in 0..WHY_POLLS {
+                producer.poll(WHY_PATIENCE / 60);
+            }
+        }
     }
 
     /// The producer behind HTTP requests: idempotent, acknowledged by all in-sync replicas, `queue_kbytes_max` of memory;
