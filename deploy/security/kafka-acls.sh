@@ -65,7 +65,7 @@ topics() {
 
 # Groups that exist in name only: readers that assign themselves commit nothing, and the client asks for their coordinator
 # nevertheless.
-for service in ingest effects meter sink query verify; do
+for service in ingest effects meter query; do
     grant "$service" --operation Describe --resource-pattern-type prefixed --group "$prefix"
 done
 # At the start these compare every topic with what it must be: partitions, retention, whose clock, replicas.
@@ -79,7 +79,9 @@ topics ingest Read price-book registry deliveries dead-letter replies
 
 # Carries out what the meter decided; each effect ends in a command.
 topics effects Write commands deliveries
-topics effects Read outbox registry deliveries replies
+topics effects Read outbox registry deliveries
+# Where the provider is Stripe: what became of payments that it told of late.
+topics effects Read replies
 grant effects --operation Read --group tollbooth-effects
 
 # The ledger's only writer.
