@@ -125,11 +125,12 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize) -> anyh
     let written = write_ledger(&space, rows)?;
     let meter = space.meter()?;
     let loaded_in = landed(&space, written.charges)?;
+    space.merge_closed_months()?;
     let (query, address) = space.query()?;
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.
     let rate = written.charges as f64 / loaded_in.as_secs_f64();
     let data = format!(
-        "{} rows of {ACCOUNTS} accounts over a year, {} of the largest, loaded at {rate:.0}/s",
+        "{} rows of {ACCOUNTS} accounts over a year, {} of the largest, loaded at {rate:.0}/s, closed months merged",
         written.charges, written.of_the_largest
     );
     println!("  {data}");

@@ -133,12 +133,14 @@ missing_system() {
 }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+# Another apt-get, such as the one that updates a machine by itself, is waited for.
+patient=(-o DPkg::Lock::Timeout=300)
 may_install() { has apt-get && { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }; }; }
 
 install_system() {
     local packages=() thing
     echo "setup: updating the package lists"
-    as_root apt-get update -qq || echo "setup: apt-get update failed, going on with the lists as they are" >&2
+    as_root apt-get update "${patient[@]}" -qq || echo "setup: apt-get update failed, going on with the lists as they are" >&2
     for thing in "$@"; do
         case "$thing" in
         cc) packages+=(gcc g++ libc6-dev) ;;
@@ -159,7 +161,7 @@ install_system() {
     local log
     log="$(mktemp)"
     if ! as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${packages[@]}" >"$log" 2>&1; then
+        apt-get install "${patient[@]}" -y -qq --no-install-recommends "${packages[@]}" >"$log" 2>&1; then
         echo "setup: apt-get install failed; the end of its output:" >&2
         tail -n 15 "$log" >&2
     fi

@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "007_detail.sql"),
     migration!(8, "008_no_token_index.sql"),
     migration!(9, "009_repriced.sql"),
+    migration!(10, "010_whole_months.sql"),
 ];
 
 impl Migration {

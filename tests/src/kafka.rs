@@ -9,6 +9,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
 use tollbooth_schemas::dead_letter::header;
 use tollbooth_schemas::topics::{SINK_OFFSETS_GROUP, TopicSet};
 
@@ -35,6 +36,8 @@ pub struct DeadLetter {
     pub detail: String,
     /// Where the original lies.
     pub source: Place,
+    /// The original's CloudEvents id, where it has one that can be read.
+    pub id: Option<String>,
     /// The original's bytes.
     pub payload: Vec<u8>,
 }
@@ -134,7 +137,13 @@ impl Log {
                 // What became of a letter is none.
                 return;
             }
+            let payload = message.payload().unwrap_or_default();
+            let in_body = || {
+                let event: Value = serde_json::from_slice(payload).ok()?;
+                event["id"].as_str().map(ToOwned::to_owned)
+            };
             found.push(DeadLetter {
+                id: text("ce_id").or_else(in_body),
                 reason: text(header::REASON).unwrap_or_default(),
                 detail: text(header::DETAIL).unwrap_or_default(),
                 source: Place {
@@ -142,7 +151,7 @@ impl Log {
                     partition: i32::try_from(number(header::SOURCE_PARTITION)).unwrap_or(-1),
                     offset: number(header::SOURCE_OFFSET),
                 },
-                payload: message.payload().unwrap_or_default().to_vec(),
+                payload: payload.to_vec(),
             });
         })?;
         Ok(found)

@@ -226,6 +226,20 @@ impl Process {
         format!("--- {} ({}), the end of its log:\n{tail}", self.name, self.log.display())
     }
 
+    /// How many bytes its log has.
+    #[must_use]
+    pub fn log_len(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |found| found.len())
+    }
+
+    /// Its log from a byte on, over all its starts.
+    #[must_use]
+    pub fn log_since(&self, from: u64) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        String::from_utf8_lossy(log.get(from..).unwrap_or_default()).into_owned()
+    }
+
     /// How many lines of its log, over all its starts, contain a text.
     #[must_use]
     pub fn log_count(&self, text: &str) -> usize {

@@ -33,6 +33,8 @@ pub struct StackOptions {
     pub name: &'static str,
     /// The broker's heap.
     pub kafka_heap_mb: u32,
+    /// Which of the meters keep their state in stores on the disk, with as little as possible of it in memory.
+    pub stores: [bool; 2],
 }
 
 /// What can be killed.
@@ -122,6 +124,9 @@ impl Stack {
         let ingest = build.ingest("ingest", "serve", "TOLLBOOTH_INGEST__OPS_LISTEN")?.with(LISTEN, &ingest_at);
         let effects = build.ingest("effects", "effects", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN")?;
         let meters = [build.meter("meter-a", &["run"])?, build.meter("meter-b", &["run"])?];
+        for (index, meter) in meters.iter().enumerate().filter(|(index, _)| options.stores[*index]) {
+            with_store(meter, &store_dir(&dir, index));
+        }
         let sink = build.meter("sink", &["sink"])?;
         let query = build.query(&query_at)?;
         let api = Api::new(format!("http://{ingest_at}"), format!("http://{query_at}"), key.clone())?;
@@ -171,6 +176,12 @@ impl Stack {
     /// Keeps logs and data when this is dropped, for somebody to look at.
     pub fn keep(&self) {
         self.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Where a meter has its stores, whether it keeps some or not.
+    #[must_use]
+    pub fn store_dir(&self, meter: usize) -> PathBuf {
+        store_dir(&self.dir, meter)
     }
 
     /// Where everything of this stack lies.
@@ -417,26 +428,15 @@ impl Builder<'_> {
 
     /// A member of the meter's group, or the sink: the same program.
     fn meter(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
-        let store = self.dir.join("store").join(name).display().to_string();
-        let stores = env::var_os("TOLLBOOTH_CRASH_STORE").is_some_and(|value| !value.is_empty());
         let ops = if name == "sink" { "TOLLBOOTH_METER__SINK_OPS_LISTEN" } else { "TOLLBOOTH_METER__OPS_LISTEN" };
-        let meter = self
+        Ok(self
             .process(name, Binary::Meter, arguments)?
             .with_ops(ops, address()?)
             .with("TOLLBOOTH_METER__MEMBER_ID", name)
             .with("TOLLBOOTH_METER__SINK_ENABLED", "false")
             .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
             .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1")
-            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string());
-        if !stores {
-            return Ok(meter);
-        }
-        // Written often, and nothing of it kept in memory: what is asked for comes from the disk.
-        Ok(meter
-            .with("TOLLBOOTH_METER__STORE__DIR", store)
-            .with("TOLLBOOTH_METER__STORE__WRITE_ROWS", "500")
-            .with("TOLLBOOTH_METER__STORE__WRITE_SECONDS", "1")
-            .with("TOLLBOOTH_METER__STORE__RECENT_MIB_MAX", "0"))
+            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))
     }
 
     fn query(&self, listen: &str) -> anyhow::Result<Process> {
@@ -445,6 +445,18 @@ impl Builder<'_> {
             .with_ops("TOLLBOOTH_QUERY__OPS_LISTEN", address()?)
             .with("TOLLBOOTH_QUERY__LISTEN", listen))
     }
+}
+
+fn store_dir(dir: &Path, meter: usize) -> PathBuf {
+    dir.join("store").join(Victim::Meter(meter).name())
+}
+
+/// Written often, and nothing of it kept in memory: what is asked for comes from the disk.
+fn with_store(meter: &Process, dir: &Path) {
+    meter.set("TOLLBOOTH_METER__STORE__DIR", dir.display().to_string());
+    meter.set("TOLLBOOTH_METER__STORE__WRITE_ROWS", "500");
+    meter.set("TOLLBOOTH_METER__STORE__WRITE_SECONDS", "1");
+    meter.set("TOLLBOOTH_METER__STORE__RECENT_MIB_MAX", "0");
 }
 
 fn address() -> anyhow::Result<String> {

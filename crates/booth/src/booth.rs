@@ -142,6 +142,8 @@ pub trait Observer: Send + Sync {
     fn acknowledged(&self, items: &[Item]);
     /// This one is parked.
     fn parked(&self, item: &Item, problem: &Problem);
+    /// Whether ingest has these is unknown: they are about to be sent once more.
+    fn unanswered(&self, _items: &[Item]) {}
 }
 
 struct Ignore;
@@ -362,7 +364,10 @@ impl Booth {
                 sender.backoff.reset();
                 self.settle(sent, vec![crate::transport::Rejected { index: 0, problem }]).await?;
             }
-            Reply::Later { retry_after, cause } => self.wait(&mut sender, retry_after, &cause).await,
+            Reply::Later { retry_after, cause } => {
+                self.observer.unanswered(sent);
+                self.wait(&mut sender, retry_after, &cause).await;
+            }
         }
         Ok(true)
     }
@@ -375,13 +380,17 @@ impl Booth {
                 *verdict = Some(one.problem);
             }
         }
-        let (mut delivered, mut refused, mut again) = (Vec::new(), Vec::new(), false);
+        let (mut delivered, mut refused, mut unanswered) = (Vec::new(), Vec::new(), Vec::new());
         for (item, verdict) in sent.iter().zip(verdicts) {
             match verdict {
                 None => delivered.push(item.clone()),
                 Some(problem) if is_refusal(problem.status) => refused.push((item.clone(), problem)),
-                Some(_) => again = true,
+                Some(_) => unanswered.push(item.clone()),
             }
+        }
+        let again = !unanswered.is_empty();
+        if again {
+            self.observer.unanswered(&unanswered);
         }
         self.observer.acknowledged(&delivered);
         for (item, problem) in &refused {

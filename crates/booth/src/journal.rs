@@ -12,8 +12,9 @@
 //! - An operation may have several attempts: `failed` ones and at most one `charge`. A later attempt is sent after the
 //!   acknowledgement of the one before. A failed attempt that is re-sent after the charge is stale and leaves no entry.
 //! - [`Line::Duplicate`] sends the bytes of an earlier id once more: no entry, no dead letter.
-//! - A record with `expect` = `dead_letter` that was sent over HTTP may have been received more than once: compare dead
-//!   letters as a set of ids. A malformed one has no CloudEvents id; its journal id stands in its bytes.
+//! - Within a run a record was sent once more for each [`Line::Unanswered`] that names it, and may have been received as
+//!   often. So one with `expect` = `dead_letter` has one dead letter, and at most one more for each of those lines. A
+//!   malformed one has no CloudEvents id; its journal id stands in its bytes.
 //! - A line may stand twice with the same content, where a history that was interrupted is played on.
 //! - [`Line::Parked`] was refused by ingest: it is nowhere in Kafka.
 //! - After [`Line::Gap`] older files were removed to keep the size limit: what came before is unknown.
@@ -193,6 +194,11 @@ pub enum Line {
         /// When the answer came.
         #[serde(with = "serde_rfc3339")]
         at: i64,
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// Whether these have arrived is unknown: they are about to be sent once more.
+    Unanswered {
         /// Their ids.
         ids: Vec<String>,
     },

@@ -62,7 +62,8 @@ pub struct BatchConfig {
     pub usage_bytes_max: usize,
     /// Most commands, ahead of usage. Default 500.
     pub command_records_max: usize,
-    /// How long usage waits for company, in ms; every transaction costs the broker about the same, however small. Default 30.
+    /// How long usage waits for company, in ms, unless a command comes; every transaction costs the broker about the same,
+    /// however small. Default 30.
     pub linger_ms: u64,
 }
 

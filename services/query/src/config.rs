@@ -125,6 +125,9 @@ pub struct StoreSection {
     pub threads_max: u64,
     /// How long the start waits for the next 4,096 balances before it begins anew. Default 60,000.
     pub stream_wait_ms: u64,
+    /// Bytes of pages of transactions that are kept for whoever asks the same again: an entry never changes. Beyond it
+    /// those go that are asked for least. 0: none is kept. Default 32 MiB.
+    pub pages_bytes_max: u64,
 }
 
 impl Default for StoreSection {
@@ -137,6 +140,7 @@ impl Default for StoreSection {
             memory_bytes_max: 1024 * 1024 * 1024,
             threads_max: 2,
             stream_wait_ms: 60_000,
+            pages_bytes_max: 32 * 1024 * 1024,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod browser;
+mod pages;
 mod stream;
 
 use prometheus::{
@@ -12,6 +13,7 @@ use tollbooth_chassis::trail::TrailMetrics;
 
 pub use answers::{AnswerSource, AnswersMetrics};
 pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics};
+pub use pages::{PageSource, PagesMetrics};
 pub use stream::{StreamEvent, StreamMetrics};
 
 use crate::calendar::Bucket;
@@ -153,6 +155,8 @@ pub struct Metrics {
     pub stream: StreamMetrics,
     /// Answers that are kept.
     pub kept: AnswersMetrics,
+    /// Pages that are kept.
+    pub pages: PagesMetrics,
     /// Who signs in.
     pub sign_ins: SignInMetrics,
     /// What is passed on.
@@ -266,6 +270,7 @@ impl Metrics {
             live: live(registry, &e2e)?,
             stream: StreamMetrics::register(registry, &e2e)?,
             kept: AnswersMetrics::register(registry)?,
+            pages: PagesMetrics::register(registry)?,
             sign_ins: SignInMetrics::register(registry)?,
             forward: ForwardMetrics::register(registry)?,
             trail: TrailMetrics::register(registry)?,

@@ -194,7 +194,13 @@ fn start_readers(
 ) -> Result<Started, ServiceError> {
     let clients = KafkaClients::new(config.kafka.clone());
     let inflight = metrics.clickhouse_inflight.clone();
-    let store = Arc::new(Store::new(&config.clickhouse, config.store, inflight, health.component("clickhouse")));
+    let store = Arc::new(Store::new(
+        &config.clickhouse,
+        config.store,
+        inflight,
+        metrics.pages.clone(),
+        health.component("clickhouse"),
+    ));
     let view = Arc::new(LiveView::new(RecentLimits {
         bytes_max: config.live.recent_bytes_max,
         entries_per_account_max: config.live.recent_entries_per_account_max,

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::repricer::{self, Past};
 use crate::api::Answer;
 use crate::stack::Stack;
 use crate::usage;
@@ -25,17 +26,19 @@ const DECLINES: &str = "4000000000000002";
 /// The rhythm of the rounds.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// For one answer, with an outage of everything in between.
-const PATIENCE: Duration = Duration::from_secs(200);
+pub(super) const PATIENCE: Duration = Duration::from_secs(200);
 
 /// In cents, as everything here.
 const PURCHASE: i64 = 50_00;
 const ADJUSTMENT: i64 = 1_01;
 /// Of one image on the plan `payg`.
-const IMAGE: i64 = 24;
+pub(super) const IMAGE: i64 = 24;
 const THRESHOLD: i64 = 5_00;
 const RECHARGE: i64 = 50_00;
 /// So little that the first rounds go below the threshold.
 const AUTOMATIC_CREDIT: i64 = 10_00;
+/// Of the account whose past is priced anew.
+const PAST_CREDIT: i64 = 50_00;
 /// Images of one report of the automatic account: several rounds to a recharge, also while nobody carries it out.
 const AUTOMATIC_IMAGES: i64 = 15;
 
@@ -46,6 +49,8 @@ pub struct Moved {
     pub done: BTreeMap<&'static str, u64>,
     /// Repeats of carried out commands, all answered as before.
     pub repeated: u64,
+    /// Requests of a re-pricing that were not answered for every charge, and gone on with.
+    pub interrupted: u64,
 }
 
 impl fmt::Display for Moved {
@@ -53,7 +58,8 @@ impl fmt::Display for Moved {
         for (kind, count) in &self.done {
             writeln!(f, "    {kind:<26}{count:>10}")?;
         }
-        write!(f, "    {:<26}{:>10}", "sent again", self.repeated)
+        writeln!(f, "    {:<26}{:>10}", "sent again", self.repeated)?;
+        write!(f, "    {:<26}{:>10}", "re-pricing interrupted", self.interrupted)
     }
 }
 
@@ -68,6 +74,7 @@ pub(super) struct Clerk<'s> {
     /// Cents by account.
     books: BTreeMap<String, i64>,
     charges: VecDeque<Charge>,
+    past: Past<'s>,
     moved: Moved,
     round: u64,
 }
@@ -85,7 +92,8 @@ impl<'s> Clerk<'s> {
         books.insert(AUTOMATIC.to_owned(), AUTOMATIC_CREDIT);
         let rule = json!({"enabled": true, "threshold": amount(THRESHOLD), "amount": amount(RECHARGE)});
         stack.api.put(&format!("/v1/accounts/{AUTOMATIC}/recharge"), "rule", &rule)?.ok()?;
-        Ok(Self { stack, books, charges: VecDeque::new(), moved: Moved::default(), round: 0 })
+        let past = Past::set_up(stack, PAST_CREDIT)?;
+        Ok(Self { stack, books, charges: VecDeque::new(), past, moved: Moved::default(), round: 0 })
     }
 
     /// Works until `over` says so.
@@ -145,7 +153,7 @@ impl<'s> Clerk<'s> {
                 None => self.charges.push_front(charge),
             }
         }
-        Ok(())
+        self.past.step()
     }
 
     /// When all is up again: gives the rest back, and compares the books with what the query service says.
@@ -155,6 +163,12 @@ impl<'s> Clerk<'s> {
             let entry = wait_until(&what, PATIENCE, || self.entry_of(&charge))?;
             self.give_back(&charge, &entry)?;
         }
+        self.past.settle()?;
+        self.books.insert(repricer::ACCOUNT.to_owned(), self.past.balance());
+        let runs = self.past.runs();
+        self.moved.done.extend([("re-pricing applied", runs.applied), ("re-pricing taken back", runs.undone)]);
+        self.moved.done.insert("charge made anew", runs.charges_anew());
+        self.moved.interrupted = runs.interrupted;
         let books = self.books.clone();
         for (account, expected) in books.iter().filter(|(account, _)| *account != AUTOMATIC) {
             self.compare(account, |balance| balance == *expected)
@@ -250,7 +264,7 @@ impl<'s> Clerk<'s> {
     }
 }
 
-fn amount(cents: i64) -> String {
+pub(super) fn amount(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", (cents / 100).abs(), (cents % 100).abs())
 }

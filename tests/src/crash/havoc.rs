@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::fleet::Fleet;
 use super::plan::{Act, IN_TRANSACTION, Plan};
+use super::stores;
 use super::summary::Summary;
 use super::tell;
 use crate::process::Process;
@@ -51,6 +52,7 @@ pub(super) fn wreak(stack: &Stack, plan: &Plan, fleet: &Fleet<'_>, summary: &mut
                     summary.in_transaction.push(armed_at - WRITTEN_BEFORE_MS..=now_ms());
                 }
             }
+            Act::Stores => stores::spoil(stack, &mut summary.stores)?,
             Act::Zombie => stand_still(stack, summary)?,
         }
         *summary.done.entry(name.clone()).or_default() += 1;
@@ -64,6 +66,7 @@ pub(crate) fn act_name(act: Act) -> String {
     match act {
         Act::Kill(victim) => format!("kill {}", victim.name()),
         Act::Point(point) => format!("kill at {point}"),
+        Act::Stores => "kill and spoil stores".to_owned(),
         Act::Zombie => "meter stands still".to_owned(),
     }
 }

@@ -3,7 +3,10 @@
 mod clerk;
 mod fleet;
 mod havoc;
+mod letters;
 mod plan;
+mod repricer;
+mod stores;
 mod summary;
 
 use std::io::Write as _;
@@ -20,7 +23,9 @@ use crate::stack::{Stack, StackOptions};
 
 pub use clerk::Moved;
 pub use fleet::FleetOptions;
-pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, Step};
+pub use letters::Letters;
+pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, REPRICING_CHUNK, Step};
+pub use stores::Stores;
 pub use summary::Summary;
 
 /// The fleet may have a backlog in its outboxes after the last kill.
@@ -36,12 +41,15 @@ pub struct Options {
     pub form: Form,
     /// Decides what is killed when.
     pub seed: u64,
+    /// Which of the meters keep their state in stores: one of them by default, by the seed's parity.
+    pub stores: [bool; 2],
     /// What the fleet does.
     pub fleet: FleetOptions,
 }
 
 impl Options {
-    /// From the environment: `TOLLBOOTH_CRASH=long` or `broker`, `TOLLBOOTH_CRASH_SEED`, `TOLLBOOTH_CRASH_RATE`.
+    /// From the environment: `TOLLBOOTH_CRASH=long` or `broker`, `TOLLBOOTH_CRASH_SEED`, `TOLLBOOTH_CRASH_RATE`,
+    /// `TOLLBOOTH_CRASH_STORE=1`.
     ///
     /// # Errors
     /// When a value is no number.
@@ -61,7 +69,12 @@ impl Options {
         if let Some(text) = set("TOLLBOOTH_CRASH_RATE") {
             fleet.rate = text.parse().context("TOLLBOOTH_CRASH_RATE")?;
         }
-        Ok(Self { form, seed, fleet })
+        let stores = match set("TOLLBOOTH_CRASH_STORE").as_deref() {
+            Some("1") => [true; 2],
+            Some(other) => bail!("TOLLBOOTH_CRASH_STORE is {other:?}, not 1"),
+            None => [seed.is_multiple_of(2), !seed.is_multiple_of(2)],
+        };
+        Ok(Self { form, seed, stores, fleet })
     }
 }
 
@@ -79,7 +92,7 @@ pub fn run(options: &Options) -> anyhow::Result<Summary> {
     let plan = Plan::new(options.form, options.seed);
     tell(&format!("seed {}, {} acts (repeat it with TOLLBOOTH_CRASH_SEED={0})", options.seed, plan.acts.len()));
     let started = Instant::now();
-    let stack = Stack::start(&StackOptions { name: "crash", kafka_heap_mb: 768 })?;
+    let stack = Stack::start(&StackOptions { name: "crash", kafka_heap_mb: 768, stores: options.stores })?;
     let outcome = play(&stack, options, &plan, started);
     if !matches!(&outcome, Ok(summary) if summary.is_clean()) {
         tell(&stack.logs());
@@ -114,6 +127,7 @@ fn play(stack: &Stack, options: &Options, plan: &Plan, started: Instant) -> anyh
         Ok(())
     })?;
     summary.left_by_themselves = ends;
+    stores::check(stack, &mut summary);
     audit(stack, &fleet, &mut summary)?;
     summary.elapsed = started.elapsed();
     Ok(summary)
@@ -162,17 +176,10 @@ fn audit(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> anyh
     }
     summary.audit = report;
     summary.expected = fleet.expected(stack)?;
-    let (mut seen, mut twice) = (std::collections::BTreeSet::new(), 0);
-    for letter in stack.log.dead_letters()? {
-        if seen.insert((letter.source.partition, letter.source.offset)) {
-            *summary.dead_letters.entry(letter.reason).or_default() += 1;
-        } else {
-            twice += 1;
-        }
-    }
-    if twice > 0 {
-        summary.findings.push(format!("{twice} dead letters whose record has one already"));
-    }
+    let faults = letters::Faults::read(&fleet.journal())?;
+    let (sums, findings) = faults.compare(&stack.log.dead_letters()?);
+    summary.dead_letters = sums;
+    summary.findings.extend(findings);
     accidents(stack, summary)
 }
 

@@ -31,6 +31,8 @@ pub enum Act {
     Kill(Victim),
     /// The process kills itself at a fault point.
     Point(&'static str),
+    /// A meter with stores is killed, and finds one of them gone, one set back and one that is another partition's.
+    Stores,
     /// A meter stands still inside an open transaction for longer than its session lasts, then goes on as if nothing had
     /// happened.
     Zombie,
@@ -64,17 +66,20 @@ pub const AFTER_INSERT: &str = "sink.after_insert";
 /// Between the payment provider's yes and the ledger.
 pub const PAYMENT_TAKEN: &str = "ingest.payment_taken";
 
+/// Between two requests of a re-pricing: charges are made anew, nobody was told, and how far it is was not written.
+pub const REPRICING_CHUNK: &str = "ingest.repricing_chunk";
+
 impl Plan {
     /// Every act at least once, in the order that the seed gives; the long form goes on with random ones.
     #[must_use]
     pub fn new(form: Form, seed: u64) -> Self {
         let mut chance = ChaCha8Rng::seed_from_u64(seed);
-        let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT, PAYMENT_TAKEN].map(Act::Point);
+        let points = [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT, PAYMENT_TAKEN, REPRICING_CHUNK].map(Act::Point);
         if form == Form::Broker {
             return Self::of_the_log(chance);
         }
         let mut acts: Vec<Act> = Victim::ALL.iter().copied().map(Act::Kill).chain(points).collect();
-        acts.push(Act::Zombie);
+        acts.extend([Act::Zombie, Act::Stores]);
         let kinds = acts.clone();
         acts.shuffle(&mut chance);
         if form == Form::Long {
@@ -100,7 +105,7 @@ impl Plan {
     fn timed(acts: Vec<Act>, mut chance: ChaCha8Rng) -> Self {
         let mut between = |from_ms: u64, to_ms: u64| Duration::from_millis(chance.random_range(from_ms..to_ms));
         let acts =
-            acts.into_iter().map(|act| Step { act, pause: between(500, 3_500), down: between(0, 2_500) }).collect();
+            acts.into_iter().map(|act| Step { act, pause: between(300, 2_300), down: between(0, 2_500) }).collect();
         Self { acts }
     }
 }

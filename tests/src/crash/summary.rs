@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::Value;
-use tollbooth_schemas::dead_letter::Reason;
 
 use super::clerk::Moved;
 use super::havoc::act_name;
+use super::letters::Letters;
 use super::plan::Act;
+use super::stores::Stores;
 
 /// The outcome.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Summary {
     pub in_transaction: Vec<RangeInclusive<i64>>,
     /// Records of the ledger that no transaction committed.
     pub uncommitted: usize,
+    /// What became of stores that were spoilt.
+    pub stores: Stores,
     /// Services that ended without being killed from outside, and were started again.
     pub left_by_themselves: BTreeMap<String, u32>,
     /// The fleet's own summary.
@@ -33,8 +36,8 @@ pub struct Summary {
     pub expected: Value,
     /// What the clerk did.
     pub moved: Moved,
-    /// Dead letters by reason.
-    pub dead_letters: BTreeMap<String, u64>,
+    /// Dead letters and what they are of, by reason.
+    pub dead_letters: BTreeMap<String, Letters>,
     /// Report of the audit.
     pub audit: Value,
     /// What is wrong beside it.
@@ -96,11 +99,10 @@ impl Summary {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Dead letters that the journal expects, by reason.
+    /// Records that the journal planned with such an outcome, or for such a dead letter.
     #[must_use]
-    pub fn faults(&self) -> BTreeMap<String, u64> {
-        let count = |reason: &Reason| self.expected["expected"][reason.code()].as_u64();
-        Reason::ALL.iter().filter_map(|reason| Some((reason.code().to_owned(), count(reason)?))).collect()
+    pub fn expected(&self, outcome: &str) -> u64 {
+        self.expected["expected"][outcome].as_u64().unwrap_or_default()
     }
 }
 
@@ -112,6 +114,9 @@ impl fmt::Display for Summary {
         }
         for (name, count) in &self.left_by_themselves {
             writeln!(f, "  ended: {name:<40}{count:>3}")?;
+        }
+        for (name, count) in self.stores.met() {
+            writeln!(f, "  store {name:<40}{count:>3}")?;
         }
         let fleet = |name: &str| self.fleet[name].to_string();
         writeln!(f, "  {:<28}{:>10}", "events", fleet("planned"))?;
@@ -125,14 +130,9 @@ impl fmt::Display for Summary {
         writeln!(f, "  {:<28}{:>10}", "duplicates met", self.audited("checked", "duplicates"))?;
         writeln!(f, "  money moved by the clerk, and its books:")?;
         writeln!(f, "{}", self.moved)?;
-        writeln!(f, "  dead letters: injected / found")?;
-        let faults = self.faults();
-        for reason in Reason::ALL.iter().map(|reason| reason.code()) {
-            let (injected, found) = (faults.get(reason), self.dead_letters.get(reason));
-            if injected.is_some() || found.is_some() {
-                let number = |count: Option<&u64>| count.copied().unwrap_or_default();
-                writeln!(f, "    {reason:<26}{:>10} / {}", number(injected), number(found))?;
-            }
+        writeln!(f, "  dead letters: faults / with a letter, and further ones of records that were sent again")?;
+        for (reason, Letters { injected, found, again }) in &self.dead_letters {
+            writeln!(f, "    {reason:<26}{injected:>10} / {found}, {again}")?;
         }
         for (name, count) in self.defects() {
             writeln!(f, "  DEFECT {name:<21}{count:>10}")?;

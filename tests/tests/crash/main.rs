@@ -7,20 +7,23 @@ use std::io::Write as _;
 
 use tollbooth_tests::Victim;
 use tollbooth_tests::crash::{
-    self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, PAYMENT_TAKEN, Plan,
+    self, AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, Options, PAYMENT_TAKEN, Plan, REPRICING_CHUNK,
 };
 
 /// Of the wanted rate. The fleet keeps its pace during an outage, and what was not taken then comes on top of it.
 const RATE_SHARE_MIN: f64 = 0.25;
 
 /// What the clerk does, by name.
-const MOVED: [&str; 9] = [
+const MOVED: [&str; 12] = [
     "adjustment",
+    "charge made anew",
     "hold captured",
     "hold placed",
     "hold voided",
     "purchase",
     "purchase declined",
+    "re-pricing applied",
+    "re-pricing taken back",
     "recharge",
     "refund",
     "usage of the rule's account",
@@ -43,10 +46,14 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
         for victim in Victim::ALL {
             assert!(summary.count(Act::Kill(*victim)) >= 1, "{victim:?} was not killed");
         }
-        for point in [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT, PAYMENT_TAKEN] {
+        for point in [IN_TRANSACTION, BEFORE_INSERT, AFTER_INSERT, PAYMENT_TAKEN, REPRICING_CHUNK] {
             assert!(summary.count(Act::Point(point)) >= 1, "nobody was killed at {point}");
         }
         assert!(summary.count(Act::Zombie) >= 1, "no meter stood still");
+        // and stores that were gone, set back, another's and untouched were each met, and told apart
+        assert!(summary.stores.is_complete(), "{summary}");
+        // and somebody was in the middle of a re-pricing
+        assert!(summary.moved.interrupted > 0, "no re-pricing was interrupted");
     }
     if options.form == Form::Long {
         assert!(summary.kills() >= 30, "only {} kills", summary.kills());
@@ -65,11 +72,19 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     assert!(planned > 10_000, "only {planned} events");
     assert_eq!(summary.audited("checked", "planned"), planned, "events in the journal that was audited");
     assert!(summary.audited("checked", "duplicates") > 0, "no duplicate was met");
-    assert!(!summary.faults().is_empty(), "no fault was injected");
+    // and that was everything: each record was acknowledged, or was one that ingest must refuse, and did
+    let refused = summary.expected("refused");
+    assert_eq!(summary.expected["parked"].as_u64(), Some(refused), "refused by ingest");
+    assert_eq!(summary.audited("checked", "acknowledged") + refused, planned, "acknowledged");
+    assert!(!summary.dead_letters.is_empty(), "no fault was injected");
     // and found nothing
     assert!(summary.is_clean(), "{summary}");
     assert_eq!(summary.defects(), Vec::new());
-    assert_eq!(summary.dead_letters.keys().collect::<Vec<_>>(), summary.faults().keys().collect::<Vec<_>>());
+    // and each fault has its dead letter, of its reason
+    for (reason, letters) in &summary.dead_letters {
+        assert_eq!(letters.found, letters.injected, "{reason}");
+        assert_eq!(letters.injected, summary.expected(reason), "{reason}");
+    }
     Ok(())
 }
 
@@ -83,6 +98,6 @@ fn crash_plans_are_a_function_of_their_seed() {
     for seed in 0..200 {
         let kills = acts(Form::Long, seed).iter().filter(|act| !matches!(act, Act::Zombie)).count();
         assert!(kills >= 30, "seed {seed}: {kills}");
-        assert_eq!(acts(Form::Short, seed).len(), 12);
+        assert_eq!(acts(Form::Short, seed).len(), 14);
     }
 }

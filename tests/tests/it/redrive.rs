@@ -70,7 +70,7 @@ fn verify(stack: &Stack) -> anyhow::Result<Value> {
 fn a_missing_price_is_published_and_the_letters_are_charged_once() -> anyhow::Result<()> {
     // given usage of an engine without a price, and of an account that nobody opened
     let _turn = alone();
-    let stack = Stack::start(&StackOptions { name: "redrive", kafka_heap_mb: 512 })?;
+    let stack = Stack::start(&StackOptions { name: "redrive", kafka_heap_mb: 512, stores: [false; 2] })?;
     stack.api.publish(&usage::price_book()?)?.ok()?;
     stack.api.open_account(ACCOUNT, Some("10.00"))?;
     let pixie = |operation: &str| usage::with_data(usage::event(ACCOUNT, operation), &json!({"engine": "pixie"}));

@@ -74,7 +74,7 @@ fn state_becomes(stack: &Stack, id: &str, state: &str) -> anyhow::Result<Value> 
 fn what_was_seen_is_posted_once_and_taken_back_to_nothing() -> anyhow::Result<()> {
     // given seven charges, one of which was given back in part, and failed work
     let _turn = alone();
-    let stack = Stack::start(&StackOptions { name: "reprice", kafka_heap_mb: 512 })?;
+    let stack = Stack::start(&StackOptions { name: "reprice", kafka_heap_mb: 512, stores: [false; 2] })?;
     stack.api.publish(&usage::price_book()?)?.ok()?;
     stack.api.publish(&cheaper()?)?.ok()?;
     stack.api.open_account(ACCOUNT, Some("10.00"))?;

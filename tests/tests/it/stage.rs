@@ -14,7 +14,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 static TURN: RwLock<()> = RwLock::new(());
 
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
-    let stack = Stack::start(&StackOptions { name: "it", kafka_heap_mb: 512 }).expect("the stack starts");
+    let stack =
+        Stack::start(&StackOptions { name: "it", kafka_heap_mb: 512, stores: [false; 2] }).expect("the stack starts");
     let book = usage::price_book().expect("the price book is there");
     stack.api.publish(&book).and_then(tollbooth_tests::Answer::ok).expect("the price book is published");
     stack

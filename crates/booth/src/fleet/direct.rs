@@ -164,6 +164,7 @@ async fn listen(direct: Arc<Direct>, mut outcomes: mpsc::UnboundedReceiver<Outco
         tracker.acked(delivered);
         direct.in_flight.fetch_sub(answered, Relaxed);
         if !failed.is_empty() {
+            tracker.unanswered(failed.iter().map(|message| message.id.clone()).collect());
             let broken = Arc::clone(&direct.client.lock());
             direct.replace_broken(&broken);
             tokio::time::sleep(REDELIVERY_WAIT).await;

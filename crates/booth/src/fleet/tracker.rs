@@ -101,6 +101,11 @@ impl Tracker {
         self.note(&Line::Acked { at: chrono::Utc::now().timestamp_millis(), ids });
     }
 
+    /// Writes down what is about to be sent once more, because nobody knows whether it has arrived.
+    pub(crate) fn unanswered(&self, ids: Vec<String>) {
+        self.note(&Line::Unanswered { ids });
+    }
+
     /// How many drafts wait for an acknowledgement.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.lock().len()
@@ -125,6 +130,10 @@ pub(crate) struct Listener(pub(crate) Arc<Tracker>);
 impl Observer for Listener {
     fn acknowledged(&self, items: &[Item]) {
         self.0.acked(items.iter().map(|item| item.id.clone()).collect());
+    }
+
+    fn unanswered(&self, items: &[Item]) {
+        self.0.unanswered(items.iter().map(|item| item.id.clone()).collect());
     }
 
     fn parked(&self, item: &Item, problem: &Problem) {

@@ -93,7 +93,13 @@ async fn nothing_is_sent_that_is_not_in_the_journal_and_all_that_is_acknowledged
         })
         .collect();
     let (mut acked, mut parked, mut duplicates) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let mut sent: BTreeMap<String, usize> = BTreeMap::new();
     for line in lines(dir.path()) {
+        match &line {
+            Line::Planned(Planned { id, .. }) | Line::Duplicate { id } => *sent.entry(id.clone()).or_default() += 1,
+            Line::Unanswered { ids } => ids.iter().for_each(|id| *sent.entry(id.clone()).or_default() += 1),
+            _ => {}
+        }
         match line {
             Line::Acked { ids, .. } => acked.extend(ids),
             Line::Parked { id, status: 422, .. } => drop(parked.insert(id)),
@@ -113,6 +119,11 @@ async fn nothing_is_sent_that_is_not_in_the_journal_and_all_that_is_acknowledged
     assert!(count(Expect::Failed) > 100 && count(Expect::DeadLetter) > 50 && count(Expect::Refused) > 10);
     assert_eq!(summary.planned, planned.len() as u64);
     assert_eq!(summary.pending, 0);
+    // and the journal says how often each was sent
+    let mut received: BTreeMap<String, usize> = BTreeMap::new();
+    ingest.batches().into_iter().flatten().for_each(|id| *received.entry(id).or_default() += 1);
+    assert!(lines(dir.path()).iter().any(|line| matches!(line, Line::Unanswered { .. })), "nobody was busy");
+    assert_eq!(received, sent);
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(super) struct Ready<O: Outside> {
     pub(super) hold: Option<Hold>,
     /// Until when plan fees wait because the price books could not be read to their end.
     pub(super) fees_wait: Option<Instant>,
+    /// Whether the last usage filled a good part of a batch: more is on its way.
+    pub(super) is_behind: bool,
     pub(super) lag: Lag,
 }
 
@@ -86,7 +88,17 @@ impl<O: Outside> Worker<O> {
             "partition restored"
         );
         let next = [usage_next, commands_next];
-        Ok(Some(Ready { producer, usage, commands, next, held: None, hold: None, fees_wait: None, lag }))
+        Ok(Some(Ready {
+            producer,
+            usage,
+            commands,
+            next,
+            held: None,
+            hold: None,
+            fees_wait: None,
+            is_behind: false,
+            lag,
+        }))
     }
 
     fn reader(&self, reads: Reads) -> Result<O::Reader, WorkerError> {

@@ -26,6 +26,8 @@ const HOLD_PAUSE: Duration = Duration::from_secs(2);
 const FEES_PAUSE: Duration = Duration::from_secs(10);
 /// Most of what is due that one transaction carries out; the rest comes with the next one.
 const TICKS_MAX: usize = 1_000;
+/// A batch is waited for to be complete when the one before held this part of what it may.
+const BEHIND_PART: usize = 4;
 /// Pauses between two tries of a transaction that was aborted; the first try again comes at once.
 const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ABORT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -118,26 +120,32 @@ impl<O: Outside> Worker<O> {
         self.keep(true)
     }
 
-    /// Commands first, up to a bound; with one in hand, usage waits for no company.
+    /// Commands first, up to a bound. Usage waits for company, but not while a command is in hand: somebody waits for that.
+    ///
+    /// So it is the commands' queue that the time is spent on, and the first one ends it. Where usage fills a good part of
+    /// a batch, it is waited for itself: it may be complete before the time is up.
     async fn take(&mut self, ready: &mut Ready<O>) -> Result<Taken<BatchOf<O>>, WorkerError> {
         let usage_waits = self.usage_waits(ready);
         let config = &self.context.batch;
         let since = self.now();
         let command_limit = BatchLimit { records: config.command_records_max, bytes: config.usage_bytes_max };
-        let read = ready.commands.read(command_limit, Duration::ZERO).await;
-        let commands = read.map_err(WorkerError::kafka("cannot read commands"))?;
-        let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
-        let linger = Duration::from_millis(if commands.is_empty() { config.linger_ms } else { 0 });
+        let linger = Duration::from_millis(config.linger_ms);
         let linger = self.until_due(ready).map_or(linger, |wait| wait.min(linger));
+        let (is_held, is_behind) = (ready.held.is_some(), std::mem::take(&mut ready.is_behind));
+        let command_wait = if usage_waits || !(is_held || is_behind) { linger } else { Duration::ZERO };
+        let read = ready.commands.read(command_limit, command_wait).await;
+        let commands = read.map_err(WorkerError::kafka("cannot read commands"))?;
+        let usage_wait = if is_behind && commands.is_empty() { linger } else { Duration::ZERO };
+        let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
         if usage_waits {
-            self.context.outside.pause(linger).await;
             return Ok(commands_only(commands));
         }
         if let Some(Held { usage, since }) = ready.held.take() {
             return Ok(Taken { usage: Some(usage), since, ..commands_only(commands) });
         }
         let limit = BatchLimit { records: config.usage_records_max, bytes: config.usage_bytes_max };
-        let usage = ready.usage.fill(limit, linger).await.map_err(WorkerError::kafka("cannot read usage"))?;
+        let usage = ready.usage.fill(limit, usage_wait).await.map_err(WorkerError::kafka("cannot read usage"))?;
+        ready.is_behind = usage.len() >= config.usage_records_max / BEHIND_PART;
         Ok(Taken { usage: Some(usage), ..commands_only(commands) })
     }
 

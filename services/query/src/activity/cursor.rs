@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-const VERSION: u8 = 1;
-const BODY_BYTES: usize = 1 + 8 + 8;
+const VERSION: u8 = 2;
+const BODY_BYTES: usize = 1 + 8 + 8 + 8;
 const CHECK_BYTES: usize = 4;
 
 /// The last entry of a page; the next one holds what is older.
@@ -13,6 +13,8 @@ const CHECK_BYTES: usize = 4;
 pub struct Cursor {
     /// Its `seq`.
     pub before_seq: u64,
+    /// When it was posted: nothing older was posted later, so that the search for it may begin there.
+    pub posted_at_ms: i64,
     /// [`super::ActivityFilter::fingerprint`] of the list it belongs to.
     pub fingerprint: [u8; 8],
 }
@@ -39,6 +41,7 @@ impl Cursor {
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.fingerprint);
         bytes.extend_from_slice(&self.before_seq.to_be_bytes());
+        bytes.extend_from_slice(&self.posted_at_ms.to_be_bytes());
         let check = check(&bytes);
         bytes.extend_from_slice(&check);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -57,8 +60,12 @@ impl Cursor {
         if body[1..9] != fingerprint {
             return Err(BadCursor::OtherList);
         }
-        let seq: [u8; 8] = body[9..].try_into().map_err(|_| BadCursor::Form)?;
-        Ok(Self { before_seq: u64::from_be_bytes(seq), fingerprint })
+        let number = |at: usize| {
+            let bytes = body.get(at..at + 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+            bytes.ok_or(BadCursor::Form)
+        };
+        let before_seq = u64::from_be_bytes(number(9)?);
+        Ok(Self { before_seq, posted_at_ms: i64::from_be_bytes(number(17)?), fingerprint })
     }
 }
 
@@ -77,15 +84,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back_as_it_went(before_seq: u64) {
-            let cursor = Cursor { before_seq, fingerprint: LIST };
+        fn a_cursor_comes_back_as_it_went(before_seq: u64, posted_at_ms: i64) {
+            let cursor = Cursor { before_seq, posted_at_ms, fingerprint: LIST };
             prop_assert_eq!(Cursor::decode(&cursor.encode(), LIST), Ok(cursor));
             prop_assert_eq!(Cursor::decode(&cursor.encode(), *b"another."), Err(BadCursor::OtherList));
         }
 
         #[test]
-        fn any_changed_character_is_noticed(before_seq: u64, at in 0_usize..28, with in "[A-Za-z0-9_-]") {
-            let text = Cursor { before_seq, fingerprint: LIST }.encode();
+        fn any_changed_character_is_noticed(before_seq: u64, at in 0_usize..39, with in "[A-Za-z0-9_-]") {
+            let text = Cursor { before_seq, posted_at_ms: 1, fingerprint: LIST }.encode();
             let mut forged = text.clone();
             forged.replace_range(at..=at, &with);
             prop_assume!(forged != text);

@@ -52,7 +52,7 @@ const INCLUDE: Parameter =
 const TERMS_MAX: usize = 8;
 
 /// A conjunction; an empty list allows everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ActivityFilter {
     /// Service codes.
     pub services: Vec<String>,
@@ -109,6 +109,13 @@ impl ActivityFilter {
             (Some(from), Some(to)) if from >= to => Err(bad_parameter("to", RangeError::Empty.to_string())),
             _ => Ok(filter),
         }
+    }
+
+    /// Bytes of its texts in memory.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let lists = [&self.services, &self.engines, &self.event_ids, &self.booth_ids, &self.types, &self.terms];
+        lists.into_iter().flatten().map(|text| text.capacity() + size_of::<String>()).sum()
     }
 
     /// Whether only ClickHouse can answer: it makes the text that is searched.

@@ -49,6 +49,8 @@ pub struct KnownAccount {
     pub profile: Option<Profile>,
     /// Name and plan.
     pub facts: Facts,
+    /// Whether it may ever have had a bonus or a credit limit.
+    pub may_have_purse: bool,
 }
 
 /// A balance at an entry.
@@ -73,6 +75,8 @@ pub struct Recent {
     pub balance: Balance,
     /// The account's partition of the ledger.
     pub partition: u32,
+    /// When the newest entry was posted.
+    posted_at_ms: i64,
     /// Oldest first, without a gap up to `balance.seq`.
     pub(crate) records: Vec<Arc<RecentRecord>>,
 }
@@ -82,6 +86,13 @@ impl Recent {
     #[must_use]
     pub fn oldest_seq(&self) -> u64 {
         self.records.first().map_or(self.balance.seq + 1, |record| record.first_seq)
+    }
+
+    /// No entry below [`Recent::oldest_seq`] was posted later: the ledger's posting time never goes back.
+    #[must_use]
+    pub fn older_posted_by_ms(&self) -> i64 {
+        let oldest = self.records.first().and_then(|record| record.decode());
+        oldest.map_or(self.posted_at_ms, |record| record.posted_at_ms)
     }
 
     /// The record that holds entry `seq`, if it is in memory.
@@ -219,7 +230,7 @@ impl LiveView {
             if account.seq < known.seq {
                 // The entries in between are not in memory: what follows would join on to what lies before the gap.
                 inner.order.clear(&mut account.recent);
-                account.purse = Known::No;
+                account.purse = if known.may_have_purse { Known::No } else { Known::Empty };
                 account.seq = known.seq;
                 account.balance_micros = known.balance_micros;
                 account.held_micros = known.held_micros;
@@ -354,6 +365,12 @@ impl LiveView {
         })
     }
 
+    /// When the account's newest entry was posted; `None`: there is no such account.
+    #[must_use]
+    pub fn posted_at_ms(&self, account_id: &str) -> Option<i64> {
+        Some(self.inner.read().get(account_id)?.posted_at_ms)
+    }
+
     /// Name and plan of an account, as of the same entry as its balance.
     #[must_use]
     pub fn account(&self, account_id: &str) -> Option<(Balance, Facts)> {
@@ -376,6 +393,7 @@ impl LiveView {
         Some(Recent {
             balance: self.balance_of(account)?,
             partition: account.partition,
+            posted_at_ms: account.posted_at_ms,
             records: account.recent.records.iter().map(Arc::clone).collect(),
         })
     }

@@ -1,7 +1,8 @@
 use prost::Message;
-use tollbooth_schemas::v1::{AccountOpened, Adjustment, Entry};
+use tollbooth_schemas::v1::{AccountOpened, Adjustment, BonusGranted, Entry};
 
 use super::*;
+use crate::live::Purse;
 
 const ROOMY: RecentLimits = RecentLimits { bytes_max: 1 << 20, entries_per_account_max: 1_000 };
 
@@ -18,13 +19,17 @@ fn entry(seq: u64) -> Entry {
     Entry { seq, balance_after_micros: i64::try_from(seq).unwrap() * 10, kind: Some(kind), ..Entry::default() }
 }
 
-fn fold(view: &LiveView, account: &str, seqs: std::ops::RangeInclusive<u64>) -> Result<Folded, FoldError> {
-    let record = LedgerRecord {
+fn record(account: &str, seqs: std::ops::RangeInclusive<u64>) -> LedgerRecord {
+    LedgerRecord {
         account_id: account.to_owned(),
         posted_at_ms: i64::try_from(*seqs.end()).unwrap() * 1_000,
         input_generation: 0,
         entries: seqs.map(entry).collect(),
-    };
+    }
+}
+
+fn fold(view: &LiveView, account: &str, seqs: std::ops::RangeInclusive<u64>) -> Result<Folded, FoldError> {
+    let record = record(account, seqs);
     // Ten records lie between two of the account.
     let offset = i64::try_from(record.entries.last().unwrap().seq).unwrap() * 10;
     view.fold(Place { partition: 0, offset }, &record, &record.encode_to_vec())
@@ -58,6 +63,7 @@ fn what_clickhouse_had_at_the_start_is_skipped() {
         posted_at_ms: 1,
         profile,
         facts: Facts::default(),
+        may_have_purse: true,
     };
     view.load([(0, known)]);
     // Nothing has to be waited for that was there at the start.
@@ -69,6 +75,33 @@ fn what_clickhouse_had_at_the_start_is_skipped() {
     // A record that only begins below is applied.
     assert_eq!(fold(&view, "acc_a", 5..=6), Ok(Folded::Applied));
     assert_eq!((view.balance("acc_a").unwrap().seq, kept(&view, "acc_a")), (6, vec![(5, 6)]));
+}
+
+#[test]
+fn a_purse_is_empty_where_nothing_was_ever_put_into_one() {
+    // given two accounts that ClickHouse knew at the start, one of which may have had a bonus
+    let view = LiveView::new(ROOMY);
+    let known = |account_id: &str, may_have_purse| KnownAccount {
+        account_id: account_id.to_owned(),
+        seq: 5,
+        balance_micros: 77,
+        held_micros: 7,
+        posted_at_ms: 1,
+        profile: Some(Profile { currency: "EUR".to_owned(), time_zone: "Europe/Berlin".to_owned() }),
+        facts: Facts::default(),
+        may_have_purse,
+    };
+    view.load([(0, known("acc_a", false)), (0, known("acc_b", true))]);
+    // then the purse of the other needs no question
+    let purse = |account_id: &str| view.balance_and_purse(account_id).unwrap().1;
+    assert_eq!((purse("acc_a"), purse("acc_b")), (Some(Purse::default()), None));
+    // and follows what comes, also in a record that begins below what was known
+    let granted = BonusGranted { expires_at_ms: None, ..BonusGranted::default() };
+    let mut record = record("acc_a", 5..=6);
+    record.entries[1].amount_micros = 10;
+    record.entries[1].kind = Some(Kind::BonusGranted(granted));
+    view.fold(Place { partition: 0, offset: 50 }, &record, &record.encode_to_vec()).unwrap();
+    assert_eq!(purse("acc_a").map(|purse| purse.bonus_micros()), Some(10));
 }
 
 #[test]
@@ -84,6 +117,7 @@ fn a_database_that_has_less_than_at_the_start_vouches_for_nothing() {
         posted_at_ms: 1,
         profile: None,
         facts: Facts::default(),
+        may_have_purse: true,
     };
     view.load([(0, known)]);
 
@@ -118,6 +152,7 @@ fn a_reload_drops_what_does_not_join_on() {
         posted_at_ms: 9_000,
         profile: None,
         facts: Facts::default(),
+        may_have_purse: true,
     };
     fold(&view, "acc_a", 1..=2).unwrap();
     // What is behind memory changes nothing.

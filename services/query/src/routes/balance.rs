@@ -95,7 +95,8 @@ async fn found(api: &Api, account_id: &str) -> Result<(Balance, Option<Purse>), 
     if let found @ (_, Some(_)) = now()? {
         return Ok(found);
     }
-    match tokio::time::timeout(PURSE_PATIENCE, api.store.purse(account_id)).await {
+    let posted_by_ms = api.view.posted_at_ms(account_id).unwrap_or(i64::MAX);
+    match tokio::time::timeout(PURSE_PATIENCE, api.store.purse(account_id, posted_by_ms)).await {
         Ok(Ok((seq, purse))) => {
             api.view.put_purse(account_id, seq, purse);
         }

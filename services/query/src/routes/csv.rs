@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use tollbooth_chassis::problem::Problem;
 
-use super::transactions::{Asked, page};
+use super::transactions::{Asked, Before, page};
 use super::usage::zone;
 use super::{AWAIT, Api, Awaited, Timer};
 use crate::activity::csv::{CsvFormat, HEADER};
@@ -59,7 +59,7 @@ pub(super) async fn get(
         filter: ActivityFilter::parse(&params, &profile.time_zone)?,
         zone: zone(&params, &profile.time_zone)?,
         account_id,
-        before_seq: None,
+        before: None,
         ended: false,
         api: Arc::clone(&api),
     };
@@ -95,20 +95,20 @@ struct Export {
     filter: ActivityFilter,
     zone: Tz,
     /// What was written last; the next piece holds what is older.
-    before_seq: Option<u64>,
+    before: Option<Before>,
     ended: bool,
 }
 
 impl Export {
     /// The next lines, which entry they begin at where it is not the newest, and how many they are.
     async fn piece(&mut self, awaited: Option<Awaited>) -> Result<(String, Option<u64>, usize), Problem> {
-        let Self { api, account_id, filter, zone, before_seq, .. } = self;
+        let Self { api, account_id, filter, zone, before, .. } = self;
         let recent = api.view.recent(account_id).ok_or_else(|| api.missing(account_id))?;
-        let asked = Asked { account_id, filter, before_seq: *before_seq, limit: PIECE_ROWS, awaited };
+        let asked = Asked { account_id, filter, before: *before, limit: PIECE_ROWS, awaited };
         let Page { mut rows, as_of_seq } = page(api, &recent, asked).await?;
         self.ended = rows.len() <= PIECE_ROWS;
         rows.truncate(PIECE_ROWS);
-        *before_seq = rows.last().map(|row| row.seq);
+        *before = rows.last().map(|row| Before { seq: row.seq, posted_at_ms: row.posted_at_ms });
         let names = api.prices.names();
         let format = CsvFormat { account_id, currency: &recent.balance.profile.currency, zone: *zone, names: &names };
         let mut text = String::new();

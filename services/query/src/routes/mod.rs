@@ -215,6 +215,12 @@ impl Api {
         }
     }
 
+    /// The account's newest entry in ClickHouse, with all below it.
+    async fn newest_stored_seq(&self, account_id: &str) -> Result<u64, Problem> {
+        let posted_by_ms = self.view.posted_at_ms(account_id).unwrap_or(i64::MAX);
+        Ok(self.store.newest_seq(account_id, posted_by_ms).await?)
+    }
+
     /// Waits until ClickHouse has the entry that a request named, in every table, for what is left of the time.
     async fn wait_until_sunk(&self, account_id: &str, awaited: Option<Awaited>) -> Result<(), Problem> {
         let Some(awaited) = awaited else { return Ok(()) };
@@ -222,7 +228,7 @@ impl Api {
         let place = self.view.place_after(account_id, awaited.seq).ok_or_else(|| awaited.missing())?;
         let patience = awaited.until.saturating_duration_since(Instant::now());
         // The offsets say that the sink's server has it; of several the one that is asked here may be behind.
-        if self.sunk.wait_for(place, patience).await && self.store.newest_seq(account_id).await? >= awaited.seq {
+        if self.sunk.wait_for(place, patience).await && self.newest_stored_seq(account_id).await? >= awaited.seq {
             return Ok(());
         }
         Err(awaited.missing())

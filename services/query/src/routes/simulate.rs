@@ -322,7 +322,7 @@ async fn simulated(api: &Api, book: &Book<'_>, period: PeriodBody) -> Result<Res
     let zone = parse_zone(&balance.profile.time_zone).unwrap_or(Tz::UTC);
     let month = month_of(zone, range.from_ms).and_then(|(year, month)| month_start_ms(zone, year, month));
     let from_month = TimeRange { from_ms: month.unwrap_or(range.from_ms), to_ms: range.to_ms };
-    let as_of_seq = api.store.newest_seq(account_id).await?;
+    let as_of_seq = api.newest_stored_seq(account_id).await?;
     let too_large = || {
         let detail =
             format!("the period has more than {CHARGES_MAX} entries about charges since its month began: narrow it");

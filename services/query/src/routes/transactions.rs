@@ -20,6 +20,7 @@ use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems, EventPath};
 use crate::params::ParameterKind::{Number, Text};
 use crate::params::{Parameter, Params, parameters};
+use crate::store::Below;
 
 /// Which page.
 const PAGE: &[Parameter] = &[
@@ -122,12 +123,15 @@ async fn answer(
         None => None,
         Some(text) => Some(Cursor::decode(text, fingerprint).map_err(|error| Problem::bad_cursor(error.to_string()))?),
     };
-    let before_seq = cursor.map(|cursor| cursor.before_seq);
-    let asked = Asked { account_id, filter: &filter, before_seq, limit, awaited: reader.awaited };
+    let before = cursor.map(|cursor| Before { seq: cursor.before_seq, posted_at_ms: cursor.posted_at_ms });
+    let asked = Asked { account_id, filter: &filter, before, limit, awaited: reader.awaited };
     let Page { mut rows, as_of_seq } = page(api, &recent, asked).await?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor { before_seq: row.seq, fingerprint }.encode());
+    let next_cursor = rows
+        .last()
+        .filter(|_| has_more)
+        .map(|row| Cursor { before_seq: row.seq, posted_at_ms: row.posted_at_ms, fingerprint }.encode());
     let count = rows.len();
     let currency = &recent.balance.profile.currency;
     let names = api.prices.names();
@@ -136,23 +140,34 @@ async fn answer(
     private(&TransactionsBody { data, has_more, next_cursor, as_of_seq })
 }
 
+/// The entry that a page lies below.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    pub(super) seq: u64,
+    pub(super) posted_at_ms: i64,
+}
+
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) account_id: &'a str,
     pub(super) filter: &'a ActivityFilter,
-    pub(super) before_seq: Option<u64>,
+    pub(super) before: Option<Before>,
     pub(super) limit: usize,
     pub(super) awaited: Option<Awaited>,
 }
 
 /// One page: the newest entries from memory, what is older from ClickHouse.
 pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result<Page, Problem> {
-    let Asked { account_id, filter, before_seq, limit, awaited } = asked;
+    let Asked { account_id, filter, before, limit, awaited } = asked;
+    let before_seq = before.map(|before| before.seq);
     let newest_seq = recent.balance.seq;
     let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };
     let (mut rows, seam) = plan(reach, newest_first(recent), filter, before_seq, limit);
     let Seam::Continue { upper_seq } = seam else { return Ok(Page { rows, as_of_seq: None }) };
+    let posted_by_ms = recent.older_posted_by_ms();
+    let posted_by_ms = before.map_or(posted_by_ms, |before| before.posted_at_ms.min(posted_by_ms));
+    let below = |seq: u64| Below { account_id, filter, seq, posted_by_ms };
     let mut stored_seq = stored_seq(api, account_id, upper_seq).await?;
     if stored_seq < upper_seq && awaited.is_some_and(|awaited| awaited.seq > stored_seq) {
         // The page would show the account as of an entry before the one that it must show.
@@ -160,16 +175,16 @@ pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result
         stored_seq = self::stored_seq(api, account_id, upper_seq).await?;
     }
     if upper_seq <= stored_seq {
-        if let Some(older) = api.store.activity(account_id, filter, upper_seq, limit + 1 - rows.len()).await? {
+        if let Some(older) = api.store.activity(below(upper_seq), limit + 1 - rows.len()).await? {
             rows.extend(older);
             return Ok(Page { rows, as_of_seq: None });
         }
         // Of several servers the one that was asked is behind the one that the sink writes to.
-        stored_seq = api.store.newest_seq(account_id).await?;
+        stored_seq = api.newest_stored_seq(account_id).await?;
     }
     // Memory does not reach down to ClickHouse: a page that joined the two would hide a gap.
     let upper_seq = before_seq.map_or(stored_seq, |before_seq| stored_seq.min(before_seq.saturating_sub(1)));
-    let rows = api.store.activity(account_id, filter, upper_seq, limit + 1).await?;
+    let rows = api.store.activity(below(upper_seq), limit + 1).await?;
     let rows = rows.ok_or_else(|| Problem::unavailable(1).with_detail("history is a moment behind; ask again"))?;
     Ok(Page { rows, as_of_seq: Some(stored_seq) })
 }
@@ -180,7 +195,7 @@ pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result
 async fn stored_seq(api: &Api, account_id: &str, wanted_seq: u64) -> Result<u64, Problem> {
     match api.sunk.sunk_seq(account_id, wanted_seq).await {
         Some(seq) => Ok(seq),
-        None => Ok(api.store.newest_seq(account_id).await?),
+        None => api.newest_stored_seq(account_id).await,
     }
 }
 

@@ -5,6 +5,7 @@ use clickhouse::query::Query;
 use serde::Deserialize;
 use tollbooth_schemas::ledger::EntryType;
 
+use super::windows::{Window, windows};
 use super::{Store, StoreError};
 use crate::activity::{ActivityFilter, ActivityRow, Alert};
 
@@ -74,54 +75,88 @@ const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after
      posted_at, event_id, booth_id, operation_id, price_version, reason";
 
 impl Store {
-    /// The account's newest entry in ClickHouse; everything below it is there, too. 0: none.
+    /// The account's newest entry in ClickHouse; everything below it is there, too. 0: none. None of its entries was
+    /// posted after `posted_by_ms`.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn newest_seq(&self, account_id: &str) -> Result<u64, StoreError> {
-        let query = self
-            .query(
-                "SELECT seq FROM ledger WHERE account_id = {account:String} ORDER BY account_id DESC, seq DESC LIMIT 1",
-            )
-            .param("account", account_id);
-        Ok(self.rows::<u64>(query).await?.pop().unwrap_or(0))
+    pub async fn newest_seq(&self, account_id: &str, posted_by_ms: i64) -> Result<u64, StoreError> {
+        let sql = format!(
+            "SELECT seq FROM ledger WHERE account_id = {{account:String}} AND {} \
+             ORDER BY account_id DESC, seq DESC LIMIT 1",
+            Window::CONDITION
+        );
+        for window in windows(posted_by_ms) {
+            let query = window.bind(self.query(&sql)).param("account", account_id);
+            if let Some(seq) = self.rows::<u64>(query).await?.pop() {
+                return Ok(seq);
+            }
+        }
+        Ok(0)
     }
 
-    /// Entries at or below `upper_seq` that pass the filter, newest first, at most `limit`; `None` where ClickHouse does
-    /// not have `upper_seq`, and so perhaps not all below it.
+    /// The entries below, newest first, at most `limit`; `None` where ClickHouse does not have the uppermost, and so
+    /// perhaps not all below it.
     ///
-    /// One question for both: what a question costs is opening the parts. Where an index can leave parts out, two are
-    /// cheaper, since an alternative to its condition takes that from it.
+    /// Asked for again they are not read again: entries do not change.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn activity(
-        &self,
-        account_id: &str,
-        filter: &ActivityFilter,
-        upper_seq: u64,
-        limit: usize,
-    ) -> Result<Option<Vec<ActivityRow>>, StoreError> {
-        if upper_seq == 0 {
+    pub async fn activity(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
+        if below.seq == 0 {
             return Ok(Some(Vec::new()));
         }
+        let rows = self.pages.get(below, limit, |rows| self.read_activity(below, rows)).await?;
+        Ok(rows.map(|rows| rows.iter().take(limit).cloned().collect()))
+    }
+
+    /// One question for the rows and for whether the uppermost is there: what a question costs is opening the parts. Where
+    /// an index can leave parts out, two are cheaper, since an alternative to its condition takes that from it.
+    async fn read_activity(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
+        let Below { account_id, filter, seq: upper_seq, posted_by_ms } = below;
         let is_indexed = !filter.event_ids.is_empty();
-        if is_indexed && self.newest_seq(account_id).await? < upper_seq {
+        if is_indexed && self.newest_seq(account_id, posted_by_ms).await? < upper_seq {
             return Ok(None);
         }
         let (condition, witness) = (condition(filter), if is_indexed { "" } else { " OR seq = {upper:UInt64}" });
         let sql = format!(
             "SELECT {COLUMNS}, {NO_ALERT}, ({condition}) AS is_wanted FROM ledger \
-             WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND (({condition}){witness}) \
-             ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}"
+             WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND {} AND (({condition}){witness}) \
+             ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}",
+            Window::CONDITION
         );
-        let query = self.query(&sql).param("account", account_id).param("upper", upper_seq).param("limit", limit + 1);
-        let rows = self.rows::<LedgerRow>(bind(query, filter)).await?;
-        if !is_indexed && rows.first().is_none_or(|row| row.seq != upper_seq) {
-            return Ok(None);
+        let mut is_there = is_indexed;
+        let mut found: Vec<ActivityRow> = Vec::new();
+        for window in windows(posted_by_ms) {
+            // One more than is missing, for the witness.
+            let missing = limit - found.len();
+            let query = window.bind(self.query(&sql)).param("account", account_id).param("upper", upper_seq);
+            let rows = self.rows::<LedgerRow>(bind(query.param("limit", missing + 1), filter)).await?;
+            // It is the newest of all, and the first row of whichever window has any.
+            is_there = is_there || rows.first().is_some_and(|row| row.seq == upper_seq);
+            if !is_there && !rows.is_empty() {
+                return Ok(None);
+            }
+            found.extend(rows.into_iter().filter(|row| row.is_wanted).map(ActivityRow::from).take(missing));
+            if found.len() == limit {
+                break;
+            }
         }
-        Ok(Some(rows.into_iter().filter(|row| row.is_wanted).map(ActivityRow::from).take(limit).collect()))
+        Ok(is_there.then_some(found))
     }
+}
+
+/// Which entries of an account are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Below<'a> {
+    /// The account.
+    pub account_id: &'a str,
+    /// Only these.
+    pub filter: &'a ActivityFilter,
+    /// The uppermost entry.
+    pub seq: u64,
+    /// Neither it nor one below it was posted later.
+    pub posted_by_ms: i64,
 }
 
 impl Store {

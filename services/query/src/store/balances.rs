@@ -13,8 +13,8 @@ use crate::live::{Facts, KnownAccount, PlanFact, Profile};
 /// the `seq`, picks the newest of all.
 const SELECT: &str = "SELECT account_id, max(latest).1 AS seq, max(latest).2 AS balance, max(latest).3 AS held, \
      max(latest).4 AS posted_at, max(profile).3 AS currency, max(profile).4 AS time_zone, max(profile).2 AS name, \
-     max(profile).5 AS opened_at, max(plan).1 AS plan_seq, max(plan).2 AS plan_code, max(plan).3 AS plan_from \
-     FROM account_balances";
+     max(profile).5 AS opened_at, max(plan).1 AS plan_seq, max(plan).2 AS plan_code, max(plan).3 AS plan_from, \
+     max(state).1 AS state_seq FROM account_balances";
 
 #[derive(Debug, Row, Deserialize)]
 struct BalanceRow {
@@ -30,6 +30,7 @@ struct BalanceRow {
     plan_seq: u64,
     plan_code: String,
     plan_from: i64,
+    state_seq: u64,
 }
 
 impl From<BalanceRow> for KnownAccount {
@@ -47,6 +48,8 @@ impl From<BalanceRow> for KnownAccount {
                 opened_at_ms: if is_opened { row.opened_at } else { 0 },
                 plan: PlanFact { seq: row.plan_seq, code: row.plan_code, effective_from_ms: row.plan_from },
             },
+            // Bonuses and limits state a fact each, as events do.
+            may_have_purse: row.state_seq != 0,
         }
     }
 }
@@ -119,6 +122,7 @@ mod tests {
 
     use super::*;
     use crate::config::StoreSection;
+    use crate::metrics::PagesMetrics;
 
     /// Answers the head of a response, or not even that, and falls silent.
     async fn silent_server(head: &'static [u8]) -> String {
@@ -141,7 +145,8 @@ mod tests {
             let section = ClickHouseSection { url: silent_server(head).await, ..ClickHouseSection::default() };
             let settings = StoreSection { stream_wait_ms: 50, ..StoreSection::default() };
             let inflight = IntGauge::new("inflight", "inflight").unwrap();
-            let store = Store::new(&section, settings, inflight, Health::new().component("clickhouse"));
+            let pages = PagesMetrics::register(&prometheus::Registry::new()).unwrap();
+            let store = Store::new(&section, settings, inflight, pages, Health::new().component("clickhouse"));
             let outcome = store.accounts().unwrap().next_chunk(10).await;
             assert!(matches!(outcome, Err(StoreError::Unavailable(clickhouse::error::Error::TimedOut))), "{outcome:?}");
         }

@@ -5,11 +5,13 @@ mod alerts;
 mod balances;
 mod charges;
 mod entry;
+mod pages;
 mod parties;
 mod projection;
 mod purse;
 mod recharge;
 mod usage;
+mod windows;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,14 +25,17 @@ use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::problem::Problem;
 
+pub use activity::Below;
 pub use alerts::{AlertRow, Back};
 pub use balances::Accounts;
+use pages::Pages;
 pub use parties::{PartiesQuery, Party, PartyKind};
 pub use projection::{Behind, Projection};
 pub use recharge::RechargeRow;
 pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 
 use crate::config::StoreSection;
+use crate::metrics::PagesMetrics;
 
 /// Seconds a client is asked to wait when ClickHouse is away.
 const RETRY_AFTER_S: u32 = 2;
@@ -117,6 +122,7 @@ pub struct Store {
     permits: Semaphore,
     inflight: IntGauge,
     settings: StoreSection,
+    pages: Pages,
     component: Component,
     answered: AtomicBool,
     was_ready: AtomicBool,
@@ -134,7 +140,13 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// A store that is asked nothing yet. `component` follows whether ClickHouse answers.
     #[must_use]
-    pub fn new(section: &ClickHouseSection, settings: StoreSection, inflight: IntGauge, component: Component) -> Self {
+    pub fn new(
+        section: &ClickHouseSection,
+        settings: StoreSection,
+        inflight: IntGauge,
+        pages: PagesMetrics,
+        component: Component,
+    ) -> Self {
         let client = tollbooth_chassis::clickhouse::client(section)
             .with_product_info("tollbooth-query", env!("CARGO_PKG_VERSION"))
             // A query whose client has gone is ended: the connection is closed when nobody waits for the answer any more.
@@ -148,6 +160,7 @@ impl Store {
             permits: Semaphore::new(settings.concurrent_max),
             inflight,
             settings,
+            pages: Pages::new(settings.pages_bytes_max, pages),
             component,
             answered: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),

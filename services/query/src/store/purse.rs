@@ -28,12 +28,12 @@ struct DrawnRow {
 }
 
 impl Store {
-    /// The purse of an account as of the newest entry in ClickHouse, and that entry.
+    /// The purse of an account as of the newest entry in ClickHouse, and that entry; none was posted after `posted_by_ms`.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn purse(&self, account_id: &str) -> Result<(u64, Purse), StoreError> {
-        let seq = self.newest_seq(account_id).await?;
+    pub async fn purse(&self, account_id: &str, posted_by_ms: i64) -> Result<(u64, Purse), StoreError> {
+        let seq = self.newest_seq(account_id, posted_by_ms).await?;
         let marks = self
             .query(
                 "SELECT seq, type, amount, original_seq, account_state FROM ledger WHERE account_id = {account:String} \

@@ -31,6 +31,35 @@ async fn walk(query: &Query, path: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_whole_over_months_and_their_ends() {
+    // given an account with an entry every nine days for a year and a half, then none for long, all of it in ClickHouse
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    for number in 0..60_i64 {
+        let service = if number % 4 == 0 { "sms" } else { "ai_modify" };
+        let at_ms = BASE_MS + number * 9 * 86_400_000;
+        luna.push(vec![(usage(service, "kling", UsageStatus::Success, 1), -10_000, at_ms)]);
+    }
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    let query = stand.query().await;
+
+    // when it is walked, twice: what is kept of the first time is what was read
+    for _ in 0..2 {
+        for limit in [1, 3, 50, 200] {
+            let path = format!("/v1/accounts/acc_luna/transactions?limit={limit}");
+            // then no page lacks anything
+            let walked: Vec<u64> = walk(&query, &path).await.iter().map(|row| row["seq"].as_u64().unwrap()).collect();
+            assert_eq!(walked, (2..=62).rev().collect::<Vec<u64>>(), "{path}");
+        }
+        // and neither does one of what is rare
+        let rare = walk(&query, "/v1/accounts/acc_luna/transactions?service=sms&limit=4").await;
+        let found = walk(&query, "/v1/accounts/acc_luna/transactions?q=sms&limit=4").await;
+        assert_eq!((rare.len(), &rare), (15, &found));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_and_clickhouse_join_without_gap_or_double_wherever_the_seam_is() {
     // given accounts of 30 entries, of which ClickHouse has the first 0, 1, 2 ... 30, and a service that began when
     // ClickHouse had the first 10

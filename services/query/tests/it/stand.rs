@@ -506,7 +506,9 @@ impl Ledger {
             }
         });
         let entries: Vec<Entry> = entries.collect();
-        let posted_at_ms = entries.iter().map(|entry| entry.occurred_at_ms).max().unwrap() + 1_000;
+        // Never before what was posted, however late the work is told.
+        let posted_ms = self.records.last().map_or(i64::MIN, |record| record.posted_at_ms);
+        let posted_at_ms = posted_ms.max(entries.iter().map(|entry| entry.occurred_at_ms).max().unwrap() + 1_000);
         self.records.push(LedgerRecord {
             account_id: self.account.clone(),
             posted_at_ms,

@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tollbooth_chassis::auth::Principal;
+use tollbooth_chassis::crashpoint;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::trail::{Action, Told};
 use tollbooth_schemas::AccountId;
@@ -96,6 +97,9 @@ pub(super) async fn run(
         }
         let run = Run { app, admin: &admin, document: &document, to, until };
         let (answer, next_after) = run.carry_out(limit, after.as_ref()).await?;
+        if answer.has_any() {
+            crashpoint::hit("ingest.repricing_chunk");
+        }
         note_how_far(app, repricing_id, (to, after.as_ref(), next_after.as_ref()), until).await;
         Ok(answer)
     };

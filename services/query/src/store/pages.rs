@@ -1,0 +1,191 @@
+//! Pages of transactions that ClickHouse told, kept: whoever asks for the same entries again gets them from memory.
+//!
+//! An entry never changes, and a page is known by its uppermost entry, which ClickHouse had when it told the page. So a
+//! page is never out of date; it goes when others are asked for more.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::StoreError;
+use super::activity::Below;
+use crate::activity::{ActivityFilter, ActivityRow};
+use crate::metrics::{PageSource, PagesMetrics};
+
+/// Pages are read in steps of so many rows, so that one more or less of what memory has does not make another page.
+const STEP: usize = 64;
+/// Of larger ones, the pieces of a file, nobody asks for the same twice.
+const ROWS_MAX: usize = 256;
+/// What a page costs beside its rows, and a row beside its texts.
+const PAGE_BYTES: usize = 400;
+/// Guess of a page's size, for the first allocation alone.
+const GUESS_BYTES: u64 = 16_384;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    account_id: Box<str>,
+    filter: ActivityFilter,
+    upper_seq: u64,
+    rows: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<[ActivityRow]>> for Weight {
+    fn weight(&self, key: &Key, page: &Arc<[ActivityRow]>) -> u64 {
+        let rows: usize = page.iter().map(row_bytes).sum();
+        u64::try_from(PAGE_BYTES + key.account_id.len() + key.filter.text_bytes() + rows).unwrap_or(u64::MAX)
+    }
+}
+
+fn row_bytes(row: &ActivityRow) -> usize {
+    let texts = [
+        &row.entry_type,
+        &row.service,
+        &row.engine,
+        &row.unit,
+        &row.event_id,
+        &row.booth_id,
+        &row.operation_id,
+        &row.reason,
+    ];
+    size_of::<ActivityRow>() + texts.into_iter().map(String::capacity).sum::<usize>()
+}
+
+/// The pages of one process.
+#[derive(Debug)]
+pub(super) struct Pages {
+    /// `None`: none is kept.
+    cache: Option<Cache<Key, Arc<[ActivityRow]>, Weight>>,
+    metrics: PagesMetrics,
+}
+
+/// ClickHouse does not have the uppermost entry, or gave no answer.
+enum Missing {
+    NotThere,
+    Failed(StoreError),
+}
+
+impl Pages {
+    pub(super) fn new(bytes_max: u64, metrics: PagesMetrics) -> Self {
+        let pages = usize::try_from(bytes_max / GUESS_BYTES).unwrap_or(usize::MAX);
+        let cache = (bytes_max > 0).then(|| Cache::with_weighter(pages.max(1), bytes_max, Weight));
+        Self { cache, metrics }
+    }
+
+    /// At least `rows` entries below, as far as there are so many: as they are kept, or as `read` tells so many or more.
+    /// `None` where it tells none, which is not kept. Of several who ask for the same at once, one reads.
+    pub(super) async fn get<F>(
+        &self,
+        below: Below<'_>,
+        rows: usize,
+        read: impl FnOnce(usize) -> F,
+    ) -> Result<Option<Arc<[ActivityRow]>>, StoreError>
+    where
+        F: Future<Output = Result<Option<Vec<ActivityRow>>, StoreError>>,
+    {
+        let Some(cache) = self.cache.as_ref().filter(|_| rows <= ROWS_MAX) else {
+            self.metrics.count(PageSource::ClickHouse);
+            return Ok(read(rows).await?.map(Arc::from));
+        };
+        let rows = rows.next_multiple_of(STEP);
+        let Below { account_id, filter, seq: upper_seq, .. } = below;
+        let key = Key { account_id: account_id.into(), filter: filter.clone(), upper_seq, rows };
+        let mut source = PageSource::Memory;
+        let told = async {
+            source = PageSource::ClickHouse;
+            match read(rows).await {
+                Ok(Some(rows)) => Ok(Arc::from(rows)),
+                Ok(None) => Err(Missing::NotThere),
+                Err(error) => Err(Missing::Failed(error)),
+            }
+        };
+        let outcome = cache.get_or_insert_async(&key, told).await;
+        self.metrics.count(source);
+        self.metrics.bytes.set(i64::try_from(cache.weight()).unwrap_or(i64::MAX));
+        match outcome {
+            Ok(page) => Ok(Some(page)),
+            Err(Missing::NotThere) => Ok(None),
+            Err(Missing::Failed(error)) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use prometheus::Registry;
+
+    use super::*;
+
+    fn pages(bytes_max: u64) -> Pages {
+        Pages::new(bytes_max, PagesMetrics::register(&Registry::new()).unwrap())
+    }
+
+    fn rows(count: u64) -> Vec<ActivityRow> {
+        (1..=count).rev().map(|seq| ActivityRow { seq, ..ActivityRow::default() }).collect()
+    }
+
+    fn below<'a>(account_id: &'a str, filter: &'a ActivityFilter, seq: u64) -> Below<'a> {
+        Below { account_id, filter, seq, posted_by_ms: i64::MAX }
+    }
+
+    #[tokio::test]
+    async fn what_was_told_is_not_asked_for_again() {
+        // given pages, and a table of 100 entries that counts its questions
+        let (pages, asked) = (pages(1 << 20), Cell::new(0));
+        let all = ActivityFilter::default();
+        let sms = ActivityFilter { services: vec!["sms".to_owned()], ..ActivityFilter::default() };
+        let get = async |below: Below<'_>, wanted: usize| {
+            let read = async |rows: usize| {
+                asked.set(asked.get() + 1);
+                Ok(Some(self::rows(100).into_iter().take(rows).collect()))
+            };
+            pages.get(below, wanted, read).await.unwrap().unwrap().len()
+        };
+
+        // when the same is asked for, a little less and a little more of it
+        for wanted in [51, 48, 64, 51] {
+            assert_eq!(get(below("acc_a", &all, 100), wanted).await, 64);
+        }
+
+        // then one question was put
+        assert_eq!(asked.get(), 1);
+
+        // and each other account, filter and entry is another page
+        for other in [below("acc_b", &all, 100), below("acc_a", &sms, 100), below("acc_a", &all, 99)] {
+            get(other, 51).await;
+        }
+        assert_eq!(asked.get(), 4);
+        // and the pieces of a file are read each time
+        assert_eq!((get(below("acc_a", &all, 100), 2_000).await, asked.get()), (100, 5));
+        assert_eq!((get(below("acc_a", &all, 100), 2_000).await, asked.get()), (100, 6));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_yet_is_asked_for_again() {
+        let (pages, all) = (pages(1 << 20), ActivityFilter::default());
+        let below = below("acc_a", &all, 100);
+        assert!(pages.get(below, 10, async |_| Ok(None)).await.unwrap().is_none());
+        assert!(pages.get(below, 10, async |_| Err(StoreError::Busy)).await.is_err());
+        assert_eq!(pages.get(below, 10, async |_| Ok(Some(rows(100)))).await.unwrap().unwrap().len(), 100);
+    }
+
+    #[tokio::test]
+    async fn they_take_no_more_than_they_may() {
+        // given room for a few pages
+        let (pages, all) = (pages(100_000), ActivityFilter::default());
+        for seq in 1..=100 {
+            pages.get(below("acc_a", &all, seq), 64, async |rows| Ok(Some(self::rows(rows as u64)))).await.unwrap();
+        }
+        // then most are gone, and none is kept where none may be
+        let bytes = pages.metrics.bytes.get();
+        assert!((1..=100_000).contains(&bytes), "{bytes}");
+        let none = self::pages(0);
+        none.get(below("acc_a", &all, 9), 64, async |_| Ok(Some(rows(9)))).await.unwrap();
+        assert_eq!(none.metrics.bytes.get(), 0);
+    }
+}
