@@ -50,9 +50,11 @@ needs_kafka() { [ -z "${KAFKA_BOOTSTRAP:-}" ]; }
 needs_clickhouse() { [ -z "${CLICKHOUSE_URL:-}" ]; }
 
 has_rust() { [ -n "$rust_found" ] && at_least "$rust_found" "$rust_min"; }
-# librdkafka is compiled from source: C and C++ compilers, make and the zlib headers.
+# librdkafka is compiled from source: C and C++ compilers, make, and the headers of zlib and OpenSSL.
 has_cc() { has cc && has c++; }
 has_make() { has make; }
+# pkg-config is what finds it.
+has_openssl() { has pkg-config && pkg-config --atleast-version 1.1 openssl; }
 has_zlib() { has cc && echo '#include <zlib.h>' | cc -E -x c - >/dev/null 2>&1; }
 has_java() { has "$(java_program)" && at_least "$(java_version)" "$java_min"; }
 # Another Java would not help: Kafka and Maven take the one that JAVA_HOME names.
@@ -114,6 +116,7 @@ missing_system() {
     has_cc || echo cc
     has_make || echo make
     has_zlib || echo zlib
+    has_openssl || echo openssl
     if needs_kafka; then
         has_java || names_old_java || echo java
         has_maven || echo maven
@@ -143,6 +146,7 @@ install_system() {
         cc) packages+=(gcc g++ libc6-dev) ;;
         make) packages+=(make) ;;
         zlib) packages+=(zlib1g-dev) ;;
+        openssl) packages+=(libssl-dev pkg-config) ;;
         java) packages+=("$(first_known openjdk-21-jre-headless openjdk-17-jre-headless default-jre-headless)") ;;
         maven) packages+=(maven) ;;
         # Ubuntu's chromium is a snap that containers cannot run: there a missing one is reported below.
@@ -202,6 +206,7 @@ fi
 require has_cc "a C and a C++ compiler. Debian, Ubuntu: apt-get install gcc g++ libc6-dev"
 require has_make "make. Debian, Ubuntu: apt-get install make"
 require has_zlib "the zlib headers. Debian, Ubuntu: apt-get install zlib1g-dev"
+require has_openssl "OpenSSL's headers and pkg-config. Debian, Ubuntu: apt-get install libssl-dev pkg-config"
 if needs_kafka; then
     if names_old_java; then
         require has_java "Java $java_min or later, to run Kafka: JAVA_HOME names version $(java_version) ($JAVA_HOME). Unset JAVA_HOME, or let \

@@ -1,16 +1,19 @@
 // Reads rendered manifests from standard input and decodes each strictly into the type that Kubernetes itself decodes it
 // into: an unknown or misplaced field is an error. Also: every selector finds a pod of the chart, every reference to a
-// service account, service or volume resolves, and no container runs as root or may write to its root.
+// service account, service or volume resolves, no container runs as root or may write to its root, and what an installation needs
+// is there (features.go).
 package main
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -35,6 +39,12 @@ type chart struct {
 	backends  map[string]string
 	targets   map[string]string
 	counts    map[string]int
+	claims    map[string][]corev1.PersistentVolumeClaim
+	services  []corev1.Service
+	policies  []networkingv1.NetworkPolicy
+	scalers   []autoscalingv2.HorizontalPodAutoscaler
+	monitors  []monitoringv1.ServiceMonitor
+	rules     []monitoringv1.PrometheusRule
 	problems  []string
 }
 
@@ -42,7 +52,6 @@ func (c *chart) problem(format string, values ...any) {
 	c.problems = append(c.problems, fmt.Sprintf(format, values...))
 }
 
-// Those of the Prometheus operator have no types here: only that they are objects is checked.
 func (c *chart) read(document []byte) error {
 	var meta struct {
 		metav1.TypeMeta `json:",inline"`
@@ -60,7 +69,7 @@ func (c *chart) read(document []byte) error {
 	}
 	c.names[id] = true
 	c.counts[meta.Kind]++
-	strict := func(into any) error { return yaml.UnmarshalStrict(document, into) }
+	strict := func(into any) error { return decode(document, into) }
 	switch meta.APIVersion + "/" + meta.Kind {
 	case "apps/v1/Deployment":
 		var of appsv1.Deployment
@@ -81,12 +90,14 @@ func (c *chart) read(document []byte) error {
 		c.pods = append(c.pods, pod{id, of.Spec.Template.Labels, spec})
 		c.selectors[id] = of.Spec.Selector.MatchLabels
 		c.backends[id] = of.Spec.ServiceName
+		c.claims[id] = of.Spec.VolumeClaimTemplates
 	case "v1/Service":
 		var of corev1.Service
 		if err := strict(&of); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 		c.selectors[id] = of.Spec.Selector
+		c.services = append(c.services, of)
 	case "policy/v1/PodDisruptionBudget":
 		var of policyv1.PodDisruptionBudget
 		if err := strict(&of); err != nil {
@@ -99,6 +110,7 @@ func (c *chart) read(document []byte) error {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 		c.selectors[id] = of.Spec.PodSelector.MatchLabels
+		c.policies = append(c.policies, of)
 	case "networking.k8s.io/v1/Ingress":
 		var of networkingv1.Ingress
 		if err := strict(&of); err != nil {
@@ -114,16 +126,38 @@ func (c *chart) read(document []byte) error {
 		if err := strict(&of); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
+		c.scalers = append(c.scalers, of)
 		c.targets[id] = of.Spec.ScaleTargetRef.Kind + "/" + of.Spec.ScaleTargetRef.Name
 	case "v1/ServiceAccount":
 		return wrap(id, strict(&corev1.ServiceAccount{}))
 	case "v1/ConfigMap":
 		return wrap(id, strict(&corev1.ConfigMap{}))
-	case "monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/PrometheusRule":
+	case "monitoring.coreos.com/v1/ServiceMonitor":
+		var of monitoringv1.ServiceMonitor
+		if err := strict(&of); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		c.monitors = append(c.monitors, of)
+	case "monitoring.coreos.com/v1/PrometheusRule":
+		var of monitoringv1.PrometheusRule
+		if err := strict(&of); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		c.rules = append(c.rules, of)
 	default:
 		c.problem("%s %s: nobody checks this kind", meta.APIVersion, id)
 	}
 	return nil
+}
+
+// decode is as strict as the API server: upper and lower case differ, and nothing stands twice.
+func decode(document []byte, into any) error {
+	text, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return err
+	}
+	unknown, err := json.UnmarshalStrict(text, into)
+	return errors.Join(append(unknown, err)...)
 }
 
 func wrap(id string, err error) error {
@@ -190,7 +224,11 @@ func (c *chart) relate() {
 }
 
 func main() {
-	c := chart{names: map[string]bool{}, selectors: map[string]map[string]string{}, backends: map[string]string{}, targets: map[string]string{}, counts: map[string]int{}}
+	profile := flag.String("profile", "normal", "small, normal or large: what is expected of it")
+	rules := flag.String("rules", "", "the folder of the alert rules that a PrometheusRule must be made of")
+	binaries := flag.String("binaries", "", "folder of built programs, which then read the environment that they would be given")
+	flag.Parse()
+	c := chart{names: map[string]bool{}, selectors: map[string]map[string]string{}, backends: map[string]string{}, targets: map[string]string{}, counts: map[string]int{}, claims: map[string][]corev1.PersistentVolumeClaim{}}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(os.Stdin))
 	for {
 		document, err := reader.Read()
@@ -205,6 +243,11 @@ func main() {
 		}
 	}
 	c.relate()
+	c.features(*profile)
+	c.sameRules(*rules)
+	if *binaries != "" {
+		c.starts(*binaries)
+	}
 	if len(c.pods) == 0 {
 		c.problem("no workload was rendered")
 	}

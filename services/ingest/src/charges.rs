@@ -113,11 +113,7 @@ impl Charges {
     /// Connects when asked something; each question has `patience`.
     pub(crate) fn new(section: Option<&ClickHouseSection>, patience: Duration) -> Self {
         let client = section.map(|section| {
-            Client::default()
-                .with_url(&section.url)
-                .with_database(&section.database)
-                .with_user(&section.user)
-                .with_password(section.password.expose())
+            tollbooth_chassis::clickhouse::client(section)
                 .with_product_info("tollbooth-ingest", env!("CARGO_PKG_VERSION"))
                 // The server gives up as well, rather than finish what nobody waits for.
                 .with_setting("max_execution_time", patience.as_secs().max(1).to_string())

@@ -79,6 +79,10 @@ pub async fn prepare_topics(config: &IngestConfig) -> Result<(), StartError> {
     let admin = AdminClient::from_config_and_context(&clients.base(), LogContext)?;
     let outcome = ensure_topics(&admin, &config.topic_specs()).await;
     end_aside(admin);
+    if let Err(TopicError::Unreachable { .. }) = &outcome {
+        // What it says is in the log; that it could be asked is of no interest.
+        drop(tokio::task::spawn_blocking(move || clients.tell_why_unreachable()).await);
+    }
     Ok(outcome?)
 }
 

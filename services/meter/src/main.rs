@@ -31,6 +31,8 @@ enum Command {
     Run,
     /// Runs the sink alone.
     Sink,
+    /// Creates the topics that are missing, checks the others, and leaves: for a cluster whose services may create none.
+    Topics,
     /// Proves that the ledger, its sources, the rows and a fleet's journal agree; exits with 1 where they do not.
     Verify(VerifyArgs),
 }
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run => runtime.block_on(run::run(config))?,
         Command::Sink => runtime.block_on(run::sink(config))?,
+        Command::Topics => runtime.block_on(run::topics(config))?,
         Command::Verify(args) => {
             let json = args.json;
             let report = verify::run(&config, args)?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use prometheus::Registry;
 use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext};
 use tollbooth_chassis::{
-    kafka::{KafkaClients, LogContext, TopicSpec, Watermarks, ensure_topics},
+    kafka::{KafkaClients, LogContext, TopicError, TopicSpec, Watermarks, ensure_topics},
     ops::{self, Health},
     shutdown::{Drain, Shutdown},
     telemetry,
@@ -38,7 +38,21 @@ const DRAIN_WAIT: Duration = Duration::from_secs(40);
 pub async fn prepare_topics(config: &MeterConfig, clients: &KafkaClients) -> anyhow::Result<()> {
     let admin = AdminClient::from_config_and_context(&clients.base(), LogContext)?;
     let specs = TopicSpec::all(&config.topic_set(), config.topics.replication);
-    ensure_topics(&admin, &specs).await.context("topics")
+    let outcome = ensure_topics(&admin, &specs).await;
+    if let Err(TopicError::Unreachable { .. }) = &outcome {
+        let clients = clients.clone();
+        // What it says is in the log; that it could be asked is of no interest.
+        drop(tokio::task::spawn_blocking(move || clients.tell_why_unreachable()).await);
+    }
+    outcome.context("topics")
+}
+
+/// As [`prepare_topics`], and nothing after it.
+///
+/// # Errors
+/// When the cluster differs from the settings, or cannot be reached.
+pub async fn topics(config: MeterConfig) -> anyhow::Result<()> {
+    prepare_topics(&config, &KafkaClients::new(config.kafka.clone())).await
 }
 
 /// Runs the meter, and the sink beside it where it is enabled, until a signal.
@@ -52,9 +66,12 @@ pub async fn run(config: MeterConfig) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
     health.end_on_failure(shutdown.clone());
+    // Before anybody can ask: without a condition a process is ready.
+    let topics = health.component("topics");
     listen(&config.ops_listen, "ops_listen", &registry, &health).await?;
 
     let meter = Meter::prepare(&config, &registry, &health).await?;
+    topics.ready();
     let mut drain = Drain::new(health.clone());
     let ended = meter.start(&shutdown)?;
     drain = drain.step("workers", DRAIN_WAIT, async move { drop(ended.done.await) });
@@ -246,6 +263,8 @@ async fn spawn_sink(
 ) -> anyhow::Result<impl Future<Output = Result<(), SinkError>> + Send + use<>> {
     let registry = telemetry::registry("sink", env!("CARGO_PKG_VERSION"))?;
     let health = Health::new();
+    // The sink takes it over; before anybody can ask, because without a condition a process is ready.
+    drop(health.component(sink::COMPONENT));
     listen(&config.sink_ops_listen, "sink_ops_listen", &registry, &health).await?;
     let options = SinkOptions {
         sink: config.sink.clone(),

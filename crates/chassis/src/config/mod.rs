@@ -9,23 +9,34 @@
 //! - Shared names, weaker than the service's own: `KAFKA_BOOTSTRAP`, `CLICKHOUSE_URL`, `CLICKHOUSE_DATABASE`,
 //!   `CLICKHOUSE_USER`, `CLICKHOUSE_PASSWORD`, `TOLLBOOTH_ADMIN_KEY`, `TOLLBOOTH_FORWARD_SECRET`; each is read only by a
 //!   service that declares it in [`ServiceConfig::SHARED`].
+//! - Any of these variables with `_FILE` behind its name holds the path of a file instead, whose content is the value: a
+//!   secret that is mounted, never in the environment. One line end behind it is taken off. Both at once is an error. So no
+//!   key's name ends in `_file`.
 //! - `--set key=value`, repeatable, is the strongest.
 //!
 //! Text from the environment and from flags becomes what the field asks for: numbers and booleans are parsed, lists are
 //! separated by commas. Every error names the key and where its value came from.
 
+#[cfg(test)]
+mod files_tests;
 mod sections;
 mod value;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use sections::{ClickHouseSection, KafkaSection, Secret, TopicsSection};
 use value::{Node, Origin};
+
+/// Behind the name of a variable: the value stands in the file that it names.
+const FILE_SUFFIX: &str = "_FILE";
+/// Longest value that is read from a file.
+const VALUE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A service's configuration struct.
 ///
@@ -100,6 +111,22 @@ pub enum ConfigError {
         /// Position and reason.
         source: Box<toml::de::Error>,
     },
+    /// The file that a variable names cannot be read, is not text, or is too long.
+    #[error("cannot read {path}, which the environment variable {variable} names: {source}")]
+    ValueFile {
+        /// The variable, `_FILE` included.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A variable is given as such and as a file.
+    #[error("{variable} and {variable}_FILE are both set: leave one of them out")]
+    Twice {
+        /// The variable.
+        variable: String,
+    },
     /// A `--set` argument is not `key=value`.
     #[error("--set {0}: expected KEY=VALUE")]
     Flag(String),
@@ -151,15 +178,19 @@ pub fn load_from<C: ServiceConfig>(
 
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     for (variable, key) in C::SHARED.iter().flat_map(|shared| shared.variables()) {
-        if let Some(text) = environment.get(*variable) {
-            root.set(key, text.clone(), Origin::Variable((*variable).to_owned()))?;
+        for name in [(*variable).to_owned(), format!("{variable}{FILE_SUFFIX}")] {
+            if let Some(given) = environment.get(&name) {
+                let text = value_of(&environment, &name, given)?;
+                root.set(key, text, Origin::Variable(name))?;
+            }
         }
     }
     let prefix = format!("TOLLBOOTH_{}__", C::SERVICE.to_uppercase().replace('-', "_"));
-    for (variable, text) in &environment {
+    for (variable, given) in &environment {
         if let Some(rest) = variable.strip_prefix(&prefix) {
-            let key = rest.to_lowercase().replace("__", ".");
-            root.set(&key, text.clone(), Origin::Variable(variable.clone()))?;
+            let text = value_of(&environment, variable, given)?;
+            let key = rest.strip_suffix(FILE_SUFFIX).unwrap_or(rest).to_lowercase().replace("__", ".");
+            root.set(&key, text, Origin::Variable(variable.clone()))?;
         }
     }
     for flag in &args.set {
@@ -167,6 +198,32 @@ pub fn load_from<C: ServiceConfig>(
         root.set(key.trim(), text.to_owned(), Origin::Flag)?;
     }
     root.deserialize()
+}
+
+/// The value of a variable: what is `given`, or what the file of that name holds.
+fn value_of(environment: &BTreeMap<String, String>, variable: &str, given: &str) -> Result<String, ConfigError> {
+    let Some(plain) = variable.strip_suffix(FILE_SUFFIX) else { return Ok(given.to_owned()) };
+    if environment.contains_key(plain) {
+        return Err(ConfigError::Twice { variable: plain.to_owned() });
+    }
+    read_value(Path::new(given)).map_err(|source| ConfigError::ValueFile {
+        variable: variable.to_owned(),
+        path: PathBuf::from(given),
+        source,
+    })
+}
+
+fn read_value(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    // One byte more than is allowed, so that a longer one is seen.
+    File::open(path)?.take(VALUE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > VALUE_BYTES_MAX {
+        let reason = format!("it is longer than {VALUE_BYTES_MAX} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason));
+    }
+    // Editors and `echo` end a line; no secret does.
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
 /// What `main` calls: loads the configuration, or, for `--check-config`, prints it and returns `None`: nothing else is to

@@ -55,9 +55,9 @@ pub struct KafkaSection {
     /// Client id shown in the broker's logs and quotas. Default `tollbooth`.
     pub client_id: String,
     /// Further librdkafka properties for every client of the service (security, sockets). Underscores stand for the
-    /// dots of the property's name, so that a variable can carry it: `security_protocol`, `sasl_password`. What the
-    /// exactly-once path relies on (acks, idempotence, isolation, commits) cannot be overridden here.
-    #[serde(serialize_with = "settings_hidden")]
+    /// dots of the property's name, so that a variable can carry it: `security_protocol`, `sasl_password`. What a promise
+    /// relies on (acks, idempotence, isolation, commits) is refused here.
+    #[serde(serialize_with = "settings_hidden", deserialize_with = "settings_allowed")]
     pub settings: BTreeMap<String, String>,
 }
 
@@ -80,6 +80,55 @@ impl KafkaSection {
     }
 }
 
+/// Properties that every client is given by what it is for, and why nobody else may choose them.
+const FIXED: &[(&[&str], &str)] = &[
+    (&["acks", "request.required.acks"], "is always \"all\": a 2xx promises that every in-sync replica has the record"),
+    (
+        &["enable.idempotence", "enable.gapless.guarantee", "max.in.flight", "max.in.flight.requests.per.connection"],
+        "is fixed: a producer that repeats a request without idempotence writes a record twice, or out of order",
+    ),
+    (&["isolation.level"], "is always \"read_committed\": what an aborted transaction wrote is not true"),
+    (
+        &["enable.auto.commit", "auto.commit.enable", "auto.commit.interval.ms", "enable.auto.offset.store"],
+        "is fixed: offsets are committed with what was made of the records, never on their own",
+    ),
+    (&["auto.offset.reset"], "is always \"error\": a missing offset is to be looked at, never jumped over"),
+    (
+        &["partitioner", "partition.assignment.strategy"],
+        "is fixed: an account's usage, commands and entries lie in partitions of one number, with one meter",
+    ),
+    (
+        &["transactional.id", "transaction.timeout.ms", "group.id", "group.instance.id", "group.protocol"],
+        "is fixed: one meter at a time writes for an account, and the next one fences it by these",
+    ),
+    (&["bootstrap.servers", "metadata.broker.list"], "is not for here: set kafka.bootstrap"),
+    (&["client.id"], "is not for here: set kafka.client_id"),
+    (
+        &["allow.auto.create.topics"],
+        "is always \"false\": a topic that was not created on purpose has the wrong partition count",
+    ),
+];
+
+/// The name of a property that an operator may choose.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Allowed(String);
+
+impl<'de> Deserialize<'de> for Allowed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let property = name.replace('_', ".");
+        match FIXED.iter().find(|(fixed, _)| fixed.contains(&property.as_str())) {
+            Some((_, reason)) => Err(serde::de::Error::custom(format!("{reason}. Leave it out"))),
+            None => Ok(Self(name)),
+        }
+    }
+}
+
+fn settings_allowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let settings = BTreeMap::<Allowed, String>::deserialize(deserializer)?;
+    Ok(settings.into_iter().map(|(Allowed(name), value)| (name, value)).collect())
+}
+
 fn settings_hidden<S: Serializer>(settings: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
     // Only what is known to be harmless is shown: a property added to librdkafka tomorrow may carry a credential.
     let shown = |key: &str| {
@@ -92,11 +141,11 @@ fn settings_hidden<S: Serializer>(settings: &BTreeMap<String, String>, serialize
     serializer.collect_map(settings.iter().map(|(k, v)| (k, if shown(k) { v.as_str() } else { HIDDEN })))
 }
 
-/// `[clickhouse]`: the HTTP interface of the read store.
+/// `[clickhouse]`: the HTTP interface of the read store, over TLS where the address says `https`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClickHouseSection {
-    /// Base URL. Default `http://127.0.0.1:8123`.
+    /// Base URL, `http` or `https`. Default `http://127.0.0.1:8123`.
     pub url: String,
     /// Database. Default `tollbooth`.
     pub database: String,
@@ -104,6 +153,8 @@ pub struct ClickHouseSection {
     pub user: String,
     /// Password; empty means none.
     pub password: Secret,
+    /// PEM file of the certificates to trust with `https`. Empty (default): those that the system trusts.
+    pub ca_location: String,
 }
 
 impl Default for ClickHouseSection {
@@ -113,6 +164,7 @@ impl Default for ClickHouseSection {
             database: "tollbooth".to_owned(),
             user: "default".to_owned(),
             password: Secret::default(),
+            ca_location: String::new(),
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::config::KafkaSection;
 
@@ -16,6 +17,10 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(12);
 const TRANSACTION_QUEUE_KBYTES: u32 = 128 * 1024;
 /// How long a group member may be silent before its partitions move.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long brokers that do not answer are asked why.
+const WHY_PATIENCE: Duration = Duration::from_secs(3);
+const WHY_POLLS: usize = 20;
 
 /// Makes client configurations for one service.
 #[derive(Debug, Clone)]
@@ -76,6 +81,20 @@ impl KafkaClients {
         config.set("allow.auto.create.topics", "false");
         config.set_log_level(RDKafkaLogLevel::Notice);
         config
+    }
+
+    /// Has the log say why no broker answers: a password that is wrong, an authority that is not trusted. The calls of an
+    /// admin client only say that nobody did; librdkafka tells the reason to whom it may call back. Blocks for seconds.
+    pub fn tell_why_unreachable(&self) {
+        let producer: BaseProducer<LogContext> = match BaseProducer::from_config_and_context(&self.base(), LogContext) {
+            Ok(producer) => producer,
+            Err(error) => return tracing::error!(%error, "cannot create a Kafka client"),
+        };
+        if producer.client().fetch_metadata(None, WHY_PATIENCE).is_err() {
+            for _ in 0..WHY_POLLS {
+                producer.poll(WHY_PATIENCE / 60);
+            }
+        }
     }
 
     /// The producer behind HTTP requests: idempotent, acknowledged by all in-sync replicas, `queue_kbytes_max` of memory;
@@ -219,4 +238,22 @@ pub fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 /// that went away), and what it cannot heal comes back from the call that needed it.
 pub fn log_error(error: &KafkaError, reason: &str) {
     tracing::warn!(target: "librdkafka", %error, "{reason}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn librdkafka_speaks_tls_and_scram() {
+        let settings = [("security_protocol", "SASL_SSL"), ("sasl_mechanism", "SCRAM-SHA-512"), ("sasl_username", "u")];
+        let settings = settings.into_iter().chain([("sasl_password", "p")]);
+        let settings: BTreeMap<_, _> = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let clients = KafkaClients::new(KafkaSection { settings, ..KafkaSection::default() });
+        // A librdkafka that was built without refuses the value itself.
+        clients.base().create_native_config().unwrap();
+        clients.transactional_producer("t").create_native_config().unwrap();
+    }
 }

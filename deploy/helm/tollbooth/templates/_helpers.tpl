@@ -39,35 +39,93 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{/* What every process is told; "service" is the prefix of its variables: INGEST, METER or QUERY. */}}
+{{/* What every process is told; "service" is the prefix of its variables: INGEST, METER or QUERY; "component" names it to
+Kafka and ClickHouse, "values" are those of the component. */}}
 {{- define "tollbooth.commonEnv" -}}
+{{- $own := printf "TOLLBOOTH_%s__" .service }}
 - name: KAFKA_BOOTSTRAP
   value: {{ .root.Values.kafka.bootstrap | quote }}
+- name: {{ $own }}KAFKA__TOPIC_PREFIX
+  value: {{ .root.Values.kafka.topicPrefix | quote }}
+{{- range $key, $value := .root.Values.kafka.settings }}
+- name: {{ $own }}KAFKA__SETTINGS__{{ upper $key }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- range $property, $key := .root.Values.kafka.secretSettings }}
+{{ include "tollbooth.secretEnv" (dict "root" $.root "name" (printf "%sKAFKA__SETTINGS__%s" $own (upper $property)) "key" $key) }}
+{{- end }}
+{{- with .root.Values.kafka.users.prefix }}
+- name: {{ $own }}KAFKA__SETTINGS__SASL_USERNAME
+  value: {{ printf "%s%s" . $.component | quote }}
+{{ include "tollbooth.secretEnv" (dict "root" $.root "name" (printf "%sKAFKA__SETTINGS__SASL_PASSWORD" $own) "key" (printf "kafka-%s" $.component)) }}
+{{- end }}
+{{- if .root.Values.kafka.ca.secret }}
+- name: {{ $own }}KAFKA__SETTINGS__SSL_CA_LOCATION
+  value: /etc/tollbooth/kafka-ca/{{ .root.Values.kafka.ca.key }}
+{{- end }}
+{{- if ne .service "QUERY" }}
+- name: {{ $own }}TOPICS__PARTITIONS
+  value: {{ .root.Values.kafka.partitions | quote }}
+- name: {{ $own }}TOPICS__REPLICATION
+  value: {{ .root.Values.kafka.replication | quote }}
+{{- end }}
+{{- range $key, $value := .values.settings }}
+- name: {{ $own }}{{ $key }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- range $key, $secret := .values.secretSettings }}
+{{ include "tollbooth.secretEnv" (dict "root" $.root "name" (printf "%s%s" $own $key) "key" $secret) }}
+{{- end }}
+{{- end }}
+
+{{/* For those that ask ClickHouse; arguments as above. */}}
+{{- define "tollbooth.clickhouseEnv" -}}
+{{- $users := .root.Values.clickhouse.users.prefix }}
 - name: CLICKHOUSE_URL
   value: {{ .root.Values.clickhouse.url | quote }}
 - name: CLICKHOUSE_DATABASE
   value: {{ .root.Values.clickhouse.database | quote }}
 - name: CLICKHOUSE_USER
-  value: {{ .root.Values.clickhouse.user | quote }}
-{{ include "tollbooth.secretEnv" (dict "root" .root "name" "CLICKHOUSE_PASSWORD" "key" .root.Values.secret.keys.clickhousePassword) }}
-- name: TOLLBOOTH_{{ .service }}__KAFKA__TOPIC_PREFIX
-  value: {{ .root.Values.kafka.topicPrefix | quote }}
-{{- range $key, $value := .root.Values.kafka.settings }}
-- name: TOLLBOOTH_{{ $.service }}__KAFKA__SETTINGS__{{ upper $key }}
-  value: {{ $value | quote }}
+  value: {{ (ternary (printf "%s%s" $users .component) .root.Values.clickhouse.user (ne $users "")) | quote }}
+{{ include "tollbooth.secretEnv" (dict "root" .root "name" "CLICKHOUSE_PASSWORD" "key" (ternary (printf "clickhouse-%s" .component) .root.Values.secret.keys.clickhousePassword (ne $users ""))) }}
+{{- if .root.Values.clickhouse.ca.secret }}
+- name: TOLLBOOTH_{{ .service }}__CLICKHOUSE__CA_LOCATION
+  value: /etc/tollbooth/clickhouse-ca/{{ .root.Values.clickhouse.ca.key }}
 {{- end }}
-{{- range $property, $key := .root.Values.kafka.secretSettings }}
-{{ include "tollbooth.secretEnv" (dict "root" $.root "name" (printf "TOLLBOOTH_%s__KAFKA__SETTINGS__%s" $.service (upper $property)) "key" $key) }}
 {{- end }}
-{{- if ne .service "QUERY" }}
-- name: TOLLBOOTH_{{ .service }}__TOPICS__PARTITIONS
-  value: {{ .root.Values.kafka.partitions | quote }}
-- name: TOLLBOOTH_{{ .service }}__TOPICS__REPLICATION
-  value: {{ .root.Values.kafka.replication | quote }}
+
+{{/* Webhooks, for ingest and effects alike. */}}
+{{- define "tollbooth.webhookEnv" -}}
+{{- if .Values.webhooks.enabled }}
+{{ include "tollbooth.secretEnv" (dict "root" . "name" "TOLLBOOTH_INGEST__WEBHOOKS__SECRET" "key" .Values.secret.keys.webhooksSecret) }}
 {{- end }}
-{{- range $key, $value := .settings }}
-- name: TOLLBOOTH_{{ $.service }}__{{ $key }}
-  value: {{ $value | quote }}
+{{- end }}
+
+{{/* Scratch space, and the authorities that Kafka's and ClickHouse's certificates come from; of the root. */}}
+{{- define "tollbooth.mounts" -}}
+- name: tmp
+  mountPath: /tmp
+{{- range $name := list "kafka" "clickhouse" }}
+{{- if (index $.Values $name).ca.secret }}
+- name: {{ $name }}-ca
+  mountPath: /etc/tollbooth/{{ $name }}-ca
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "tollbooth.volumes" -}}
+- name: tmp
+  emptyDir: {sizeLimit: 64Mi}
+{{- range $name := list "kafka" "clickhouse" }}
+{{- with (index $.Values $name).ca }}
+{{- if .secret }}
+- name: {{ $name }}-ca
+  secret:
+    secretName: {{ .secret }}
+    items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

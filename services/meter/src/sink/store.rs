@@ -53,15 +53,7 @@ struct SunkRow {
 /// A client for this section, not yet of any setting.
 #[must_use]
 pub fn client(section: &ClickHouseSection) -> Client {
-    let mut client = Client::default()
-        .with_url(&section.url)
-        .with_database(&section.database)
-        .with_user(&section.user)
-        .with_compression(Compression::None);
-    if !section.password.is_empty() {
-        client = client.with_password(section.password.expose());
-    }
-    client
+    tollbooth_chassis::clickhouse::client(section).with_compression(Compression::None)
 }
 
 impl Store {

@@ -148,11 +148,7 @@ impl Store {
         pages: PagesMetrics,
         component: Component,
     ) -> Self {
-        let client = Client::default()
-            .with_url(&section.url)
-            .with_database(&section.database)
-            .with_user(&section.user)
-            .with_password(section.password.expose())
+        let client = tollbooth_chassis::clickhouse::client(section)
             .with_product_info("tollbooth-query", env!("CARGO_PKG_VERSION"))
             // A query whose client has gone is ended: the connection is closed when nobody waits for the answer any more.
             .with_setting("readonly", "2")
