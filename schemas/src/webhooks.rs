@@ -19,6 +19,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "alert.event_budget",
     "alert.recharge_failed",
     "alert.empty_soon",
+    "alert.booth_spike",
     "recharge.failed",
     "purchase.succeeded",
 ];

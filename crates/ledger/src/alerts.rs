@@ -4,23 +4,24 @@
 //! down as it was at the crossing, and a tick makes the entry of it, whose effect leaves through the outbox. What was told
 //! is told again only after it was armed anew: by a balance that is back above what it fell below by a margin, or by a
 //! purchase that brings it there at all. Thus a balance that trembles around a threshold says so once, and a crossing that
-//! a purchase undoes in the same moment is not missed.
+//! a purchase undoes in the same moment is not missed. Events and booths keep what was told of them themselves.
 //!
 //! All of it is a function of what was folded, in whole numbers.
 
 mod image;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
 
 use tollbooth_schemas::{
     Money,
-    v1::{AlertKind, AlertRaised, AlertsSet, Entry, RechargeFailed, entry::Kind},
+    v1::{AlertKind, AlertRaised, AlertsSet, Entry, RechargeFailed, Usage, entry::Kind},
 };
 
 pub(crate) use image::AlertsImage;
 
 use crate::{
     account::Account,
+    booths::{BoothCharge, Booths},
     burn::{Burn, WINDOW_HOURS},
     due::Due,
     events::{Event, Told},
@@ -37,13 +38,15 @@ pub const PERCENT_MARKS_MAX: usize = 5;
 pub const BUDGET_PERCENT_MAX: u32 = 1_000;
 /// Longest time to empty that can be asked for: 30 days.
 pub const EMPTY_IN_HOURS_MAX: u32 = 720;
+/// How many times its average hour a booth can be asked to spend.
+pub const SPIKE_TIMES: RangeInclusive<u32> = 2..=100;
 
 /// An amount is armed anew a twentieth above it, and at least this much.
 const MARGIN_MIN_MICROS: i128 = 1_000_000;
 /// A budget's mark is armed anew so many points below it.
 const BUDGET_MARGIN_PERCENT: u32 = 5;
 
-/// A rule that can be told; events keep what was told of them themselves.
+/// A rule about the account as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rule {
     Below(i64),
@@ -66,6 +69,8 @@ pub(crate) struct Alerts {
     raised: u64,
     /// Raised, and without an entry yet; oldest first.
     pending: Vec<AlertRaised>,
+    /// None without a rule about them.
+    booths: Booths,
 }
 
 /// What an entry left.
@@ -189,6 +194,11 @@ impl Alerts {
         below.chain(percents).all(|(rule, threshold)| balance >= threshold || self.told.contains(&rule))
     }
 
+    /// Whether the booths that are looked at are those that may be.
+    pub(crate) fn booths_are_in_order(&self) -> bool {
+        self.booths.is_in_order() && (self.rules.booth_spike.is_some() || self.booths == Booths::default())
+    }
+
     /// What an event's spend reached of its budget, and what of it is to be said.
     fn event(&self, event: &Event) -> (Told, Option<u32>) {
         let known = if event.told.set_seq == self.set_seq { event.told.percent } else { 0 };
@@ -227,6 +237,10 @@ pub(crate) fn set(state: &mut impl ViewMut, at: At<'_>, rules: &AlertsSet) -> Re
     let alerts = Arc::make_mut(account.alerts.get_or_insert_default());
     (alerts.rules, alerts.set_seq) = (rules.clone(), at.seq);
     alerts.told.clear();
+    // Their past is theirs, whatever the rule is; without one nobody asks for it.
+    if rules.booth_spike.is_none() {
+        alerts.booths = Booths::default();
+    }
     Ok(())
 }
 
@@ -281,7 +295,13 @@ pub(crate) fn observe(state: &mut impl ViewMut, at: At<'_>, entry: &Entry, kind:
             }
         }
     }
+    let looks_at_booths = alerts.rules.booth_spike.is_some();
     numbers.extend(look_at_event(state, left, entry)?);
+    if let Kind::Usage(usage) = kind
+        && looks_at_booths
+    {
+        numbers.extend(look_at_booth(state, left, entry, usage)?);
+    }
     for number in numbers {
         state.add_due(Due::alert(at.account_id, number, at.posted_at_ms));
     }
@@ -311,4 +331,35 @@ fn look_at_event(state: &mut impl ViewMut, left: Left<'_>, entry: &Entry) -> Res
         state.change_event(at.account_id, event_id, |event| event.told = told);
     }
     Ok(number)
+}
+
+fn look_at_booth(
+    state: &mut impl ViewMut,
+    left: Left<'_>,
+    entry: &Entry,
+    usage: &Usage,
+) -> Result<Option<u64>, FoldError> {
+    if entry.amount_micros >= 0 || usage.booth_id.is_empty() {
+        return Ok(None);
+    }
+    let account = state.account_mut(left.at.account_id).ok_or_else(|| left.at.opening())?;
+    let Some(alerts) = &mut account.alerts else { return Ok(None) };
+    let alerts = Arc::make_mut(alerts);
+    let Some(rule) = alerts.rules.booth_spike else { return Ok(None) };
+    let charge = BoothCharge {
+        booth_id: &usage.booth_id,
+        micros: entry.amount_micros.unsigned_abs(),
+        occurred_at_ms: entry.occurred_at_ms,
+        posted_at_ms: left.at.posted_at_ms,
+    };
+    let spike = alerts.booths.charge(&rule, alerts.set_seq, charge);
+    Ok(spike.map(|spike| {
+        let alert = of(AlertKind::BoothSpike, |alert| {
+            (alert.booth_id, alert.times) = (usage.booth_id.clone(), rule.times);
+            (alert.hour_at_ms, alert.hours) = (spike.hour_at_ms, spike.hours);
+            (alert.spent_micros, alert.usual_micros) = (micros(spike.spent), micros(spike.usual));
+            alert.threshold_micros = micros(spike.threshold);
+        });
+        alerts.raise(&left, alert)
+    }))
 }

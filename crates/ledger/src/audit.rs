@@ -71,6 +71,9 @@ impl State {
             if alerts.is_some_and(|alerts| !alerts.is_settled(account)) {
                 return wrong("the balance is below what nobody was told of");
             }
+            if alerts.is_some_and(|alerts| !alerts.booths_are_in_order()) {
+                return wrong("booths are looked at that should not be, or their hours are not in order");
+            }
             if alerts.map_or(0, |alerts| alerts.pending().len()) != open.alerts {
                 return wrong("an alert that was raised is not due");
             }

@@ -18,6 +18,7 @@
 mod account;
 mod alerts;
 mod audit;
+mod booths;
 mod burn;
 mod command;
 mod counters;
@@ -43,8 +44,9 @@ mod tables;
 mod usage;
 
 pub use account::{Account, BONUS_LOTS_MAX, Lot, PAUSED_BOOTHS_MAX, Parts};
-pub use alerts::{BALANCE_MARKS_MAX, BUDGET_PERCENT_MAX, EMPTY_IN_HOURS_MAX, PERCENT_MARKS_MAX};
+pub use alerts::{BALANCE_MARKS_MAX, BUDGET_PERCENT_MAX, EMPTY_IN_HOURS_MAX, PERCENT_MARKS_MAX, SPIKE_TIMES};
 pub use audit::AuditError;
+pub use booths::{SPIKE_BOOTHS_MAX, SPIKE_HOURS_MAX, SPIKE_HOURS_MIN};
 pub use counters::Counter;
 pub use decision::{CommandDecision, CommandInput, Dead, UsageDecision, UsageInput};
 pub use digest::Digest;

@@ -6,13 +6,13 @@ use tollbooth_schemas::{
     price_book::PriceBook,
     v1::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
-        BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry, EventDefined,
-        FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord, LetterHeader,
-        LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment, PostPlanFee,
-        PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase, PurchasePosted,
-        PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund, Rejected, Reply,
-        Reprice, Repriced, Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge, SourceTopic,
-        Usage, UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size,
+        BoothSpike, BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry,
+        EventDefined, FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord,
+        LetterHeader, LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment,
+        PostPlanFee, PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase,
+        PurchasePosted, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund,
+        Rejected, Reply, Reprice, Repriced, Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge,
+        SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size,
         recharge_set, reply::Outcome, set_recharge,
     },
 };
@@ -422,6 +422,7 @@ fn alerts() -> AlertsSet {
         event_budget_percents: vec![80, 100],
         recharge_failed: true,
         empty_in_hours: Some(48),
+        booth_spike: Some(BoothSpike { times: 5, at_least_micros: 20_000_000 }),
     }
 }
 
@@ -439,6 +440,10 @@ fn alert() -> AlertRaised {
         hours: 48,
         recharge_id: "rch_1".into(),
         reason: "card_declined".into(),
+        booth_id: "bth_17".into(),
+        hour_at_ms: NOON,
+        usual_micros: 1_500_001,
+        times: 5,
     }
 }
 

@@ -4,7 +4,7 @@ use tollbooth_schemas::v1::{Rejected, SetAlerts, entry::Kind};
 
 use super::not_negative;
 use crate::{
-    alerts::{BALANCE_MARKS_MAX, BUDGET_PERCENT_MAX, EMPTY_IN_HOURS_MAX, PERCENT_MARKS_MAX},
+    alerts::{BALANCE_MARKS_MAX, BUDGET_PERCENT_MAX, EMPTY_IN_HOURS_MAX, PERCENT_MARKS_MAX, SPIKE_TIMES},
     decision::rejected,
     place::Draft,
 };
@@ -31,6 +31,12 @@ pub(super) fn set(set: &SetAlerts, now_ms: i64) -> Result<Draft, Rejected> {
     }
     if rules.empty_in_hours.is_some_and(|hours| !(1..=EMPTY_IN_HOURS_MAX).contains(&hours)) {
         return Err(wrong(format!("1 to {EMPTY_IN_HOURS_MAX} hours to empty")));
+    }
+    if let Some(spike) = &rules.booth_spike {
+        not_negative(spike.at_least_micros)?;
+        if !SPIKE_TIMES.contains(&spike.times) {
+            return Err(wrong(format!("{} to {} times its average hour", SPIKE_TIMES.start(), SPIKE_TIMES.end())));
+        }
     }
     Ok(Draft::of(now_ms, Kind::AlertsSet(rules)))
 }

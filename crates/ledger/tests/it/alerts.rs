@@ -43,7 +43,7 @@ fn bought(key: &str, amount: &str) -> Body {
 }
 
 /// What was said so far, after everything due.
-fn said(partition: &mut Partition) -> Vec<AlertRaised> {
+pub(crate) fn said(partition: &mut Partition) -> Vec<AlertRaised> {
     partition.tick();
     let entries = partition.ledger.iter().flat_map(|record| &record.entries);
     let alerts = entries.filter_map(|entry| match kind_of(entry) {

@@ -20,3 +20,4 @@ mod refunds;
 mod replay;
 mod repricing;
 mod sizes;
+mod spikes;

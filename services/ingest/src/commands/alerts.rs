@@ -1,5 +1,6 @@
 //! What an account wants to be told of: a whole document, the newest one counts.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ const PERCENTS_MAX: usize = 5;
 const TOP_UP_PERCENT_MAX: u32 = 100;
 const BUDGET_PERCENT_MAX: u32 = 1_000;
 const HOURS_MAX: u32 = 720;
+const SPIKE_TIMES: RangeInclusive<u32> = 2..=100;
 
 /// `PUT /v1/accounts/{account_id}/alerts`; what is absent is not told. Lists may come in any order.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +34,15 @@ struct SetAlerts {
     event_budget_percent: Vec<u32>,
     recharge_failed: bool,
     empty_in_hours: Option<u32>,
+    booth_spike: Option<BoothSpike>,
+}
+
+/// Both are named: there is no amount that suits everybody.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoothSpike {
+    times: u32,
+    at_least: Money,
 }
 
 impl SetAlerts {
@@ -55,6 +66,11 @@ impl SetAlerts {
         }
         let hours = self.empty_in_hours.is_none_or(|hours| (1..=HOURS_MAX).contains(&hours));
         check.that(hours, "/empty_in_hours", &format!("must be 1 to {HOURS_MAX}"));
+        if let Some(spike) = &self.booth_spike {
+            let detail = format!("must be {} to {}", SPIKE_TIMES.start(), SPIKE_TIMES.end());
+            check.that(SPIKE_TIMES.contains(&spike.times), "/booth_spike/times", &detail);
+            check.that(!spike.at_least.is_negative(), "/booth_spike/at_least", "must not be below 0");
+        }
         check.conclude(Body::SetAlerts(v1::SetAlerts {
             alerts: Some(v1::AlertsSet {
                 balance_below_micros: self.balance_below.into_iter().map(Money::micros).collect(),
@@ -62,6 +78,9 @@ impl SetAlerts {
                 event_budget_percents: self.event_budget_percent,
                 recharge_failed: self.recharge_failed,
                 empty_in_hours: self.empty_in_hours,
+                booth_spike: self
+                    .booth_spike
+                    .map(|spike| v1::BoothSpike { times: spike.times, at_least_micros: spike.at_least.micros() }),
             }),
         }))
     }
@@ -93,16 +112,27 @@ mod tests {
 
     #[test]
     fn marks_come_in_any_order_and_go_in_theirs() {
-        let document =
-            json!({"balance_below": ["20.00", "5"], "event_budget_percent": [100, 80], "empty_in_hours": 48});
+        let document = json!({"balance_below": ["20.00", "5"], "event_budget_percent": [100, 80], "empty_in_hours": 48,
+                   "booth_spike": {"times": 5, "at_least": "20.00"}});
         let expected = v1::AlertsSet {
             balance_below_micros: vec![5_000_000, 20_000_000],
             event_budget_percents: vec![80, 100],
             empty_in_hours: Some(48),
+            booth_spike: Some(v1::BoothSpike { times: 5, at_least_micros: 20_000_000 }),
             ..v1::AlertsSet::default()
         };
         assert_eq!(command(document).unwrap(), Body::SetAlerts(v1::SetAlerts { alerts: Some(expected) }));
-        assert!(command(json!({})).is_ok(), "nothing is told");
+        for nothing in [json!({}), json!({"booth_spike": null, "empty_in_hours": null})] {
+            let expected = v1::SetAlerts { alerts: Some(v1::AlertsSet::default()) };
+            assert_eq!(command(nothing).unwrap(), Body::SetAlerts(expected));
+        }
+    }
+
+    #[test]
+    fn half_a_rule_about_booths_is_no_document() {
+        for document in [json!({"times": 5}), json!({"at_least": "1"}), json!({"times": 2.5, "at_least": "1"})] {
+            assert!(serde_json::from_value::<SetAlerts>(json!({"booth_spike": document})).is_err(), "{document}");
+        }
     }
 
     #[test]
@@ -115,6 +145,9 @@ mod tests {
             (json!({"below_top_up_percent": [0]}), "/below_top_up_percent"),
             (json!({"event_budget_percent": [1, 2, 3, 4, 5, 6]}), "/event_budget_percent"),
             (json!({"empty_in_hours": 721}), "/empty_in_hours"),
+            (json!({"booth_spike": {"times": 1, "at_least": "0"}}), "/booth_spike/times"),
+            (json!({"booth_spike": {"times": 101, "at_least": "0"}}), "/booth_spike/times"),
+            (json!({"booth_spike": {"times": 5, "at_least": "-0.01"}}), "/booth_spike/at_least"),
         ] {
             let problem = command(document.clone()).unwrap_err();
             assert!(format!("{problem:?}").contains(pointer), "{document}: {problem:?}");

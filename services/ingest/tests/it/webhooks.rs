@@ -167,19 +167,22 @@ async fn the_rules_become_their_command() {
     let _meter = FakeMeter::start(&stand, accepted);
     let own = stand.key("account").await.1;
     let path = "/v1/accounts/acc_luna/alerts";
-    let rules = json!({"balance_below": ["20", "5.00"], "recharge_failed": true});
+    let rules = json!({"balance_below": ["20", "5.00"], "recharge_failed": true,
+                       "booth_spike": {"times": 5, "at_least": "20"}});
     let (status, answer) = stand.command(Method::PUT, path, &own, "k1", &rules).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let expected = v1::AlertsSet {
         balance_below_micros: vec![5_000_000, 20_000_000],
         recharge_failed: true,
+        booth_spike: Some(v1::BoothSpike { times: 5, at_least_micros: 20_000_000 }),
         ..v1::AlertsSet::default()
     };
     let body = stand.commands().pop().unwrap().body;
     assert_eq!(body, Some(v1::command::Body::SetAlerts(v1::SetAlerts { alerts: Some(expected) })));
-    let wrong = json!({"balance_below": ["5", "5"], "empty_in_hours": 0});
+    let wrong =
+        json!({"balance_below": ["5", "5"], "empty_in_hours": 0, "booth_spike": {"times": 1, "at_least": "-1"}});
     let (status, answer) = stand.command(Method::PUT, path, &own, "k2", &wrong).await;
-    assert_eq!((status, answer["errors"].as_array().unwrap().len()), (StatusCode::UNPROCESSABLE_ENTITY, 2));
+    assert_eq!((status, answer["errors"].as_array().unwrap().len()), (StatusCode::UNPROCESSABLE_ENTITY, 4));
     let booth = stand.booth_key().await;
     assert_eq!(stand.command(Method::PUT, path, &booth, "k3", &rules).await.0, StatusCode::FORBIDDEN);
 }

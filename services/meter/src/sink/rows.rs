@@ -6,7 +6,7 @@
 use prost::Message as _;
 use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::redrive;
-use tollbooth_schemas::v1::{self, AlertsSet};
+use tollbooth_schemas::v1::{self, AlertsSet, BoothSpike};
 
 use super::columns::{Code, Column, Flag, I64, Instant, Micros, Text, U16, U32, U64, write_column, write_head};
 use super::wire::{
@@ -210,11 +210,19 @@ impl<'a> Facts<'a> {
     fn of_alert(alert: &AlertRaised<'a>) -> Self {
         let AlertRaised { number, kind, crossed_seq, crossed_at_ms, balance_micros, threshold_micros, .. } = *alert;
         let AlertRaised { percent, event_id, spent_micros, hours, recharge_id, reason, .. } = *alert;
+        let AlertRaised { booth_id, hour_at_ms, usual_micros, times, .. } = *alert;
         let failure = serde_json::Value::from(reason);
+        // Only what is about a booth says it: the others' rows are as they ever were.
+        let (hour, usual) = if booth_id.is_empty() {
+            (String::new(), String::new())
+        } else {
+            let hour = format!(r#""hour_at_ms":{hour_at_ms},"#);
+            (hour, format!(r#","times":{times},"usual_micros":{usual_micros}"#))
+        };
         let detail = format!(
-            r#"{{"balance_micros":{balance_micros},"crossed_at_ms":{crossed_at_ms},"crossed_seq":{crossed_seq},"failure":{failure},"hours":{hours},"number":{number},"percent":{percent},"spent_micros":{spent_micros},"threshold_micros":{threshold_micros}}}"#
+            r#"{{"balance_micros":{balance_micros},"crossed_at_ms":{crossed_at_ms},"crossed_seq":{crossed_seq},"failure":{failure},{hour}"hours":{hours},"number":{number},"percent":{percent},"spent_micros":{spent_micros},"threshold_micros":{threshold_micros}{usual}}}"#
         );
-        let usage = Usage { event_id, ..Usage::default() };
+        let usage = Usage { event_id, booth_id, ..Usage::default() };
         Self { entry_type: "alert_raised", usage, reason: kind, note: recharge_id, detail, ..Self::default() }
     }
 
@@ -304,11 +312,16 @@ fn alerts(set: &AlertsSet) -> String {
     }
     let below = list(&set.balance_below_micros);
     let top_up = list(&set.below_top_up_percents);
+    let spike = set.booth_spike.as_ref().map(|spike| {
+        let BoothSpike { times, at_least_micros } = spike;
+        format!(r#""booth_spike":{{"at_least_micros":{at_least_micros},"times":{times}}},"#)
+    });
+    let spike = spike.unwrap_or_default();
     let empty = set.empty_in_hours.map(|hours| format!(r#""empty_in_hours":{hours},"#)).unwrap_or_default();
     let budget = list(&set.event_budget_percents);
     let failed = set.recharge_failed;
     format!(
-        r#"{{"balance_below_micros":[{below}],"below_top_up_percents":[{top_up}],{empty}"event_budget_percents":[{budget}],"recharge_failed":{failed}}}"#
+        r#"{{"balance_below_micros":[{below}],"below_top_up_percents":[{top_up}],{spike}{empty}"event_budget_percents":[{budget}],"recharge_failed":{failed}}}"#
     )
 }
 

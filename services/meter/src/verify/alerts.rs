@@ -1,11 +1,11 @@
 //! What an account wants to be told of, told again from the entries: every crossing has its alert, once, as it was.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::{
     ids::entry_id,
-    v1::{AlertKind, AlertRaised, AlertsSet, Entry, LedgerRecord, SourceTopic, UsageStatus, entry::Kind},
+    v1::{AlertKind, AlertRaised, AlertsSet, BoothSpike, Entry, LedgerRecord, SourceTopic, UsageStatus, entry::Kind},
 };
 
 use super::{
@@ -18,6 +18,12 @@ const LATE_MS_MAX: i64 = 600_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Hours that the time to empty is reckoned from, the running one included.
 const WINDOW_HOURS: i64 = 24;
+/// Hours that a booth's average is of, how few say nothing, and how many booths are looked at.
+const PAST_HOURS: usize = 24;
+const PAST_HOURS_MIN: usize = 6;
+const BOOTHS: usize = 1_000;
+/// A booth that rested for longer makes room.
+const REST_HOURS: i64 = 35 * 24;
 
 /// As `reason` in rows.
 pub(super) const fn code(kind: AlertKind) -> &'static str {
@@ -28,6 +34,7 @@ pub(super) const fn code(kind: AlertKind) -> &'static str {
         AlertKind::EventBudget => "event_budget",
         AlertKind::RechargeFailed => "recharge_failed",
         AlertKind::EmptySoon => "empty_soon",
+        AlertKind::BoothSpike => "booth_spike",
     }
 }
 
@@ -40,6 +47,10 @@ pub(super) struct AlertWatch {
     bought: i128,
     /// Hour and sum of charges, oldest first.
     hours: VecDeque<(i64, i128)>,
+    /// Of booths, charges by the hour of their occurrence.
+    booths: BTreeMap<Box<str>, BTreeMap<i64, i128>>,
+    /// The hour in which a booth last looked for room.
+    looked_for_room: Option<i64>,
     raised: u64,
     /// Without an entry yet.
     expected: Vec<AlertRaised>,
@@ -50,6 +61,7 @@ pub(super) struct AlertWatch {
 struct After<'a> {
     seq: u64,
     posted_at_ms: i64,
+    occurred_at_ms: i64,
     balance: i64,
     kind: &'a Kind,
     /// The event it names, its spend and its budget.
@@ -114,6 +126,48 @@ impl AlertWatch {
             self.judge(after, 0, (is_low, is_back), alert);
         }
         self.look_at_budget(after, &rules.event_budget_percents);
+        if let (Kind::Usage(of), Some(rule)) = (after.kind, rules.booth_spike)
+            && amount < 0
+            && !of.booth_id.is_empty()
+        {
+            self.look_at_booth(after, &of.booth_id, -i128::from(amount), rule);
+        }
+    }
+
+    /// An hour is judged by charges of it alone, as long as the booth has none of a later one.
+    fn look_at_booth(&mut self, after: After<'_>, booth: &str, charge: i128, rule: BoothSpike) {
+        let hour = after.occurred_at_ms.div_euclid(HOUR_MS);
+        if !self.booths.contains_key(booth) && !self.has_room(after.posted_at_ms.div_euclid(HOUR_MS)) {
+            return;
+        }
+        let hours = self.booths.entry(booth.into()).or_default();
+        let newest = hours.last_key_value().map(|(newest, _)| *newest);
+        let is_told_before = spike(hours, hour - 1, rule).is_some();
+        *hours.entry(hour).or_default() += charge;
+        while hours.len() > PAST_HOURS + 1 {
+            hours.pop_first();
+        }
+        let found = spike(hours, hour, rule);
+        let name: (i32, i64, Box<str>) = (AlertKind::BoothSpike.into(), 0, booth.into());
+        if newest.is_some_and(|newest| hour < newest) {
+            return;
+        }
+        if newest != Some(hour) && !is_told_before {
+            self.told.remove(&name);
+        }
+        if let Some(found) = found
+            && self.told.insert(name)
+        {
+            self.expect(after, AlertRaised { booth_id: booth.to_owned(), times: rule.times, ..found });
+        }
+    }
+
+    fn has_room(&mut self, hour: i64) -> bool {
+        if self.booths.len() >= BOOTHS && self.looked_for_room.is_none_or(|looked| looked < hour) {
+            self.looked_for_room = Some(hour);
+            self.booths.retain(|_, hours| hours.keys().any(|of| *of >= hour - REST_HOURS));
+        }
+        self.booths.len() < BOOTHS
     }
 
     fn count(&mut self, at_ms: i64, charge: i128) {
@@ -197,6 +251,27 @@ impl AlertWatch {
     }
 }
 
+/// Whether an hour is so many times those before it, and what is said of it then.
+fn spike(hours: &BTreeMap<i64, i128>, hour: i64, rule: BoothSpike) -> Option<AlertRaised> {
+    let spent = hours.get(&hour).copied()?;
+    let before: Vec<i128> = hours.range(..hour).rev().take(PAST_HOURS).map(|(_, spent)| *spent).collect();
+    let (count, sum) = (before.len() as i128, before.iter().sum::<i128>());
+    let at_least = i128::from(rule.at_least_micros);
+    if before.len() < PAST_HOURS_MIN || spent < at_least || spent * count < sum * i128::from(rule.times) {
+        return None;
+    }
+    // The smallest whole amount that is no less than so many times the average.
+    let reached = -(-(sum * i128::from(rule.times))).div_euclid(count);
+    Some(AlertRaised {
+        hour_at_ms: hour * HOUR_MS,
+        hours: u32::try_from(count).unwrap_or(u32::MAX),
+        spent_micros: narrow(spent),
+        threshold_micros: narrow(reached.max(at_least)),
+        usual_micros: narrow(sum.div_euclid(count)),
+        ..kind(AlertKind::BoothSpike)
+    })
+}
+
 fn kind(kind: AlertKind) -> AlertRaised {
     AlertRaised { kind: kind.into(), ..AlertRaised::default() }
 }
@@ -215,6 +290,10 @@ impl Audit {
             Kind::AlertsSet(rules) => {
                 watch.rules = Some(rules.clone());
                 watch.told.clear();
+                if rules.booth_spike.is_none() {
+                    watch.booths.clear();
+                    watch.looked_for_room = None;
+                }
             }
             Kind::AlertRaised(alert) => wrong = watch.said(entry, alert),
             _ => {}
@@ -225,7 +304,8 @@ impl Audit {
         };
         let event = at.purse.budget(names).map(|(spent, budget)| (names, spent, budget));
         let (seq, posted_at_ms, balance) = (entry.seq, record.posted_at_ms, entry.balance_after_micros);
-        watch.look(After { seq, posted_at_ms, balance, kind, event, names }, entry.amount_micros);
+        let occurred_at_ms = entry.occurred_at_ms;
+        watch.look(After { seq, posted_at_ms, occurred_at_ms, balance, kind, event, names }, entry.amount_micros);
         self.report.checked(Checked::Alerts, u64::from(matches!(kind, Kind::AlertRaised(_))));
         if let Some(why) = wrong {
             self.report.defect(Defect::AlertOff, || format!("{}: {why}", entry_id(&record.account_id, seq)));

@@ -255,6 +255,8 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
 
 fn rules_content(parts: &mut Parts, of: &AlertsSet) {
     parts.number(15).number(of.recharge_failed.into()).maybe(of.empty_in_hours.map(i64::from));
+    let spike = of.booth_spike.as_ref();
+    parts.maybe(spike.map(|spike| i64::from(spike.times))).maybe(spike.map(|spike| spike.at_least_micros));
     for percents in [&of.below_top_up_percents, &of.event_budget_percents] {
         parts.number(i64::try_from(percents.len()).unwrap_or(i64::MAX));
         for percent in percents {

@@ -396,18 +396,26 @@ impl<'a> LedgerRow<'a> {
                 if let Some(hours) = set.empty_in_hours {
                     detail["empty_in_hours"] = hours.into();
                 }
+                if let Some(spike) = &set.booth_spike {
+                    detail["booth_spike"] = json!({ "at_least_micros": spike.at_least_micros, "times": spike.times });
+                }
                 self.detail = detail.to_string().into();
                 "alerts_set"
             }
             Kind::AlertRaised(alert) => {
                 (self.reason, self.note) = (super::alerts::code(alert.kind()), &alert.recharge_id);
-                self.event_id = &alert.event_id;
-                let detail = json!({
+                (self.event_id, self.booth_id) = (&alert.event_id, &alert.booth_id);
+                let mut detail = json!({
                     "balance_micros": alert.balance_micros, "crossed_at_ms": alert.crossed_at_ms,
                     "crossed_seq": alert.crossed_seq, "failure": alert.reason, "hours": alert.hours,
                     "number": alert.number, "percent": alert.percent, "spent_micros": alert.spent_micros,
                     "threshold_micros": alert.threshold_micros,
                 });
+                if !alert.booth_id.is_empty() {
+                    detail["hour_at_ms"] = alert.hour_at_ms.into();
+                    detail["times"] = alert.times.into();
+                    detail["usual_micros"] = alert.usual_micros.into();
+                }
                 self.detail = detail.to_string().into();
                 "alert_raised"
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollbooth_schemas::ids::entry_id;
-use tollbooth_schemas::time::serde_rfc3339;
+use tollbooth_schemas::time::{serde_rfc3339, serde_rfc3339_option};
 use tollbooth_schemas::v1::{AlertKind, AlertRaised};
 use utoipa::ToSchema;
 
@@ -23,19 +23,28 @@ pub struct Alert {
     pub crossed_at_ms: i64,
     /// The entry that crossed it.
     pub crossed_seq: u64,
+    /// The booth that spends, in its row a column.
+    #[serde(skip)]
+    pub booth_id: String,
     /// Why a recharge failed.
     pub failure: String,
-    /// What the rule names.
+    /// When the booth's hour began.
+    pub hour_at_ms: i64,
+    /// What the rule names; of a booth how many hours its average is of.
     pub hours: u32,
     /// Of the last purchase, or of the budget.
     pub percent: u32,
     /// The recharge that failed, the row's `note`.
     #[serde(skip)]
     pub recharge_id: String,
-    /// On the event, or in the last 24 hours.
+    /// On the event, in the last 24 hours, or by the booth in its hour.
     pub spent_micros: i64,
-    /// What the balance fell below; of an event its budget.
+    /// What the balance fell below; of an event its budget; what a booth's hour reached.
     pub threshold_micros: i64,
+    /// How many times its average hour the rule names.
+    pub times: u32,
+    /// What the booth spent in an hour before, on average.
+    pub usual_micros: i64,
 }
 
 impl Alert {
@@ -48,12 +57,16 @@ impl Alert {
             balance_micros: raised.balance_micros,
             crossed_at_ms: raised.crossed_at_ms,
             crossed_seq: raised.crossed_seq,
+            booth_id: raised.booth_id.clone(),
             failure: raised.reason.clone(),
+            hour_at_ms: raised.hour_at_ms,
             hours: raised.hours,
             percent: raised.percent,
             recharge_id: raised.recharge_id.clone(),
             spent_micros: raised.spent_micros,
             threshold_micros: raised.threshold_micros,
+            times: raised.times,
+            usual_micros: raised.usual_micros,
         }
     }
 
@@ -61,9 +74,10 @@ impl Alert {
     ///
     /// # Errors
     /// When the detail is none of an alert.
-    pub fn of_row(kind: &str, recharge_id: &str, detail: &str) -> Result<Self, serde_json::Error> {
+    pub fn of_row(kind: &str, recharge_id: &str, booth_id: &str, detail: &str) -> Result<Self, serde_json::Error> {
         let alert: Self = serde_json::from_str(detail)?;
-        Ok(Self { kind: kind.to_owned(), recharge_id: recharge_id.to_owned(), ..alert })
+        let (kind, recharge_id, booth_id) = (kind.to_owned(), recharge_id.to_owned(), booth_id.to_owned());
+        Ok(Self { kind, recharge_id, booth_id, ..alert })
     }
 }
 
@@ -76,6 +90,7 @@ pub(super) const fn kind_code(kind: AlertKind) -> &'static str {
         AlertKind::EventBudget => "event_budget",
         AlertKind::RechargeFailed => "recharge_failed",
         AlertKind::EmptySoon => "empty_soon",
+        AlertKind::BoothSpike => "booth_spike",
     }
 }
 
@@ -96,16 +111,26 @@ pub(crate) struct AlertBody {
     /// By which entry.
     crossed_by: String,
     balance: AmountBody,
-    /// What the balance fell below; of an event its budget.
+    /// What the balance fell below; of an event its budget; what a booth's hour reached.
     threshold: Option<AmountBody>,
     percent: Option<u32>,
     event_id: Option<String>,
-    /// On the event, or in the last 24 hours.
+    /// On the event, in the last 24 hours, or by the booth in its hour.
     spent: Option<AmountBody>,
+    /// What the rule names; of a booth how many hours its average is of.
     hours: Option<u32>,
     recharge_id: Option<String>,
     /// Why a recharge failed.
     reason: Option<String>,
+    booth_id: Option<String>,
+    /// When the booth's hour began.
+    #[serde(with = "serde_rfc3339_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    hour: Option<i64>,
+    /// What the booth spent in an hour before, on average.
+    usual: Option<AmountBody>,
+    /// How many times its average hour the rule names.
+    times: Option<u32>,
 }
 
 impl AlertBody {
@@ -114,7 +139,7 @@ impl AlertBody {
         let money = |micros: i64| AmountBody::new(micros, currency);
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (is_event, is_failure) = (alert.kind == "event_budget", alert.kind == "recharge_failed");
-        let is_empty = alert.kind == "empty_soon";
+        let (is_empty, is_spike) = (alert.kind == "empty_soon", alert.kind == "booth_spike");
         Self {
             entry_id: entry_id(account_id, seq),
             number: alert.number,
@@ -124,10 +149,14 @@ impl AlertBody {
             threshold: (!is_failure && !is_empty).then(|| money(alert.threshold_micros)),
             percent: Some(alert.percent).filter(|percent| *percent > 0),
             event_id: text(event_id),
-            spent: (is_event || is_empty).then(|| money(alert.spent_micros)),
+            spent: (is_event || is_empty || is_spike).then(|| money(alert.spent_micros)),
             hours: Some(alert.hours).filter(|hours| *hours > 0),
             recharge_id: text(&alert.recharge_id),
             reason: text(&alert.failure),
+            booth_id: text(&alert.booth_id),
+            hour: is_spike.then_some(alert.hour_at_ms),
+            usual: is_spike.then(|| money(alert.usual_micros)),
+            times: Some(alert.times).filter(|times| *times > 0),
             kind: alert.kind,
         }
     }

@@ -86,6 +86,7 @@ impl ActivityRow {
             Kind::AlertRaised(alert) => {
                 row.reason = kind_code(alert.kind()).to_owned();
                 row.event_id.clone_from(&alert.event_id);
+                row.booth_id.clone_from(&alert.booth_id);
                 row.alert = Some(Box::new(Alert::of_entry(alert)));
             }
             Kind::Repriced(repriced) => row.set_repriced(repriced),

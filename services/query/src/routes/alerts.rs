@@ -34,7 +34,7 @@ parameters! {
 struct AlertsBody {
     /// As they were set; null: never.
     rules: Option<RulesBody>,
-    /// Of every rule about the account as a whole. Events stand in `recent` alone.
+    /// Of every rule about the account as a whole. Events and booths stand in `recent` alone.
     states: Vec<StateBody>,
     /// The newest alerts, newest first, at most 50.
     recent: Vec<AlertBody>,
@@ -53,9 +53,18 @@ struct RulesBody {
     recharge_failed: bool,
     /// Told when the balance would last for less than so many hours.
     empty_in_hours: Option<u32>,
+    /// Told when a booth spends so many times its average hour, and at least so much.
+    booth_spike: Option<SpikeBody>,
     #[serde(with = "serde_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     set_at: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BoothSpikeRule)]
+struct SpikeBody {
+    times: u32,
+    at_least: AmountBody,
 }
 
 /// How a rule stands.
@@ -90,6 +99,13 @@ struct Rules {
     event_budget_percents: Vec<u32>,
     recharge_failed: bool,
     empty_in_hours: Option<u32>,
+    booth_spike: Option<Spike>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+struct Spike {
+    times: u32,
+    at_least_micros: i64,
 }
 
 fn parse<'a, T: Deserialize<'a>>(detail: &'a str) -> Result<T, Problem> {
@@ -97,7 +113,7 @@ fn parse<'a, T: Deserialize<'a>>(detail: &'a str) -> Result<T, Problem> {
 }
 
 fn alert(row: &AlertRow) -> Result<Alert, Problem> {
-    Alert::of_row(&row.reason, &row.note, &row.detail).map_err(Problem::internal)
+    Alert::of_row(&row.reason, &row.note, &row.booth_id, &row.detail).map_err(Problem::internal)
 }
 
 /// A rule, and the newest alert of it.
@@ -201,6 +217,9 @@ pub(super) async fn get(
             event_budget_percent: rules.event_budget_percents,
             recharge_failed: rules.recharge_failed,
             empty_in_hours: rules.empty_in_hours,
+            booth_spike: rules
+                .booth_spike
+                .map(|spike| SpikeBody { times: spike.times, at_least: money(spike.at_least_micros) }),
             set_at: row.posted_at,
         }),
     };
@@ -219,8 +238,20 @@ mod tests {
             reason: kind.to_owned(),
             note: String::new(),
             event_id: String::new(),
+            booth_id: String::new(),
             detail: detail.to_owned(),
         }
+    }
+
+    #[test]
+    fn rules_of_before_there_were_some_about_booths_are_read() {
+        let older = r#"{"balance_below_micros":[5],"below_top_up_percents":[],"empty_in_hours":48,"event_budget_percents":[],"recharge_failed":false}"#;
+        let expected =
+            Rules { balance_below_micros: vec![5], empty_in_hours: Some(48), booth_spike: None, ..Rules::default() };
+        assert_eq!(parse::<Rules>(older).unwrap(), expected);
+        let newer = r#"{"booth_spike":{"at_least_micros":20000000,"times":5}}"#;
+        let spike = Some(Spike { times: 5, at_least_micros: 20_000_000 });
+        assert_eq!(parse::<Rules>(newer).unwrap(), Rules { booth_spike: spike, ..Rules::default() });
     }
 
     #[test]

@@ -62,7 +62,9 @@ impl From<LedgerRow> for ActivityRow {
 /// What cannot be read is left out; the rows were written by the sink.
 fn of_alert(row: &LedgerRow) -> Option<Box<Alert>> {
     let is_told = !row.alert.is_empty();
-    is_told.then(|| Alert::of_row(&row.reason, &row.recharge_id, &row.alert).ok().map(Box::new)).flatten()
+    is_told
+        .then(|| Alert::of_row(&row.reason, &row.recharge_id, &row.booth_id, &row.alert).ok().map(Box::new))
+        .flatten()
 }
 
 /// Of alerts as a page shows them.

@@ -21,6 +21,8 @@ pub struct AlertRow {
     pub note: String,
     /// The event whose budget it is.
     pub event_id: String,
+    /// The booth that spends.
+    pub booth_id: String,
     /// A JSON object with what else it says.
     pub detail: String,
 }
@@ -37,7 +39,7 @@ pub struct Back {
 }
 
 const SELECT: &str =
-    "SELECT seq, posted_at, reason, note, event_id, detail FROM ledger WHERE account_id = {account:String}";
+    "SELECT seq, posted_at, reason, note, event_id, booth_id, detail FROM ledger WHERE account_id = {account:String}";
 
 impl Store {
     /// The newest rules.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{Adjustment, AlertKind, AlertRaised, AlertsSet};
+use tollbooth_schemas::v1::{Adjustment, AlertKind, AlertRaised, AlertsSet, BoothSpike};
 
 use crate::stand::{BASE_MS, Ledger, Stand, until};
 
@@ -62,4 +62,43 @@ async fn the_rules_are_shown_with_how_they_stand_and_what_was_told() {
         until("it stands so", async || query.ok(&path).await["states"][1]["state"] == state).await;
     }
     assert_eq!(query.ok("/v1/accounts/acc_sol/alerts").await["rules"], json!(null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spike_is_shown_with_its_booth_and_what_it_is_held_against() {
+    // given an account with a rule about booths alone, and a spike of one
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    let booth_spike = Some(BoothSpike { times: 5, at_least_micros: 20_000_000 });
+    luna.push(vec![(Kind::AlertsSet(AlertsSet { booth_spike, ..AlertsSet::default() }), 0, BASE_MS)]);
+    let alert = AlertRaised {
+        number: 1,
+        kind: AlertKind::BoothSpike.into(),
+        crossed_seq: 2,
+        crossed_at_ms: BASE_MS,
+        balance_micros: 12_000_000,
+        threshold_micros: 20_000_000,
+        spent_micros: 20_160_000,
+        hours: 24,
+        booth_id: "bth_17".to_owned(),
+        hour_at_ms: BASE_MS,
+        usual_micros: 1_234_567,
+        times: 5,
+        ..AlertRaised::default()
+    };
+    luna.push(vec![(Kind::AlertRaised(alert), 0, BASE_MS)]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    stand.commit_all().await;
+
+    // then no rule stands for the account as a whole, and the alert says which booth
+    let usd = |amount: &str| json!({"amount": amount, "currency": "USD"});
+    let shown = stand.query().await.ok("/v1/accounts/acc_luna/alerts").await;
+    assert_eq!(shown["rules"]["booth_spike"], json!({"times": 5, "at_least": usd("20.00")}));
+    assert_eq!(shown["states"], json!([]));
+    let recent = &shown["recent"][0];
+    assert_eq!((&recent["kind"], &recent["booth_id"]), (&json!("booth_spike"), &json!("bth_17")));
+    assert_eq!((&recent["spent"], &recent["threshold"]), (&usd("20.16"), &usd("20.00")));
+    assert_eq!((&recent["usual"], &recent["hours"], &recent["times"]), (&usd("1.234567"), &json!(24), &json!(5)));
+    assert_eq!(recent["hour"], tollbooth_schemas::time::rfc3339(BASE_MS));
 }

@@ -415,16 +415,21 @@ fn row(record: &LedgerRecord, entry: &Entry) -> Value {
                 "balance_below_micros": set.balance_below_micros, "below_top_up_percents": set.below_top_up_percents,
                 "event_budget_percents": set.event_budget_percents, "recharge_failed": set.recharge_failed,
                 "empty_in_hours": set.empty_in_hours,
+                "booth_spike": set.booth_spike.as_ref().map(|spike| {
+                    serde_json::json!({"times": spike.times, "at_least_micros": spike.at_least_micros})
+                }),
             }).to_string(),
         }),
         Kind::AlertRaised(alert) => serde_json::json!({
-            "note": alert.recharge_id, "event_id": alert.event_id,
-            "reason": (["", "balance_below", "below_top_up_percent", "event_budget"][usize::try_from(alert.kind).unwrap()]),
+            "note": alert.recharge_id, "event_id": alert.event_id, "booth_id": alert.booth_id,
+            "reason": (["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon",
+                        "booth_spike"][usize::try_from(alert.kind).unwrap()]),
             "detail": serde_json::json!({
                 "number": alert.number, "balance_micros": alert.balance_micros, "crossed_at_ms": alert.crossed_at_ms,
                 "crossed_seq": alert.crossed_seq, "failure": alert.reason, "hours": alert.hours,
                 "percent": alert.percent, "spent_micros": alert.spent_micros,
-                "threshold_micros": alert.threshold_micros,
+                "threshold_micros": alert.threshold_micros, "hour_at_ms": alert.hour_at_ms,
+                "usual_micros": alert.usual_micros, "times": alert.times,
             }).to_string(),
         }),
         _ => serde_json::json!({}),

@@ -15,7 +15,7 @@ beforeAll(async () => {
   browser = await launch();
   account = await TestAccount.open({ credit: "400.00" });
   await account.event("evt_gala", { name: "Gala Night", budget: { amount: "20.00", on_exceeded: "warn" } });
-  const rules = { balance_below: ["500.00"], event_budget_percent: [80], recharge_failed: true, empty_in_hours: 48 };
+  const rules = { balance_below: ["500.00"], event_budget_percent: [80], recharge_failed: true, empty_in_hours: 48, booth_spike: { times: 5, at_least: "20.00" } };
   await command("PUT", `/v1/accounts/${account.id}/alerts`, rules, `alerts-${account.id}`);
   await account.report([...ALL_WORK.map((work) => ({ work })), { work: VIDEO, failed: true }]);
 });

@@ -1,10 +1,10 @@
 import type { Browser, Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { TestAccount, VIDEO } from "./support/account";
+import { MODIFY, TestAccount, VIDEO } from "./support/account";
 import { seriousFindings } from "./support/axe";
 import { launch, open, PHONE } from "./support/browser";
-import { read } from "./support/http";
+import { command, read } from "./support/http";
 import { dollars, micro } from "./support/money";
 import { panel, plain, shown } from "./support/read";
 
@@ -21,6 +21,7 @@ interface Alerts {
     event_budget_percent: number[];
     recharge_failed: boolean;
     empty_in_hours: number | null;
+    booth_spike?: { times: number; at_least: { amount: string } } | null;
   } | null;
 }
 
@@ -75,6 +76,42 @@ describe("Alerts", () => {
     await expect.poll(async () => (await told.allTextContents()).filter((text) => text.includes("Gala Night reached")).length, { timeout: 40_000 }).toBe(2);
     await row.getByRole("button", { name: /Show what caused alert/ }).click();
     await page.getByRole("dialog").getByText(crossed?.operation_id ?? "no entry", { exact: false }).first().waitFor();
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  it("tell of a booth that spends far more in an hour than it used to", async () => {
+    const account = await TestAccount.open();
+    await command("PUT", `/v1/accounts/${account.id}/booths/bth_left`, { name: "Left", paused: false }, "booth");
+    const { page, context, complaints } = await open(browser, account.key, "/billing");
+    const alerts = panel(page, "Alerts");
+    const dialog = page.getByRole("dialog");
+    await alerts.getByRole("button", { name: "Set up alerts" }).click();
+    await dialog.getByLabel("A booth spends far more than it used to").check();
+    // What cannot be is said at its field, and not sent.
+    await dialog.getByLabel("Times its average hour").fill("1");
+    await dialog.getByLabel("And at least, in the hour").fill("some");
+    await dialog.getByRole("button", { name: "Save alerts" }).click();
+    await dialog.getByText("Enter a whole number from 2 to 100").waitFor();
+    await dialog.getByText("Enter an amount like 20.00").waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    await dialog.getByLabel("Times its average hour").fill("3");
+    await dialog.getByLabel("And at least, in the hour").fill("0.5");
+    await dialog.getByRole("button", { name: "Save alerts" }).click();
+    await alerts.getByText("Alerts saved").waitFor();
+    expect((await rulesOf(account))?.booth_spike).toMatchObject({ times: 3, at_least: { amount: "0.50" } });
+    expect(await lines(alerts)).toContain("A booth spends 3 times its average hour, and at least $0.50told for each boothOn");
+
+    // Given an image in each of six hours of the past, when 3.60 is spent in the one after them,
+    const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
+    const at = (hoursAgo: number): Date => new Date(hour - hoursAgo * 3_600_000);
+    await account.report([8, 7, 6, 5, 4, 3].map((ago) => ({ work: MODIFY, at: at(ago), booth: "bth_left" })));
+    await account.report([1, 2, 3].map(() => ({ work: VIDEO, at: at(2), booth: "bth_left" })));
+    // then it is told once, with the booth's name.
+    const told = alerts.locator(".alert-recent tbody tr").filter({ hasText: "in an hour" });
+    await told.first().waitFor({ timeout: 40_000 });
+    expect(await told.allTextContents()).toHaveLength(1);
+    expect(await shown(told.locator("td").nth(1))).toMatch(/^Left spent \$[\d.]+ in an hour, \$0\.24 on average before$/);
     expect(complaints).toEqual([]);
     await context.close();
   });

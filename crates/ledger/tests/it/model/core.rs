@@ -249,7 +249,7 @@ impl<'a> Driver<'a> {
             operation_id: format!("op_{}", report.operation).into(),
             attempt: report.attempt,
             event_id: named(event_id(report.event)),
-            booth_id: None,
+            booth_id: named(booth_id(report.booth)),
             service: "ai_modify".into(),
             engine: engine(report.work).into(),
             variant: "".into(),
@@ -427,6 +427,7 @@ impl<'a> Driver<'a> {
                     event_budget_percents: rules.budget.to_vec(),
                     recharge_failed: rules.recharge,
                     empty_in_hours: rules.hours,
+                    booth_spike: rules.spike.map(|(times, at_least_micros)| v1::BoothSpike { times, at_least_micros }),
                 }),
             }),
             // One that is not there is no event.
@@ -491,6 +492,7 @@ fn letter(account: usize, report: Report, now_ms: i64) -> v1::RedriveLetter {
         "data": {
             "operation_id": format!("op_{}", report.operation), "attempt": report.attempt,
             "event_id": (report.event > 0).then(|| event_id(report.event)), "service": "ai_modify",
+            "booth_id": (report.booth > 0).then(|| booth_id(report.booth)),
             "engine": engine(report.work), "unit": "image",
             "quantity": Quantity::from_micros(report.quantity).unwrap().to_string(),
             "status": if report.success { "success" } else { "failed" },
@@ -505,9 +507,17 @@ fn letter(account: usize, report: Report, now_ms: i64) -> v1::RedriveLetter {
 
 fn note_of(alert: &v1::AlertRaised) -> i64 {
     let event = (1..3).find(|event| event_id(*event) == alert.event_id).unwrap_or_default();
-    let counts = [alert.number, alert.crossed_seq, event].map(|count| i64::try_from(count).unwrap());
-    let amounts = [alert.threshold_micros, alert.spent_micros];
-    let said = [alert.crossed_at_ms, alert.balance_micros, alert.percent.into(), alert.hours.into()];
+    let booth = (1..3).find(|booth| booth_id(*booth) == alert.booth_id).unwrap_or_default();
+    let counts = [alert.number, alert.crossed_seq, event, booth].map(|count| i64::try_from(count).unwrap());
+    let amounts = [alert.threshold_micros, alert.spent_micros, alert.usual_micros];
+    let said = [
+        alert.crossed_at_ms,
+        alert.balance_micros,
+        alert.percent.into(),
+        alert.hours.into(),
+        alert.hour_at_ms,
+        alert.times.into(),
+    ];
     alert_note(alert.kind.into(), counts.into_iter().chain(amounts).chain(said))
 }
 

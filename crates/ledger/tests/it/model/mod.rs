@@ -76,6 +76,10 @@ fn sequence(numbers: &[u64]) -> Vec<Step> {
     if numbers.first().is_some_and(|number| number % 4 == 1) {
         steps.push(Step::Command { account: 0, body: Body::Alerts { rules: steps::RULES[0] } });
     }
+    if numbers.first().is_some_and(|number| number % 4 == 3) {
+        steps.push(Step::Command { account: 0, body: Body::Alerts { rules: steps::RULES[0] } });
+        steps.extend(steps::past_of_a_booth());
+    }
     steps.extend(numbers.iter().map(|number| step(*number)));
     steps
 }
@@ -319,7 +323,7 @@ fn the_sequences_reach_every_outcome() {
         [slow::NO_HOLD, slow::CAPTURED, slow::RELEASED, slow::ENDED, slow::UNKNOWN]
             .map(|hold| format!("usage, hold {hold}")),
     );
-    expected.extend((1..=5).map(|kind| format!("alert {kind}")));
+    expected.extend((1..=6).map(|kind| format!("alert {kind}")));
     expected.extend(["replayed", "duplicate", "stale", "drawn from a bonus"].map(str::to_owned));
     expected.extend(
         ["conflict", "failed_after_charge", "out_of_range", "unknown_account"].map(|reason| format!("dead {reason}")),

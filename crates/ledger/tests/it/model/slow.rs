@@ -136,8 +136,9 @@ pub(crate) struct Account {
     low_since_ms: Option<i64>,
     alerts: Alerts,
     letters: Vec<LetterLine>,
-    /// The event that a definition is about.
+    /// The event that a definition is about, and the booth that a report is of.
     defines: u64,
+    works_at: u64,
     /// Of the step.
     now_ms: i64,
     last_command: Option<(Body, Option<u64>)>,
@@ -306,8 +307,9 @@ impl Account {
         let amount = i64::try_from(draft.amount).unwrap();
         self.posted.push((amount, event));
         self.look_at_what_is_left();
-        let defines = std::mem::take(&mut self.defines);
+        let (defines, booth) = (std::mem::take(&mut self.defines), std::mem::take(&mut self.works_at));
         self.look_at_alerts(draft.kind, amount, event.max(defines));
+        self.look_at_booth(draft.kind, amount, booth, draft.occurred_at_ms);
         Posted {
             seq: self.seq(),
             kind: draft.kind,
@@ -381,6 +383,7 @@ impl Account {
         };
         let from_bonus = self.draw(i128::from(amount));
         let before = self.counted(report.work, occurred_at_ms);
+        self.works_at = report.booth;
         let entry = self.post(&Draft { note, ..draft("consume", -amount, occurred_at_ms) }, from_bonus, report.event);
         let Report { operation, attempt, success, quantity, work, .. } = report;
         self.reports.push(ReportLine { operation, attempt, success, quantity, work });

@@ -42,6 +42,8 @@ pub(crate) struct Report {
     pub(crate) hold: u64,
     /// 0: none.
     pub(crate) event: u64,
+    /// 0: none.
+    pub(crate) booth: u64,
     /// How long before its receipt it occurred.
     pub(crate) late_ms: i64,
 }
@@ -164,11 +166,14 @@ pub(crate) struct Rules {
     pub(crate) budget: &'static [u32],
     pub(crate) recharge: bool,
     pub(crate) hours: Option<u32>,
+    /// Times its average hour, and at least so much.
+    pub(crate) spike: Option<(u32, i64)>,
     /// The code that it is refused with.
     pub(crate) is_wrong: Option<&'static str>,
 }
 
-const NO_RULES: Rules = Rules { below: &[], top_up: &[], budget: &[], recharge: false, hours: None, is_wrong: None };
+const NO_RULES: Rules =
+    Rules { below: &[], top_up: &[], budget: &[], recharge: false, hours: None, spike: None, is_wrong: None };
 const WRONG: Option<&str> = Some("invalid_alerts");
 
 pub(crate) const RULES: [Rules; 6] = [
@@ -178,22 +183,45 @@ pub(crate) const RULES: [Rules; 6] = [
         budget: &[80, 100],
         recharge: true,
         hours: Some(24),
+        spike: Some((2, 300_000)),
         is_wrong: None,
     },
     Rules { below: &[0, 2_000_000], top_up: &[100], budget: &[50], recharge: true, hours: Some(720), ..NO_RULES },
-    Rules { recharge: true, budget: &[3, 8, 500], hours: Some(1), ..NO_RULES },
+    Rules { recharge: true, budget: &[3, 8, 500], hours: Some(1), spike: Some((3, 0)), ..NO_RULES },
     NO_RULES,
     Rules { below: &[2_000_000, 2_000_000], is_wrong: WRONG, ..NO_RULES },
     Rules { budget: &[100, 1_001], is_wrong: WRONG, ..NO_RULES },
 ];
 
-const WRONG_RULES: [Rules; 5] = [
+const WRONG_RULES: [Rules; 8] = [
     Rules { below: &[-1], is_wrong: Some("out_of_range"), ..NO_RULES },
     Rules { below: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], is_wrong: WRONG, ..NO_RULES },
     Rules { top_up: &[0], is_wrong: WRONG, ..NO_RULES },
     Rules { hours: Some(0), is_wrong: WRONG, ..NO_RULES },
     Rules { hours: Some(721), is_wrong: WRONG, ..NO_RULES },
+    Rules { spike: Some((1, 0)), is_wrong: WRONG, ..NO_RULES },
+    Rules { spike: Some((101, 0)), is_wrong: WRONG, ..NO_RULES },
+    Rules { spike: Some((5, -1)), is_wrong: Some("out_of_range"), ..NO_RULES },
 ];
+
+/// Charges of the first booth in the six hours before.
+pub(crate) fn past_of_a_booth() -> impl Iterator<Item = Step> {
+    (1..=6).map(|hour| {
+        let report = Report {
+            // None that is drawn.
+            operation: 10 + hour,
+            attempt: 1,
+            success: true,
+            quantity: 1_000_000,
+            work: Work::PerUnit,
+            hold: 0,
+            event: 0,
+            booth: 1,
+            late_ms: i64::try_from(hour).unwrap() * 3_600_000,
+        };
+        Step::Usage { account: 0, report }
+    })
+}
 
 /// All that an alert says as one number, whose last digit is its kind.
 pub(crate) fn alert_note(kind: i64, said: impl Iterator<Item = i64>) -> i64 {
@@ -234,7 +262,7 @@ pub(crate) fn step(number: u64) -> Step {
     let mut draw = Draw(number);
     let account = usize::from(draw.below(8) == 7);
     match draw.below(16) {
-        0 => Step::Wait { ms: draw.of(&[1_000, 5_000, 600_000, 86_400_000]) },
+        0 => Step::Wait { ms: draw.of(&[1_000, 5_000, 600_000, 3_600_000, 86_400_000]) },
         1 | 2 => Step::Tick,
         3 => Step::Again { account, other_body: draw.below(4) == 3 },
         4 if draw.rarely() => Step::Jump,
@@ -256,8 +284,9 @@ fn report(draw: &mut Draw) -> Report {
         hold: draw.of(&[0, 0, 1, 2, 3]),
         event: draw.below(3),
         // 25 days: the month before.
-        late_ms: draw.of(&[0, 0, 4_000, 700_000, 2_160_000_000]),
+        late_ms: draw.of(&[0, 0, 0, 4_000, 700_000, 3_600_000, 9_000_000, 2_160_000_000]),
         work: draw.of(&WORKS),
+        booth: draw.of(&[0, 1, 1, 1, 2]),
     }
 }
 

@@ -44,6 +44,7 @@ const fn alert_type(kind: AlertKind) -> Option<&'static str> {
         AlertKind::EventBudget => "alert.event_budget",
         AlertKind::RechargeFailed => "alert.recharge_failed",
         AlertKind::EmptySoon => "alert.empty_soon",
+        AlertKind::BoothSpike => "alert.booth_spike",
         AlertKind::Unspecified => return None,
     })
 }
@@ -75,6 +76,15 @@ fn alert_data(alert: &AlertRaised, money: impl Fn(i64) -> Value) -> Map<String, 
         AlertKind::EmptySoon => {
             put("hours", json!(alert.hours));
             put("spent_in_24_hours", money(alert.spent_micros));
+        }
+        AlertKind::BoothSpike => {
+            put("booth_id", json!(alert.booth_id));
+            put("hour", json!(rfc3339(alert.hour_at_ms)));
+            put("spent", money(alert.spent_micros));
+            put("threshold", money(alert.threshold_micros));
+            put("usual", money(alert.usual_micros));
+            put("usual_of_hours", json!(alert.hours));
+            put("times", json!(alert.times));
         }
         AlertKind::Unspecified => {}
     }
@@ -138,6 +148,32 @@ mod tests {
             "account_id": "acc_luna", "entry_id": "ent_acc_luna_17", "number": 3, "balance": usd("12.34"),
             "event_id": "evt_gala", "percent": 80, "budget": usd("100.00"), "spent": usd("80.00")}});
         assert_eq!(serde_json::from_str::<Value>(&message.body).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_spike_says_which_booth_and_what_it_is_held_against() {
+        let alert = AlertRaised {
+            number: 4,
+            kind: AlertKind::BoothSpike.into(),
+            crossed_at_ms: 1_795_292_103_000,
+            balance_micros: 12_340_000,
+            threshold_micros: 20_000_000,
+            spent_micros: 20_160_000,
+            hours: 24,
+            booth_id: "bth_17".to_owned(),
+            hour_at_ms: 1_795_291_200_000,
+            usual_micros: 1_234_567,
+            times: 5,
+            ..AlertRaised::default()
+        };
+        let message = Message::of(&record(Effect::AlertRaised(alert))).unwrap();
+        let usd = |amount: &str| json!({"amount": amount, "currency": "USD"});
+        let expected = json!({"type": "alert.booth_spike", "timestamp": "2026-11-21T20:15:03.000Z", "data": {
+            "account_id": "acc_luna", "entry_id": "ent_acc_luna_17", "number": 4, "balance": usd("12.34"),
+            "booth_id": "bth_17", "hour": "2026-11-21T20:00:00.000Z", "spent": usd("20.16"), "threshold": usd("20.00"),
+            "usual": usd("1.234567"), "usual_of_hours": 24, "times": 5}});
+        assert_eq!(serde_json::from_str::<Value>(&message.body).unwrap(), expected);
+        assert!(tollbooth_schemas::webhooks::EVENT_TYPES.contains(&message.event_type));
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub struct AlertRaised<'a> {
     pub hours: u32,
     pub recharge_id: &'a str,
     pub reason: &'a str,
+    pub booth_id: &'a str,
+    pub hour_at_ms: i64,
+    pub usual_micros: i64,
+    pub times: u32,
 }
 
 pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
@@ -324,11 +328,16 @@ fn alert_raised(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {
             10 => alert.hours = value.uint32(number)?,
             11 => alert.recharge_id = value.text(number)?,
             12 => alert.reason = value.text(number)?,
+            13 => alert.booth_id = value.text(number)?,
+            14 => alert.hour_at_ms = value.int64(number)?,
+            15 => alert.usual_micros = value.int64(number)?,
+            16 => alert.times = value.uint32(number)?,
             _ => {}
         }
         Ok(())
     })?;
-    let kinds = &["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon"];
+    let kinds =
+        &["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon", "booth_spike"];
     alert.kind = code(seq, "alert kind", kind, kinds)?;
     Ok(Kind::AlertRaised(alert))
 }

@@ -174,10 +174,12 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 event_budget_percents: vec![1, 300, u32::MAX],
                 recharge_failed: flag,
                 empty_in_hours: flag.then_some(number as u32),
+                booth_spike: (small % 2 == 0)
+                    .then(|| v1::BoothSpike { times: small, at_least_micros: number.rotate_left(11) }),
             }),
             13 => Kind::AlertRaised(v1::AlertRaised {
                 number: number.cast_unsigned(),
-                kind: (number as u8 % 6).into(),
+                kind: (number as u8 % 7).into(),
                 crossed_seq: number.cast_unsigned().rotate_left(5),
                 crossed_at_ms: number.rotate_left(6),
                 balance_micros: number.rotate_left(7),
@@ -188,6 +190,10 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 hours: number as u32,
                 recharge_id: next(),
                 reason: next(),
+                booth_id: next(),
+                hour_at_ms: number.rotate_left(10),
+                usual_micros: number.rotate_left(11),
+                times: small,
             }),
             _ => Kind::BoothSet(v1::BoothSet { booth_id: next(), name: next(), paused: flag }),
         }
@@ -215,7 +221,7 @@ prop_compose! {
 }
 
 const ALERT_KINDS: &[&str] =
-    &["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon"];
+    &["", "balance_below", "below_top_up_percent", "event_budget", "recharge_failed", "empty_soon", "booth_spike"];
 
 fn code(codes: &[&str], code: &str) -> i32 {
     i32::try_from(codes.iter().position(|known| *known == code).unwrap()).unwrap()
@@ -330,6 +336,10 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             hours: alert.hours,
             recharge_id: alert.recharge_id.to_owned(),
             reason: alert.reason.to_owned(),
+            booth_id: alert.booth_id.to_owned(),
+            hour_at_ms: alert.hour_at_ms,
+            usual_micros: alert.usual_micros,
+            times: alert.times,
         }),
         Kind::RechargeFailed { recharge_id, reason, failures, retry_at_ms, amount_micros } => {
             Owned::RechargeFailed(v1::RechargeFailed {

@@ -1,15 +1,18 @@
 //! What an account wants to be told of, from the charge to the outbox, over a restart, and through the audit.
 
-use tollbooth_schemas::v1::{
-    AlertRaised, AlertsSet, Command, SetAlerts, command::Body, entry::Kind, outbox_record::Effect,
+use tollbooth_schemas::{
+    time::{parse_rfc3339_ms, rfc3339},
+    v1::{
+        AlertKind, AlertRaised, AlertsSet, BoothSpike, Command, SetAlerts, command::Body, entry::Kind,
+        outbox_record::Effect,
+    },
 };
 
 use super::harness::{World, command, credit, image, open, price_book, wait_until};
 
 const ACCOUNT: &str = "acc_a";
 
-fn rules() -> Command {
-    let alerts = AlertsSet { balance_below_micros: vec![900_000], ..AlertsSet::default() };
+fn rules(alerts: AlertsSet) -> Command {
     command(ACCOUNT, "rules", Body::SetAlerts(SetAlerts { alerts: Some(alerts) }))
 }
 
@@ -28,7 +31,8 @@ fn an_alert_leaves_with_its_entry_once_over_a_restart() {
     let world = World::new("alerts", 1);
     world.publish("2", &price_book(2, &["basic"], &["nano"]));
     let running = world.start();
-    world.commands(ACCOUNT, &[open(ACCOUNT, "open", "basic"), credit(ACCOUNT, "credit"), rules()]);
+    let below = rules(AlertsSet { balance_below_micros: vec![900_000], ..AlertsSet::default() });
+    world.commands(ACCOUNT, &[open(ACCOUNT, "open", "basic"), credit(ACCOUNT, "credit"), below]);
     world.usage(ACCOUNT, &[image(ACCOUNT, "op_1", "nano")]);
     wait_until("it is told", || !told(&world).is_empty());
     running.stop();
@@ -50,6 +54,45 @@ fn an_alert_leaves_with_its_entry_once_over_a_restart() {
         })
         .collect();
     assert_eq!((told(&world), in_ledger.len()), (in_ledger, 1));
+    let report = world.verify();
+    assert!(report.is_clean(), "{report}");
+}
+
+/// An image that was made so many hours ago.
+fn of_hours_ago(operation: &str, hours: i64) -> Vec<u8> {
+    let mut event: serde_json::Value = serde_json::from_slice(&image(ACCOUNT, operation, "nano")).unwrap();
+    let now_ms = parse_rfc3339_ms(event["time"].as_str().unwrap()).unwrap();
+    event["time"] = rfc3339(now_ms - hours * 3_600_000).into();
+    event.to_string().into_bytes()
+}
+
+#[test]
+fn what_a_booth_used_to_spend_outlives_a_restart() {
+    // given a rule about booths, and one that made an image in each of six hours
+    let world = World::new("spikes", 1);
+    world.publish("2", &price_book(2, &["basic"], &["nano"]));
+    let running = world.start();
+    let booth_spike = Some(BoothSpike { times: 2, at_least_micros: 300_000 });
+    let spike = rules(AlertsSet { booth_spike, ..AlertsSet::default() });
+    world.commands(ACCOUNT, &[open(ACCOUNT, "open", "basic"), credit(ACCOUNT, "credit"), spike]);
+    let past: Vec<Vec<u8>> = (0..6).map(|number| of_hours_ago(&format!("op_{number}"), 30 - number)).collect();
+    world.usage(ACCOUNT, &past);
+    let charges = || world.entries(ACCOUNT).iter().filter(|entry| entry.usage().is_some()).count();
+    wait_until("its past is posted", || charges() == 6);
+    running.stop();
+
+    // when it makes five in about an hour after a restart
+    let running = world.start();
+    let now: Vec<Vec<u8>> = (6..11).map(|number| of_hours_ago(&format!("op_{number}"), 20)).collect();
+    world.usage(ACCOUNT, &now);
+    wait_until("they are posted", || charges() == 11);
+    wait_until("it is told", || !told(&world).is_empty());
+    running.stop();
+
+    // then it is told once, whole hours or not
+    let told = told(&world);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].kind(), &*told[0].booth_id, told[0].times), (AlertKind::BoothSpike, "bth_17", 2));
     let report = world.verify();
     assert!(report.is_clean(), "{report}");
 }

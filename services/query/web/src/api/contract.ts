@@ -76,6 +76,7 @@ export interface AlertRulesBody {
   event_budget_percent: number[];
   recharge_failed: boolean;
   empty_in_hours: number | null;
+  booth_spike: { times: number; at_least: string } | null;
 }
 
 /** Where an account is told: an address of the web, or `mailto:` and a mail address. */

@@ -5,7 +5,7 @@ export const alerts = {
   whereLink: "Settings",
   edit: "Edit alerts",
   empty: "No alerts are set",
-  emptyText: "Be told before credits run out: below an amount, near an event\u2019s budget, or when a recharge fails.",
+  emptyText: "Be told before credits run out: below an amount, near an event\u2019s budget, when a recharge fails or a booth spends too fast.",
   set: "Set up alerts",
   rulesCaption: "Alert rules and how they stand",
   rule: "Rule",
@@ -16,11 +16,14 @@ export const alerts = {
   firedSince: (time: string): string => `since ${time}`,
   lastTold: (time: string): string => `last told ${time}`,
   perEvent: "told for each event",
+  perBooth: "told for each booth",
   below: (amount: string): string => `Balance below ${amount}`,
   belowPercent: (percent: string): string => `Balance below ${percent} of the last purchase`,
   budget: (percent: string): string => `An event reaches ${percent} of its budget`,
   rechargeFailed: "Auto-recharge fails",
   emptySoon: (hours: string): string => `Balance lasts less than ${hours}`,
+  boothSpike: (times: string, atLeast: string): string =>
+    `A booth spends ${times} times its average hour, and at least ${atLeast}`,
   hours: (hours: string, one: boolean): string => (one ? `${hours} hour` : `${hours} hours`),
   recent: {
     title: "Recent alerts",
@@ -46,6 +49,8 @@ export const alerts = {
       spent === null
         ? `Balance lasts less than ${hours}`
         : `Balance lasts less than ${hours}, at ${spent} spent in a day`,
+    boothSpike: (booth: string, spent: string, usual: string): string =>
+      `${booth} spent ${spent} in an hour, ${usual} on average before`,
   },
   form: {
     title: "Alerts",
@@ -66,11 +71,16 @@ export const alerts = {
     empty: "The balance will not last",
     emptyHours: "Hours",
     emptyHint: "At the pace of the last 24 hours; 1 to 720.",
+    spike: "A booth spends far more than it used to",
+    spikeTimes: "Times its average hour",
+    spikeTimesHint: "2 to 100. The average is of its last 24 hours with charges; with fewer than 6 nothing is told.",
+    spikeAtLeast: "And at least, in the hour",
     fresh: "Saving begins anew: whatever is crossed at that moment is told at once.",
     save: "Save alerts",
     invalidAmount: "Enter an amount like 20.00",
     invalidPercent: (most: string): string => `Enter a whole number from 1 to ${most}`,
     invalidHours: "Enter whole hours from 1 to 720",
+    invalidTimes: "Enter a whole number from 2 to 100",
     twice: "This is here twice",
     saved: "Alerts saved",
     underWay: "Saved; the rules show here in a moment",

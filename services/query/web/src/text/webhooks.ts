@@ -22,6 +22,7 @@ export const webhooks = {
     "alert.event_budget": "Event budget",
     "alert.recharge_failed": "Auto-recharge fails, the first time",
     "alert.empty_soon": "Balance will not last",
+    "alert.booth_spike": "A booth spends far more than it used to",
     "recharge.failed": "Auto-recharge fails, every time",
     "purchase.succeeded": "Credits were bought",
     ping: "Ping",

@@ -22,6 +22,8 @@ pub(super) struct Alerts {
     told: Vec<String>,
     /// Posting time and amount of charges.
     charges: Vec<(i64, i64)>,
+    /// Booth, hour of the occurrence and amount of charges, since there is a rule about them.
+    booth_charges: Vec<(u64, i64, i64)>,
     pub(super) lines: Vec<AlertLine>,
     top_up: Option<i64>,
 }
@@ -33,13 +35,41 @@ enum Now {
     Unclear,
 }
 
-/// What is said beside the balance: kind, threshold, percent, event, spent, hours.
-type Said = (i64, i128, i64, u64, i128, i64);
+/// What is said beside the balance.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    kind: i64,
+    threshold: i128,
+    percent: i64,
+    event: u64,
+    spent: i128,
+    hours: i64,
+    booth: u64,
+    hour_at_ms: i64,
+    usual: i128,
+    times: i64,
+}
+
+const NOTHING: Said = Said {
+    kind: 0,
+    threshold: 0,
+    percent: 0,
+    event: 0,
+    spent: 0,
+    hours: 0,
+    booth: 0,
+    hour_at_ms: 0,
+    usual: 0,
+    times: 0,
+};
 
 impl Account {
     pub(super) fn set_alerts(&mut self, rules: Rules) {
         self.alerts.rules = Some(rules);
         self.alerts.told.clear();
+        if rules.spike.is_none() {
+            self.alerts.booth_charges.clear();
+        }
     }
 
     pub(super) fn alert_dues(&self) -> impl Iterator<Item = (i64, u64)> {
@@ -68,12 +98,12 @@ impl Account {
         };
         for amount in rules.below {
             let threshold = i128::from(*amount);
-            self.judge(format!("below {amount}"), against(threshold), (1, threshold, 0, 0, 0, 0));
+            self.judge(format!("below {amount}"), against(threshold), Said { kind: 1, threshold, ..NOTHING });
         }
         if let Some(top_up) = self.alerts.top_up {
             for percent in rules.top_up {
                 let threshold = i128::from(top_up) * i128::from(*percent) / 100;
-                let said = (2, threshold, i64::from(*percent), 0, 0, 0);
+                let said = Said { kind: 2, threshold, percent: i64::from(*percent), ..NOTHING };
                 self.judge(format!("{percent} % of the last purchase"), against(threshold), said);
             }
         }
@@ -84,7 +114,7 @@ impl Account {
                 _ if bought => Now::Armed,
                 _ => Now::Unclear,
             };
-            self.judge("recharge".to_owned(), now, (4, 0, 0, 0, 0, 0));
+            self.judge("recharge".to_owned(), now, Said { kind: 4, ..NOTHING });
         }
         if let Some(hours) = rules.hours {
             let first = self.now_ms / 3_600_000 - 23;
@@ -98,7 +128,7 @@ impl Account {
                 _ if bought || 4 * have >= 5 * need => Now::Armed,
                 _ => Now::Unclear,
             };
-            self.judge("empty".to_owned(), now, (5, 0, 0, 0, spent, i64::from(hours)));
+            self.judge("empty".to_owned(), now, Said { kind: 5, spent, hours: i64::from(hours), ..NOTHING });
         }
         self.look_at_budget(rules, event);
     }
@@ -124,7 +154,59 @@ impl Account {
         let all_told: Vec<String> = all_told.collect();
         self.alerts.told.extend(all_told);
         let budget = i128::from(budget.unwrap());
-        self.raise((3, budget, i64::from(reached), event, spent, 0));
+        self.raise(Said { kind: 3, threshold: budget, percent: i64::from(reached), event, spent, ..NOTHING });
+    }
+
+    /// After everything posted; `booth` is the one it is of.
+    pub(super) fn look_at_booth(&mut self, kind: &str, amount: i64, booth: u64, occurred_at_ms: i64) {
+        let rule = self.alerts.rules.and_then(|rules| rules.spike);
+        let Some(rule) = rule.filter(|_| kind == "consume" && amount < 0 && booth > 0) else { return };
+        let hour = occurred_at_ms.div_euclid(3_600_000);
+        let own = self.alerts.booth_charges.iter().filter(|(of, ..)| *of == booth);
+        let newest = own.map(|(_, hour, _)| *hour).max();
+        let was_below = self.spike_of(booth, hour - 1, rule).is_none();
+        self.alerts.booth_charges.push((booth, hour, -amount));
+        let name = format!("booth {booth}");
+        match newest {
+            // Late: it counts, and nothing is said.
+            Some(newest) if hour < newest => return,
+            Some(newest) if hour == newest => {}
+            _ if was_below => self.alerts.told.retain(|told| *told != name),
+            _ => {}
+        }
+        if let Some(said) = self.spike_of(booth, hour, rule) {
+            self.judge(name, Now::Crossed, said);
+        }
+    }
+
+    fn spike_of(&self, booth: u64, hour: i64, (times, at_least): (u32, i64)) -> Option<Said> {
+        let spent_in = |hour: i64| -> i128 {
+            let charges = self.alerts.booth_charges.iter().filter(|(of, at, _)| (*of, *at) == (booth, hour));
+            charges.map(|(.., amount)| i128::from(*amount)).sum()
+        };
+        let own = self.alerts.booth_charges.iter().filter(|(of, at, _)| *of == booth && *at < hour);
+        let mut before: Vec<i64> = own.map(|(_, hour, _)| *hour).collect();
+        before.sort_unstable();
+        before.dedup();
+        let past: Vec<i128> = before.iter().rev().take(24).map(|hour| spent_in(*hour)).collect();
+        let (count, sum, spent) = (past.len() as i128, past.iter().sum::<i128>(), spent_in(hour));
+        let (times, at_least) = (i128::from(times), i128::from(at_least));
+        if count < 6 || spent * count < times * sum || spent < at_least {
+            return None;
+        }
+        let exact = times * sum;
+        let share = if exact % count == 0 { exact / count } else { exact / count + 1 };
+        Some(Said {
+            kind: 6,
+            threshold: share.max(at_least),
+            spent,
+            hours: i64::try_from(count).unwrap(),
+            booth,
+            hour_at_ms: hour * 3_600_000,
+            usual: sum / count,
+            times: i64::try_from(times).unwrap(),
+            ..NOTHING
+        })
     }
 
     fn judge(&mut self, name: String, now: Now, said: Said) {
@@ -139,11 +221,12 @@ impl Account {
         }
     }
 
-    fn raise(&mut self, (kind, threshold, percent, event, spent, hours): Said) {
+    fn raise(&mut self, said: Said) {
+        let Said { kind, threshold, percent, event, spent, hours, booth, hour_at_ms, usual, times } = said;
         let number = self.alerts.lines.len() as u64 + 1;
-        let counts = [number, self.seq(), event].map(|count| i64::try_from(count).unwrap());
-        let amounts = [threshold, spent].map(|amount| i64::try_from(amount).unwrap());
-        let said = [self.now_ms, self.balance(), percent, hours];
+        let counts = [number, self.seq(), event, booth].map(|count| i64::try_from(count).unwrap());
+        let amounts = [threshold, spent, usual].map(|amount| i64::try_from(amount).unwrap());
+        let said = [self.now_ms, self.balance(), percent, hours, hour_at_ms, times];
         let note = alert_note(kind, counts.into_iter().chain(amounts).chain(said));
         self.alerts.lines.push(AlertLine { number, at_ms: self.now_ms, note, said: false });
     }

@@ -15,9 +15,17 @@ import { text } from "@/text";
 
 import { bodyOf, draftOf, errorsOf, isSendable, LIMITS, type AlertsDraft } from "./alerts-draft";
 import { MarksField } from "./MarksField";
+import { SpikeFields } from "./SpikeFields";
 
 const { form } = text.alerts;
-const POINTERS = ["/balance_below", "/below_top_up_percent", "/event_budget_percent", "/empty_in_hours"];
+const POINTERS = [
+  "/balance_below",
+  "/below_top_up_percent",
+  "/event_budget_percent",
+  "/empty_in_hours",
+  "/booth_spike/times",
+  "/booth_spike/at_least",
+];
 
 interface Props {
   rules: AlertRules | null;
@@ -128,6 +136,12 @@ export function AlertsDialog({ rules, onClose, onSaved }: Props) {
               />
             </div>
           ) : null}
+          <SpikeFields
+            draft={draft}
+            timesError={visible?.spikeTimes ?? refusedAt("/booth_spike/times")}
+            atLeastError={visible?.spikeAtLeast ?? refusedAt("/booth_spike/at_least")}
+            onChange={change}
+          />
           <label className="check">
             <input
               type="checkbox"

@@ -10,6 +10,7 @@ import { useEventNames } from "@/ledger/useEventNames";
 import { text } from "@/text";
 
 import { alertText } from "./describe";
+import { useBoothNames } from "./useBoothNames";
 
 const { recent: words } = text.alerts;
 const SHOWN = 5;
@@ -19,6 +20,7 @@ export function RecentAlerts({ recent, zone }: { recent: readonly Alert[]; zone:
   const [all, setAll] = useState(false);
   const [openId, setOpenId] = useState<string | null>(null);
   const eventName = useEventNames();
+  const boothName = useBoothNames(recent.some((alert) => alert.kind === "booth_spike"));
   const rows = all ? recent : recent.slice(0, SHOWN);
   return (
     <div className="alert-recent">
@@ -47,7 +49,7 @@ export function RecentAlerts({ recent, zone }: { recent: readonly Alert[]; zone:
                   <td className="alert-when">
                     <Instant at={alert.at} zone={zone} />
                   </td>
-                  <td>{alertText(alert, eventName)}</td>
+                  <td>{alertText(alert, eventName, boothName)}</td>
                   <td className="num">
                     <MoneyText money={alert.balance} />
                   </td>

@@ -39,7 +39,8 @@ function StateBadge({ line }: { line: RuleLine }) {
 }
 
 function Since({ line, zone }: { line: RuleLine; zone: string }) {
-  if (line.perEvent) return <span className="muted small">{words.perEvent}</span>;
+  if (line.per === "event") return <span className="muted small">{words.perEvent}</span>;
+  if (line.per === "booth") return <span className="muted small">{words.perBooth}</span>;
   if (line.firedAt === null) return null;
   const time = formatDateTime(line.firedAt, zone);
   return (

@@ -9,6 +9,9 @@ const DRAFT: AlertsDraft = {
   rechargeFailed: true,
   emptySoon: true,
   emptyHours: "48",
+  spike: true,
+  spikeTimes: " 5 ",
+  spikeAtLeast: "20",
 };
 
 it("sends decimal strings and whole numbers, without the lines that are empty", () => {
@@ -19,7 +22,9 @@ it("sends decimal strings and whole numbers, without the lines that are empty", 
     event_budget_percent: [80, 1000],
     recharge_failed: true,
     empty_in_hours: 48,
+    booth_spike: { times: 5, at_least: "20.00" },
   });
+  expect(bodyOf({ ...DRAFT, spike: false, spikeTimes: "many", spikeAtLeast: "" }).booth_spike).toBeNull();
   expect(bodyOf({ ...DRAFT, emptySoon: false, emptyHours: "soon" }).empty_in_hours).toBeNull();
 });
 
@@ -30,6 +35,8 @@ it("names the line that cannot be", () => {
     belowTopUpPercent: ["0", "101", "100"],
     eventBudgetPercent: ["1001", "12.5", "90", "90"],
     emptyHours: "721",
+    spikeTimes: "1",
+    spikeAtLeast: "-1",
   };
   const errors = errorsOf(wrong);
   const at = (lines: readonly (string | undefined)[]): number[] =>
@@ -38,8 +45,14 @@ it("names the line that cannot be", () => {
   expect(at(errors.lists.belowTopUpPercent)).toEqual([0, 1]);
   expect(at(errors.lists.eventBudgetPercent)).toEqual([0, 1, 3]);
   expect(errors.emptyHours).toBeDefined();
+  expect(errors.spikeTimes).toBeDefined();
+  expect(errors.spikeAtLeast).toBeDefined();
   expect(isSendable(errors)).toBe(false);
   expect(isSendable(errorsOf({ ...DRAFT, emptySoon: false, emptyHours: "721" }))).toBe(true);
+  for (const wrong of [{ spikeTimes: "1" }, { spikeTimes: "101" }, { spikeTimes: "2.5" }, { spikeAtLeast: "" }]) {
+    expect(isSendable(errorsOf({ ...DRAFT, ...wrong }))).toBe(false);
+    expect(isSendable(errorsOf({ ...DRAFT, ...wrong, spike: false }))).toBe(true);
+  }
 });
 
 it("shows the rules as they were set, and proposes some where none are", () => {
@@ -57,7 +70,10 @@ it("shows the rules as they were set, and proposes some where none are", () => {
     eventBudgetPercent: ["100"],
     rechargeFailed: false,
     emptySoon: false,
+    spike: false,
   });
+  const spike = { times: 3, at_least: { amount: "12.50", currency: "USD" } };
+  expect(draftOf({ ...rules, booth_spike: spike })).toMatchObject({ spike: true, spikeTimes: "3", spikeAtLeast: "12.50" });
   expect(isSendable(errorsOf(draftOf(null)))).toBe(true);
   expect(bodyOf(draftOf(null)).balance_below).toEqual(["20.00"]);
 });

@@ -15,16 +15,23 @@ export const LIMITS: Readonly<Record<List, { lines: number; most: number }>> = {
   eventBudgetPercent: { lines: 5, most: 1000 },
 };
 const HOURS_MAX = 720;
+const TIMES_MIN = 2;
+const TIMES_MAX = 100;
 
 export interface AlertsDraft extends Record<List, readonly string[]> {
   rechargeFailed: boolean;
   emptySoon: boolean;
   emptyHours: string;
+  spike: boolean;
+  spikeTimes: string;
+  spikeAtLeast: string;
 }
 
 export interface AlertsErrors {
   lists: Readonly<Record<List, readonly (string | undefined)[]>>;
   emptyHours: string | undefined;
+  spikeTimes: string | undefined;
+  spikeAtLeast: string | undefined;
 }
 
 const AMOUNT = /^\d{1,9}(\.\d{1,6})?$/;
@@ -38,26 +45,32 @@ export function draftOf(rules: AlertRules | null): AlertsDraft {
     rechargeFailed: rules?.recharge_failed ?? true,
     emptySoon: typeof rules?.empty_in_hours === "number",
     emptyHours: String(rules?.empty_in_hours ?? 48),
+    spike: Boolean(rules?.booth_spike),
+    spikeTimes: String(rules?.booth_spike?.times ?? 5),
+    spikeAtLeast: rules?.booth_spike?.at_least.amount ?? "20.00",
   };
 }
 
 /** What is wrong with each line; `isSendable` says whether anything is. */
 export function errorsOf(draft: AlertsDraft): AlertsErrors {
   const { form } = text.alerts;
-  const hours = draft.emptyHours.trim();
-  const good = WHOLE.test(hours) && Number(hours) >= 1 && Number(hours) <= HOURS_MAX;
+  const within = (value: string, least: number, most: number): boolean =>
+    WHOLE.test(value.trim()) && Number(value) >= least && Number(value) <= most;
   return {
     lists: {
       balanceBelow: linesOf(draft.balanceBelow, canonicalAmount, form.invalidAmount),
       belowTopUpPercent: percents(draft.belowTopUpPercent, LIMITS.belowTopUpPercent.most),
       eventBudgetPercent: percents(draft.eventBudgetPercent, LIMITS.eventBudgetPercent.most),
     },
-    emptyHours: draft.emptySoon && !good ? form.invalidHours : undefined,
+    emptyHours: draft.emptySoon && !within(draft.emptyHours, 1, HOURS_MAX) ? form.invalidHours : undefined,
+    spikeTimes: draft.spike && !within(draft.spikeTimes, TIMES_MIN, TIMES_MAX) ? form.invalidTimes : undefined,
+    spikeAtLeast: draft.spike && canonicalAmount(draft.spikeAtLeast.trim()) === null ? form.invalidAmount : undefined,
   };
 }
 
 export function isSendable(errors: AlertsErrors): boolean {
-  return errors.emptyHours === undefined && LISTS.every((list) => errors.lists[list].every((line) => line === undefined));
+  const single = [errors.emptyHours, errors.spikeTimes, errors.spikeAtLeast];
+  return [...single, ...LISTS.flatMap((list) => errors.lists[list])].every((error) => error === undefined);
 }
 
 export function bodyOf(draft: AlertsDraft): AlertRulesBody {
@@ -68,6 +81,9 @@ export function bodyOf(draft: AlertsDraft): AlertRulesBody {
     event_budget_percent: lines("eventBudgetPercent").map(Number),
     recharge_failed: draft.rechargeFailed,
     empty_in_hours: draft.emptySoon ? Number(draft.emptyHours.trim()) : null,
+    booth_spike: draft.spike
+      ? { times: Number(draft.spikeTimes.trim()), at_least: fromMicro(toMicro(draft.spikeAtLeast.trim())) }
+      : null,
   };
 }
 

@@ -20,16 +20,18 @@ it("has a line for every rule, those of events without a state of their own", ()
       event_budget_percent: [80, 100],
       recharge_failed: true,
       empty_in_hours: 1,
+      booth_spike: { times: 5, at_least: usd("20.00") },
       set_at: "2026-11-01T09:00:00.000Z",
     },
   );
-  expect(lines.map(({ text, state, perEvent }) => [text, state, perEvent])).toEqual([
-    ["Balance below $20.00", "fired", false],
-    ["Balance below 10% of the last purchase", "armed", false],
-    ["Auto-recharge fails", "armed", false],
-    ["Balance lasts less than 1 hour", null, false],
-    ["An event reaches 80% of its budget", null, true],
-    ["An event reaches 100% of its budget", null, true],
+  expect(lines.map(({ text, state, per }) => [text, state, per])).toEqual([
+    ["Balance below $20.00", "fired", "account"],
+    ["Balance below 10% of the last purchase", "armed", "account"],
+    ["Auto-recharge fails", "armed", "account"],
+    ["Balance lasts less than 1 hour", null, "account"],
+    ["An event reaches 80% of its budget", null, "event"],
+    ["An event reaches 100% of its budget", null, "event"],
+    ["A booth spends 5 times its average hour, and at least $20.00", null, "booth"],
   ]);
 });
 
@@ -43,7 +45,9 @@ it("says what was told, each kind in a sentence", () => {
     balance: usd("19.88"),
     ...parts,
   });
-  const said = (parts: Partial<Alert>): string => alertText(alert(parts), (id) => (id === "evt_gala" ? "Gala" : id));
+  const names: Record<string, string> = { evt_gala: "Gala", bth_17: "Left" };
+  const name = (id: string): string => names[id] ?? id;
+  const said = (parts: Partial<Alert>): string => alertText(alert(parts), name, name);
   expect(said({ threshold: usd("20.00") })).toBe("Balance fell below $20.00");
   expect(said({ kind: "below_top_up_percent", percent: 10, threshold: usd("5.0125") })).toBe(
     "Balance fell below 10% of the last purchase ($5.0125)",
@@ -54,6 +58,9 @@ it("says what was told, each kind in a sentence", () => {
   expect(said({ kind: "recharge_failed", reason: "card_declined" })).toBe("Auto-recharge failed: card declined");
   expect(said({ kind: "empty_soon", hours: 48, spent: usd("12.00") })).toBe(
     "Balance lasts less than 48 hours, at $12.00 spent in a day",
+  );
+  expect(said({ kind: "booth_spike", booth_id: "bth_17", spent: usd("20.16"), usual: usd("1.234567") })).toBe(
+    "Left spent $20.16 in an hour, $1.23 on average before",
   );
   expect(said({ kind: "something_new" })).toBe("something new");
 });

@@ -7,23 +7,31 @@ const { alerts: words } = text;
 export interface RuleLine {
   key: string;
   text: string;
-  /** Null: of each event, or known to the ledger's fold alone. */
+  /** Null: of each event or booth, or known to the ledger's fold alone. */
   state: "armed" | "fired" | null;
   firedAt: string | null;
-  perEvent: boolean;
+  /** Of what each is told. */
+  per: "account" | "event" | "booth";
 }
 
-/** Every rule with how it stands: those of the account as a whole, then those of events. */
+/** Every rule with how it stands: those of the account as a whole, then those of events and booths. */
 export function ruleLines(states: readonly AlertState[], rules: AlertRules | null): RuleLine[] {
   const account = states.map((state): RuleLine => {
     const said = ruleText(state, rules);
-    return { key: said, text: said, state: state.state ?? null, firedAt: state.fired_at ?? null, perEvent: false };
+    return { key: said, text: said, state: state.state ?? null, firedAt: state.fired_at ?? null, per: "account" };
   });
   const events = (rules?.event_budget_percent ?? []).map((mark): RuleLine => {
     const said = words.budget(percent(mark));
-    return { key: said, text: said, state: null, firedAt: null, perEvent: true };
+    return { key: said, text: said, state: null, firedAt: null, per: "event" };
   });
-  return [...account, ...events];
+  return [...account, ...events, ...boothLines(rules)];
+}
+
+function boothLines(rules: AlertRules | null): RuleLine[] {
+  const rule = rules?.booth_spike;
+  if (!rule) return [];
+  const said = words.boothSpike(formatCount(rule.times), exact(rule.at_least));
+  return [{ key: said, text: said, state: null, firedAt: null, per: "booth" }];
 }
 
 function ruleText(state: AlertState, rules: AlertRules | null): string {
@@ -41,8 +49,10 @@ function ruleText(state: AlertState, rules: AlertRules | null): string {
   }
 }
 
+type Name = (id: string) => string;
+
 /** What an alert told, as a sentence. */
-export function alertText(alert: Alert, eventName: (eventId: string) => string): string {
+export function alertText(alert: Alert, eventName: Name, boothName: Name): string {
   const threshold = alert.threshold ? exact(alert.threshold) : null;
   switch (alert.kind) {
     case "balance_below":
@@ -55,6 +65,10 @@ export function alertText(alert: Alert, eventName: (eventId: string) => string):
       return words.recent.rechargeFailed(alert.reason?.replaceAll("_", " ") ?? null);
     case "empty_soon":
       return words.recent.emptySoon(hours(alert.hours ?? 0), alert.spent ? formatMoney(alert.spent) : null);
+    case "booth_spike": {
+      const money = (amount: Alert["spent"]): string => (amount ? formatMoney(amount) : text.common.none);
+      return words.recent.boothSpike(boothName(alert.booth_id ?? ""), money(alert.spent), money(alert.usual));
+    }
     default:
       return alert.kind.replaceAll("_", " ");
   }

@@ -9,6 +9,7 @@ export const EVENT_TYPES = [
   "alert.event_budget",
   "alert.recharge_failed",
   "alert.empty_soon",
+  "alert.booth_spike",
   "recharge.failed",
   "purchase.succeeded",
 ] as const;
