@@ -17,7 +17,7 @@ use tollbooth_ingest::config::{IngestConfig, Provider};
 use tollbooth_ingest::{Effects, StartError};
 use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect, set_recharge::Size};
 
-use crate::meter::{FakeMeter, accepted};
+use crate::meter::{FakeMeter, accepted, refused};
 use crate::stand::{DEADLINE, PARTITIONS, Stand};
 
 const RECHARGE: &str = "/v1/accounts/acc_luna/recharge";
@@ -32,6 +32,7 @@ fn sandbox(config: &mut IngestConfig) {
 /// A process of effects beside a stand.
 pub(crate) struct Running {
     registry: Registry,
+    health: Health,
     shutdown: Shutdown,
     ended: tokio::task::JoinHandle<bool>,
 }
@@ -43,9 +44,9 @@ impl Running {
         adjust(&mut config);
         config.topics.partitions = PARTITIONS;
         config.kafka.bootstrap = stand.mock.bootstrap_servers();
-        let (registry, shutdown) = (Registry::new(), Shutdown::new());
-        let effects = Effects::start(&config, &registry, Health::new(), shutdown.clone()).unwrap();
-        Self { registry, shutdown, ended: tokio::spawn(effects.run()) }
+        let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
+        let effects = Effects::start(&config, &registry, health.clone(), shutdown.clone()).unwrap();
+        Self { registry, health, shutdown, ended: tokio::spawn(effects.run()) }
     }
 
     pub(crate) async fn stop(self) {
@@ -256,4 +257,38 @@ async fn without_a_provider_there_are_no_effects() {
     let config = IngestConfig::default();
     let outcome = Effects::start(&config, &Registry::new(), Health::new(), Shutdown::new());
     assert!(matches!(outcome, Err(StartError::Setting(error)) if error.key == "purchases.provider"));
+}
+
+#[tokio::test]
+async fn a_paid_recharge_that_the_ledger_refuses_is_counted_and_read_no_second_time() {
+    // given a ledger that has another answer under the recharge's key
+    let stand = Stand::start().await;
+    let _meter = FakeMeter::start(&stand, |_| refused(422, "idempotency_mismatch"));
+    let running = Running::start(&stand, |_| {});
+    stand.until("replies are followed", || running.health.readiness().is_ok()).await;
+    // when one is paid
+    decide(&stand, &[requested("rch_1").encode_to_vec()]);
+    // then it is counted for a person, and the effect has ended all the same
+    let refused = || running.metric("tollbooth_payments_reconciled_total{result=\"refused\"} ");
+    stand.until("the refusal is counted", || refused() == 1).await;
+    stand.until("it is committed", || committed(&stand) == Some(1)).await;
+    assert_eq!(stand.commands().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_key_of_a_recharge_to_come_is_nobodys() {
+    // given a booth that knows how far the account's ledger is
+    let stand = Stand::start().await;
+    let _meter = FakeMeter::start(&stand, accepted);
+    let booth = stand.booth_key().await;
+    let recharge = tollbooth_schemas::ids::recharge_id("acc_luna", 9);
+    let hold = json!({"service": "ai_modify", "engine": "nano_banana_2", "amount": "0.01"});
+    // when it names the key under which that recharge would post, or fail
+    for key in [format!("payment:{recharge}"), format!("recharge-failed:{recharge}")] {
+        let (status, problem) = stand.command(Method::POST, "/v1/accounts/acc_luna/holds", &booth, &key, &hold).await;
+        // then it is refused, and nothing reaches the ledger
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("idempotency_key_reserved")));
+    }
+    assert_eq!(stand.commands(), vec![]);
 }
