@@ -38,6 +38,8 @@ pub(super) struct Carrier {
     payers: Option<Arc<TopicTable>>,
     metrics: EffectsMetrics,
     sandbox_card: String,
+    /// Of one payment.
+    amount_max: Money,
     provider_timeout: Duration,
     /// Of payments that are asked for at once.
     places: Semaphore,
@@ -93,11 +95,12 @@ impl Carrier {
         Self {
             provider,
             producer,
+            desk,
             notifier,
             payers,
-            desk,
             metrics,
             sandbox_card: config.effects.sandbox_card.expose().to_owned(),
+            amount_max: config.purchases.amount_max,
             provider_timeout: Duration::from_millis(config.purchases.provider_timeout_ms),
             places: Semaphore::new(config.effects.concurrency_max),
             retry: Pauses {
@@ -151,7 +154,16 @@ impl Carrier {
         while self.payers.as_ref().is_some_and(|payers| !payers.caught_up()) {
             tokio::time::sleep(CATCH_UP).await;
         }
-        let ended = self.pay(&order, decided_at_ms.saturating_add(TAKE_MS_MAX)).await;
+        let ended = if order.amount.amount > self.amount_max {
+            // The rule has the bound, too. What an earlier process took is told of all the same.
+            tracing::error!(account_id, recharge_id = order.payment_id, %amount, "a recharge of more than amount_max");
+            match self.pay(&order, i64::MIN).await {
+                Ended::NotPaid("payment_too_old") => Ended::NotPaid("amount_too_high"),
+                ended => ended,
+            }
+        } else {
+            self.pay(&order, decided_at_ms.saturating_add(TAKE_MS_MAX)).await
+        };
         tracing::info!(account_id, recharge_id = order.payment_id, ?ended, "recharge");
         let (idempotency_key, body_hash, body) = self.answer(&order, &ended);
         self.tell(v1::Command {
@@ -217,6 +229,9 @@ impl Carrier {
 
     /// Until the brokers have it: what the provider did must not be forgotten.
     async fn tell(&self, command: v1::Command) {
+        let waiting = self.desk.wait();
+        let (reply_to, correlation_id) = (self.desk.instance_id().to_owned(), waiting.correlation_id.clone());
+        let command = v1::Command { reply_to, correlation_id, ..command };
         let payload = command.encode_to_vec();
         for tries in 0.. {
             match self.producer.send_one(Topic::Commands, command.account_id.as_bytes(), &payload).await {
@@ -227,21 +242,6 @@ impl Carrier {
                 }
             }
         }
-    }
-}
-        let waiting = self.desk.wait();
-        let (reply_to, correlation_id) = (self.desk.instance_id().to_owned(), waiting.correlation_id.clone());
-        let command = v1::Command { reply_to, correlation_id, ..command };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_their_bound() {
-        let pauses = Pauses { min: Duration::from_secs(1), max: Duration::from_secs(60) };
-        let seconds: Vec<u64> = [0, 1, 5, 6, 31, 32, u32::MAX].map(|tries| pauses.after(tries).as_secs()).to_vec();
-        assert_eq!(seconds, [1, 2, 32, 60, 60, 60, 60]);
         // The effect is carried out; whether the ledger takes it nobody here can change, and somebody is to know.
         tokio::spawn(listen(waiting, command, self.metrics.clone()));
     }
@@ -262,6 +262,18 @@ async fn listen(mut waiting: Waiting, told: v1::Command, metrics: EffectsMetrics
             tracing::warn!(recharge_id = failed.recharge_id, account_id, code, "the ledger does not take the failure");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_bound() {
+        let pauses = Pauses { min: Duration::from_secs(1), max: Duration::from_secs(60) };
+        let seconds: Vec<u64> = [0, 1, 5, 6, 31, 32, u32::MAX].map(|tries| pauses.after(tries).as_secs()).to_vec();
+        assert_eq!(seconds, [1, 2, 32, 60, 60, 60, 60]);
     }
 
     #[test]

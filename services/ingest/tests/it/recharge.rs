@@ -111,8 +111,10 @@ async fn the_rule_becomes_its_command_for_the_account_and_for_an_admin() {
     let own = stand.key("account").await.1;
     let fixed = json!({"enabled": true, "threshold": "20", "amount": "50.00", "daily_cap": "200", "monthly_cap": null});
     let target = json!({"enabled": true, "threshold": "20", "target": "100"});
+    let no_cap = json!({"enabled": true, "threshold": "20", "amount": "75", "daily_cap": null});
+    let off = json!({"enabled": false});
     for (key, name, body) in
-        [(&own, "k1", &fixed), (&stand.root, "k2", &target), (&own, "k3", &json!({"enabled": false}))]
+        [(&own, "k1", &fixed), (&stand.root, "k2", &target), (&own, "k3", &no_cap), (&own, "k4", &off)]
     {
         let (status, answer) = stand.command(Method::PUT, RECHARGE, key, name, body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
@@ -124,13 +126,16 @@ async fn the_rule_becomes_its_command_for_the_account_and_for_an_admin() {
             enabled: true,
             threshold_micros,
             size: Some(size),
-            daily_cap_micros,
+            daily_cap_micros: Some(daily_cap_micros),
             monthly_cap_micros: None,
+            amount_max_micros: Some(10_000_000_000),
         })
     };
+    // Without a cap it is ten times what is bought at once.
     let expected = [
-        on(Size::AmountMicros(50_000_000), Some(200_000_000)),
-        on(Size::TargetMicros(100_000_000), None),
+        on(Size::AmountMicros(50_000_000), 200_000_000),
+        on(Size::TargetMicros(100_000_000), 800_000_000),
+        on(Size::AmountMicros(75_000_000), 750_000_000),
         Body::SetRecharge(v1::SetRecharge::default()),
     ];
     assert_eq!(bodies, expected);
@@ -291,4 +296,27 @@ async fn the_key_of_a_recharge_to_come_is_nobodys() {
         assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("idempotency_key_reserved")));
     }
     assert_eq!(stand.commands(), vec![]);
+}
+
+#[tokio::test]
+async fn a_recharge_beyond_the_most_of_a_payment_is_not_paid() {
+    // given requests of more than 10,000.00 and of as much
+    let stand = Stand::start().await;
+    let running = Running::start(&stand, |_| {});
+    let of = |id: &str, amount_micros| {
+        let mut record = requested(id);
+        if let Some(Effect::RechargeRequested(requested)) = &mut record.effect {
+            requested.amount_micros = amount_micros;
+        }
+        record.encode_to_vec()
+    };
+    decide(&stand, &[of("rch_1", 10_000_010_000), of("rch_2", 10_000_000_000)]);
+    // then only the one within the bound is paid
+    stand.until("both are answered", || stand.commands().len() == 2).await;
+    let mut commands = stand.commands();
+    commands.sort_by(|one, other| one.idempotency_key.cmp(&other.idempotency_key));
+    assert_eq!(commands[0].idempotency_key, "payment:rch_2");
+    let failed = v1::FailRecharge { recharge_id: "rch_1".to_owned(), reason: "amount_too_high".to_owned() };
+    assert_eq!(commands[1].body, Some(Body::FailRecharge(failed)));
+    running.stop().await;
 }
