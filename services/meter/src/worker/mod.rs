@@ -238,11 +238,21 @@ impl<O: Outside> Worker<O> {
         self.replace(context.memory.take(self.partition));
         self.store_errors = 0;
         let mut was_out_of_range = false;
-        while self.serve_once(epoch, &mut was_out_of_range).await == Remedy::Again && self.owned(epoch) {
-            // What the broker refuses now it may refuse for a while.
-            context.outside.pause(RETRY_PAUSE).await;
+        let remedy = loop {
+            match self.serve_once(epoch, &mut was_out_of_range).await {
+                // What the broker refuses now it may refuse for a while.
+                Remedy::Again if self.owned(epoch) => context.outside.pause(RETRY_PAUSE).await,
+                remedy => break remedy,
+            }
+        };
+        let warm = self.replace(None);
+        if remedy == Remedy::Leave {
+            // Nobody knows what state it is in: the partition may come back before the process has left.
+            drop(warm);
+            context.memory.forget(self.partition);
+        } else {
+            context.memory.park(self.partition, warm);
         }
-        context.memory.park(self.partition, self.replace(None));
     }
 
     /// Exchanges the state; `None`: nothing folded yet.

@@ -9,6 +9,7 @@ mod group;
 mod log;
 mod oracle;
 mod overtaken;
+mod panicked;
 mod run;
 mod world;
 
