@@ -10,6 +10,7 @@ mod log;
 mod oracle;
 mod overtaken;
 mod panicked;
+mod replaced;
 mod run;
 mod world;
 
