@@ -128,8 +128,8 @@ impl Bought {
         BoughtImage { at_ms: *at_ms, amount, balance_max, unused_before: *unused_before }
     }
 
-    fn of_image(image: BoughtImage) -> Result<Self, ImageError> {
-        let BoughtImage { at_ms, amount, balance_max, unused_before } = image;
+    fn of_image(image: &BoughtImage) -> Result<Self, ImageError> {
+        let BoughtImage { at_ms, amount, balance_max, unused_before } = *image;
         Ok(Self { at_ms, amount: money(amount)?, balance_max: money(balance_max)?, unused_before })
     }
 }
@@ -172,7 +172,7 @@ impl Recharge {
             not_before_ms,
             day: Window::of_image(day)?,
             month: Window::of_image(month)?,
-            bought: bought.map(Bought::of_image).transpose()?,
+            bought: bought.as_ref().map(Bought::of_image).transpose()?,
             low_since_ms,
             due_at_ms,
         })
