@@ -34,12 +34,20 @@ pub(crate) const PAYMENT_MIN: Money = match Money::from_micros(1_000_000) {
     Some(money) => money,
     None => Money::ZERO,
 };
+/// The most that is bought at once by a rule up to a target that does not say it: those of before it was asked for.
+const PAYMENT_MAX: Money = match Money::from_micros(10_000_000_000) {
+    Some(money) => money,
+    None => Money::ZERO,
+};
 /// A hundredth: cards take no smaller part.
-const CENT_MICROS: i64 = 10_000;
+pub(crate) const CENT_MICROS: i64 = 10_000;
 /// How long an answer is waited for: as long as the request is kept.
 const ANSWER_MS_MAX: i64 = 7 * DAY_MS;
 /// Pause after a recharge that did not reach.
 const PAUSE_MS: i64 = 60_000;
+/// Pause after one whose money is mostly there still; each further one doubles it, up to a bound.
+const UNUSED_MS_MIN: i64 = 600_000;
+const UNUSED_MS_MAX: i64 = 6 * 3_600_000;
 /// Pause after the first failure; each further one doubles it, up to a bound.
 const RETRY_MS_MIN: i64 = 60_000;
 const RETRY_MS_MAX: i64 = 6 * 3_600_000;
@@ -49,6 +57,8 @@ const RETRY_MS_MAX: i64 = 6 * 3_600_000;
 struct Rule {
     threshold: Money,
     size: Amount,
+    /// Bought at once at most.
+    most: Option<Money>,
     daily_cap: Option<Money>,
     monthly_cap: Option<Money>,
 }
@@ -84,6 +94,48 @@ impl Window {
     }
 }
 
+impl Rule {
+    /// What would be bought, the caps aside. Cut before it is rounded: what is missing to a target has no bound.
+    fn wanted(self, available: Money) -> Option<Money> {
+        whole_cents(match self.size {
+            Amount::Fixed(amount) => amount,
+            Amount::UpTo(target) => {
+                let missing = target.checked_sub(available).unwrap_or(Money::MAX);
+                missing.max(PAYMENT_MIN).min(self.most.unwrap_or_else(|| self.most_of_before(target)))
+            }
+        })
+    }
+
+    /// What lies between threshold and target was allowed, however much it is.
+    fn most_of_before(self, target: Money) -> Money {
+        target.checked_sub(self.threshold).unwrap_or_default().max(PAYMENT_MAX)
+    }
+}
+
+/// The last one that was paid. Holds leave less available and cost nothing: where they are all that does, more money is no
+/// use, and whoever places them would have the card charged as often as he likes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Bought {
+    at_ms: i64,
+    amount: Money,
+    /// The most that the balance came to since.
+    balance_max: Money,
+    /// How many in a row were bought while the one before was unused.
+    unused_before: u32,
+}
+
+impl Bought {
+    /// The balance alone is enough, and less than half of the money was spent.
+    fn is_unused(&self, balance: Money, threshold: Money) -> bool {
+        let spent = self.balance_max.checked_sub(balance).unwrap_or(Money::MAX).micros();
+        balance >= threshold && spent.saturating_mul(2) < self.amount.micros()
+    }
+
+    fn pause_ends_ms(&self) -> i64 {
+        self.at_ms.saturating_add(doubled(UNUSED_MS_MIN, self.unused_before, UNUSED_MS_MAX))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UnderWay {
     id: Box<str>,
@@ -103,6 +155,8 @@ pub(crate) struct Recharge {
     not_before_ms: i64,
     day: Window,
     month: Window,
+    /// `None`: none was since the rule was set.
+    bought: Option<Bought>,
     /// Since when too little is available.
     low_since_ms: Option<i64>,
     /// When something is due: asking, or giving up the answer.
@@ -134,11 +188,7 @@ impl Recharge {
     /// What would be bought at an instant at which too little is available.
     fn ask(&self, account: &Account, at_ms: i64) -> Ask {
         let Some(rule) = self.rule else { return Ask::Never };
-        let wanted = match rule.size {
-            Amount::Fixed(amount) => Some(amount),
-            Amount::UpTo(target) => target.checked_sub(account.available()).map(|missing| missing.max(PAYMENT_MIN)),
-        };
-        let Some(wanted) = wanted.and_then(whole_cents) else { return Ask::Never };
+        let Some(wanted) = rule.wanted(account.available()) else { return Ask::Never };
         if account.balance.checked_add(wanted).is_none() {
             return Ask::Never;
         }
@@ -154,11 +204,27 @@ impl Recharge {
         if free_at_ms > at_ms { Ask::At(free_at_ms) } else { Ask::Now(amount) }
     }
 
+    /// Nothing is asked for before, as long as the money of the last one is there.
+    fn unused_until_ms(&self, account: &Account) -> i64 {
+        let (Some(rule), Some(bought)) = (self.rule, &self.bought) else { return 0 };
+        if bought.is_unused(account.balance, rule.threshold) { bought.pause_ends_ms() } else { 0 }
+    }
+
+    /// Ends what is under way: `balance` has its money.
+    fn paid(&mut self, balance: Money, at_ms: i64) {
+        let Some(UnderWay { amount, .. }) = self.under_way.take() else { return };
+        (self.failures, self.not_before_ms) = (0, at_ms.saturating_add(PAUSE_MS));
+        let before = balance.checked_sub(amount).unwrap_or_default();
+        let unused = self.bought.as_ref().zip(self.rule).filter(|(last, rule)| last.is_unused(before, rule.threshold));
+        let unused_before = unused.map_or(0, |(last, _)| last.unused_before.saturating_add(1));
+        self.bought = Some(Bought { at_ms, amount, balance_max: balance, unused_before });
+    }
+
     fn next_due(&self, account: &Account, low_since_ms: Option<i64>) -> Option<i64> {
         if let Some(under_way) = &self.under_way {
             return Some(under_way.asked_at_ms.saturating_add(ANSWER_MS_MAX));
         }
-        let at_ms = low_since_ms?.max(self.not_before_ms);
+        let at_ms = low_since_ms?.max(self.not_before_ms).max(self.unused_until_ms(account));
         match self.ask(account, at_ms) {
             Ask::Now(_) => Some(at_ms),
             Ask::At(at_ms) => Some(at_ms),
@@ -197,8 +263,11 @@ fn whole_cents(amount: Money) -> Option<Money> {
 }
 
 fn retry_ms(failures: u32) -> i64 {
-    let doublings = failures.saturating_sub(1).min(20);
-    RETRY_MS_MIN.saturating_mul(1_i64.wrapping_shl(doublings)).min(RETRY_MS_MAX)
+    doubled(RETRY_MS_MIN, failures.saturating_sub(1), RETRY_MS_MAX)
+}
+
+fn doubled(ms: i64, times: u32, ms_max: i64) -> i64 {
+    ms.saturating_mul(1_i64.wrapping_shl(times.min(20))).min(ms_max)
 }
 
 /// What is due at that instant: a request, or the end of one without an answer.
@@ -229,6 +298,7 @@ pub(crate) fn set(state: &mut impl ViewMut, at: At<'_>, set: &RechargeSet) -> Re
     (recharge.rule, recharge.failures, recharge.not_before_ms) = (rule, 0, 0);
     // A fresh start is due now, not when too little was left.
     recharge.low_since_ms = None;
+    recharge.bought = None;
     Ok(())
 }
 
@@ -240,7 +310,8 @@ fn rule_of(set: &RechargeSet) -> Option<Rule> {
     };
     let cap = |micros: Option<i64>| micros.map_or(Some(None), |micros| amount(micros).map(Some));
     let (daily_cap, monthly_cap) = (cap(set.daily_cap_micros)?, cap(set.monthly_cap_micros)?);
-    Some(Rule { threshold: amount(set.threshold_micros)?, size, daily_cap, monthly_cap })
+    let most = cap(set.amount_max_micros)?;
+    Some(Rule { threshold: amount(set.threshold_micros)?, size, most, daily_cap, monthly_cap })
 }
 
 fn of<'a>(state: &'a mut impl ViewMut, at: At<'_>) -> Result<&'a mut Recharge, FoldError> {
@@ -276,11 +347,10 @@ pub(crate) fn failed(state: &mut impl ViewMut, at: At<'_>, failed: &RechargeFail
 /// A purchase ends the recharge that is under way where it is that one's. Money of one that was given up counts as money.
 pub(crate) fn purchased(state: &mut impl ViewMut, at: At<'_>, purchase: &Purchase) -> Result<(), FoldError> {
     let account = state.account_mut(at.account_id).ok_or_else(|| at.opening())?;
+    let balance = account.balance;
     let recharge = account.recharge.as_mut().filter(|recharge| recharge.is_under_way(&purchase.payment_id));
     if let Some(recharge) = recharge.filter(|_| purchase.source() == PurchaseSource::AutoRecharge) {
-        let recharge = Arc::make_mut(recharge);
-        recharge.under_way = None;
-        (recharge.failures, recharge.not_before_ms) = (0, at.posted_at_ms.saturating_add(PAUSE_MS));
+        Arc::make_mut(recharge).paid(balance, at.posted_at_ms);
     }
     Ok(())
 }
@@ -295,11 +365,16 @@ pub(crate) fn settle(state: &mut impl ViewMut, at: At<'_>) -> Result<(), FoldErr
     let before = recharge.due_at_ms;
     // One that reached needs no pause; failures keep theirs.
     let is_over = !is_low && recharge.failures == 0 && recharge.not_before_ms != 0;
-    if low_since_ms == recharge.low_since_ms && due_at_ms == before && !is_over {
+    let balance = account.balance;
+    let is_more = recharge.bought.as_ref().is_some_and(|bought| bought.balance_max < balance);
+    if low_since_ms == recharge.low_since_ms && due_at_ms == before && !is_over && !is_more {
         return Ok(());
     }
     if let Some(recharge) = &mut account.recharge {
         let recharge = Arc::make_mut(recharge);
+        if let Some(bought) = &mut recharge.bought {
+            bought.balance_max = bought.balance_max.max(balance);
+        }
         (recharge.low_since_ms, recharge.due_at_ms) = (low_since_ms, due_at_ms);
         if is_over {
             recharge.not_before_ms = 0;

@@ -210,6 +210,7 @@ fn money_commands() -> Vec<Body> {
             size: Some(set_recharge::Size::TargetMicros(70_000_000)),
             daily_cap_micros: Some(200_000_000),
             monthly_cap_micros: Some(1_000_000_000),
+            amount_max_micros: Some(10_000_000_000),
         }),
         Body::FailRecharge(FailRecharge { recharge_id: "rch_1".into(), reason: "card_declined".into() }),
         Body::SetAlerts(SetAlerts { alerts: Some(alerts()) }),
@@ -396,6 +397,7 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         size: Some(recharge_set::Size::AmountMicros(50_000_000)),
         daily_cap_micros: Some(200_000_000),
         monthly_cap_micros: Some(1_000_000_000),
+        amount_max_micros: Some(10_000_000_000),
     };
     vec![
         (Kind::Reversal(reversal), 360_000, 0),

@@ -90,7 +90,9 @@ impl<'s> Clerk<'s> {
         }
         stack.api.open_account(AUTOMATIC, Some(&amount(AUTOMATIC_CREDIT)))?;
         books.insert(AUTOMATIC.to_owned(), AUTOMATIC_CREDIT);
-        let rule = json!({"enabled": true, "threshold": amount(THRESHOLD), "amount": amount(RECHARGE)});
+        // A cap that no run reaches: without one it would be ten recharges a day.
+        let (threshold, recharge) = (amount(THRESHOLD), amount(RECHARGE));
+        let rule = json!({"enabled": true, "threshold": threshold, "amount": recharge, "daily_cap": "1000000.00"});
         stack.api.put(&format!("/v1/accounts/{AUTOMATIC}/recharge"), "rule", &rule)?.ok()?;
         let past = Past::set_up(stack, PAST_CREDIT)?;
         Ok(Self { stack, books, charges: VecDeque::new(), past, moved: Moved::default(), round: 0 })

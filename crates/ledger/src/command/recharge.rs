@@ -6,7 +6,12 @@ use tollbooth_schemas::{
 };
 
 use super::{Context, not_negative};
-use crate::{decision::rejected, place::Draft, recharge::PAYMENT_MIN, state::View};
+use crate::{
+    decision::rejected,
+    place::Draft,
+    recharge::{CENT_MICROS, PAYMENT_MIN},
+    state::View,
+};
 
 fn wrong(detail: &str) -> Rejected {
     rejected(422, "invalid_recharge", detail)
@@ -21,12 +26,20 @@ pub(super) fn set(set: &SetRecharge, now_ms: i64) -> Result<Draft, Rejected> {
             return Err(wrong("a cap is at least 1.00"));
         }
     }
+    if let Some(most) = set.amount_max_micros.map(not_negative).transpose()? {
+        let is_whole = most.micros().checked_rem(CENT_MICROS) == Some(0);
+        let is_more = matches!(set.size, Some(Size::AmountMicros(micros)) if micros > most.micros());
+        if set.enabled && (most < PAYMENT_MIN || !is_whole || is_more) {
+            return Err(wrong("what is bought at most is whole hundredths, at least 1.00, and not below the amount"));
+        }
+    }
     let rule = RechargeSet {
         enabled: set.enabled,
         threshold_micros: set.threshold_micros,
         size,
         daily_cap_micros: set.daily_cap_micros,
         monthly_cap_micros: set.monthly_cap_micros,
+        amount_max_micros: set.amount_max_micros,
     };
     Ok(Draft::of(now_ms, Kind::RechargeSet(rule)))
 }

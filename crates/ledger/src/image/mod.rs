@@ -20,7 +20,7 @@ use tollbooth_schemas::Money;
 use crate::digest::Digest;
 
 /// Of everything that is written here.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
 /// A row outside of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use prost::{Message, Oneof};
 
-use super::{Amount, Recharge, Rule, UnderWay, Window};
+use super::{Amount, Bought, Recharge, Rule, UnderWay, Window};
 use crate::image::{ImageError, money};
 
 #[derive(Clone, PartialEq, Message)]
@@ -23,6 +23,8 @@ pub(crate) struct RechargeImage {
     low_since_ms: Option<i64>,
     #[prost(int64, optional, tag = "8")]
     due_at_ms: Option<i64>,
+    #[prost(message, optional, tag = "9")]
+    bought: Option<BoughtImage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -35,6 +37,8 @@ struct RuleImage {
     daily_cap: Option<i64>,
     #[prost(sint64, optional, tag = "5")]
     monthly_cap: Option<i64>,
+    #[prost(sint64, optional, tag = "6")]
+    most: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
@@ -54,6 +58,18 @@ struct WindowImage {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct BoughtImage {
+    #[prost(int64, tag = "1")]
+    at_ms: i64,
+    #[prost(sint64, tag = "2")]
+    amount: i64,
+    #[prost(sint64, tag = "3")]
+    balance_max: i64,
+    #[prost(uint32, tag = "4")]
+    unused_before: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct UnderWayImage {
     #[prost(string, tag = "1")]
     id: String,
@@ -65,7 +81,7 @@ struct UnderWayImage {
 
 impl Rule {
     fn to_image(self) -> RuleImage {
-        let Self { threshold, size, daily_cap, monthly_cap } = self;
+        let Self { threshold, size, most, daily_cap, monthly_cap } = self;
         let size = match size {
             Amount::Fixed(amount) => AmountImage::Fixed(amount.micros()),
             Amount::UpTo(amount) => AmountImage::UpTo(amount.micros()),
@@ -76,18 +92,20 @@ impl Rule {
             size: Some(size),
             daily_cap: micros(daily_cap),
             monthly_cap: micros(monthly_cap),
+            most: micros(most),
         }
     }
 
     fn of_image(image: &RuleImage) -> Result<Self, ImageError> {
-        let RuleImage { threshold, size, daily_cap, monthly_cap } = image;
+        let RuleImage { threshold, size, daily_cap, monthly_cap, most } = image;
         let size = match size {
             Some(AmountImage::Fixed(micros)) => Amount::Fixed(money(*micros)?),
             Some(AmountImage::UpTo(micros)) => Amount::UpTo(money(*micros)?),
             None => return Err(ImageError::Value("a size")),
         };
         let cap = |micros: &Option<i64>| micros.map(money).transpose();
-        Ok(Self { threshold: money(*threshold)?, size, daily_cap: cap(daily_cap)?, monthly_cap: cap(monthly_cap)? })
+        let (most, daily_cap, monthly_cap) = (cap(most)?, cap(daily_cap)?, cap(monthly_cap)?);
+        Ok(Self { threshold: money(*threshold)?, size, most, daily_cap, monthly_cap })
     }
 }
 
@@ -100,6 +118,19 @@ impl Window {
     fn of_image(image: Option<WindowImage>) -> Result<Self, ImageError> {
         let WindowImage { ends_at_ms, asked } = image.unwrap_or_default();
         Ok(Self { ends_at_ms, asked: money(asked)? })
+    }
+}
+
+impl Bought {
+    fn to_image(&self) -> BoughtImage {
+        let Self { at_ms, amount, balance_max, unused_before } = self;
+        let (amount, balance_max) = (amount.micros(), balance_max.micros());
+        BoughtImage { at_ms: *at_ms, amount, balance_max, unused_before: *unused_before }
+    }
+
+    fn of_image(image: &BoughtImage) -> Result<Self, ImageError> {
+        let BoughtImage { at_ms, amount, balance_max, unused_before } = *image;
+        Ok(Self { at_ms, amount: money(amount)?, balance_max: money(balance_max)?, unused_before })
     }
 }
 
@@ -117,7 +148,7 @@ impl UnderWay {
 
 impl Recharge {
     pub(crate) fn to_image(&self) -> RechargeImage {
-        let Self { rule, under_way, failures, not_before_ms, day, month, low_since_ms, due_at_ms } = self;
+        let Self { rule, under_way, failures, not_before_ms, day, month, bought, low_since_ms, due_at_ms } = self;
         RechargeImage {
             rule: rule.map(Rule::to_image),
             under_way: under_way.as_ref().map(UnderWay::to_image),
@@ -127,11 +158,13 @@ impl Recharge {
             month: Some(month.to_image()),
             low_since_ms: *low_since_ms,
             due_at_ms: *due_at_ms,
+            bought: bought.as_ref().map(Bought::to_image),
         }
     }
 
     pub(crate) fn of_image(image: RechargeImage) -> Result<Self, ImageError> {
-        let RechargeImage { rule, under_way, failures, not_before_ms, day, month, low_since_ms, due_at_ms } = image;
+        let RechargeImage { rule, under_way, failures, not_before_ms, day, month, low_since_ms, due_at_ms, bought } =
+            image;
         Ok(Self {
             rule: rule.as_ref().map(Rule::of_image).transpose()?,
             under_way: under_way.map(UnderWay::of_image).transpose()?,
@@ -139,6 +172,7 @@ impl Recharge {
             not_before_ms,
             day: Window::of_image(day)?,
             month: Window::of_image(month)?,
+            bought: bought.as_ref().map(Bought::of_image).transpose()?,
             low_since_ms,
             due_at_ms,
         })
@@ -161,6 +195,7 @@ mod tests {
                 rule: Some(Rule {
                     threshold: micros(1),
                     size: Amount::UpTo(micros(2)),
+                    most: Some(micros(15)),
                     daily_cap: Some(micros(3)),
                     monthly_cap: Some(micros(4)),
                 }),
@@ -169,6 +204,7 @@ mod tests {
                 not_before_ms: 8,
                 day: Window { ends_at_ms: 9, asked: micros(10) },
                 month: Window { ends_at_ms: 11, asked: micros(12) },
+                bought: Some(Bought { at_ms: 16, amount: micros(17), balance_max: micros(18), unused_before: 19 }),
                 low_since_ms: Some(13),
                 due_at_ms: Some(14),
             }
@@ -177,7 +213,8 @@ mod tests {
 
     #[test]
     fn every_field_of_a_recharge_survives() {
-        let fixed = Rule { threshold: micros(0), size: Amount::Fixed(micros(2)), daily_cap: None, monthly_cap: None };
+        let size = Amount::Fixed(micros(2));
+        let fixed = Rule { threshold: micros(0), size, most: None, daily_cap: None, monthly_cap: None };
         let every = Recharge::with_every_field();
         for recharge in [Recharge { rule: Some(fixed), ..every.clone() }, every, Recharge::default()] {
             let bytes = recharge.to_image().encode_to_vec();

@@ -315,3 +315,130 @@ fn a_recharge_that_does_not_follow_is_refused_by_the_fold() {
     );
     is_off(folded(&|ledger| ledger[1].entries[0].kind = ledger[4].entries[0].kind.clone()), 2);
 }
+
+#[test]
+fn however_much_is_missing_one_payment_has_a_bound_and_the_caps_hold() {
+    // given a rule up to 50.00 of which at most 10,000.00 is bought at once, 25,000.00 in a day
+    let mut partition = with_rule(|set| {
+        set.size = Some(Size::TargetMicros(money("50").micros()));
+        set.amount_max_micros = Some(money("10000").micros());
+        set.daily_cap_micros = Some(money("25000").micros());
+    });
+    // when a million is owed
+    accepted(partition.command("spent", adjustment("-1000010")));
+    for asked in 1..=3 {
+        assert_eq!((partition.tick(), requests(&partition).len()), (1, asked));
+        answer(&mut partition, paid);
+        partition.now_ms += MINUTE_MS;
+    }
+    // then it is bought in pieces, until the day's cap is reached
+    assert_eq!(amounts(&partition), ["10000.00", "10000.00", "5000.00"]);
+    assert_eq!((partition.tick(), partition.balance()), (0, money("-975000")));
+}
+
+#[test]
+fn a_target_of_before_has_the_bound_of_before_or_what_it_was_allowed() {
+    for (target, asked) in [("50", "10000.00"), ("30000", "29990.10")] {
+        let mut partition = with_rule(|set| set.size = Some(Size::TargetMicros(money(target).micros())));
+        accepted(partition.command("spent", adjustment("-1000010")));
+        assert_eq!((partition.tick(), amounts(&partition)), (1, vec![asked.to_owned()]));
+    }
+    // As far below zero as a balance can be, it is still asked for.
+    let most = tollbooth_schemas::Money::MAX;
+    let mut partition = with_rule(|set| set.size = Some(Size::TargetMicros(most.micros())));
+    accepted(partition.command("spent", adjustment(&most.checked_sub(money("10")).unwrap().negated().to_string())));
+    assert_eq!(partition.tick(), 1);
+}
+
+#[test]
+fn the_bound_of_a_rule_is_whole_hundredths_and_no_less_than_its_amount() {
+    let mut partition = Partition::open();
+    let mut set = |most: &str| {
+        let rule = rule(|set| set.amount_max_micros = Some(money(most).micros()));
+        refused(partition.command("k", rule)).1
+    };
+    assert_eq!(set("-1"), "out_of_range");
+    for most in ["0.99", "49.99", "50.001"] {
+        assert_eq!(set(most), "invalid_recharge", "{most}");
+    }
+}
+
+#[test]
+fn holds_alone_have_the_card_charged_three_times_in_an_hour_and_seldom_in_a_day() {
+    // given 35.00 and a rule without caps that buys 50.00 below 9.90
+    let mut partition = with_rule(|_| {});
+    accepted(partition.command("credit to 35", adjustment("25")));
+    // when holds come and go, each of all but 5.00
+    let mut asked = Vec::new();
+    for minute in 0..24 * 60 {
+        let available = partition.balance().checked_sub(money("5")).unwrap().to_string();
+        let id = format!("hld_{minute}");
+        accepted(partition.command_unchecked(&id, hold(&id, &available)));
+        if partition.tick() > 0 {
+            asked.push(minute);
+            answer(&mut partition, paid);
+        }
+        let void = Body::VoidHold(tollbooth_schemas::v1::VoidHold { hold_id: id.clone() });
+        accepted(partition.command_unchecked(&format!("void {id}"), void));
+        partition.now_ms += MINUTE_MS;
+    }
+    // then the pauses between charges double, up to 6 hours
+    assert_eq!(asked, [0, 10, 30, 70, 150, 310, 630, 990, 1350]);
+    assert_eq!(partition.ledger.len(), asked.len() * 2 + 24 * 60 * 2 + 4, "and nothing else is written");
+}
+
+#[test]
+fn holds_that_stay_have_it_charged_after_the_same_pauses() {
+    let mut partition = with_rule(|_| {});
+    accepted(partition.command("h1", hold("hld_1", "5")));
+    assert_eq!(partition.tick(), 1);
+    answer(&mut partition, paid);
+    let paid_at_ms = partition.now_ms;
+    // when most of it is held as well, for an hour
+    partition.now_ms += MINUTE_MS;
+    let Body::PlaceHold(mut place) = hold("hld_2", "55") else { unreachable!() };
+    place.timeout_ms = 60 * MINUTE_MS;
+    accepted(partition.command("h2", Body::PlaceHold(place)));
+    // then the next one is due 10 minutes after the last was paid
+    partition.now_ms = paid_at_ms + 10 * MINUTE_MS - 1;
+    assert_eq!(partition.tick(), 0);
+    partition.now_ms += 1;
+    partition.tick();
+    assert_eq!(requests(&partition).len(), 2);
+    assert_eq!(partition.last().occurred_at_ms, partition.now_ms);
+}
+
+#[test]
+fn once_half_of_it_is_spent_the_next_is_asked_for_at_once_whatever_is_held() {
+    let mut partition = with_rule(|_| {});
+    let spend = |partition: &mut Partition, operation: &str, quantity: &str| {
+        posted(partition.usage(&event(operation, |event| event["data"]["quantity"] = quantity.into())));
+        partition.tick()
+    };
+    accepted(partition.command("h1", hold("hld_1", "5")));
+    assert_eq!(partition.tick(), 1);
+    answer(&mut partition, paid);
+    // given 60.00, of which 45.00 are held by a fleet at work, and charges of 24.80
+    accepted(partition.command("h2", hold("hld_2", "40")));
+    assert_eq!(spend(&mut partition, "op_1", "124"), 0);
+    // when the next charge makes it 25.00 of the 50.00
+    assert_eq!(spend(&mut partition, "op_2", "1"), 1);
+    answer(&mut partition, paid);
+    // then what was bought in between by hand is no use of it
+    accepted(partition.command("by hand", adjustment("100")));
+    accepted(partition.command("h3", hold("hld_3", "135")));
+    assert_eq!(partition.tick(), 0);
+    assert_eq!(spend(&mut partition, "op_3", "125"), 1);
+}
+
+#[test]
+fn a_new_rule_forgets_what_is_unused() {
+    let mut partition = with_rule(|_| {});
+    accepted(partition.command("h1", hold("hld_1", "5")));
+    assert_eq!(partition.tick(), 1);
+    answer(&mut partition, paid);
+    accepted(partition.command("h2", hold("hld_2", "50")));
+    assert_eq!(partition.tick(), 0);
+    accepted(partition.command("anew", rule(|_| {})));
+    assert_eq!(partition.tick(), 1);
+}

@@ -1,10 +1,10 @@
 //! The `Idempotency-Key` header: a structured-field string (`"abc"`), or the bare text.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::command::IDEMPOTENCY_KEY_CHARS_MAX;
+use tollbooth_schemas::command::{IDEMPOTENCY_KEY_CHARS_MAX, is_payment_key};
 
-/// Reads the key. 400 where it is missing, sent twice, or no key.
+/// Reads the key. 400 where it is missing, sent twice, no key, or one under which a payment is posted.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else {
@@ -12,11 +12,23 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
     };
     let key = value.to_str().ok().and_then(|text| parse(text.trim()));
     match key {
-        Some(key) if values.next().is_none() => Ok(key),
+        Some(key) if values.next().is_none() => allowed(key),
         _ => Err(Problem::malformed(format!(
             "Idempotency-Key must be sent once, with 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters"
         ))),
     }
+}
+
+/// Keys are one space for all of an account, of whatever kind the asker is. A booth that took the key of a recharge would
+/// have its money taken and never posted.
+fn allowed(key: String) -> Result<String, Problem> {
+    if is_payment_key(&key) {
+        let title = "The Idempotency-Key is reserved";
+        let why = "payments are posted under keys that begin like this one (payment:pay_, payment:rch_, \
+                   recharge-failed:rch_): choose another Idempotency-Key";
+        return Err(Problem::new("idempotency_key_reserved", StatusCode::BAD_REQUEST, title).with_detail(why));
+    }
+    Ok(key)
 }
 
 fn parse(text: &str) -> Option<String> {
@@ -46,6 +58,8 @@ fn unquote(rest: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tollbooth_schemas::command::{payment_key, recharge_failed_key};
+
     use super::*;
 
     #[test]
@@ -54,6 +68,24 @@ mod tests {
             assert_eq!(parse(text).as_deref(), Some("8e03978e"));
         }
         assert_eq!(parse(r#""a\"\\b""#).as_deref(), Some(r#"a"\b"#));
+    }
+
+    #[test]
+    fn the_key_of_a_payment_is_refused_however_it_is_written() {
+        let code = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("idempotency-key", text.parse().unwrap());
+            idempotency_key(&headers).map_err(|problem| (problem.status().as_u16(), problem.code()))
+        };
+        let recharge = tollbooth_schemas::ids::recharge_id("acc_luna", 9);
+        for key in [payment_key(&recharge), recharge_failed_key(&recharge), payment_key("pay_00ff")] {
+            for text in [format!("\"{key}\""), format!("  {key} "), key] {
+                assert_eq!(code(&text), Err((400, "idempotency_key_reserved")), "{text}");
+            }
+        }
+        for text in ["payment:42", "\"payment-rch_1\"", "rch_1"] {
+            assert_eq!(code(text).as_deref(), Ok(text.trim_matches('"')));
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ use crate::app::{App, now_ms};
 use crate::produce::{EdgeProducer, ProduceError, Topic};
 pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustment, post_plan_fee, set_credit_limit};
 pub(crate) use alerts::set as set_alerts;
-pub(crate) use desk::CommandDesk;
+pub(crate) use desk::{CommandDesk, Waiting};
 pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;
 pub(crate) use purchases::{buy, confirm as confirm_purchase, no_provider, posting_identity};

@@ -17,7 +17,7 @@ use tollbooth_chassis::crashpoint;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::trail::Told;
 use tollbooth_schemas::audit::AuditOutcome;
-use tollbooth_schemas::command::body_hash;
+use tollbooth_schemas::command::{body_hash, payment_key};
 use tollbooth_schemas::ids::derived_payment_id;
 use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::v1::{self, command::Body};
@@ -138,7 +138,7 @@ pub(crate) async fn buy(
 pub(crate) fn posting_identity(posting: &v1::PostPurchase, source: &str) -> (String, Vec<u8>) {
     let amount = Money::from_micros(posting.amount_micros).unwrap_or_default();
     let facts = json!([posting.payment_id, posting.provider, amount, source]);
-    (format!("payment:{}", posting.payment_id), body_hash("post_purchase", facts.to_string().as_bytes()))
+    (payment_key(&posting.payment_id), body_hash("post_purchase", facts.to_string().as_bytes()))
 }
 
 impl Buying {

@@ -18,6 +18,10 @@ use super::{Asker, account_of_path, answer, receive};
 use crate::app::{App, parse_json};
 use crate::config::PurchasesSection;
 
+/// The daily cap of a rule that names none: so many times what it buys at once. Whoever holds a booth's key can use credit
+/// up, and must not be able to charge a card without end.
+const DAILY_CAP_TIMES: i64 = 10;
+
 /// `PUT /v1/accounts/{account_id}/recharge`; amounts are of the account's currency.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +35,7 @@ struct SetRecharge {
     /// Instead of `amount`: as much as brings what is available up to this.
     #[serde(default)]
     target: Option<Money>,
+    /// Else [`DAILY_CAP_TIMES`] what is bought at once.
     #[serde(default)]
     daily_cap: Option<Money>,
     #[serde(default)]
@@ -61,13 +66,23 @@ impl SetRecharge {
             (None, Some(target)) => Some(Size::TargetMicros(target.micros())),
             (None, None) => None,
         };
+        let daily_cap = self.daily_cap.or_else(|| self.enabled.then(|| self.daily_cap_default()));
+        // Only whole hundredths are bought.
+        let most = bounds.amount_max.micros() / CENT_MICROS * CENT_MICROS;
         check.conclude(Body::SetRecharge(v1::SetRecharge {
             enabled: self.enabled,
             threshold_micros: self.threshold.unwrap_or_default().micros(),
             size,
-            daily_cap_micros: self.daily_cap.map(Money::micros),
+            daily_cap_micros: daily_cap.map(Money::micros),
             monthly_cap_micros: self.monthly_cap.map(Money::micros),
+            amount_max_micros: self.enabled.then_some(most),
         }))
+    }
+
+    fn daily_cap_default(&self) -> Money {
+        let between = self.target.and_then(|target| target.checked_sub(self.threshold.unwrap_or_default()));
+        let bought = self.amount.or(between).unwrap_or_default();
+        Money::from_micros(bought.micros().saturating_mul(DAILY_CAP_TIMES)).unwrap_or(Money::MAX)
     }
 
     /// What is bought by itself is a purchase like one by hand.

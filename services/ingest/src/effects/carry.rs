@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use tokio::sync::Semaphore;
 use tollbooth_chassis::kafka::table::TopicTable;
-use tollbooth_schemas::command::body_hash;
-use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect};
+use tollbooth_schemas::command::{body_hash, recharge_failed_key};
+use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect, reply::Outcome};
 use tollbooth_schemas::{Amount, Money};
 
-use super::metrics::{Attempt, EffectsMetrics};
+use super::metrics::{Attempt, EffectsMetrics, Reconciled};
 use super::notify::Notifier;
 use crate::app::now_ms;
-use crate::commands::posting_identity;
+use crate::commands::{CommandDesk, Waiting, posting_identity};
 use crate::config::IngestConfig;
 use crate::payments::{Occasion, Payment, PaymentError, PaymentMethod, PaymentOrder, PaymentProvider};
 use crate::produce::{EdgeProducer, Topic};
@@ -21,6 +21,8 @@ use crate::produce::{EdgeProducer, Topic};
 /// Who asks, in the ledger.
 const ACTOR: &str = "effects";
 const CATCH_UP: Duration = Duration::from_millis(20);
+/// How long the ledger's word on a recharge is listened for. Nothing waits for it.
+const LISTEN_MAX: Duration = Duration::from_secs(60);
 /// The ledger gives a recharge up after seven days, and may ask for another one. A day before, no money is taken for it any
 /// more.
 const TAKE_MS_MAX: i64 = 6 * 86_400_000;
@@ -29,12 +31,15 @@ const TAKE_MS_MAX: i64 = 6 * 86_400_000;
 pub(super) struct Carrier {
     provider: Arc<dyn PaymentProvider>,
     producer: Arc<EdgeProducer>,
+    desk: CommandDesk,
     /// `None`: nobody is told.
     notifier: Option<Notifier>,
     /// What says who pays for an account; `None`: the provider does not ask.
     payers: Option<Arc<TopicTable>>,
     metrics: EffectsMetrics,
     sandbox_card: String,
+    /// Of one payment.
+    amount_max: Money,
     provider_timeout: Duration,
     /// Of payments that are asked for at once.
     places: Semaphore,
@@ -82,7 +87,7 @@ impl Carrier {
     pub(super) fn new(
         config: &IngestConfig,
         provider: Arc<dyn PaymentProvider>,
-        producer: Arc<EdgeProducer>,
+        (producer, desk): (Arc<EdgeProducer>, CommandDesk),
         notifier: Option<Notifier>,
         payers: Option<Arc<TopicTable>>,
         metrics: EffectsMetrics,
@@ -90,10 +95,12 @@ impl Carrier {
         Self {
             provider,
             producer,
+            desk,
             notifier,
             payers,
             metrics,
             sandbox_card: config.effects.sandbox_card.expose().to_owned(),
+            amount_max: config.purchases.amount_max,
             provider_timeout: Duration::from_millis(config.purchases.provider_timeout_ms),
             places: Semaphore::new(config.effects.concurrency_max),
             retry: Pauses {
@@ -147,7 +154,16 @@ impl Carrier {
         while self.payers.as_ref().is_some_and(|payers| !payers.caught_up()) {
             tokio::time::sleep(CATCH_UP).await;
         }
-        let ended = self.pay(&order, decided_at_ms.saturating_add(TAKE_MS_MAX)).await;
+        let ended = if order.amount.amount > self.amount_max {
+            // The rule has the bound, too. What an earlier process took is told of all the same.
+            tracing::error!(account_id, recharge_id = order.payment_id, %amount, "a recharge of more than amount_max");
+            match self.pay(&order, i64::MIN).await {
+                Ended::NotPaid("payment_too_old") => Ended::NotPaid("amount_too_high"),
+                ended => ended,
+            }
+        } else {
+            self.pay(&order, decided_at_ms.saturating_add(TAKE_MS_MAX)).await
+        };
         tracing::info!(account_id, recharge_id = order.payment_id, ?ended, "recharge");
         let (idempotency_key, body_hash, body) = self.answer(&order, &ended);
         self.tell(v1::Command {
@@ -203,7 +219,7 @@ impl Carrier {
                 (idempotency_key, body_hash, Body::PostPurchase(posting))
             }
             Ended::NotPaid(reason) => {
-                let idempotency_key = format!("recharge-failed:{recharge_id}");
+                let idempotency_key = recharge_failed_key(&recharge_id);
                 let hash = body_hash("fail_recharge", format!("{recharge_id} {reason}").as_bytes());
                 let failed = v1::FailRecharge { recharge_id, reason: (*reason).to_owned() };
                 (idempotency_key, hash, Body::FailRecharge(failed))
@@ -213,16 +229,39 @@ impl Carrier {
 
     /// Until the brokers have it: what the provider did must not be forgotten.
     async fn tell(&self, command: v1::Command) {
+        let waiting = self.desk.wait();
+        let (reply_to, correlation_id) = (self.desk.instance_id().to_owned(), waiting.correlation_id.clone());
+        let command = v1::Command { reply_to, correlation_id, ..command };
         let payload = command.encode_to_vec();
         for tries in 0.. {
             match self.producer.send_one(Topic::Commands, command.account_id.as_bytes(), &payload).await {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(account_id = command.account_id, %error, "the ledger cannot be told, trying again");
                     tokio::time::sleep(self.retry.after(tries)).await;
                 }
             }
         }
+        // The effect is carried out; whether the ledger takes it nobody here can change, and somebody is to know.
+        tokio::spawn(listen(waiting, command, self.metrics.clone()));
+    }
+}
+
+/// Money that was taken and that the ledger refuses is for a person.
+async fn listen(mut waiting: Waiting, told: v1::Command, metrics: EffectsMetrics) {
+    let reply = tokio::time::timeout(LISTEN_MAX, &mut waiting.reply).await.ok().and_then(Result::ok);
+    let Some(Outcome::Rejected(rejected)) = reply.and_then(|reply| reply.outcome) else { return };
+    let (account_id, code) = (told.account_id, rejected.code);
+    match told.body {
+        Some(Body::PostPurchase(posting)) => {
+            tracing::error!(payment_id = posting.payment_id, account_id, code, "paid, and refused by the ledger");
+            metrics.reconciled(Reconciled::Refused);
+        }
+        Some(Body::FailRecharge(failed)) => {
+            // As a rule it was told of before, or given up since.
+            tracing::warn!(recharge_id = failed.recharge_id, account_id, code, "the ledger does not take the failure");
+        }
+        _ => {}
     }
 }
 

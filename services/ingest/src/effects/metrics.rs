@@ -34,7 +34,7 @@ impl Delivered {
     const ALL: [(Self, &'static str); 3] = [(Self::Yes, "delivered"), (Self::NotYet, "failed"), (Self::Dead, "dead")];
 }
 
-/// What became of a payment that the provider was found to have taken.
+/// What became of a payment that the provider has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reconciled {
     /// Nobody had posted it.
@@ -111,7 +111,7 @@ impl EffectsMetrics {
         let reconciled = IntCounterVec::new(
             Opts::new(
                 "tollbooth_payments_reconciled_total",
-                "Payments found taken at the provider, by what became of them; posted: nobody had told of it.",
+                "Payments found taken at the provider, by what became of them; posted: nobody had told of it. Also recharges that were paid just now and that the ledger refuses.",
             ),
             &["result"],
         )?;

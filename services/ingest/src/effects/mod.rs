@@ -101,6 +101,9 @@ impl Effects {
         let (notifier, mut tables) =
             notify.map_or((None, Vec::new()), |notify| (Some(notify.notifier), notify.threads));
         let clients = KafkaClients::new(config.kafka.clone());
+        let desk = CommandDesk::new();
+        let (component, until) = (health.component("replies"), shutdown.clone());
+        tables.push(("replies", replies::spawn(&clients, topics.replies(), desk.clone(), component, until)?));
         let mut payer_table = None;
         if let Some(stripe) = stripe {
             let (component, until) = (health.component("payers"), shutdown.clone());
@@ -109,13 +112,10 @@ impl Effects {
             })?;
             tables.extend(table.take_thread().map(|thread| ("payers", thread)));
             payer_table = Some(Arc::new(table));
-            let desk = CommandDesk::new();
-            let (component, until) = (health.component("replies"), shutdown.clone());
-            tables.push(("replies", replies::spawn(&clients, topics.replies(), desk.clone(), component, until)?));
-            let task = Reconciliation::new(config, stripe, desk, Arc::clone(&producer), metrics.clone());
+            let task = Reconciliation::new(config, stripe, desk.clone(), Arc::clone(&producer), metrics.clone());
             tokio::spawn(task.run(shutdown.clone()));
         }
-        let carrier = Carrier::new(config, provider, producer, notifier, payer_table, metrics.clone());
+        let carrier = Carrier::new(config, provider, (producer, desk), notifier, payer_table, metrics.clone());
         let reader =
             Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"), owned)?;
         let until = shutdown.clone();

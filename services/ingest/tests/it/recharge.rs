@@ -17,7 +17,7 @@ use tollbooth_ingest::config::{IngestConfig, Provider};
 use tollbooth_ingest::{Effects, StartError};
 use tollbooth_schemas::v1::{self, command::Body, outbox_record::Effect, set_recharge::Size};
 
-use crate::meter::{FakeMeter, accepted};
+use crate::meter::{FakeMeter, accepted, refused};
 use crate::stand::{DEADLINE, PARTITIONS, Stand};
 
 const RECHARGE: &str = "/v1/accounts/acc_luna/recharge";
@@ -32,6 +32,7 @@ fn sandbox(config: &mut IngestConfig) {
 /// A process of effects beside a stand.
 pub(crate) struct Running {
     registry: Registry,
+    health: Health,
     shutdown: Shutdown,
     ended: tokio::task::JoinHandle<bool>,
 }
@@ -43,9 +44,9 @@ impl Running {
         adjust(&mut config);
         config.topics.partitions = PARTITIONS;
         config.kafka.bootstrap = stand.mock.bootstrap_servers();
-        let (registry, shutdown) = (Registry::new(), Shutdown::new());
-        let effects = Effects::start(&config, &registry, Health::new(), shutdown.clone()).unwrap();
-        Self { registry, shutdown, ended: tokio::spawn(effects.run()) }
+        let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
+        let effects = Effects::start(&config, &registry, health.clone(), shutdown.clone()).unwrap();
+        Self { registry, health, shutdown, ended: tokio::spawn(effects.run()) }
     }
 
     pub(crate) async fn stop(self) {
@@ -110,8 +111,10 @@ async fn the_rule_becomes_its_command_for_the_account_and_for_an_admin() {
     let own = stand.key("account").await.1;
     let fixed = json!({"enabled": true, "threshold": "20", "amount": "50.00", "daily_cap": "200", "monthly_cap": null});
     let target = json!({"enabled": true, "threshold": "20", "target": "100"});
+    let no_cap = json!({"enabled": true, "threshold": "20", "amount": "75", "daily_cap": null});
+    let off = json!({"enabled": false});
     for (key, name, body) in
-        [(&own, "k1", &fixed), (&stand.root, "k2", &target), (&own, "k3", &json!({"enabled": false}))]
+        [(&own, "k1", &fixed), (&stand.root, "k2", &target), (&own, "k3", &no_cap), (&own, "k4", &off)]
     {
         let (status, answer) = stand.command(Method::PUT, RECHARGE, key, name, body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
@@ -123,13 +126,16 @@ async fn the_rule_becomes_its_command_for_the_account_and_for_an_admin() {
             enabled: true,
             threshold_micros,
             size: Some(size),
-            daily_cap_micros,
+            daily_cap_micros: Some(daily_cap_micros),
             monthly_cap_micros: None,
+            amount_max_micros: Some(10_000_000_000),
         })
     };
+    // Without a cap it is ten times what is bought at once.
     let expected = [
-        on(Size::AmountMicros(50_000_000), Some(200_000_000)),
-        on(Size::TargetMicros(100_000_000), None),
+        on(Size::AmountMicros(50_000_000), 200_000_000),
+        on(Size::TargetMicros(100_000_000), 800_000_000),
+        on(Size::AmountMicros(75_000_000), 750_000_000),
         Body::SetRecharge(v1::SetRecharge::default()),
     ];
     assert_eq!(bodies, expected);
@@ -256,4 +262,61 @@ async fn without_a_provider_there_are_no_effects() {
     let config = IngestConfig::default();
     let outcome = Effects::start(&config, &Registry::new(), Health::new(), Shutdown::new());
     assert!(matches!(outcome, Err(StartError::Setting(error)) if error.key == "purchases.provider"));
+}
+
+#[tokio::test]
+async fn a_paid_recharge_that_the_ledger_refuses_is_counted_and_read_no_second_time() {
+    // given a ledger that has another answer under the recharge's key
+    let stand = Stand::start().await;
+    let _meter = FakeMeter::start(&stand, |_| refused(422, "idempotency_mismatch"));
+    let running = Running::start(&stand, |_| {});
+    stand.until("replies are followed", || running.health.readiness().is_ok()).await;
+    // when one is paid
+    decide(&stand, &[requested("rch_1").encode_to_vec()]);
+    // then it is counted for a person, and the effect has ended all the same
+    let refused = || running.metric("tollbooth_payments_reconciled_total{result=\"refused\"} ");
+    stand.until("the refusal is counted", || refused() == 1).await;
+    stand.until("it is committed", || committed(&stand) == Some(1)).await;
+    assert_eq!(stand.commands().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_key_of_a_recharge_to_come_is_nobodys() {
+    // given a booth that knows how far the account's ledger is
+    let stand = Stand::start().await;
+    let _meter = FakeMeter::start(&stand, accepted);
+    let booth = stand.booth_key().await;
+    let recharge = tollbooth_schemas::ids::recharge_id("acc_luna", 9);
+    let hold = json!({"service": "ai_modify", "engine": "nano_banana_2", "amount": "0.01"});
+    // when it names the key under which that recharge would post, or fail
+    for key in [format!("payment:{recharge}"), format!("recharge-failed:{recharge}")] {
+        let (status, problem) = stand.command(Method::POST, "/v1/accounts/acc_luna/holds", &booth, &key, &hold).await;
+        // then it is refused, and nothing reaches the ledger
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("idempotency_key_reserved")));
+    }
+    assert_eq!(stand.commands(), vec![]);
+}
+
+#[tokio::test]
+async fn a_recharge_beyond_the_most_of_a_payment_is_not_paid() {
+    // given requests of more than 10,000.00 and of as much
+    let stand = Stand::start().await;
+    let running = Running::start(&stand, |_| {});
+    let of = |id: &str, amount_micros| {
+        let mut record = requested(id);
+        if let Some(Effect::RechargeRequested(requested)) = &mut record.effect {
+            requested.amount_micros = amount_micros;
+        }
+        record.encode_to_vec()
+    };
+    decide(&stand, &[of("rch_1", 10_000_010_000), of("rch_2", 10_000_000_000)]);
+    // then only the one within the bound is paid
+    stand.until("both are answered", || stand.commands().len() == 2).await;
+    let mut commands = stand.commands();
+    commands.sort_by(|one, other| one.idempotency_key.cmp(&other.idempotency_key));
+    assert_eq!(commands[0].idempotency_key, "payment:rch_2");
+    let failed = v1::FailRecharge { recharge_id: "rch_1".to_owned(), reason: "amount_too_high".to_owned() };
+    assert_eq!(commands[1].body, Some(Body::FailRecharge(failed)));
+    running.stop().await;
 }

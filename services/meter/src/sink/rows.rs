@@ -329,6 +329,7 @@ fn alerts(set: &AlertsSet) -> String {
 fn rule(set: &RechargeSet) -> String {
     let member = |name: &str, micros: Option<i64>| micros.map(|micros| format!(r#""{name}":{micros}"#));
     let members = [
+        member("amount_max_micros", set.amount_max_micros),
         member("amount_micros", set.amount_micros),
         member("daily_cap_micros", set.daily_cap_micros),
         Some(format!(r#""enabled":{}"#, set.enabled)),

@@ -38,7 +38,8 @@ use filter::Filter;
 pub use read::{Bounds, remove};
 pub(crate) use runs::FAN_IN;
 use runs::Run;
-pub use tag::{Identity, Mismatch, Tag};
+pub(crate) use tag::hash_of_record;
+pub use tag::{Folded, Identity, LastRecord, Mismatch, Tag};
 
 /// The table of what is all in memory, too.
 const STATE: &str = "state";
@@ -162,6 +163,12 @@ impl Store {
     #[must_use]
     pub const fn next_offset(&self) -> i64 {
         self.tag.next_offset
+    }
+
+    /// The same, with the record that was the last.
+    #[must_use]
+    pub const fn folded(&self) -> Folded {
+        Folded { next_offset: self.tag.next_offset, last: self.tag.last }
     }
 
     /// Whether nothing was ever written.

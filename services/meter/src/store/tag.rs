@@ -2,9 +2,10 @@
 
 use prost::Message;
 use tollbooth_ledger::STATE_VERSION;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Of the way rows are laid out here, beside [`STATE_VERSION`].
-pub(super) const LAYOUT_VERSION: u32 = 1;
+pub(super) const LAYOUT_VERSION: u32 = 2;
 
 /// What a store belongs to. Every one of these must be the same, or its rows say something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,46 @@ pub struct Identity {
     pub partition: i32,
     /// How many weeks are kept: a store that kept fewer has forgotten more.
     pub retention_weeks: u16,
+}
+
+/// The ledger's record that was folded last. A topic that was replaced, or was cut and written on, has the same name and may
+/// be as long: what stands at that offset tells it from the one that was folded.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct LastRecord {
+    /// Its offset.
+    #[prost(int64, tag = "1")]
+    pub offset: i64,
+    /// XXH3 of its payload, which says account, time and entries. Found are accidents, not forgeries.
+    #[prost(fixed64, tag = "2")]
+    pub(super) hash: u64,
+}
+
+impl LastRecord {
+    /// Of a record of the ledger.
+    #[must_use]
+    pub fn of(offset: i64, payload: &[u8]) -> Self {
+        Self { offset, hash: hash_of_record(payload) }
+    }
+
+    /// As [`Self::of`], where the hash was taken before the offset was known.
+    #[must_use]
+    pub(crate) const fn of_hash(offset: i64, hash: u64) -> Self {
+        Self { offset, hash }
+    }
+}
+
+/// What a record is told from others by.
+pub(crate) fn hash_of_record(payload: &[u8]) -> u64 {
+    xxh3_64(payload)
+}
+
+/// How far a ledger was folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folded {
+    /// Exclusive. Behind the last record there may be markers.
+    pub next_offset: i64,
+    /// `None`: no record was folded, or nobody knows which one was the last, and none is compared.
+    pub last: Option<LastRecord>,
 }
 
 /// Written with every batch of rows.
@@ -46,6 +87,9 @@ pub struct Tag {
     /// Counted up.
     #[prost(uint32, tag = "10")]
     pub(super) next_run: u32,
+    /// Compared with the ledger before its tail is folded.
+    #[prost(message, optional, tag = "11")]
+    pub(super) last: Option<LastRecord>,
 }
 
 /// Why a store is not used.
@@ -74,6 +118,12 @@ pub enum Mismatch {
         next: i64,
         /// The ledger's.
         end: i64,
+    },
+    /// The record that was folded last is another one.
+    #[error("was made of another ledger: the record at offset {offset} is not the one that was folded")]
+    Replaced {
+        /// Of the record.
+        offset: i64,
     },
     /// Behind the ledger's beginning.
     #[error("goes up to offset {next}, but the ledger begins at {low}")]
@@ -107,6 +157,7 @@ impl Tag {
             write: 0,
             head: Vec::new(),
             next_run: 0,
+            last: None,
         }
     }
 

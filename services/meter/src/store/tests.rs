@@ -94,7 +94,8 @@ impl World {
 
     fn write(&mut self) {
         let store = self.store.as_mut().unwrap();
-        store.write(&self.state.changes(), self.offset, self.state.first_kept_week()).unwrap();
+        let folded = Folded { next_offset: self.offset, last: Some(LastRecord::of(self.offset - 1, b"a record")) };
+        store.write(&self.state.changes(), folded, self.state.first_kept_week()).unwrap();
         self.state.settle(0);
     }
 
@@ -153,7 +154,9 @@ fn what_was_written_is_there_when_it_is_opened_again() {
     assert_eq!(world.state.account(ACCOUNT), Some(&account));
     assert_eq!(world.state.due_until(i64::MAX, 10, tollbooth_ledger::Ticks::All), due);
     assert_eq!(world.state.audit(), Ok(()));
-    assert_eq!(world.store.as_ref().unwrap().next_offset(), world.offset);
+    let folded = Folded { next_offset: world.offset, last: Some(LastRecord::of(world.offset - 1, b"a record")) };
+    assert_eq!(world.store.as_ref().unwrap().folded(), folded);
+    assert_ne!(folded.last, Some(LastRecord::of(world.offset - 1, b"another record")));
     world.assert_whole();
     let store = world.store.as_ref().unwrap();
     assert_eq!(store.sizes().operations, 501);

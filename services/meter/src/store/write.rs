@@ -6,7 +6,8 @@ use fjall::{OwnedWriteBatch, PersistMode};
 use tollbooth_ledger::{Changes, Key, Table};
 
 use super::{
-    Filter, Identity, Store, StoreError, StoreSizes, Tag, Week, hash_of, key, open_database, options, prefix_of,
+    Filter, Folded, Identity, Store, StoreError, StoreSizes, Tag, Week, hash_of, key, open_database, options,
+    prefix_of,
     runs::{self, Merge, Run},
     state_key, week_key, week_name,
 };
@@ -25,11 +26,11 @@ impl Store {
         Ok(Self { db, state, weeks: std::collections::BTreeMap::new(), tag: Tag::new(identity), reads: 0.into() })
     }
 
-    /// Writes all of it, or nothing: the ledger up to `next_offset`, which must be committed. Weeks before `first_kept` go.
+    /// Writes all of it, or nothing: the ledger as far as it is `folded`, which must be committed. Weeks before `first_kept` go.
     ///
     /// # Errors
     /// When the disk fails: the store is to be given up.
-    pub fn write(&mut self, changes: &Changes, next_offset: i64, first_kept: u16) -> Result<(), StoreError> {
+    pub fn write(&mut self, changes: &Changes, folded: Folded, first_kept: u16) -> Result<(), StoreError> {
         let mut batch = self.db.batch();
         self.put_state(&mut batch, changes);
         let mut added = Vec::new();
@@ -48,8 +49,9 @@ impl Store {
             let keyspace = self.week(row.week)?.keyspace.clone();
             batch.insert(&keyspace, key(prefix_of(row.table), &[&row.key.to_bytes()]), row.bytes.as_slice());
         }
-        let tag =
-            Tag { next_offset, write: self.tag.write + 1, head: changes.head.clone(), next_run, ..self.tag.clone() };
+        let Folded { next_offset, last } = folded;
+        let (write, head) = (self.tag.write + 1, changes.head.clone());
+        let tag = Tag { next_offset, write, head, next_run, last, ..self.tag.clone() };
         for week in self.weeks.values() {
             batch.insert(&week.keyspace, [week_key::MARK], tag.write.to_be_bytes());
         }

@@ -139,11 +139,11 @@ fn always_posts(body: &Body, account: Option<&Account>) -> bool {
         }
         Body::SetBooth(set) => !set.paused && !set.booth_id.is_empty(),
         Body::SetRecharge(set) => {
-            let caps = [set.daily_cap_micros, set.monthly_cap_micros];
+            let bounds = [set.daily_cap_micros, set.monthly_cap_micros, set.amount_max_micros];
             set.threshold_micros == 0
                 && matches!(set.size, Some(set_recharge::Size::AmountMicros(micros)) if small(micros))
                 && !set.enabled
-                && caps == [None, None]
+                && bounds == [None; 3]
         }
         Body::SetAlerts(set) => set.alerts.as_ref().is_none_or(|rules| *rules == AlertsSet::default()),
         _ => false,
@@ -226,7 +226,7 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
                 None => [None, None],
             };
             parts.number(13).number(of.enabled.into()).number(of.threshold_micros).maybe(amount).maybe(target);
-            parts.maybe(of.daily_cap_micros).maybe(of.monthly_cap_micros);
+            parts.maybe(of.daily_cap_micros).maybe(of.monthly_cap_micros).maybe(of.amount_max_micros);
         }
         Kind::RechargeFailed(of) => {
             parts.number(14).text(&of.recharge_id).text(&of.reason);
@@ -356,7 +356,7 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
                 None => [None, None],
             };
             parts.number(0).number(13).number(of.enabled.into()).number(of.threshold_micros).maybe(amount);
-            parts.maybe(target).maybe(of.daily_cap_micros).maybe(of.monthly_cap_micros);
+            parts.maybe(target).maybe(of.daily_cap_micros).maybe(of.monthly_cap_micros).maybe(of.amount_max_micros);
         }
         Body::FailRecharge(of) => {
             parts.number(0).number(14).text(&of.recharge_id).text(&of.reason);

@@ -27,6 +27,8 @@ const ANSWER_MS: i64 = 7 * DAY_MS;
 const MINUTE_MS: i64 = 60_000;
 /// 1.00
 const LEAST: i128 = 1_000_000;
+/// 10,000.00: the most of a rule that does not say it.
+const MOST: i128 = 10_000_000_000;
 
 #[derive(Debug)]
 struct Asked {
@@ -38,6 +40,29 @@ struct Asked {
     counts: bool,
 }
 
+/// The last recharge that was paid under the rule.
+#[derive(Debug)]
+struct Paid {
+    at_ms: i64,
+    amount: i128,
+    /// That the balance came to since.
+    highest: i128,
+    /// In a row, before it, that were paid although the one before was mostly there.
+    unused: u32,
+}
+
+impl Paid {
+    fn is_unused(&self, balance: i128, threshold: i64) -> bool {
+        balance >= i128::from(threshold) && 2 * (self.highest - balance) < self.amount
+    }
+
+    /// 10 minutes, 20, 40 and so on; 6 hours at most.
+    fn pause_ends_ms(&self) -> i64 {
+        let minutes = (0..self.unused).fold(10_i64, |minutes, _| (minutes * 2).min(360));
+        self.at_ms + minutes * MINUTE_MS
+    }
+}
+
 /// See the module. Amounts are millionths.
 #[derive(Debug, Default)]
 pub(super) struct Recharges {
@@ -47,6 +72,7 @@ pub(super) struct Recharges {
     failures: u32,
     not_before_ms: i64,
     low_since_ms: Option<i64>,
+    paid: Option<Paid>,
     /// Before the entry that is looked at.
     available: i128,
     balance: i128,
@@ -61,16 +87,39 @@ enum Wanted {
 }
 
 impl Recharges {
-    fn wanted(&self, zone: Tz, at_ms: i64) -> Wanted {
+    /// The most that a rule up to a target asks for at once.
+    fn most(&self) -> i128 {
+        let between = match self.rule.size {
+            Some(Size::TargetMicros(target)) => i128::from(target) - i128::from(self.rule.threshold_micros),
+            _ => 0,
+        };
+        self.rule.amount_max_micros.map_or(between.max(MOST), i128::from)
+    }
+
+    /// A rule that does not say its bound may be of a release that knew none: that one asked for whatever was missing, and
+    /// without pause.
+    const fn is_of_before(&self) -> bool {
+        self.rule.amount_max_micros.is_none()
+    }
+
+    /// When something is asked for: since there is too little, after the pause that the last one left.
+    fn due_ms(&self, with_unused: bool) -> i64 {
+        let Some(since_ms) = self.low_since_ms else { return i64::MAX };
+        let paid =
+            self.paid.as_ref().filter(|paid| with_unused && paid.is_unused(self.balance, self.rule.threshold_micros));
+        since_ms.max(self.not_before_ms).max(paid.map_or(0, Paid::pause_ends_ms))
+    }
+
+    fn wanted(&self, zone: Tz, at_ms: i64, most: i128) -> Wanted {
         let exact = match self.rule.size {
             Some(Size::AmountMicros(micros)) => i128::from(micros),
-            Some(Size::TargetMicros(micros)) => LEAST.max(i128::from(micros) - self.available),
+            Some(Size::TargetMicros(micros)) => LEAST.max(i128::from(micros) - self.available).min(most),
             None => return Wanted::Never,
         };
         let cents = exact.div_euclid(10_000) + i128::from(exact.rem_euclid(10_000) != 0);
         let mut wanted = cents * 10_000;
-        let most = i128::from(Money::MAX.micros());
-        if wanted > most || self.balance + wanted > most {
+        let bound = i128::from(Money::MAX.micros());
+        if wanted > bound || self.balance + wanted > bound {
             return Wanted::Never;
         }
         let (day, month) = (calendar::day(zone, at_ms), calendar::month(zone, at_ms));
@@ -103,11 +152,12 @@ impl Recharges {
             self.available < threshold && told == (self.available, threshold),
             "with enough available, or told otherwise",
         );
-        let since_ms = self.low_since_ms.map_or(i64::MAX, |since_ms| since_ms.max(self.not_before_ms));
+        let since_ms = self.due_ms(!self.is_of_before());
         must((since_ms..=posted_at_ms).contains(&entry.occurred_at_ms), "that is not due yet");
         must(of.recharge_id == recharge_id(name.0, name.1), "with an id of its own");
         let amount = i128::from(of.amount_micros);
-        must(matches!(self.wanted(zone, posted_at_ms), Wanted::Now(wanted) if wanted == amount), "of another amount");
+        let is_wanted = |most| matches!(self.wanted(zone, posted_at_ms, most), Wanted::Now(wanted) if wanted == amount);
+        must(is_wanted(self.most()) || self.is_of_before() && is_wanted(i128::MAX), "of another amount");
         let (day, month) = (calendar::day(zone, posted_at_ms), calendar::month(zone, posted_at_ms));
         let day_end = of.day_ends_at_ms;
         let ends = calendar::day(zone, day_end - 1) == day && calendar::day(zone, day_end) != day;
@@ -150,15 +200,19 @@ impl Recharges {
         match kind {
             Kind::RechargeSet(set) => {
                 self.rule = *set;
-                (self.failures, self.not_before_ms, self.low_since_ms) = (0, 0, None);
+                (self.failures, self.not_before_ms, self.low_since_ms, self.paid) = (0, 0, None, None);
                 Vec::new()
             }
             Kind::RechargeRequested(of) => self.request(zone, name, posting, of),
             Kind::RechargeFailed(of) => self.failure(posting, of),
             Kind::Purchase(of) if of.source() == PurchaseSource::AutoRecharge && self.is_under_way => {
-                if self.asked.last().is_some_and(|asked| asked.id == of.payment_id) {
+                if let Some(asked) = self.asked.last().filter(|asked| asked.id == of.payment_id) {
                     self.is_under_way = false;
                     (self.failures, self.not_before_ms) = (0, posting.0 + MINUTE_MS);
+                    let (threshold, amount) = (self.rule.threshold_micros, asked.amount);
+                    let before = self.paid.take().filter(|paid| paid.is_unused(self.balance, threshold));
+                    let unused = before.filter(|_| self.rule.enabled).map_or(0, |paid| paid.unused + 1);
+                    self.paid = Some(Paid { at_ms: posting.0, amount, highest: self.balance + amount, unused });
                 }
                 Vec::new()
             }
@@ -170,6 +224,9 @@ impl Recharges {
     fn look(&mut self, posted_at_ms: i64, balance: i64, held: i64) {
         self.balance = i128::from(balance);
         self.available = self.balance - i128::from(held);
+        if let Some(paid) = &mut self.paid {
+            paid.highest = paid.highest.max(self.balance);
+        }
         if self.rule.enabled && self.available < i128::from(self.rule.threshold_micros) {
             self.low_since_ms.get_or_insert(posted_at_ms);
         } else {
@@ -185,8 +242,7 @@ impl Recharges {
         if self.is_under_way {
             return self.asked.last().is_some_and(|asked| asked.at_ms + ANSWER_MS < by_ms);
         }
-        let due_ms = self.low_since_ms.map_or(i64::MAX, |since_ms| since_ms.max(self.not_before_ms));
-        due_ms < by_ms && matches!(self.wanted(zone, by_ms), Wanted::Now(_))
+        self.due_ms(true) < by_ms && matches!(self.wanted(zone, by_ms, self.most()), Wanted::Now(_))
     }
 }
 

@@ -496,6 +496,7 @@ fn rule(set: &RechargeSet) -> Value {
     };
     let mut members = Map::new();
     for (name, value) in [
+        ("amount_max_micros", set.amount_max_micros.map(Value::from)),
         ("amount_micros", amount.map(Value::from)),
         ("daily_cap_micros", set.daily_cap_micros.map(Value::from)),
         ("enabled", Some(set.enabled.into())),

@@ -12,7 +12,7 @@ use super::{Worker, WorkerError, outside::Outside};
 use crate::{
     member::Epoch,
     metrics::Restored,
-    store::{self, Bounds, CheckpointError, FAN_IN, Store, StoreError, StoreSettings, Target},
+    store::{self, Bounds, CheckpointError, FAN_IN, Folded, Store, StoreError, StoreSettings, Target},
 };
 
 /// While usage does not stop coming, runs are merged only when there are this many times as many as it takes.
@@ -90,7 +90,7 @@ impl<O: Outside> Worker<O> {
         match Store::open(&dir, settings.cache_bytes, &identity, &limits, ledger) {
             Ok(Some((store, state))) => {
                 self.state = state;
-                self.ledger_position = Some(store.next_offset());
+                self.begin_at(store.folded());
                 let (accounts, _, _) = self.state.sizes();
                 tracing::info!(
                     partition = self.partition,
@@ -115,6 +115,10 @@ impl<O: Outside> Worker<O> {
             self.fetch_checkpoint(epoch, ledger);
         }
         true
+    }
+
+    fn begin_at(&mut self, folded: Folded) {
+        (self.ledger_position, self.last_record) = (Some(folded.next_offset), folded.last);
     }
 
     /// Tells why a store is not used and removes it, with the state that hangs on it.
@@ -173,7 +177,7 @@ impl<O: Outside> Worker<O> {
                 let elapsed_ms = fetching.elapsed().as_millis();
                 tracing::info!(partition, elapsed_ms, next_offset = store.next_offset(), "checkpoint read");
                 self.state = state;
-                self.ledger_position = Some(store.next_offset());
+                self.begin_at(store.folded());
                 self.kept = Some(Kept::new(store, Restored::Checkpoint));
             }
             Ok(None) => {}
@@ -242,7 +246,8 @@ impl<O: Outside> Worker<O> {
         let writing = Instant::now();
         if self.state.has_changes() {
             kept.rows += self.state.pending_rows().max(1);
-            kept.store.write(&self.state.changes(), position, self.state.first_kept_week())?;
+            let folded = Folded { next_offset: position, last: self.last_record };
+            kept.store.write(&self.state.changes(), folded, self.state.first_kept_week())?;
             self.state.settle(settings.recent_rows);
             context.metrics.store_write_duration.observe(writing.elapsed().as_secs_f64());
         }

@@ -40,7 +40,7 @@ use crate::{
     config::BatchConfig,
     member::Epoch,
     metrics::Metrics,
-    store::{Checkpoints, StoreError, StoreSettings},
+    store::{Checkpoints, LastRecord, StoreError, StoreSettings},
 };
 pub use kafka::Kafka;
 use keep::Kept;
@@ -100,6 +100,12 @@ pub(crate) enum WorkerError {
     /// The ledger is not what was folded before.
     #[error("the ledger ends at offset {end}, but it was folded up to {folded}: its newest records are gone")]
     Shortened { end: i64, folded: i64 },
+    /// The same, where it has grown again since.
+    #[error(
+        "the ledger's record at offset {offset} is not the one that was folded: the topic was replaced, or lost its newest \
+         records and was written on"
+    )]
+    Replaced { offset: i64 },
     /// More operation ids than memory is set aside for.
     #[error("operation ids take {used} MiB, more than operations_mib_max ({limit}): raise it, or run more meters")]
     Memory { used: usize, limit: usize },
@@ -161,6 +167,7 @@ impl WorkerError {
             | Self::Audit(_)
             | Self::Decode { .. }
             | Self::Shortened { .. }
+            | Self::Replaced { .. }
             | Self::Memory { .. }
             | Self::Lost { .. }
             | Self::Unclaimed { .. }
@@ -193,6 +200,8 @@ pub(crate) struct Worker<O> {
     state: State,
     /// The ledger is folded up to here, exclusive.
     ledger_position: Option<i64>,
+    /// The record that was folded last.
+    last_record: Option<LastRecord>,
     kept: Option<Kept>,
     /// Failures of the store in this assignment.
     store_errors: u32,
@@ -218,13 +227,14 @@ pub fn spawn(context: Arc<Context>, partition: i32) -> std::io::Result<JoinHandl
 
 impl<O: Outside> Worker<O> {
     fn new(context: Arc<Context<O>>, partition: i32) -> Self {
-        let Warm { state, ledger_position, kept } = Warm::cold(&context.limits);
+        let Warm { state, ledger_position, last_record, kept } = Warm::cold(&context.limits);
         Self {
             context,
             partition,
             label: partition.to_string(),
             state,
             ledger_position,
+            last_record,
             kept,
             store_errors: 0,
             component: None,
@@ -238,19 +248,31 @@ impl<O: Outside> Worker<O> {
         self.replace(context.memory.take(self.partition));
         self.store_errors = 0;
         let mut was_out_of_range = false;
-        while self.serve_once(epoch, &mut was_out_of_range).await == Remedy::Again && self.owned(epoch) {
-            // What the broker refuses now it may refuse for a while.
-            context.outside.pause(RETRY_PAUSE).await;
+        let remedy = loop {
+            match self.serve_once(epoch, &mut was_out_of_range).await {
+                // What the broker refuses now it may refuse for a while.
+                Remedy::Again if self.owned(epoch) => context.outside.pause(RETRY_PAUSE).await,
+                remedy => break remedy,
+            }
+        };
+        let warm = self.replace(None);
+        if remedy == Remedy::Leave {
+            // Nobody knows what state it is in: the partition may come back before the process has left.
+            drop(warm);
+            context.memory.forget(self.partition);
+        } else {
+            context.memory.park(self.partition, warm);
         }
-        context.memory.park(self.partition, self.replace(None));
     }
 
     /// Exchanges the state; `None`: nothing folded yet.
     fn replace(&mut self, warm: Option<Warm>) -> Warm {
-        let Warm { state, ledger_position, kept } = warm.unwrap_or_else(|| Warm::cold(&self.context.limits));
+        let Warm { state, ledger_position, last_record, kept } =
+            warm.unwrap_or_else(|| Warm::cold(&self.context.limits));
         Warm {
             state: std::mem::replace(&mut self.state, state),
             ledger_position: std::mem::replace(&mut self.ledger_position, ledger_position),
+            last_record: std::mem::replace(&mut self.last_record, last_record),
             kept: std::mem::replace(&mut self.kept, kept),
         }
     }

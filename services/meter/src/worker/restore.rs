@@ -12,12 +12,12 @@ use super::{
     lag::Lag,
     outside::{Batch as _, BatchOf, Outside, Producer as _, Reader as _, Reads, SourceRecord as _},
     position::{Known, Misplaced, next_offset},
-    serve::{Held, Hold},
+    serve::{Held, Hold, last_of},
 };
 use crate::{
     member::Epoch,
     metrics::Restored,
-    store::{Bounds, StoreError},
+    store::{Bounds, LastRecord, Mismatch, StoreError},
 };
 
 /// How long a broker may take to answer; a restart of it fits in.
@@ -60,6 +60,14 @@ impl<O: Outside> Worker<O> {
             return Ok(None);
         }
         let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies).await {
+            // A copy of another ledger. Where the state was in memory, this process has seen the ledger change: for a person.
+            Err(WorkerError::Replaced { offset }) if !warm && self.is_restored() => {
+                if self.restored_from() == Restored::Checkpoint {
+                    self.context.metrics.checkpoint_refused("mismatch");
+                }
+                self.give_up_store(&StoreError::Mismatch(Mismatch::Replaced { offset }));
+                self.fold_ledger(epoch, &ledger, Begin::WithLedger).await
+            }
             Err(error) if self.is_restored() && error.is_contradiction() => {
                 self.give_up_store(&StoreError::Contradiction(error.to_string()));
                 self.fold_ledger(epoch, &ledger, Begin::WithLedger).await
@@ -123,6 +131,10 @@ impl<O: Outside> Worker<O> {
         if !self.wait_until_stable(epoch, &reader, ledger, high).await? {
             return Ok(false);
         }
+        // The record that was folded last comes first once more: another one there is another ledger. It is in the bytes that
+        // the tail is fetched with. Where it was deleted, the ledger's begin says what is missing.
+        let mut known = self.last_record.filter(|last| last.offset >= low);
+        position = known.map_or(position, |last| last.offset);
         reader.assign(ledger, self.partition, position).map_err(WorkerError::kafka("cannot read the ledger"))?;
         let mut told = self.now();
         while position < high {
@@ -133,11 +145,20 @@ impl<O: Outside> Worker<O> {
             let batch = read.map_err(WorkerError::kafka("cannot read the ledger"))?;
             for record in batch.iter() {
                 let offset = record.offset();
+                if let Some(last) = known.take() {
+                    if last != LastRecord::of(offset, record.payload().unwrap_or_default()) {
+                        return Err(WorkerError::Replaced { offset: last.offset });
+                    }
+                    continue;
+                }
                 let record = LedgerRecord::decode(record.payload().unwrap_or_default())
                     .map_err(|source| WorkerError::Decode { offset, source })?;
                 self.recall_for(&record)?;
                 self.state.fold(&record)?;
                 self.ledger_position = Some(offset + 1);
+            }
+            if let Some(last) = last_of(&batch) {
+                self.last_record = Some(LastRecord::of(last.offset(), last.payload().unwrap_or_default()));
             }
             // Position, not the last record: the tail may be markers.
             position = reader
@@ -151,6 +172,9 @@ impl<O: Outside> Worker<O> {
                 self.context.metrics.restoring(&self.label, high - position);
                 tracing::info!(partition = self.partition, position, high, "folding the ledger");
             }
+        }
+        if let Some(last) = known {
+            return Err(WorkerError::Replaced { offset: last.offset });
         }
         self.ledger_position = Some(position.max(high));
         self.state.drop_expired();

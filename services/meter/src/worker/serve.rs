@@ -18,7 +18,11 @@ use super::{
     outside::{Batch, BatchOf, Outside, Producer, Reader as _, SourceRecord},
     restore::Ready,
 };
-use crate::{member::Epoch, metrics::Input};
+use crate::{
+    member::Epoch,
+    metrics::Input,
+    store::{LastRecord, hash_of_record},
+};
 
 /// How long usage waits after a look-up that came to nothing. Commands go on.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
@@ -87,10 +91,18 @@ pub(super) struct Hold {
     why: String,
 }
 
+/// What a transaction has moved.
+struct Committed {
+    /// Next offsets of usage and commands.
+    next: [i64; 2],
+    /// Hash of its last record of the ledger; `None`: it had none.
+    last_hash: Option<u64>,
+}
+
 /// What came of deciding a batch and writing it.
 enum Attempt<B> {
     /// It stands in the ledger.
-    Committed(Box<Delta>, [i64; 2]),
+    Committed(Box<Delta>, Committed),
     /// Its commands go first, these that were read for it included; usage may be about accounts they open. `why`: what
     /// could have turned a refusal round is not known, so that nothing is refused.
     UsageLater { late: Vec<B>, why: Option<String> },
@@ -193,7 +205,7 @@ impl<O: Outside> Worker<O> {
         let mut looks_up = true;
         loop {
             match self.attempt(ready, &mut taken, looks_up).await {
-                Ok(Attempt::Committed(delta, next)) => {
+                Ok(Attempt::Committed(delta, Committed { next, last_hash })) => {
                     self.state.merge(*delta);
                     self.state.drop_expired();
                     ready.next = next;
@@ -203,6 +215,9 @@ impl<O: Outside> Worker<O> {
                     }
                     if let Some(end) = ready.producer.ledger_end() {
                         self.ledger_position = self.ledger_position.max(Some(end));
+                        // Records of one producer are appended in order: the last that was sent is the highest.
+                        self.last_record =
+                            last_hash.map(|hash| LastRecord::of_hash(end - 1, hash)).or(self.last_record);
                     }
                     return Ok(());
                 }
@@ -311,9 +326,9 @@ impl<O: Outside> Worker<O> {
             }
             let next = taken.next_offsets(ready.next);
             let delta = self.merged_too_early(delta);
-            self.transact(&ready.producer, &output, next, now_ms).await?;
+            let last_hash = self.transact(&ready.producer, &output, next, now_ms).await?;
             self.committed(taken, &output);
-            return Ok(Attempt::Committed(Box::new(delta), next));
+            return Ok(Attempt::Committed(Box::new(delta), Committed { next, last_hash }));
         }
     }
 
@@ -344,14 +359,14 @@ impl<O: Outside> Worker<O> {
         Ok(decider.finish())
     }
 
-    /// Everything of a batch, with the offsets, in one transaction.
+    /// Everything of a batch, with the offsets, in one transaction. Gives back the hash of its last record of the ledger.
     async fn transact(
         &self,
         producer: &O::Producer,
         output: &OutputOf<'_, O>,
         next: [i64; 2],
         now_ms: i64,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<Option<u64>, WorkerError> {
         let topics = &self.context.topics;
         let acknowledged = producer.ledger_end();
         producer.begin()?;
@@ -362,8 +377,9 @@ impl<O: Outside> Worker<O> {
             producer.begin()?;
         }
         let producing = self.now();
-        let ledger = topics.ledger();
+        let (ledger, mut last_hash) = (topics.ledger(), None);
         output.records.each(self.context.input_generation, now_ms, |account_id, record| {
+            last_hash = Some(hash_of_record(record));
             producer.send(&ledger, self.partition, account_id.as_bytes(), record, None)
         })?;
         let replies = topics.replies();
@@ -394,7 +410,7 @@ impl<O: Outside> Worker<O> {
             self.context.metrics.produce_duration.observe(self.seconds_since(producing));
         }
         producer.commit().await?;
-        Ok(())
+        Ok(last_hash)
     }
 
     /// In every transaction, also one that writes nothing else: the group's word on who owns the partition.

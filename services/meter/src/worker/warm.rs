@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tollbooth_ledger::{Limits, State};
 
 use super::keep::Kept;
+use crate::store::LastRecord;
 
 /// What a partition's worker knows of its ledger.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Warm {
     pub(super) state: State,
     /// The ledger is folded up to here, exclusive.
     pub(super) ledger_position: Option<i64>,
+    /// The record that was folded last.
+    pub(super) last_record: Option<LastRecord>,
     /// Goes with the state: what memory let go of is there.
     pub(super) kept: Option<Kept>,
 }
@@ -20,7 +23,7 @@ pub(super) struct Warm {
 impl Warm {
     /// Nothing folded yet.
     pub(super) fn cold(limits: &Limits) -> Self {
-        Self { state: State::new(limits), ledger_position: None, kept: None }
+        Self { state: State::new(limits), ledger_position: None, last_record: None, kept: None }
     }
 
     /// Memory that its operations take.

@@ -37,7 +37,7 @@ struct RechargeBody {
     amount: Option<AmountBody>,
     /// Instead of `amount`: as much as brings what is available up to this.
     target: Option<AmountBody>,
-    /// Most that is bought in a day of the account's zone; null: no bound.
+    /// Most that is bought in a day of the account's zone; null: no bound, which only a rule of an earlier release has.
     daily_cap: Option<AmountBody>,
     /// Most that is bought in a month of the account's zone; null: no bound.
     monthly_cap: Option<AmountBody>,

@@ -22,6 +22,7 @@ async fn the_rule_is_shown_with_what_became_of_it() {
         size: Some(Size::TargetMicros(70_000_000)),
         daily_cap_micros: Some(200_000_000),
         monthly_cap_micros: None,
+        amount_max_micros: Some(10_000_000_000),
     };
     let requested = RechargeRequested {
         recharge_id: "rch_1".to_owned(),

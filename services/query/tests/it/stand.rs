@@ -452,6 +452,7 @@ fn rule(set: &RechargeSet) -> Value {
     let mut rule = serde_json::json!({
         "enabled": set.enabled, "threshold_micros": set.threshold_micros, "daily_cap_micros": set.daily_cap_micros,
         "monthly_cap_micros": set.monthly_cap_micros,
+        "amount_max_micros": set.amount_max_micros,
     });
     match set.size {
         Some(Size::AmountMicros(micros)) => rule["amount_micros"] = micros.into(),

@@ -389,16 +389,19 @@ impl<'a> Driver<'a> {
                 source: v1::PurchaseSource::Manual.into(),
             }),
             Body::Fee { month } => command::Body::PostPlanFee(v1::PostPlanFee { period: format!("2026-{month:02}") }),
-            Body::Recharge { threshold, size, daily_cap, monthly_cap } => command::Body::SetRecharge(v1::SetRecharge {
-                enabled: size.is_some(),
-                threshold_micros: threshold,
-                size: size.map(|size| match size {
-                    RechargeSize::Fixed(micros) => v1::set_recharge::Size::AmountMicros(micros),
-                    RechargeSize::UpTo(micros) => v1::set_recharge::Size::TargetMicros(micros),
-                }),
-                daily_cap_micros: daily_cap,
-                monthly_cap_micros: monthly_cap,
-            }),
+            Body::Recharge { threshold, size, most, daily_cap, monthly_cap } => {
+                command::Body::SetRecharge(v1::SetRecharge {
+                    enabled: size.is_some(),
+                    threshold_micros: threshold,
+                    size: size.map(|size| match size {
+                        RechargeSize::Fixed(micros) => v1::set_recharge::Size::AmountMicros(micros),
+                        RechargeSize::UpTo(micros) => v1::set_recharge::Size::TargetMicros(micros),
+                    }),
+                    daily_cap_micros: daily_cap,
+                    monthly_cap_micros: monthly_cap,
+                    amount_max_micros: most,
+                })
+            }
             Body::Recharged { back, paid } => {
                 let asked = self.asked[account].iter().rev().nth(back).cloned();
                 let (recharge_id, amount_micros) = asked.unwrap_or(("rch_none".to_owned(), 1_000_000));

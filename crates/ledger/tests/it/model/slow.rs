@@ -14,7 +14,7 @@ use super::{
     steps::{BOUND, Body, RechargeSize, Report, Size, Work},
 };
 use alerts::Alerts;
-use recharge::{Ask, AskLine, RuleLine};
+use recharge::{Ask, AskLine, Paid, RuleLine};
 use redrive::LetterLine;
 
 /// What a step did, as both ledgers tell it.
@@ -134,6 +134,9 @@ pub(crate) struct Account {
     failures: u32,
     not_before_ms: i64,
     low_since_ms: Option<i64>,
+    /// The balance after everything that was posted, and how many there were when the rule was set.
+    looks: Vec<i64>,
+    rule_looks: usize,
     alerts: Alerts,
     letters: Vec<LetterLine>,
     /// The event that a definition is about, and the booth that a report is of.
@@ -269,7 +272,7 @@ impl Account {
             }
             Thing::Recharge => {
                 let Ask::Now(amount) = self.ask(self.now_ms) else { panic!("due, and nothing to ask for") };
-                self.asks.push(AskLine { amount, at_ms: self.now_ms, under_way: true, failed: false });
+                self.asks.push(AskLine { amount, at_ms: self.now_ms, under_way: true, failed: false, paid: None });
                 Some(self.post(&Draft { note: amount, ..draft("recharge_requested", 0, at_ms) }, 0, 0))
             }
             Thing::Alert(number) => {
@@ -470,6 +473,13 @@ impl Account {
             Body::Recharge { size: Some(RechargeSize::Fixed(amount)), .. } if amount < 1_000_000 => {
                 Err(refuse(422, "invalid_recharge"))
             }
+            Body::Recharge { size: Some(size), most: Some(most), .. }
+                if most < 1_000_000
+                    || most % 10_000 != 0
+                    || matches!(size, RechargeSize::Fixed(amount) if amount > most) =>
+            {
+                Err(refuse(422, "invalid_recharge"))
+            }
             Body::Recharge { size: Some(RechargeSize::UpTo(target)), threshold, .. } if target <= threshold => {
                 Err(refuse(422, "invalid_recharge"))
             }
@@ -607,14 +617,16 @@ impl Account {
                     self.paused.push(booth);
                 }
             }
-            Body::Recharge { threshold, size, daily_cap, monthly_cap } => {
-                self.rule = size.map(|size| RuleLine { threshold, size, caps: [daily_cap, monthly_cap] });
+            Body::Recharge { threshold, size, most, daily_cap, monthly_cap } => {
+                self.rule = size.map(|size| RuleLine { threshold, size, most, caps: [daily_cap, monthly_cap] });
+                self.rule_looks = self.looks.len();
                 (self.failures, self.not_before_ms, self.low_since_ms) = (0, 0, None);
             }
             Body::Recharged { back, paid: true } => {
                 let paid = self.asks.iter_mut().rev().nth(back).filter(|ask| ask.under_way);
                 if let Some(ask) = paid {
                     ask.under_way = false;
+                    ask.paid = Some(Paid { at_ms: now_ms, looks: self.looks.len() });
                     (self.failures, self.not_before_ms) = (0, now_ms + 60_000);
                 }
             }

@@ -92,6 +92,7 @@ pub(crate) enum Body {
         threshold: i64,
         /// `None`: off.
         size: Option<RechargeSize>,
+        most: Option<i64>,
         daily_cap: Option<i64>,
         monthly_cap: Option<i64>,
     },
@@ -344,6 +345,11 @@ fn body(draw: &mut Draw) -> Body {
                 Some(RechargeSize::Fixed(999_999)),
                 None,
             ]),
+            most: if draw.rarely() {
+                draw.of(&[Some(999_999), Some(1_005_000)])
+            } else {
+                draw.of(&[None, Some(2_400_000)])
+            },
             daily_cap: draw.of(&[None, Some(2_500_000), Some(6_000_000)]),
             monthly_cap: if draw.rarely() { Some(999_999) } else { draw.of(&[None, Some(5_000_000)]) },
         },

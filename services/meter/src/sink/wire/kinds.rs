@@ -16,6 +16,7 @@ pub struct RechargeSet {
     pub target_micros: Option<i64>,
     pub daily_cap_micros: Option<i64>,
     pub monthly_cap_micros: Option<i64>,
+    pub amount_max_micros: Option<i64>,
 }
 
 /// Something was crossed; fields as in `ledger.proto`.
@@ -262,6 +263,7 @@ fn recharge_set(bytes: &[u8]) -> Result<Kind<'_>> {
             4 => (set.amount_micros, set.target_micros) = (None, Some(value.int64(number)?)),
             5 => set.daily_cap_micros = Some(value.int64(number)?),
             6 => set.monthly_cap_micros = Some(value.int64(number)?),
+            7 => set.amount_max_micros = Some(value.int64(number)?),
             _ => {}
         }
         Ok(())

@@ -24,7 +24,7 @@ const fn posted_at(seq: i64) -> i64 {
 }
 
 impl World {
-    fn hold(&mut self, hold_id: &str, size: Size, micros: i64, seq: i64) {
+    pub(super) fn hold(&mut self, hold_id: &str, size: Size, micros: i64, seq: i64) {
         let place = PlaceHold {
             hold_id: hold_id.into(),
             service: "ai_modify".into(),

@@ -5,7 +5,7 @@ use tollbooth_schemas::{
     time::DAY_MS,
     v1::{
         FailRecharge, PostPurchase, Purchase, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet,
-        SetRecharge, SourceTopic, command::Body, entry::Kind, recharge_set, set_recharge,
+        SetRecharge, SourceTopic, command::Body, entry::Kind, place_hold, recharge_set, set_recharge,
     },
 };
 
@@ -22,20 +22,36 @@ const DECEMBER: i64 = NOON + 9 * DAY_MS + 3 * 3_600_000;
 
 impl World {
     fn set_recharge(&mut self, key: &str, daily_cap_micros: Option<i64>) {
-        let (threshold_micros, amount_micros) = (20_000_000, 50_000_000);
+        self.set_rule(key, recharge_set::Size::AmountMicros(50_000_000), daily_cap_micros, Some(10_000_000_000));
+    }
+
+    fn set_rule(
+        &mut self,
+        key: &str,
+        size: recharge_set::Size,
+        daily_cap_micros: Option<i64>,
+        amount_max_micros: Option<i64>,
+    ) {
+        let threshold_micros = 20_000_000;
+        let asked = match size {
+            recharge_set::Size::AmountMicros(micros) => set_recharge::Size::AmountMicros(micros),
+            recharge_set::Size::TargetMicros(micros) => set_recharge::Size::TargetMicros(micros),
+        };
         let rule = RechargeSet {
             enabled: true,
             threshold_micros,
-            size: Some(recharge_set::Size::AmountMicros(amount_micros)),
+            size: Some(size),
             daily_cap_micros,
             monthly_cap_micros: None,
+            amount_max_micros,
         };
         let body = SetRecharge {
             enabled: true,
             threshold_micros,
-            size: Some(set_recharge::Size::AmountMicros(amount_micros)),
+            size: Some(asked),
             daily_cap_micros,
             monthly_cap_micros: None,
+            amount_max_micros,
         };
         self.command(LUNA, key, Body::SetRecharge(body), Some((0, Kind::RechargeSet(rule))));
     }
@@ -179,4 +195,42 @@ fn a_cap_that_is_passed_and_a_need_that_nobody_saw_are_found() {
     world.top_up(LUNA, "a little", 1_000_000);
     world.sink();
     assert_defects(&world.report(), &[(Defect::RechargeOff, 1)]);
+}
+
+#[test]
+fn a_request_beyond_the_rules_bound_is_found_and_one_of_a_rule_of_before_is_not() {
+    // Up to 50.00, and 20,000.00 are owed.
+    let asked = |amount_max_micros, amount_micros| {
+        let mut world = World::new();
+        world.open(LUNA, "payg");
+        world.set_rule("rule", recharge_set::Size::TargetMicros(50_000_000), None, amount_max_micros);
+        world.top_up(LUNA, "spent", -20_000_000_000);
+        let since_ms = world.ledger[world.ledger.len() - 2].record.posted_at_ms;
+        world.ask(4, -20_000_000_000, amount_micros, since_ms);
+        world.sink();
+        world.report().count(Defect::RechargeOff)
+    };
+    let (most, all) = (10_000_000_000, 20_050_000_000);
+    assert_eq!((asked(Some(most), most), asked(None, most), asked(None, all)), (0, 0, 0));
+    assert_eq!((asked(Some(most), all), asked(None, most + 10_000), asked(Some(most), most - 10_000)), (1, 1, 1));
+}
+
+#[test]
+fn a_request_before_the_pause_that_unused_money_leaves_is_found() {
+    // 50.00 are paid, a hold leaves too little, and another 50.00 are asked for so many minutes later.
+    let asked = |minutes: i64, amount_max_micros| {
+        let mut world = World::new();
+        world.open(LUNA, "payg");
+        world.set_rule("rule", recharge_set::Size::AmountMicros(50_000_000), None, amount_max_micros);
+        let since_ms = world.posted_at();
+        world.ask(3, 0, 50_000_000, since_ms);
+        world.paid(3, 50_000_000);
+        let paid_at_ms = world.posted_at();
+        world.hold("hld_1", place_hold::Size::AmountMicros(40_000_000), 40_000_000, 5);
+        world.later_ms = minutes * 60_000;
+        world.ask(6, 10_000_000, 50_000_000, paid_at_ms + minutes * 60_000);
+        world.sink();
+        world.report().count(Defect::RechargeOff)
+    };
+    assert_eq!((asked(9, Some(10_000_000_000)), asked(10, Some(10_000_000_000)), asked(2, None)), (1, 0, 0));
 }

@@ -175,6 +175,7 @@ impl Outside for Ends {
     async fn ends(&self, topic: &str, partition: i32, _: Duration) -> Result<(i64, i64), KafkaError> {
         self.ask().await?;
         let world = self.world.borrow();
+        assert_ne!(world.panics_at.as_deref(), Some(topic), "planned");
         Ok((0, world.log.end(&world.place(topic, partition))))
     }
 

@@ -9,6 +9,8 @@ mod group;
 mod log;
 mod oracle;
 mod overtaken;
+mod panicked;
+mod replaced;
 mod run;
 mod world;
 

@@ -115,6 +115,8 @@ pub(super) struct World {
     /// When the worker that is polled right now wants to be polled again.
     pub(super) wake_ms: i64,
     pub(super) effects: u64,
+    /// A topic; whoever asks for its ends panics.
+    pub(super) panics_at: Option<String>,
     /// What no worker may ever do.
     pub(super) outrage: Option<String>,
     pub(super) trace: VecDeque<String>,
@@ -138,6 +140,7 @@ impl World {
             books: Vec::new(),
             wake_ms: 0,
             effects: 0,
+            panics_at: None,
             outrage: None,
             trace: VecDeque::new(),
             settings,

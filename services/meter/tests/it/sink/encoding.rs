@@ -152,6 +152,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 },
                 daily_cap_micros: flag.then_some(number.rotate_left(27)),
                 monthly_cap_micros: (code == 0).then_some(number.rotate_left(36)),
+                amount_max_micros: (code == 1).then_some(number.rotate_left(45)),
             }),
             10 => Kind::RechargeRequested(v1::RechargeRequested {
                 recharge_id: next(),
@@ -306,6 +307,7 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
             },
             daily_cap_micros: set.daily_cap_micros,
             monthly_cap_micros: set.monthly_cap_micros,
+            amount_max_micros: set.amount_max_micros,
         }),
         Kind::RechargeRequested {
             recharge_id,

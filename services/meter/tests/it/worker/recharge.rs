@@ -16,6 +16,7 @@ fn rule() -> Command {
         size: Some(Size::AmountMicros(50_000_000)),
         daily_cap_micros: Some(60_000_000),
         monthly_cap_micros: None,
+        amount_max_micros: None,
     };
     command(ACCOUNT, "rule", Body::SetRecharge(body))
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use prost::Message as _;
-use tollbooth_meter::store::{Bounds, Identity, Store};
+use tollbooth_meter::store::{Bounds, Folded, Identity, LastRecord, Store};
 use tollbooth_schemas::v1::LedgerRecord;
 
 use super::harness::{Running, World, credit, image, open, wait_until};
@@ -103,7 +103,7 @@ fn a_store_of_another_ledger_is_discarded_and_built_anew() {
         retention_weeks: limits.retention_weeks,
     };
     let mut store = Store::create(&place, 1 << 20, &identity).unwrap();
-    store.write(&tollbooth_ledger::State::new(&limits).changes(), 5, 0).unwrap();
+    store.write(&tollbooth_ledger::State::new(&limits).changes(), Folded { next_offset: 5, last: None }, 0).unwrap();
     drop(store);
     // when the meter starts, then it says so, and the ledger counts
     let running = world.start();
@@ -129,12 +129,41 @@ fn a_store_ahead_of_the_ledger_is_discarded() {
     let bounds = Bounds { low: 0, end: i64::MAX };
     let (mut store, mut state) = Store::open(&place, 1 << 20, &identity, &limits, bounds).unwrap().unwrap();
     state.keep_changes();
-    store.write(&state.changes(), world.end_of(&world.topics.ledger(), 0) + 1, 0).unwrap();
+    let folded = Folded { next_offset: world.end_of(&world.topics.ledger(), 0) + 1, ..store.folded() };
+    store.write(&state.changes(), folded, 0).unwrap();
     drop(store);
     // when the meter starts, then the ledger counts
     let running = world.start();
     wait_until("the store is discarded", || is_discarded(&running, "future"));
     assert_goes_on(&world, &running, 10);
+    running.stop();
+}
+
+#[test]
+fn a_store_whose_last_record_is_another_one_is_discarded() {
+    // given a store of this cluster, topic and length, which was made of another ledger
+    let dir = tempfile::tempdir().unwrap();
+    let world = world("replaced", dir.path());
+    given(&world);
+    let (place, limits) = (dir.path().join("partition-0"), world.config.limits().unwrap());
+    let bounds = Bounds { low: 0, end: i64::MAX };
+    let (mut store, mut state) = Store::open(&place, 1 << 20, &identity_of(&world), &limits, bounds).unwrap().unwrap();
+    state.keep_changes();
+    let folded = store.folded();
+    let last = folded.last.map(|last| LastRecord::of(last.offset, b"of another ledger"));
+    assert!(last.is_some());
+    store.write(&state.changes(), Folded { last, ..folded }, 0).unwrap();
+    drop(store);
+    // when the meter starts, then the ledger counts
+    let running = world.start();
+    wait_until("the store is discarded", || is_discarded(&running, "mismatch"));
+    wait_until("the ledger is folded", || restored_from(&running, "cold"));
+    assert_goes_on(&world, &running, 10);
+    running.stop();
+    // and the next one begins with a store again
+    let world = world.again();
+    let running = world.start();
+    wait_until("it is restored", || restored_from(&running, "store"));
     running.stop();
 }
 
@@ -199,7 +228,8 @@ fn a_store_that_contradicts_the_ledger_is_discarded() {
         entries: entries[..2].to_vec(),
     };
     state.fold(&LedgerRecord::decode(record.encode_to_vec().as_slice()).unwrap()).unwrap();
-    store.write(&state.changes(), world.end_of(&world.topics.ledger(), 0), 0).unwrap();
+    let folded = Folded { next_offset: world.end_of(&world.topics.ledger(), 0), last: None };
+    store.write(&state.changes(), folded, 0).unwrap();
     drop(store);
     // The tail has an entry that does not follow.
     let mut next = LedgerRecord { entries: entries[11..].to_vec(), ..record };

@@ -127,7 +127,11 @@ export const billing = {
     target: "Balance to reach",
     dailyCap: "At most a day",
     monthlyCap: "At most a month",
+    dailyCapEmpty: (cap: string | null): string =>
+      cap === null ? "Empty: ten times what is bought at once" : `Empty: ${cap}, ten times what is bought at once`,
     optional: "Empty: no limit",
+    pace:
+      "Credits that are held for work under way are not spent. Where they alone bring the balance down, the card is charged again after 10 minutes at the earliest, and after longer each time.",
     today: (spent: string, cap: string | null): string =>
       cap === null ? `${spent} bought today` : `${spent} of ${cap} bought today`,
     month: (spent: string, cap: string | null): string =>

@@ -9,6 +9,7 @@ use super::{
 pub(super) struct RuleLine {
     pub(super) threshold: i64,
     pub(super) size: RechargeSize,
+    pub(super) most: Option<i64>,
     pub(super) caps: [Option<i64>; 2],
 }
 
@@ -18,6 +19,14 @@ pub(super) struct AskLine {
     pub(super) at_ms: i64,
     pub(super) under_way: bool,
     pub(super) failed: bool,
+    pub(super) paid: Option<Paid>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paid {
+    pub(super) at_ms: i64,
+    /// How many balances were looked at before.
+    pub(super) looks: usize,
 }
 
 /// What a rule makes of an instant.
@@ -55,7 +64,10 @@ impl Account {
         let wide = i128::from;
         let wanted = match rule.size {
             RechargeSize::Fixed(amount) => wide(amount),
-            RechargeSize::UpTo(target) => (wide(target) - wide(self.available())).max(1_000_000),
+            RechargeSize::UpTo(target) => {
+                let of_before = wide(target - rule.threshold).max(10_000_000_000);
+                (wide(target) - wide(self.available())).max(1_000_000).min(rule.most.map_or(of_before, wide))
+            }
         };
         let wanted = (wanted + 9_999) / 10_000 * 10_000;
         if !in_bound(wanted) || !in_bound(wide(self.balance()) + wanted) {
@@ -88,7 +100,7 @@ impl Account {
         if let Some(under_way) = self.under_way() {
             return Some(under_way.at_ms + 7 * 86_400_000);
         }
-        let at_ms = self.low_since_ms?.max(self.not_before_ms);
+        let at_ms = self.low_since_ms?.max(self.not_before_ms).max(self.unused_until_ms());
         match self.ask(at_ms) {
             Ask::Now(_) => Some(at_ms),
             Ask::At(at_ms) => Some(at_ms),
@@ -96,8 +108,32 @@ impl Account {
         }
     }
 
+    /// Of those that were paid since the rule was set, in order, which still had most of their money when the balance was
+    /// last looked at before `looks`: the balance was enough by itself, and less than half was spent.
+    fn is_unused(&self, ask: &AskLine, looks: usize) -> bool {
+        let since = &self.looks[ask.paid.unwrap().looks..looks];
+        let (Some(most), Some(now)) = (since.iter().max(), since.last()) else { return false };
+        *now >= self.rule.unwrap().threshold && 2 * (i128::from(*most) - i128::from(*now)) < i128::from(ask.amount)
+    }
+
+    /// 10 minutes after it was paid; 20, 40 and so on, up to 6 hours, where the one before it was unused as well.
+    fn unused_until_ms(&self) -> i64 {
+        let paid = self.asks.iter().filter(|ask| ask.paid.is_some_and(|paid| paid.looks >= self.rule_looks));
+        let paid: Vec<&AskLine> = paid.collect();
+        let Some(last) = paid.last().filter(|ask| self.is_unused(ask, self.looks.len())) else { return 0 };
+        let mut minutes = 10;
+        for pair in paid.windows(2).rev() {
+            if !self.is_unused(pair[0], pair[1].paid.unwrap().looks) {
+                break;
+            }
+            minutes = 360.min(minutes * 2);
+        }
+        last.paid.unwrap().at_ms + minutes * 60_000
+    }
+
     /// After everything posted: is there too little now?
     pub(super) fn look_at_what_is_left(&mut self) {
+        self.looks.push(self.balance());
         if self.rule.is_some_and(|rule| self.available() < rule.threshold) {
             self.low_since_ms.get_or_insert(self.now_ms);
         } else {

@@ -7,13 +7,18 @@ import { putRecharge } from "@/api/queries/billing";
 import { Button } from "@/components/Button";
 import { Segmented } from "@/components/Segmented";
 import { TextField } from "@/components/TextField";
-import { currencySign } from "@/format";
+import { currencySign, formatMoney } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
-import { bodyOf, draftErrors, draftOf, type Draft } from "./recharge-draft";
+import { bodyOf, defaultDailyCap, draftErrors, draftOf, type Draft } from "./recharge-draft";
 
 const { recharge } = text.billing;
+
+function capOf(draft: Draft, currency: string): string | null {
+  const amount = defaultDailyCap(draft);
+  return amount === null ? null : formatMoney({ amount, currency });
+}
 
 export function RechargeForm({ rule }: { rule: Recharge }) {
   const { accountId, currency } = useAccount();
@@ -70,9 +75,10 @@ export function RechargeForm({ rule }: { rule: Recharge }) {
         ]}
       />
       <div className="form-grid">
-        {field("dailyCap", recharge.dailyCap, recharge.optional)}
+        {field("dailyCap", recharge.dailyCap, recharge.dailyCapEmpty(capOf(draft, currency)))}
         {field("monthlyCap", recharge.monthlyCap, recharge.optional)}
       </div>
+      <p className="muted small">{recharge.pace}</p>
       <div className="row">
         <Button type="submit" variant="primary" busy={save.isPending}>
           {text.common.save}

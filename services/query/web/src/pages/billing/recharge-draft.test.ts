@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { bodyOf, draftErrors, type Draft } from "./recharge-draft";
+import { bodyOf, defaultDailyCap, draftErrors, type Draft } from "./recharge-draft";
 
 const DRAFT: Draft = {
   enabled: true,
@@ -33,4 +33,11 @@ it("finds what cannot be", () => {
   ]);
   expect(draftErrors({ ...DRAFT, mode: "target", target: "10.00" }).target).toBeDefined();
   expect(draftErrors({ ...DRAFT, mode: "target", target: "9999999.99" })).toEqual({});
+});
+
+it("says which daily cap a rule without one gets", () => {
+  expect(defaultDailyCap(DRAFT)).toBe("1005.00");
+  expect(defaultDailyCap({ ...DRAFT, mode: "target", target: "60.50" })).toBe("505.00");
+  expect(defaultDailyCap({ ...DRAFT, amount: "ten" })).toBeNull();
+  expect(defaultDailyCap({ ...DRAFT, mode: "target", threshold: "" })).toBeNull();
 });

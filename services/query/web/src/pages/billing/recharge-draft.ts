@@ -1,6 +1,6 @@
 import type { Recharge } from "@/api/types";
 import type { RechargeRuleBody } from "@/api/queries/billing";
-import { toMicro } from "@/format";
+import { fromMicro, toMicro } from "@/format";
 import { text } from "@/text";
 
 export interface Draft {
@@ -45,6 +45,15 @@ export function draftErrors(draft: Draft): DraftErrors {
     if (draft[cap].trim() !== "" && !good(draft[cap])) errors[cap] = invalid;
   }
   return errors;
+}
+
+/** The daily cap of a rule that names none, as ingest sets it: ten times what is bought at once. */
+export function defaultDailyCap(draft: Draft): string | null {
+  const errors = draftErrors(draft);
+  if (errors.threshold !== undefined || errors[draft.mode] !== undefined) return null;
+  const micro = (value: string): bigint => toMicro(value.trim());
+  const once = draft.mode === "amount" ? micro(draft.amount) : micro(draft.target) - micro(draft.threshold);
+  return fromMicro(once * 10n);
 }
 
 export function bodyOf(draft: Draft): RechargeRuleBody {
