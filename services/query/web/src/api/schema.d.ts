@@ -705,12 +705,21 @@ export interface components {
              */
             at: string;
             balance: components["schemas"]["Amount"];
+            booth_id?: string | null;
             /** @description By which entry. */
             crossed_by: string;
             /** @description Of its entry. */
             entry_id: string;
             event_id?: string | null;
-            /** Format: int32 */
+            /**
+             * Format: date-time
+             * @description When the booth's hour began.
+             */
+            hour?: string | null;
+            /**
+             * Format: int32
+             * @description What the rule names; of a booth how many hours its average is of.
+             */
             hours?: number | null;
             /** @example balance_below */
             kind: string;
@@ -726,12 +735,19 @@ export interface components {
             recharge_id?: string | null;
             spent?: components["schemas"]["Amount"] | null;
             threshold?: components["schemas"]["Amount"] | null;
+            /**
+             * Format: int32
+             * @description How many times its average hour the rule names.
+             */
+            times?: number | null;
+            usual?: components["schemas"]["Amount"] | null;
         };
         AlertRules: {
             /** @description Told when the balance falls below one of these. */
             balance_below: components["schemas"]["Amount"][];
             /** @description Told when the balance falls below so many hundredths of the last purchase. */
             below_top_up_percent: number[];
+            booth_spike?: components["schemas"]["BoothSpikeRule"] | null;
             /**
              * Format: int32
              * @description Told when the balance would last for less than so many hours.
@@ -749,7 +765,7 @@ export interface components {
             /** @description The newest alerts, newest first, at most 50. */
             recent: components["schemas"]["Alert"][];
             rules?: components["schemas"]["AlertRules"] | null;
-            /** @description Of every rule about the account as a whole. Events stand in `recent` alone. */
+            /** @description Of every rule about the account as a whole. Events and booths stand in `recent` alone. */
             states: components["schemas"]["AlertState"][];
         };
         /** @description How a rule stands. */
@@ -911,6 +927,11 @@ export interface components {
             has_more: boolean;
             /** @description `cursor` of the next page. */
             next_cursor?: string | null;
+        };
+        BoothSpikeRule: {
+            at_least: components["schemas"]["Amount"];
+            /** Format: int32 */
+            times: number;
         };
         /** @description A record that could not be charged. */
         DeadLetter: {
@@ -2271,14 +2292,47 @@ export interface operations {
                      * @example {
                      *       "recent": [
                      *         {
+                     *           "at": "2026-11-21T20:41:17.230Z",
+                     *           "balance": {
+                     *             "amount": "19.40",
+                     *             "currency": "USD"
+                     *           },
+                     *           "booth_id": "bth_17",
+                     *           "crossed_by": "ent_acc_luna_1043",
+                     *           "entry_id": "ent_acc_luna_1044",
+                     *           "event_id": null,
+                     *           "hour": "2026-11-21T20:00:00.000Z",
+                     *           "hours": 24,
+                     *           "kind": "booth_spike",
+                     *           "number": 8,
+                     *           "percent": null,
+                     *           "reason": null,
+                     *           "recharge_id": null,
+                     *           "spent": {
+                     *             "amount": "20.16",
+                     *             "currency": "USD"
+                     *           },
+                     *           "threshold": {
+                     *             "amount": "20.00",
+                     *             "currency": "USD"
+                     *           },
+                     *           "times": 5,
+                     *           "usual": {
+                     *             "amount": "1.234567",
+                     *             "currency": "USD"
+                     *           }
+                     *         },
+                     *         {
                      *           "at": "2026-11-21T20:15:04.001Z",
                      *           "balance": {
                      *             "amount": "19.88",
                      *             "currency": "USD"
                      *           },
+                     *           "booth_id": null,
                      *           "crossed_by": "ent_acc_luna_1041",
                      *           "entry_id": "ent_acc_luna_1042",
                      *           "event_id": null,
+                     *           "hour": null,
                      *           "hours": null,
                      *           "kind": "balance_below",
                      *           "number": 7,
@@ -2289,7 +2343,9 @@ export interface operations {
                      *           "threshold": {
                      *             "amount": "20.00",
                      *             "currency": "USD"
-                     *           }
+                     *           },
+                     *           "times": null,
+                     *           "usual": null
                      *         }
                      *       ],
                      *       "rules": {
@@ -2302,6 +2358,13 @@ export interface operations {
                      *         "below_top_up_percent": [
                      *           10
                      *         ],
+                     *         "booth_spike": {
+                     *           "at_least": {
+                     *             "amount": "20.00",
+                     *             "currency": "USD"
+                     *           },
+                     *           "times": 5
+                     *         },
                      *         "empty_in_hours": 48,
                      *         "event_budget_percent": [
                      *           80,
