@@ -62,6 +62,7 @@ struct Served {
 }
 
 /// Serves the partition for a while with what lies in a directory, and gives it back in order.
+#[allow(clippy::arc_with_non_send_sync)] // One thread; a worker keeps its context in an `Arc`.
 fn served(world: &Shared, dir: &Path) -> Served {
     let registry = Registry::new();
     let topics = world.borrow().topics.clone();
