@@ -128,6 +128,11 @@ pub(crate) async fn revoke(
         app.trail.around(action, publish(&app, &document), |()| Told::by_status(204)).await?;
         tracing::info!(%key_id, actor = %admin.key_id, "key revoked");
     }
+    // Everybody may end their own key.
+    if document.key_id != admin.key_id && !admin.covers(document.kind, &document.scopes) {
+        let detail = "the key has scopes that yours has not: it is revoked with one that has them";
+        return Err(Problem::forbidden(detail));
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
