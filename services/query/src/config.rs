@@ -222,7 +222,7 @@ pub struct SessionSection {
     pub life_s: u64,
     /// Whether browsers send the cookie over https alone. Default true; false for plain http on one machine.
     pub secure: bool,
-    /// Failed tries to sign in of one address in a minute; then 429. Default 10.
+    /// Failed tries to sign in of one address in a minute; a further one is 429. A right key is taken in any case. Default 10.
     pub failures_per_minute_max: usize,
     /// Longest life of a portal token. Default 86,400 (24 hours).
     pub portal_life_s_max: u64,
