@@ -38,9 +38,11 @@ async fn a_revoked_key_is_refused_at_once_and_for_good() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(problem["detail"], json!("the key is revoked"));
     let records = stand.records(&stand.topics.registry());
-    assert_eq!(records.len(), 2, "the second revocation changes nothing");
-    assert_eq!(records[1].key, format!("key:{key_id}"));
-    assert!(records[0].json()["revoked_at"].is_null() && records[1].json()["revoked_at"].is_string());
+    assert_eq!(records.len(), 3, "the second revocation changes nothing");
+    let keys: Vec<&str> = records.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!(keys, [&format!("key:{key_id}"), &format!("key-revoked:{key_id}"), &format!("key:{key_id}")]);
+    assert!(records[0].json()["revoked_at"].is_null() && records[2].json()["revoked_at"].is_string());
+    assert_eq!(records[1].json()["revoked_at"], records[2].json()["revoked_at"]);
 }
 
 /// Asks until the status is the expected one, at most [`DEADLINE`]. What is asked needs a key and nothing else.
