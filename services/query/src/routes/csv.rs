@@ -34,9 +34,9 @@ parameters! {
 /// Transactions as CSV, newest first
 ///
 /// All that pass the filters, of any number, in pieces as they are read. Times stand in UTC and in `tz`. A text that a
-/// spreadsheet would take for a formula begins with `'`. Where the history fails in between, or stays behind what the file
-/// has already, the connection breaks off: a file that ended well is whole. The header `Tollbooth-As-Of-Seq` names the entry the file begins at where it is not the
-/// newest one.
+/// spreadsheet would take for a formula begins with `'`. Where the history fails in between, or stays behind what the
+/// file has already, the connection breaks off: a file that ended well is whole. The header `Tollbooth-As-Of-Seq` names
+/// the entry the file begins at where it is not the newest one.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account_id}/transactions.csv",

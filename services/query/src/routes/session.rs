@@ -85,8 +85,8 @@ fn answer(body: &SessionBody) -> Result<Response, Problem> {
 /// Sign in
 ///
 /// For browsers: the cookie of the answer stands for the key in every request, until the session ends or the key is
-/// revoked. Wrong keys are limited by address, a right one is taken in any case. What is changed with it (everything that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to
-/// where commands are taken.
+/// revoked. Wrong keys are limited by address, a right one is taken in any case. What is changed with it (everything
+/// that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to where commands are taken.
 #[utoipa::path(
     post,
     path = "/v1/session",
