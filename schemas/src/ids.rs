@@ -127,10 +127,11 @@ pub fn parse_entry_id(text: &str) -> Option<(AccountId, u64)> {
 }
 
 /// The account id of an opening that names none: a function of who asks and the request's `Idempotency-Key`,
-/// so that a retry reaches the same partition.
+/// so that a retry reaches the same partition. `line` is that of the asking key (see
+/// [`KeyDocument::line`](crate::keys::KeyDocument::line)): a retry with the key's successor opens no second account.
 #[must_use]
-pub fn derived_account_id(actor: &str, idempotency_key: &str) -> AccountId {
-    AccountId(derived("acc_", actor, idempotency_key).into())
+pub fn derived_account_id(line: &str, idempotency_key: &str) -> AccountId {
+    AccountId(derived("acc_", line, idempotency_key).into())
 }
 
 /// The id of a hold that is placed without one: a function of the account and the request's `Idempotency-Key`.

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use document::{KeyDocument, KeyState, KeyUse, Scope, registry_key};
+pub use document::{KeyDocument, KeyRevocation, KeyState, KeyUse, Scope, registry_key, revocation_key};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_CHARS: usize = 30;

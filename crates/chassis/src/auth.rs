@@ -2,33 +2,36 @@
 //!
 //! Keys are looked up by their SHA-256; the map is keyed by digest, so the time of a look-up tells nothing about a key
 //! that an attacker could use. A revoked key stays revoked, whatever document comes later: `registry` is read in order,
-//! but a stale writer must not bring a key back.
+//! but a stale writer must not bring a key back, nor give it a successor, and who reads the topic after it was compacted
+//! must judge as who saw every record of it.
 
-use std::collections::HashMap;
+mod known;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, header};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use tollbooth_schemas::ids::{AccountId, BoothId, KeyId};
-use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind, Scope};
+use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyError, KeyKind, KeyRevocation, Scope};
 
 use crate::forward::{self, ForwardError, Forwarding};
 use crate::kafka::table::{NotCurrent, TopicTable};
 use crate::problem::Problem;
+use known::Known;
 
 /// What the record keys of key documents in `registry` begin with.
 pub const REGISTRY_KEY_PREFIX: &str = "key:";
+/// What the record keys of revocations in `registry` begin with.
+pub const REVOCATION_KEY_PREFIX: &str = "key-revoked:";
 /// Id of the admin key that comes from configuration. It is never in `registry` and cannot be revoked there.
 pub const ROOT_KEY_ID: &str = "key_root";
 
 /// How long ago `registry` may have been read to its end for keys to be judged by it; a revocation is honoured within
 /// this time, whatever happens to the broker.
 pub const KEYS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
-/// How exactly a process remembers when a key was last used.
-const USE_GRAIN_MS: i64 = 1_000;
 /// Seconds after which a request is worth repeating while `registry` cannot be read.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -45,9 +48,25 @@ pub struct Principal {
     pub booth_id: Option<BoothId>,
     /// What it is narrowed to; empty: everything of its kind.
     pub scopes: Vec<Scope>,
+    /// Whether it is a test key.
+    pub is_test: bool,
+    /// What a rotation keeps, see [`KeyDocument::line`].
+    pub line: KeyId,
 }
 
 impl Principal {
+    fn of(document: &KeyDocument) -> Self {
+        Self {
+            key_id: document.key_id.clone(),
+            kind: document.kind,
+            account_id: document.account_id.clone(),
+            booth_id: document.booth_id.clone(),
+            scopes: document.scopes.clone(),
+            is_test: document.is_test(),
+            line: document.line().clone(),
+        }
+    }
+
     /// Whether the key is not narrowed to what this does not belong to. Whether its kind can do it at all is another
     /// question.
     #[must_use]
@@ -130,11 +149,11 @@ pub enum RootKeyError {
     Id(#[from] tollbooth_schemas::IdError),
 }
 
-/// A record under a key document's key that is not a key document.
+/// A record under the key of a key document or of a revocation that is none.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRecordError {
-    /// Not the JSON of a [`KeyDocument`].
-    #[error("is not a key document: {0}")]
+    /// Not the JSON of a [`KeyDocument`] or of a [`KeyRevocation`].
+    #[error("is not a key document or a revocation: {0}")]
     Json(#[from] serde_json::Error),
     /// The record's key names another id than the document.
     #[error("is the document of {0}")]
@@ -156,41 +175,6 @@ struct Ring {
     known: RwLock<Known>,
 }
 
-#[derive(Debug, Default)]
-struct Known {
-    by_hash: HashMap<KeyHash, Arc<Holder>>,
-    by_id: HashMap<KeyId, (KeyHash, KeyDocument)>,
-}
-
-#[derive(Debug)]
-struct Holder {
-    principal: Arc<Principal>,
-    revoked: bool,
-    expires_at: Option<i64>,
-    /// Milliseconds since the epoch; 0: not by this process.
-    used_at: AtomicI64,
-    /// The last one that was told.
-    told_at: AtomicI64,
-}
-
-impl Holder {
-    /// Who it is, if the key is taken now; that is a use of it.
-    fn admit(&self) -> Result<Arc<Principal>, AuthError> {
-        if self.revoked {
-            return Err(AuthError::Revoked);
-        }
-        let now_ms = now_ms();
-        if self.expires_at.is_some_and(|expires_at| expires_at <= now_ms) {
-            return Err(AuthError::Expired);
-        }
-        // Written once a second at most: a key that many requests share would else make the cores wait for each other.
-        if now_ms.saturating_sub(self.used_at.load(Ordering::Relaxed)) >= USE_GRAIN_MS {
-            self.used_at.store(now_ms, Ordering::Relaxed);
-        }
-        Ok(Arc::clone(&self.principal))
-    }
-}
-
 impl KeyRing {
     /// An empty ring. `root` is the first admin key of the configuration; empty means none.
     ///
@@ -210,33 +194,45 @@ impl KeyRing {
                 kind: KeyKind::Admin,
                 account_id: None,
                 booth_id: None,
+                is_test: key.is_test(),
+                line: ROOT_KEY_ID.parse()?,
             };
             Some((digest(root), Arc::new(principal)))
         };
         Ok(Self(Arc::new(Ring { root, known: RwLock::default() })))
     }
 
-    /// Takes one record of `registry`. Records that are not key documents are ignored and `false` is returned.
+    /// Takes one record of `registry`. Records that are neither key documents nor revocations are ignored and `false` is
+    /// returned.
     ///
-    /// A tombstone revokes: a reader that starts later will not know the key either.
+    /// A tombstone of a document revokes: a reader that starts later will not know the key either. One of a revocation, which
+    /// nobody writes, takes nothing back.
     ///
     /// # Errors
-    /// When the record stands under a key document's key and is none; the ring is as it was.
+    /// When the record stands under the key of one of them and is none; the ring is as it was.
     pub fn apply(&self, record_key: &[u8], payload: Option<&[u8]>) -> Result<bool, KeyRecordError> {
-        let Some(key_id) = std::str::from_utf8(record_key).ok().and_then(|key| key.strip_prefix(REGISTRY_KEY_PREFIX))
-        else {
-            return Ok(false);
-        };
+        let Ok(record_key) = std::str::from_utf8(record_key) else { return Ok(false) };
+        if let Some(key_id) = record_key.strip_prefix(REVOCATION_KEY_PREFIX) {
+            let Some(payload) = payload else { return Ok(true) };
+            let revocation: KeyRevocation = serde_json::from_slice(payload)?;
+            ensure_same(key_id, &revocation.key_id)?;
+            self.revoke(&revocation);
+            return Ok(true);
+        }
+        let Some(key_id) = record_key.strip_prefix(REGISTRY_KEY_PREFIX) else { return Ok(false) };
         let Some(payload) = payload else {
             self.0.known.write().forget(key_id);
             return Ok(true);
         };
         let document: KeyDocument = serde_json::from_slice(payload)?;
-        if document.key_id.as_str() != key_id {
-            return Err(KeyRecordError::OtherId(document.key_id));
-        }
+        ensure_same(key_id, &document.key_id)?;
         self.insert(document)?;
         Ok(true)
+    }
+
+    /// Takes a revocation, as [`apply`](Self::apply) does: of the key, and of what took its place later.
+    pub fn revoke(&self, revocation: &KeyRevocation) {
+        self.0.known.write().revoke(&revocation.key_id, revocation.revoked_at);
     }
 
     /// Takes one document, as [`apply`](Self::apply) does.
@@ -466,46 +462,8 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Known {
-    fn put(&mut self, hash: KeyHash, mut document: KeyDocument) {
-        let mut seen = (0, 0);
-        if let Some((old_hash, old)) = self.by_id.get(&document.key_id) {
-            if old.revoked_at.is_some() {
-                document.revoked_at = old.revoked_at;
-            }
-            // As a revocation, an end is never put off by a writer that does not know of it.
-            document.expires_at = [old.expires_at, document.expires_at].into_iter().flatten().min();
-            document.replaced_by = old.replaced_by.clone().or(document.replaced_by);
-            let old_hash = *old_hash;
-            if old_hash != hash {
-                self.by_hash.remove(&old_hash);
-            } else if let Some(holder) = self.by_hash.get(&hash) {
-                seen = (holder.used_at.load(Ordering::Relaxed), holder.told_at.load(Ordering::Relaxed));
-            }
-        }
-        let principal = Principal {
-            key_id: document.key_id.clone(),
-            kind: document.kind,
-            account_id: document.account_id.clone(),
-            booth_id: document.booth_id.clone(),
-            scopes: document.scopes.clone(),
-        };
-        let holder = Holder {
-            principal: Arc::new(principal),
-            revoked: document.revoked_at.is_some(),
-            expires_at: document.expires_at,
-            used_at: AtomicI64::new(seen.0),
-            told_at: AtomicI64::new(seen.1),
-        };
-        self.by_hash.insert(hash, Arc::new(holder));
-        self.by_id.insert(document.key_id.clone(), (hash, document));
-    }
-
-    fn forget(&mut self, key_id: &str) {
-        if let Some((hash, _)) = self.by_id.remove(key_id) {
-            self.by_hash.remove(&hash);
-        }
-    }
+fn ensure_same(key_id: &str, of_document: &KeyId) -> Result<(), KeyRecordError> {
+    if of_document.as_str() == key_id { Ok(()) } else { Err(KeyRecordError::OtherId(of_document.clone())) }
 }
 
 fn digest(key: &str) -> KeyHash {

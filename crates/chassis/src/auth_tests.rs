@@ -20,6 +20,8 @@ fn document(key: &ApiKey, id: &str, revoked_at: Option<i64>) -> KeyDocument {
         expires_at: None,
         scopes: Vec::new(),
         replaced_by: None,
+        replaces: None,
+        first_key_id: None,
     }
 }
 
@@ -51,6 +53,114 @@ fn a_revoked_key_stays_revoked_whatever_comes_later() {
     }
     assert_eq!(ring.authenticate(booth.reveal()), Err(AuthError::Revoked));
     assert_eq!(ring.document("key_b").unwrap().revoked_at, Some(2_000));
+}
+
+/// What a topic holds of these records once it was compacted: the last of each key, in order.
+fn compacted(records: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let is_last = |index: usize| records.iter().skip(index + 1).all(|(key, _)| *key != records[index].0);
+    let kept: Vec<usize> = (0..records.len()).filter(|index| is_last(*index)).collect();
+    kept.into_iter().map(|index| records[index].clone()).collect()
+}
+
+fn revocation(key_id: &str, revoked_at: i64) -> (Vec<u8>, Vec<u8>) {
+    let revocation = KeyRevocation { key_id: key_id.parse().unwrap(), revoked_at };
+    let record_key = tollbooth_schemas::keys::revocation_key(&revocation.key_id);
+    (record_key.into_bytes(), serde_json::to_vec(&revocation).unwrap())
+}
+
+/// What a rotation writes: the successor, and the document of the key that it replaces.
+fn rotation(old: KeyDocument, new: &ApiKey, id: &str, at_ms: i64) -> [(Vec<u8>, Vec<u8>); 2] {
+    let successor = KeyDocument {
+        created_at: at_ms,
+        replaces: Some(old.key_id.clone()),
+        first_key_id: Some(old.line().clone()),
+        ..document(new, id, None)
+    };
+    let replaced = KeyDocument { replaced_by: Some(successor.key_id.clone()), ..old };
+    [record(&successor), record(&replaced)]
+}
+
+fn fed(records: &[(Vec<u8>, Vec<u8>)]) -> KeyRing {
+    let ring = KeyRing::new("").unwrap();
+    for (record_key, payload) in records {
+        assert!(ring.apply(record_key, Some(payload)).unwrap());
+    }
+    ring
+}
+
+#[test]
+fn a_rotation_that_did_not_know_of_the_revocation_undoes_nothing() {
+    // given a key that is revoked, and rotated by a process that has not heard of it, its successor rotated once more
+    let (first, second, third) = (key(KeyKind::Admin, 20), key(KeyKind::Admin, 21), key(KeyKind::Admin, 22));
+    let made = document(&first, "key_1", None);
+    let mut written = vec![record(&made), revocation("key_1", 2_000), record(&document(&first, "key_1", Some(2_000)))];
+    written.extend(rotation(made.clone(), &second, "key_2", 2_000));
+    let successor = KeyDocument {
+        created_at: 2_000,
+        replaces: Some(made.key_id.clone()),
+        first_key_id: Some(made.key_id),
+        ..document(&second, "key_2", None)
+    };
+    written.extend(rotation(successor, &third, "key_3", 3_000));
+
+    // then who read every record, who reads what compaction leaves of them, and who has them in another order, refuse all
+    let mut backwards = compacted(written.clone());
+    backwards.reverse();
+    for records in [compacted(written.clone()), written, backwards] {
+        let ring = fed(&records);
+        for key in [&first, &second, &third] {
+            assert_eq!(ring.authenticate(key.reveal()), Err(AuthError::Revoked));
+        }
+        for key_id in ["key_1", "key_2", "key_3"] {
+            assert_eq!(ring.holder(key_id).unwrap_err(), AuthError::Revoked);
+            assert_eq!(ring.document(key_id).unwrap().revoked_at, Some(2_000), "{key_id}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_was_rotated_in_time_outlives_the_revocation_of_the_one_before() {
+    // given a key that is rotated, and revoked because the old one leaked
+    let (first, second) = (key(KeyKind::Booth, 23), key(KeyKind::Booth, 24));
+    let made = document(&first, "key_1", None);
+    let mut written = vec![record(&made)];
+    written.extend(rotation(made, &second, "key_2", 1_999));
+    written.push(revocation("key_1", 2_000));
+    written.push(record(&document(&first, "key_1", Some(2_000))));
+
+    // then only the old one is refused, and the new one is known for its successor
+    for records in [compacted(written.clone()), written] {
+        let ring = fed(&records);
+        assert_eq!(ring.authenticate(first.reveal()), Err(AuthError::Revoked));
+        let principal = ring.authenticate(second.reveal()).unwrap();
+        assert_eq!((principal.key_id.as_str(), principal.line.as_str()), ("key_2", "key_1"));
+    }
+}
+
+#[test]
+fn a_document_of_before_is_revoked_by_itself_and_no_tombstone_takes_a_revocation_back() {
+    let old = key(KeyKind::Booth, 25);
+    let ring = fed(&[record(&document(&old, "key_1", Some(2_000)))]);
+    assert_eq!(ring.authenticate(old.reveal()), Err(AuthError::Revoked));
+    let (record_key, payload) = revocation("key_1", 2_000);
+    assert!(ring.apply(&record_key, Some(&payload)).unwrap() && ring.apply(&record_key, None).unwrap());
+    ring.insert(document(&old, "key_1", None)).unwrap();
+    assert_eq!(ring.authenticate(old.reveal()), Err(AuthError::Revoked));
+    // A record of another key than it says is none.
+    assert!(matches!(ring.apply(b"key-revoked:key_2", Some(&payload)), Err(KeyRecordError::OtherId(_))));
+    assert!(ring.apply(b"key-revoked:key_2", Some(b"{}")).is_err());
+}
+
+#[test]
+fn a_principal_is_of_the_mode_of_its_key() {
+    let root = ApiKey::generate(KeyKind::Admin, true, &[26; 64]).unwrap();
+    let ring = KeyRing::new(root.reveal()).unwrap();
+    assert!(ring.authenticate(root.reveal()).unwrap().is_test);
+    for test in [true, false] {
+        let booth = ApiKey::generate(KeyKind::Booth, test, &[27; 64]).unwrap();
+        ring.insert(document(&booth, "key_1", None)).unwrap();
+        assert_eq!(ring.authenticate(booth.reveal()).unwrap().is_test, test);
+    }
 }
 
 #[test]

@@ -116,6 +116,8 @@ mod tests {
             account_id: Some("acc_luna".parse().unwrap()),
             booth_id: None,
             scopes: Vec::new(),
+            is_test: false,
+            line: "key_1".parse().unwrap(),
         }
     }
 

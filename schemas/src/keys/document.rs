@@ -84,7 +84,8 @@ impl Scope {
 }
 
 /// A key as it stands in `registry` under the record key `key:<key_id>`. A revoked one stays revoked: a reader
-/// ignores a later document of the same id that is not.
+/// ignores a later document of the same id that is not, and [`KeyRevocation`] says it once more where no document can
+/// take it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyDocument {
     /// Public id.
@@ -124,6 +125,25 @@ pub struct KeyDocument {
     /// The key that took its place when it was rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<KeyId>,
+    /// The key whose place it took when that was rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<KeyId>,
+    /// The first key of its line of rotations; none: it is the first, or its line was rotated before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_key_id: Option<KeyId>,
+}
+
+/// A revocation as it stands in `registry` under the record key `key-revoked:<key_id>`, beside the key's document: the topic
+/// keeps the last record of each key, and a rotation by a process that does not know of the revocation writes the document
+/// once more. Nothing else writes under this key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyRevocation {
+    /// The key that is refused.
+    pub key_id: KeyId,
+    /// Since when.
+    #[serde(with = "serde_rfc3339")]
+    #[schemars(with = "String")]
+    pub revoked_at: i64,
 }
 
 /// Where a key stands.
@@ -153,6 +173,18 @@ impl KeyState {
 }
 
 impl KeyDocument {
+    /// Whether it is a test key.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.prefix.ends_with("_test")
+    }
+
+    /// What stays the same when it is rotated: the first key of its line.
+    #[must_use]
+    pub fn line(&self) -> &KeyId {
+        self.first_key_id.as_ref().unwrap_or(&self.key_id)
+    }
+
     /// Where it stands at an instant.
     #[must_use]
     pub fn state(&self, now_ms: i64) -> KeyState {
@@ -180,4 +212,10 @@ pub struct KeyUse {
 #[must_use]
 pub fn registry_key(key_id: &KeyId) -> String {
     format!("key:{key_id}")
+}
+
+/// The record key of a [`KeyRevocation`].
+#[must_use]
+pub fn revocation_key(key_id: &KeyId) -> String {
+    format!("key-revoked:{key_id}")
 }

@@ -2,7 +2,7 @@
 
 use tollbooth_schemas::{
     audit::{AuditActor, AuditEnded, AuditOutcome, AuditRecord, AuditStarted},
-    keys::{ApiKey, KeyDocument, KeyKind, RANDOM_BYTES, Scope},
+    keys::{ApiKey, KeyDocument, KeyKind, KeyRevocation, RANDOM_BYTES, Scope},
     price_book::PriceBook,
     v1::{
         Accepted, AccountOpened, Adjustment, AlertKind, AlertRaised, AlertsSet, BonusExpired, BonusGranted, BoothSet,
@@ -86,7 +86,13 @@ pub(crate) fn key_document() -> KeyDocument {
         expires_at: Some(NOON + 2),
         scopes: vec![Scope::Usage],
         replaced_by: Some("key_2".parse().unwrap()),
+        replaces: Some("key_0".parse().unwrap()),
+        first_key_id: Some("key_00".parse().unwrap()),
     }
+}
+
+pub(crate) fn key_revocation() -> KeyRevocation {
+    KeyRevocation { key_id: "key_1".parse().unwrap(), revoked_at: NOON + 1 }
 }
 
 pub(crate) fn audit_records() -> [AuditRecord; 2] {

@@ -8,7 +8,7 @@ use prost::Message;
 use tollbooth_schemas::{
     audit::AuditOutcome,
     dead_letter::{Reason, RedriveOutcome, header},
-    keys::{KeyDocument, KeyKind, KeyState, KeyUse, Scope, registry_key},
+    keys::{KeyDocument, KeyKind, KeyState, KeyUse, Scope, registry_key, revocation_key},
     ledger::EntryType,
     topics::{METER_GROUP, SINK_LEASE_GROUP, SINK_OFFSETS_GROUP, TopicSet},
     usage::{Attributes, parse_binary, parse_structured},
@@ -178,11 +178,13 @@ fn price_book() {
 fn key_document() {
     let document = examples::key_document();
     insta::assert_snapshot!(format!(
-        "{}\n{}\n{:?}\n{}",
+        "{}\n{}\n{:?}\n{}\n{}\n{}",
         examples::api_key().reveal(),
         registry_key(&document.key_id),
         examples::api_key(),
-        json(&document)
+        json(&document),
+        revocation_key(&document.key_id),
+        json(&examples::key_revocation())
     ));
 }
 
@@ -200,11 +202,12 @@ fn audit_records_and_the_use_of_a_key() {
 #[test]
 fn a_key_document_of_before_is_not_narrowed_and_does_not_expire() {
     let mut value = serde_json::to_value(examples::key_document()).unwrap();
-    for name in ["expires_at", "scopes", "replaced_by", "revoked_at"] {
+    for name in ["expires_at", "scopes", "replaced_by", "revoked_at", "replaces", "first_key_id"] {
         value.as_object_mut().unwrap().remove(name);
     }
     let document: KeyDocument = serde_json::from_value(value.clone()).unwrap();
     assert_eq!((document.scopes.len(), document.state(i64::MAX)), (0, KeyState::Active));
+    assert_eq!((document.line(), document.is_test()), (&document.key_id, false));
     // One that a release does not know is no document: nobody gets more than was meant.
     value["scopes"] = serde_json::json!(["usage", "time_travel"]);
     assert!(serde_json::from_value::<KeyDocument>(value).is_err());

@@ -176,6 +176,11 @@ pub struct WebhooksSection {
     /// Whether an endpoint may lie at a private or local address: for trial, or where all of them are one's own. Default
     /// false.
     pub allow_private_addresses: bool,
+    /// Mail addresses of one account; beyond it 409. Default 3.
+    pub mail_addresses_max: usize,
+    /// Pings of one account in an hour, mail addresses that it adds counted in, at each process; beyond it 429 with
+    /// `Retry-After`. Default 20.
+    pub messages_per_hour_max: usize,
     /// How long an endpoint may take to answer. Default 15,000.
     pub timeout_ms: u64,
     /// Pause after the first try that failed; each further one is twice as long, give or take a fifth. Default 5,000.
@@ -311,6 +316,8 @@ impl Default for WebhooksSection {
             secret: Secret::default(),
             allow_http: false,
             allow_private_addresses: false,
+            mail_addresses_max: 3,
+            messages_per_hour_max: 20,
             timeout_ms: 15_000,
             retry_min_ms: 5_000,
             retry_max_ms: 6 * 3_600_000,

@@ -88,7 +88,8 @@ pub struct LiveSection {
     /// How often the end of every partition is asked for: the grain of `as_of`. Default 500.
     pub confirm_interval_ms: u64,
     /// How long a read with `min_seq` waits for that entry, in memory and where the answer needs it in ClickHouse; then
-    /// 503. Default 5,000: where thousands of events a second come, a row is in ClickHouse after two to three seconds.
+    /// 503. As long does a file that is exported wait for history that is further behind than memory reaches, before it
+    /// breaks off. Default 5,000: where thousands of events a second come, a row is in ClickHouse after two to three seconds.
     pub min_seq_wait_ms: u64,
     /// Group under which the sink of this database commits its offsets, its `sink.offsets_group`. Default `ledger-sink`.
     pub offsets_group: String,
@@ -225,7 +226,7 @@ pub struct SessionSection {
     pub life_s: u64,
     /// Whether browsers send the cookie over https alone. Default true; false for plain http on one machine.
     pub secure: bool,
-    /// Failed tries to sign in of one address in a minute; then 429. Default 10.
+    /// Failed tries to sign in of one address in a minute; a further one is 429. A right key is taken in any case. Default 10.
     pub failures_per_minute_max: usize,
     /// Longest life of a portal token. Default 86,400 (24 hours).
     pub portal_life_s_max: u64,

@@ -131,7 +131,8 @@ fn session_variables(settings: &Settings, addresses: &Addresses) -> anyhow::Resu
     Ok(unset.map(|(name, value)| (name.to_owned(), value.clone())).collect())
 }
 
-/// Opens the dashboard with a key: what stands behind `#` reaches no server, and the page takes it out of the address.
+/// Fills the key in at the dashboard's sign-in: what stands behind `#` reaches no server, and the page takes it out of the
+/// address. It signs in only when the button is pressed.
 fn sign_in_link(query: &str, key: &str) -> String {
     format!("{query}/sign-in#key={key}")
 }
@@ -201,7 +202,7 @@ fn summary(
   ClickHouse  {clickhouse}, database {database}
   data        {dir}
 
-The dashboard, signed in as {ACCOUNT_ID}, and as an admin:
+The dashboard, with the key of {ACCOUNT_ID} filled in, and with an admin's (press Sign in):
 
   {account_link}
   {admin_link}

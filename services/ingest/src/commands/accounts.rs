@@ -21,7 +21,7 @@ pub(crate) async fn open_account(State(app): State<Arc<App>>, request: Request) 
     let account_id = document
         .account_id
         .clone()
-        .unwrap_or_else(|| derived_account_id(call.actor.key_id.as_str(), &call.idempotency_key));
+        .unwrap_or_else(|| derived_account_id(call.actor.line.as_str(), &call.idempotency_key));
     carry_out(&app, &call, &account_id, document, StatusCode::CREATED).await
 }
 

@@ -46,7 +46,8 @@ pub(crate) use recharge::set as set_recharge;
 pub(crate) use redrive::redrive as redrive_letters;
 pub(crate) use refunds::refund;
 pub(crate) use repricings::{
-    Repricings, apply as apply_repricing, list as list_repricings, preview as preview_repricing, show as show_repricing, undo as undo_repricing,
+    Repricings, apply as apply_repricing, list as list_repricings, preview as preview_repricing,
+    show as show_repricing, undo as undo_repricing,
 };
 pub(crate) use settings::{define_event, set_booth};
 

@@ -4,7 +4,9 @@ use axum::http::StatusCode;
 use tollbooth_chassis::auth::Principal;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::json::Object;
-use tollbooth_schemas::usage::{Attributes, EVENT_BYTES_MAX, UsageError, UsageEvent, parse_binary, parse_structured};
+use tollbooth_schemas::usage::{
+    Attributes, EVENT_BYTES_MAX, Mode, UsageError, UsageEvent, parse_binary, parse_structured,
+};
 
 use crate::metrics::IngestMetrics;
 use crate::produce::ProduceError;
@@ -26,19 +28,21 @@ pub(crate) enum Reason {
     InFuture,
     ForeignSubject,
     ForeignBooth,
+    WrongMode,
     TooLarge,
     RateLimited,
     Unavailable,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Malformed,
         Self::OutOfRange,
         Self::TooOld,
         Self::InFuture,
         Self::ForeignSubject,
         Self::ForeignBooth,
+        Self::WrongMode,
         Self::TooLarge,
         Self::RateLimited,
         Self::Unavailable,
@@ -52,6 +56,7 @@ impl Reason {
             Self::InFuture => "in_future",
             Self::ForeignSubject => "foreign_subject",
             Self::ForeignBooth => "foreign_booth",
+            Self::WrongMode => "wrong_mode",
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
@@ -82,6 +87,10 @@ pub(crate) enum Refusal {
     Foreign(String),
     #[error("the key belongs to another booth than {0:?}")]
     ForeignBooth(String),
+    #[error("a live key reports no work in test mode: send it with a test key (tb_.._test_...)")]
+    TestByLiveKey,
+    #[error("a test key reports work in test mode alone: say \"mode\": \"test\", or send it with a live key")]
+    LiveByTestKey,
     #[error("occurred more than {0} days ago")]
     TooOld(i64),
     #[error("lies more than {0} minutes ahead of the server's clock")]
@@ -98,6 +107,7 @@ impl Refusal {
             Self::Shape(_) => Reason::Malformed,
             Self::Foreign(_) => Reason::ForeignSubject,
             Self::ForeignBooth(_) => Reason::ForeignBooth,
+            Self::TestByLiveKey | Self::LiveByTestKey => Reason::WrongMode,
             Self::TooOld(_) => Reason::TooOld,
             Self::InFuture(_) => Reason::InFuture,
             Self::Unavailable(_) => Reason::Unavailable,
@@ -119,6 +129,10 @@ impl Refusal {
             Self::ForeignBooth(_) => {
                 Problem::forbidden(detail).with_error("/data/booth_id", "must be the booth that the key belongs to")
             }
+            Self::TestByLiveKey => {
+                Problem::forbidden(detail).with_error("/data/mode", "must be live, or absent, with a live key")
+            }
+            Self::LiveByTestKey => Problem::forbidden(detail).with_error("/data/mode", "must be test with a test key"),
             Self::TooOld(_) => time_problem("too_old", "The event is too old", detail),
             Self::InFuture(_) => time_problem("in_future", "The event lies in the future", detail),
             Self::Unavailable(error) => Problem::from(*error),
@@ -169,6 +183,12 @@ impl Judge<'_> {
         {
             return Err(Refusal::ForeignBooth(reported.to_string()));
         }
+        // A book may take less for work in test mode, so that who reports it does not choose.
+        match (principal.is_test, event.mode) {
+            (false, Mode::Live) | (true, Mode::Test) => {}
+            (false, Mode::Test) => return Err(Refusal::TestByLiveKey),
+            (true, Mode::Live) => return Err(Refusal::LiveByTestKey),
+        }
         let age_ms = limits.now_ms.saturating_sub(event.occurred_at_ms);
         if age_ms > limits.age_ms_max {
             return Err(Refusal::TooOld(limits.age_ms_max / tollbooth_schemas::time::DAY_MS));
@@ -196,6 +216,7 @@ pub(crate) fn id_of(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use tollbooth_schemas::KeyId;
     use tollbooth_schemas::keys::KeyKind;
     use tollbooth_schemas::time::{DAY_MS, parse_rfc3339_ms};
 
@@ -212,7 +233,9 @@ mod tests {
 
     fn key(kind: KeyKind) -> Principal {
         let account_id = (kind != KeyKind::Admin).then(|| "acc_luna".parse().unwrap());
-        Principal { key_id: "key_1".parse().unwrap(), kind, account_id, booth_id: None, scopes: Vec::new() }
+        let key_id: KeyId = "key_1".parse().unwrap();
+        let line = key_id.clone();
+        Principal { key_id, kind, account_id, booth_id: None, scopes: Vec::new(), is_test: false, line }
     }
 
     fn judge_at(event: &Value, principal: &Principal, after_ms: i64) -> Result<(), Reason> {
@@ -259,6 +282,33 @@ mod tests {
         assert_eq!(judge_at(&of_booth(json!("bth_18")), &key(KeyKind::Booth), 0), Ok(()));
         let problem = Refusal::ForeignBooth("bth_18".to_owned()).problem();
         assert_eq!(problem.status(), StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn a_test_key_reports_in_test_mode_and_a_live_key_does_not() {
+        let of_mode = |mode: Option<&str>| {
+            let mut event = event();
+            if let Some(mode) = mode {
+                event["data"]["mode"] = json!(mode);
+            }
+            event
+        };
+        for kind in [KeyKind::Booth, KeyKind::Admin] {
+            let (live, test) = (key(kind), Principal { is_test: true, ..key(kind) });
+            for (principal, mode, verdict) in [
+                (&live, Some("live"), Ok(())),
+                (&live, None, Ok(())),
+                (&live, Some("test"), Err(Reason::WrongMode)),
+                (&test, Some("test"), Ok(())),
+                (&test, Some("live"), Err(Reason::WrongMode)),
+                (&test, None, Err(Reason::WrongMode)),
+            ] {
+                assert_eq!(judge_at(&of_mode(mode), principal, 0), verdict, "{kind:?} {mode:?}");
+            }
+        }
+        for refusal in [Refusal::TestByLiveKey, Refusal::LiveByTestKey] {
+            assert_eq!(refusal.problem().status(), StatusCode::FORBIDDEN);
+        }
     }
 
     #[test]

@@ -17,7 +17,9 @@ use tollbooth_chassis::http::RequestId;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::trail::{Action, Told};
 use tollbooth_schemas::ids::KeyId;
-use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, KeyState, RANDOM_BYTES, Scope, registry_key};
+use tollbooth_schemas::keys::{
+    ApiKey, KeyDocument, KeyKind, KeyRevocation, KeyState, RANDOM_BYTES, Scope, registry_key, revocation_key,
+};
 
 use crate::app::{App, now_ms, parse_json};
 use crate::produce::Topic;
@@ -51,6 +53,8 @@ pub(crate) async fn create(
         expires_at: new.expires_in.map(|life_s| created_at.saturating_add(life_ms(life_s))),
         scopes: new.scopes,
         replaced_by: None,
+        replaces: None,
+        first_key_id: None,
     };
     let action = action(&admin, &request_id, "create_key", &document);
     app.trail.around(action, publish(&app, &document), |()| Told::by_status(201)).await?;
@@ -84,7 +88,7 @@ pub(crate) async fn rotate(
     ensure_can_rotate(&old, rotated_at)?;
     // Who may have a key's successor shown could take its place.
     ensure_covers(&admin, old.kind, &old.scopes)?;
-    let key = generate(old.kind, old.prefix.ends_with("_test"));
+    let key = generate(old.kind, old.is_test());
     let (_, last_four) = key.hint();
     let life_ms = old.expires_at.map(|expires_at| expires_at.saturating_sub(old.created_at));
     let new = KeyDocument {
@@ -93,6 +97,8 @@ pub(crate) async fn rotate(
         last_four,
         created_at: rotated_at,
         expires_at: life_ms.map(|life_ms| rotated_at.saturating_add(life_ms)),
+        replaces: Some(old.key_id.clone()),
+        first_key_id: Some(old.line().clone()),
         ..old.clone()
     };
     let overlap_ends_at = rotated_at.saturating_add(overlap_ms);
@@ -122,10 +128,21 @@ pub(crate) async fn revoke(
     let admin = app.admin(&headers, Scope::Keys)?;
     let _one_at_a_time = app.key_changes.lock().await;
     let mut document = found(&app, &key_id)?;
+    // Everybody may end their own key.
+    if document.key_id != admin.key_id && !admin.covers(document.kind, &document.scopes) {
+        let detail = "the key has scopes that yours has not: it is revoked with one that has them";
+        return Err(Problem::forbidden(detail));
+    }
     if document.revoked_at.is_none() {
-        document.revoked_at = Some(now_ms());
+        let revocation = KeyRevocation { key_id: document.key_id.clone(), revoked_at: now_ms() };
+        document.revoked_at = Some(revocation.revoked_at);
+        // Beside the document, where no rotation can write: see `KeyRevocation`. The document tells the releases of before.
+        let both = async {
+            publish_revocation(&app, &revocation).await?;
+            publish(&app, &document).await
+        };
         let action = action(&admin, &request_id, "revoke_key", &document);
-        app.trail.around(action, publish(&app, &document), |()| Told::by_status(204)).await?;
+        app.trail.around(action, both, |()| Told::by_status(204)).await?;
         tracing::info!(%key_id, actor = %admin.key_id, "key revoked");
     }
     Ok(StatusCode::NO_CONTENT)
@@ -179,6 +196,14 @@ async fn publish(app: &App, document: &KeyDocument) -> Result<(), Problem> {
     let payload = serde_json::to_vec(document).map_err(Problem::internal)?;
     app.producer.send_one(Topic::Registry, registry_key(&document.key_id).as_bytes(), &payload).await?;
     app.gate.keys().insert(document.clone()).map_err(Problem::internal)
+}
+
+/// As [`publish`], of a revocation.
+async fn publish_revocation(app: &App, revocation: &KeyRevocation) -> Result<(), Problem> {
+    let payload = serde_json::to_vec(revocation).map_err(Problem::internal)?;
+    app.producer.send_one(Topic::Registry, revocation_key(&revocation.key_id).as_bytes(), &payload).await?;
+    app.gate.keys().revoke(revocation);
+    Ok(())
 }
 
 fn generate(kind: KeyKind, test: bool) -> ApiKey {

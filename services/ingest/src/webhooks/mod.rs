@@ -3,6 +3,7 @@
 //! Both tables are topics that every process follows: `registry` has the endpoints, `deliveries` what waits or is dead.
 
 pub(crate) mod address;
+mod pace;
 mod routes;
 mod secrets;
 
@@ -15,6 +16,7 @@ use tollbooth_schemas::webhooks::{Delivery, DeliveryState, REGISTRY_KEY_PREFIX, 
 
 use crate::config::IngestConfig;
 use address::Reach;
+use pace::Pace;
 pub(crate) use routes::{create, dead, delete, list, ping, replay, rotate};
 pub(crate) use secrets::{Secrets, signature};
 
@@ -68,6 +70,8 @@ pub(crate) struct Webhooks {
     pub(crate) secrets: Option<Secrets>,
     pub(crate) reach: Reach,
     pub(crate) has_mail: bool,
+    mail_addresses_max: usize,
+    pace: Pace,
     /// One process makes one endpoint after the other, so that the limit holds; two processes may pass it by one each.
     pub(crate) creating: tokio::sync::Mutex<()>,
 }
@@ -76,7 +80,17 @@ impl Webhooks {
     pub(crate) fn new(config: &IngestConfig, endpoints: Endpoints, deliveries: Deliveries, table: TopicTable) -> Self {
         let secrets = Secrets::new(config.webhooks.secret.expose());
         let (reach, has_mail) = (Reach::of(config), !config.mail.host.is_empty());
-        Self { endpoints, deliveries, table, secrets, reach, has_mail, creating: tokio::sync::Mutex::default() }
+        Self {
+            endpoints,
+            deliveries,
+            table,
+            secrets,
+            reach,
+            has_mail,
+            mail_addresses_max: config.webhooks.mail_addresses_max,
+            pace: Pace::new(config.webhooks.messages_per_hour_max),
+            creating: tokio::sync::Mutex::default(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! is listed and replayed.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
@@ -149,6 +150,26 @@ fn check(app: &App, new: &NewWebhook) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether the account may have one more.
+fn ensure_room(app: &App, account_id: &AccountId, new: &NewWebhook) -> Result<(), Problem> {
+    let too_many = |detail: String| {
+        let title = "The account has too many webhooks";
+        Problem::new("too_many_webhooks", StatusCode::CONFLICT, title).with_detail(detail)
+    };
+    let documents = app.webhooks.endpoints.of(account_id.as_str());
+    if documents.len() >= ENDPOINTS_MAX {
+        return Err(too_many(format!("an account may have {ENDPOINTS_MAX}: delete one first")));
+    }
+    if !new.url.starts_with("mailto:") {
+        return Ok(());
+    }
+    let mail_addresses_max = app.webhooks.mail_addresses_max;
+    if documents.iter().filter(|document| document.mail_address().is_some()).count() >= mail_addresses_max {
+        return Err(too_many(format!("an account may have {mail_addresses_max} mail addresses: delete one first")));
+    }
+    app.webhooks.pace.take(account_id, Instant::now())
+}
+
 async fn publish(app: &App, document: WebhookDocument) -> Result<(), Problem> {
     let payload = serde_json::to_vec(&document).map_err(Problem::internal)?;
     app.producer.send_one(Topic::Registry, document.registry_key().as_bytes(), &payload).await?;
@@ -190,11 +211,7 @@ pub(crate) async fn create(
     let new: NewWebhook = parse_json(&headers, &body)?;
     check(&app, &new)?;
     let _one_at_a_time = app.webhooks.creating.lock().await;
-    if app.webhooks.endpoints.of(account_id.as_str()).len() >= ENDPOINTS_MAX {
-        let title = "The account has too many webhooks";
-        let detail = format!("an account may have {ENDPOINTS_MAX}: delete one first");
-        return Err(Problem::new("too_many_webhooks", StatusCode::CONFLICT, title).with_detail(detail));
-    }
+    ensure_room(&app, &account_id, &new)?;
     let document = WebhookDocument {
         webhook_id: new_id("whk_"),
         account_id,
@@ -277,6 +294,7 @@ pub(crate) async fn ping(
     if waiting.iter().any(|delivery| delivery.event_type == PING) {
         return Err(Problem::conflict("a ping to this webhook is under way"));
     }
+    app.webhooks.pace.take(&account_id, Instant::now())?;
     let now_ms = now_ms();
     let body = json!({"type": PING, "timestamp": rfc3339(now_ms), "data": {"account_id": account_id, "webhook_id": webhook_id}});
     let delivery = Delivery {

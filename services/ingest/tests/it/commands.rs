@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -62,6 +62,33 @@ async fn an_opening_without_an_id_reaches_the_same_account_again() {
     let (_, again) = send(&stand, "/v1/accounts", "k-1", &account("Luna")).await;
     assert_eq!(first["account_id"], json!(derived_account_id("key_root", "k-1").as_str()));
     assert_eq!(first["account_id"], again["account_id"]);
+}
+
+#[tokio::test]
+async fn an_opening_without_an_id_reaches_the_same_account_with_the_keys_successors() {
+    let stand = Stand::start().await;
+    let _meter = FakeMeter::start(&stand, accepted);
+    // given an admin's key that opened an account
+    let (key_id, key) = stand.key("admin").await;
+    let open = async |key: &str, idempotency_key: &str| {
+        let (_, answer) = stand.command(Method::POST, "/v1/accounts", key, idempotency_key, &account("Luna")).await;
+        answer["account_id"].as_str().unwrap().to_owned()
+    };
+    let first = open(&key, "k-1").await;
+    assert_eq!(first, derived_account_id(&key_id, "k-1").as_str(), "as for keys that were never rotated");
+
+    // when it is rotated, twice, and the request is repeated with each successor
+    let mut rotated = key_id;
+    for _ in 0..2 {
+        let request = stand.post(&format!("/v1/keys/{rotated}/rotate"), &stand.root).json(&json!({}));
+        let (_, successor) = read(request.send().await.unwrap()).await;
+        rotated = successor["key_id"].as_str().unwrap().to_owned();
+        let key = successor["key"].as_str().unwrap();
+        // then it is the same account, while another request or another key opens another
+        assert_eq!(open(key, "k-1").await, first);
+        assert_ne!(open(key, "k-2").await, first);
+    }
+    assert_ne!(open(&stand.root, "k-1").await, first);
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ fn token(secret: &str, key_id: &str, key: &str, account: Option<&str>, at_ms: i6
         account_id: account.map(|account| account.parse().unwrap()),
         booth_id: None,
         scopes: Vec::new(),
+        is_test: key.is_test(),
+        line: key_id.parse().unwrap(),
     };
     Forwarding::new(secret).unwrap().token(&principal, &key.hash()[..16], at_ms).unwrap()
 }

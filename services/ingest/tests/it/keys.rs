@@ -38,9 +38,11 @@ async fn a_revoked_key_is_refused_at_once_and_for_good() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(problem["detail"], json!("the key is revoked"));
     let records = stand.records(&stand.topics.registry());
-    assert_eq!(records.len(), 2, "the second revocation changes nothing");
-    assert_eq!(records[1].key, format!("key:{key_id}"));
-    assert!(records[0].json()["revoked_at"].is_null() && records[1].json()["revoked_at"].is_string());
+    assert_eq!(records.len(), 3, "the second revocation changes nothing");
+    let keys: Vec<&str> = records.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!(keys, [&format!("key:{key_id}"), &format!("key-revoked:{key_id}"), &format!("key:{key_id}")]);
+    assert!(records[0].json()["revoked_at"].is_null() && records[2].json()["revoked_at"].is_string());
+    assert_eq!(records[1].json()["revoked_at"], records[2].json()["revoked_at"]);
 }
 
 /// Asks until the status is the expected one, at most [`DEADLINE`]. What is asked needs a key and nothing else.
@@ -319,9 +321,9 @@ async fn a_narrowed_key_does_what_its_scopes_say_and_nothing_else() {
 async fn nobody_gives_away_or_takes_what_they_do_not_have() {
     // given an admin who may make keys and read
     let stand = Stand::start().await;
-    let (_, maker) = stand.make(&stand.root, &json!({"kind": "admin", "scopes": ["keys", "read"]})).await;
-    let maker = text(&maker, "key");
-    let (whole_id, _) = stand.key("admin").await;
+    let (_, made) = stand.make(&stand.root, &json!({"kind": "admin", "scopes": ["keys", "read"]})).await;
+    let (maker_id, maker) = (text(&made, "key_id").to_owned(), text(&made, "key"));
+    let (whole_id, whole) = stand.key("admin").await;
     // then less or as much is given, and no more
     for (document, expected) in [
         (json!({"kind": "admin"}), StatusCode::FORBIDDEN),
@@ -332,10 +334,52 @@ async fn nobody_gives_away_or_takes_what_they_do_not_have() {
     ] {
         assert_eq!(stand.make(maker, &document).await.0, expected, "{document}");
     }
-    // and the successor of a key that can do more is shown to nobody who cannot, while ending it is for everybody
+    // and a key that can do more is neither rotated nor ended by who cannot
     assert_eq!(stand.rotate(maker, &whole_id, &json!({})).await.0, StatusCode::FORBIDDEN);
-    let ended = stand.request(Method::DELETE, &format!("/v1/keys/{whole_id}"), maker).send().await.unwrap();
-    assert_eq!(ended.status(), StatusCode::NO_CONTENT);
+    let end = async |key: &str, key_id: &str| {
+        stand.request(Method::DELETE, &format!("/v1/keys/{key_id}"), key).send().await.unwrap().status()
+    };
+    assert_eq!(end(maker, &whole_id).await, StatusCode::FORBIDDEN);
+    assert_eq!(stand.send_event(&whole, &event("a")).await.0, StatusCode::ACCEPTED);
+    // but their own, and one that can do no more, is
+    let (_, other) = stand.make(&stand.root, &json!({"kind": "admin", "scopes": ["read"]})).await;
+    assert_eq!(end(maker, text(&other, "key_id")).await, StatusCode::NO_CONTENT);
+    assert_eq!(end(maker, &maker_id).await, StatusCode::NO_CONTENT);
+    assert_eq!(stand.make(maker, &json!({"kind": "admin", "scopes": ["read"]})).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_key_reports_in_its_own_mode_alone() {
+    // given a live key and a test key of one account
+    let stand = Stand::start().await;
+    let live = stand.booth_key().await;
+    let asked = json!({"kind": "booth", "account_id": "acc_luna", "test": true});
+    let (_, made) = stand.make(&stand.root, &asked).await;
+    let (_, rotated) = stand.rotate(&stand.root, text(&made, "key_id"), &json!({})).await;
+    let in_mode = |id: &str, mode: &str| {
+        let mut event = event(id);
+        event["data"]["mode"] = json!(mode);
+        event
+    };
+
+    // when each reports in each mode, a rotated test key as well
+    for (key, mode, expected) in [
+        (live.as_str(), "live", StatusCode::ACCEPTED),
+        (&live, "test", StatusCode::FORBIDDEN),
+        (text(&made, "key"), "test", StatusCode::ACCEPTED),
+        (text(&made, "key"), "live", StatusCode::FORBIDDEN),
+        (text(&rotated, "key"), "test", StatusCode::ACCEPTED),
+        (text(&rotated, "key"), "live", StatusCode::FORBIDDEN),
+    ] {
+        let (status, answer) = stand.send_event(key, &in_mode(&format!("{mode}-{}", &key[..12]), mode)).await;
+
+        // then only its own is taken, and what is refused says why
+        assert_eq!(status, expected, "{mode}: {answer}");
+        if expected == StatusCode::FORBIDDEN {
+            assert_eq!((&answer["code"], &answer["errors"][0]["pointer"]), (&json!("forbidden"), &json!("/data/mode")));
+        }
+    }
+    assert_eq!(stand.usage().len(), 3);
 }
 
 #[tokio::test]

@@ -336,6 +336,50 @@ async fn endpoints_inside_or_without_tls_are_refused_and_so_is_who_may_not() {
     assert_eq!(make(&without, &without.root, WEBHOOKS, good).await, (409, "webhooks_off".to_owned()));
 }
 
+#[tokio::test]
+async fn an_account_has_few_mail_addresses_and_few_pings_an_hour() {
+    let stand = Stand::start_with(|config| {
+        open(config);
+        config.mail.host = "127.0.0.1".to_owned();
+        config.mail.from = "tollbooth <alerts@tollbooth.example>".to_owned();
+        config.webhooks.mail_addresses_max = 2;
+        config.webhooks.messages_per_hour_max = 4;
+    })
+    .await;
+    let make = async |path: &str, url: &str| {
+        let (status, answer) =
+            read(stand.post(path, &stand.root).json(&json!({"url": url})).send().await.unwrap()).await;
+        (status.as_u16(), answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+
+    // given as many mail addresses as an account may have
+    for name in ["ops", "desk"] {
+        assert_eq!(make(WEBHOOKS, &format!("mailto:{name}@luna.example")).await.0, 201);
+    }
+    // then a further one is refused, and an address of the web is not
+    assert_eq!(make(WEBHOOKS, "mailto:a@b.example").await, (409, "too_many_webhooks".to_owned()));
+    let mut webhooks = Vec::new();
+    for number in 0..3 {
+        webhooks.push(stand.webhook(&format!("https://luna.example/{number}"), &[]).await);
+    }
+
+    // when it pings as often as is left of the hour, and once more
+    for webhook in &webhooks[..2] {
+        assert_eq!(stand.of_webhook(Method::POST, webhook, "/ping").await.0, StatusCode::ACCEPTED);
+    }
+    let path = format!("{WEBHOOKS}/{}/ping", webhooks[2]["webhook_id"].as_str().unwrap());
+    let limited = stand.request(Method::POST, &path, &stand.root).send().await.unwrap();
+
+    // then it is told when to come back, and neither can it have more by adding addresses anew
+    assert_eq!(limited.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(limited.headers().contains_key("retry-after"));
+    let (_, list) = read(stand.request(Method::GET, WEBHOOKS, &stand.root).send().await.unwrap()).await;
+    assert_eq!(stand.of_webhook(Method::DELETE, &list["data"][0], "").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(make(WEBHOOKS, "mailto:a@b.example").await, (429, "rate_limited".to_owned()));
+    // and another account has an hour of its own
+    assert_eq!(make("/v1/accounts/acc_sol/webhooks", "mailto:ops@sol.example").await.0, 201);
+}
+
 /// A mail server that takes everything.
 async fn mail_server() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -163,21 +163,22 @@ impl Access {
         Ok((principal, mark))
     }
 
-    /// Who asks for a portal token, and the key's mark: a key or a session, no portal token.
+    /// Who asks for a portal token, and the key's mark: a key or a session, no portal token. A token reads, so that its maker
+    /// must be allowed to.
     ///
     /// # Errors
-    /// 401, 403 `csrf` or for a booth's key or a portal token, 503 as of [`visitor`](Self::visitor).
+    /// 401, 403 `csrf`, for a booth's key, a portal token or a key that is narrowed to less, 503 as of [`visitor`](Self::visitor).
     pub fn minter(&self, headers: &HeaderMap) -> Result<(Arc<Principal>, String), Problem> {
         if !headers.contains_key(header::AUTHORIZATION) {
             let (session, principal) = self.session_for_change(headers)?;
-            principal.require(Scope::PortalTokens)?;
+            ensure_mints(&principal)?;
             return Ok((principal, session.mark));
         }
         let visitor = self.visitor(headers)?;
         if visitor.portal.is_some() || visitor.principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("a portal token is made with an account key or an admin key"));
         }
-        visitor.principal.require(Scope::PortalTokens)?;
+        ensure_mints(&visitor.principal)?;
         let (_, mark) = self.gate.keys().holder(visitor.principal.key_id.as_str())?;
         Ok((visitor.principal, mark))
     }
@@ -212,10 +213,8 @@ impl Access {
         if visitor.principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("a booth's key writes usage; reading needs an account key"));
         }
-        // A token's maker was asked whether it may make one.
-        if visitor.portal.is_none() {
-            visitor.principal.require(Scope::Read)?;
-        }
+        // A portal token's maker as well: a token reads nothing that the key behind it may not.
+        visitor.principal.require(Scope::Read)?;
         if visitor.may_access(account_id) { Ok(visitor) } else { Err(no_account()) }
     }
 
@@ -254,6 +253,11 @@ impl Access {
 pub fn credentials(headers: &HeaderMap) -> HeaderMap {
     let names = [header::AUTHORIZATION, header::COOKIE];
     names.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect()
+}
+
+fn ensure_mints(principal: &Principal) -> Result<(), Problem> {
+    principal.require(Scope::PortalTokens)?;
+    principal.require(Scope::Read)
 }
 
 /// The one answer for accounts that do not exist and for those of others.

@@ -162,6 +162,8 @@ mod tests {
             account_id: Some("acc_luna".parse().unwrap()),
             booth_id: None,
             scopes: Vec::new(),
+            is_test: false,
+            line: "key_1".parse().unwrap(),
         };
         let (session, cookie) = sessions.begin(&principal, "mark", NOW_MS).unwrap();
         let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();

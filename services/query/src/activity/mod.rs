@@ -16,6 +16,6 @@ pub use detail::EntryDetail;
 pub(crate) use detail::TransactionDetailBody;
 pub(crate) use filter::status;
 pub use filter::{ActivityFilter, EVENT_FILTER_PARAMS, FILTER_PARAMS};
-pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, plan};
+pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, Reach, Seam, plan, upper_of_stored};
 pub(crate) use parts::{PricingBody, formula_of, model_code};
 pub use row::{ActivityRow, Transaction};

@@ -1,7 +1,8 @@
 //! The seam between memory and ClickHouse, as a pure decision.
 //!
 //! Memory holds the newest entries without a gap down to some `seq`; ClickHouse holds everything up to some `seq`. A page
-//! takes what memory has, and continues in ClickHouse directly below it, provided that ClickHouse reaches that far.
+//! takes what memory has, and continues in ClickHouse directly below it, provided that ClickHouse reaches that far. A page
+//! that follows another begins directly below it, or is not answered: what lies in between would be on neither.
 
 use super::{ActivityFilter, ActivityRow};
 
@@ -39,6 +40,8 @@ pub enum Seam {
         /// Newest entry to read.
         upper_seq: u64,
     },
+    /// Nothing can be shown: the page before was made where newer entries were known than here.
+    Behind,
 }
 
 /// Takes from memory what belongs on the page, and says where ClickHouse continues.
@@ -51,7 +54,10 @@ pub fn plan(
     before_seq: Option<u64>,
     limit: usize,
 ) -> (Vec<ActivityRow>, Seam) {
-    let upper_seq = before_seq.map_or(reach.newest_seq, |before| before.saturating_sub(1).min(reach.newest_seq));
+    let upper_seq = before_seq.map_or(reach.newest_seq, |before| before.saturating_sub(1));
+    if upper_seq > reach.newest_seq {
+        return (Vec::new(), Seam::Behind);
+    }
     if filter.is_search() {
         return (Vec::new(), Seam::Continue { upper_seq });
     }
@@ -62,6 +68,16 @@ pub fn plan(
         return (rows, Seam::Full);
     }
     (rows, Seam::Continue { upper_seq: below })
+}
+
+/// The newest entry of a page that comes from ClickHouse alone because memory does not reach down to it; `stored_seq` is
+/// the newest one there. `None`: the page would leave out what lies between it and the page before.
+#[must_use]
+pub fn upper_of_stored(stored_seq: u64, before_seq: Option<u64>) -> Option<u64> {
+    match before_seq {
+        None => Some(stored_seq),
+        Some(before_seq) => Some(before_seq.saturating_sub(1)).filter(|&upper_seq| upper_seq <= stored_seq),
+    }
 }
 
 #[cfg(test)]
@@ -79,41 +95,90 @@ mod tests {
         (from..=to).rev().map(row)
     }
 
+    /// An instance at one moment: how far its memory and its ClickHouse are.
+    #[derive(Debug, Clone, Copy)]
+    struct Moment {
+        newest: u64,
+        in_memory: u64,
+        behind: u64,
+    }
+
+    fn moment() -> impl Strategy<Value = Moment> {
+        (0_u64..60, 0_u64..60, 0_u64..60).prop_map(|(newest, in_memory, behind)| Moment { newest, in_memory, behind })
+    }
+
+    impl Moment {
+        /// The page that is answered then, and as of which entry; `None`: it is refused.
+        fn page(self, filter: &ActivityFilter, before: Option<u64>, limit: usize) -> Option<(Vec<u64>, u64)> {
+            let Self { newest, in_memory, behind } = self;
+            let oldest_seq = newest + 1 - in_memory.min(newest);
+            let sunk = newest - behind.min(newest);
+            let stored = |upper: u64, limit: usize| {
+                newest_first(1, upper.min(sunk)).filter(|row| filter.allows(row)).take(limit).collect::<Vec<_>>()
+            };
+            let reach = Reach { newest_seq: newest, oldest_seq };
+            let (mut rows, seam) = plan(reach, newest_first(oldest_seq, newest), filter, before, limit);
+            let as_of = match seam {
+                Seam::Behind => return None,
+                Seam::Full => newest,
+                Seam::Continue { upper_seq } if upper_seq <= sunk => {
+                    rows.extend(stored(upper_seq, limit + 1 - rows.len()));
+                    newest
+                }
+                Seam::Continue { .. } => {
+                    rows = stored(upper_of_stored(sunk, before)?, limit + 1);
+                    sunk
+                }
+            };
+            Some((rows.iter().map(|row| row.seq).collect(), as_of))
+        }
+    }
+
+    fn sms(only_sms: bool) -> ActivityFilter {
+        let services = if only_sms { vec!["sms".to_owned()] } else { Vec::new() };
+        ActivityFilter { services, ..ActivityFilter::default() }
+    }
+
     proptest! {
         #[test]
         fn memory_and_clickhouse_together_are_the_ledger_whatever_the_boundaries(
-            newest in 0_u64..60,
-            in_memory in 0_u64..60,
-            behind in 0_u64..60,
+            moment in moment(),
             before in proptest::option::of(1_u64..70),
             limit in 1_usize..20,
             only_sms: bool,
         ) {
-            let oldest_seq = newest + 1 - in_memory.min(newest);
-            let sunk = newest - behind.min(newest);
-            let filter = ActivityFilter {
-                services: if only_sms { vec!["sms".to_owned()] } else { Vec::new() },
-                ..ActivityFilter::default()
+            let filter = sms(only_sms);
+            let Some((seqs, as_of)) = moment.page(&filter, before, limit) else {
+                prop_assert!(before.is_some(), "a first page is always answered");
+                return Ok(());
             };
-            let expected = |as_of: u64| -> Vec<u64> {
-                let upper = before.map_or(as_of, |before| as_of.min(before - 1));
-                newest_first(1, upper).filter(|row| filter.allows(row)).map(|row| row.seq).take(limit + 1).collect()
-            };
-            let reach = Reach { newest_seq: newest, oldest_seq };
-            let (mut rows, seam) = plan(reach, newest_first(oldest_seq, newest), &filter, before, limit);
-            let as_of = match seam {
-                Seam::Full => newest,
-                Seam::Continue { upper_seq } if upper_seq <= sunk => {
-                    rows.extend(newest_first(1, upper_seq).filter(|row| filter.allows(row)).take(limit + 1 - rows.len()));
-                    newest
+            let upper = before.map_or(as_of, |before| before - 1);
+            let expected = newest_first(1, upper).filter(|row| filter.allows(row)).map(|row| row.seq).take(limit + 1);
+            prop_assert_eq!(seqs, expected.collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn pages_one_after_the_other_leave_nothing_out_wherever_and_whenever_each_was_answered(
+            moments in proptest::collection::vec(moment(), 1..12),
+            limit in 1_usize..20,
+            only_sms: bool,
+        ) {
+            let filter = sms(only_sms);
+            let mut read = Vec::new();
+            let mut before = None;
+            for moment in moments {
+                let Some((mut seqs, _)) = moment.page(&filter, before, limit) else { continue };
+                let has_more = seqs.len() > limit;
+                seqs.truncate(limit);
+                read.extend(seqs);
+                before = read.last().copied();
+                if !has_more {
+                    break;
                 }
-                Seam::Continue { .. } => {
-                    let upper = before.map_or(sunk, |before| sunk.min(before - 1));
-                    rows = newest_first(1, upper).filter(|row| filter.allows(row)).take(limit + 1).collect();
-                    sunk
-                }
-            };
-            prop_assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), expected(as_of));
+            }
+            let (Some(&first), Some(&last)) = (read.first(), read.last()) else { return Ok(()) };
+            let all = newest_first(last, first).filter(|row| filter.allows(row)).map(|row| row.seq);
+            prop_assert_eq!(read, all.collect::<Vec<_>>());
         }
     }
 

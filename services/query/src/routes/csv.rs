@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -12,7 +13,7 @@ use chrono_tz::Tz;
 use futures_util::stream;
 use tollbooth_chassis::problem::Problem;
 
-use super::transactions::{Asked, Before, page};
+use super::transactions::{Asked, Before, behind, page};
 use super::usage::zone;
 use super::{AWAIT, Api, Awaited, Timer};
 use crate::activity::csv::{CsvFormat, HEADER};
@@ -33,9 +34,9 @@ parameters! {
 /// Transactions as CSV, newest first
 ///
 /// All that pass the filters, of any number, in pieces as they are read. Times stand in UTC and in `tz`. A text that a
-/// spreadsheet would take for a formula begins with `'`. Where the history fails in between, the connection breaks off: a
-/// file that ended well is whole. The header `Tollbooth-As-Of-Seq` names the entry the file begins at where it is not the
-/// newest one.
+/// spreadsheet would take for a formula begins with `'`. Where the history fails in between, or stays behind what the
+/// file has already, the connection breaks off: a file that ended well is whole. The header `Tollbooth-As-Of-Seq` names
+/// the entry the file begins at where it is not the newest one.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account_id}/transactions.csv",
@@ -105,7 +106,15 @@ impl Export {
         let Self { api, account_id, filter, zone, before, .. } = self;
         let recent = api.view.recent(account_id).ok_or_else(|| api.missing(account_id))?;
         let asked = Asked { account_id, filter, before: *before, limit: PIECE_ROWS, awaited };
-        let Page { mut rows, as_of_seq } = page(api, &recent, asked).await?;
+        let mut found = page(api, &recent, asked).await?;
+        if found.is_none() {
+            // The file is further up already than ClickHouse reaches, and memory does not reach down to it.
+            let seq = before.map_or(0, |before| before.seq.saturating_sub(1));
+            let until = Instant::now() + Duration::from_millis(api.config.live.min_seq_wait_ms);
+            api.wait_until_sunk(account_id, Some(Awaited { seq, until })).await?;
+            found = page(api, &recent, asked).await?;
+        }
+        let Page { mut rows, as_of_seq } = found.ok_or_else(behind)?;
         self.ended = rows.len() <= PIECE_ROWS;
         rows.truncate(PIECE_ROWS);
         *before = rows.last().map(|row| Before { seq: row.seq, posted_at_ms: row.posted_at_ms });

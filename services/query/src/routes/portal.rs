@@ -58,7 +58,8 @@ struct TokenBody {
 /// Make a portal token
 ///
 /// Read-only, short-lived and stored nowhere: for pages that show an account, or one event of it, with no key in the
-/// browser. It ends with the key that made it. What work costs us it never shows, also where an admin made it.
+/// browser. The key needs the scopes `portal_tokens` and `read`, and the token ends with it. What work costs us it
+/// never shows, also where an admin made it.
 #[utoipa::path(
     post,
     path = "/v1/portal-tokens",

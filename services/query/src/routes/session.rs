@@ -85,8 +85,8 @@ fn answer(body: &SessionBody) -> Result<Response, Problem> {
 /// Sign in
 ///
 /// For browsers: the cookie of the answer stands for the key in every request, until the session ends or the key is
-/// revoked. What is changed with it (everything that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to
-/// where commands are taken.
+/// revoked. Wrong keys are limited by address, a right one is taken in any case. What is changed with it (everything
+/// that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to where commands are taken.
 #[utoipa::path(
     post,
     path = "/v1/session",
@@ -115,23 +115,18 @@ pub(super) async fn create(State(api): State<Arc<Api>>, mut request: Request) ->
     let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
         return Err(Problem::internal("the address of the other end is not known"));
     };
-    if let Err(problem) = api.access.attempts().check(peer.ip(), Instant::now()) {
-        api.metrics.sign_ins.count(SignIn::Limited);
-        return Err(problem);
-    }
     if let Some(limit) = request.extensions_mut().get_mut::<BodyLimit>() {
         limit.bytes_max = BODY_BYTES_MAX;
     }
     let JsonBody(SignInBody { key }) = JsonBody::from_request(request, &()).await?;
     let (principal, mark) = match api.access.sign_in(&key) {
         Ok(found) => found,
-        Err(problem) => {
-            if problem.status().is_client_error() {
-                api.access.attempts().failed(peer.ip(), Instant::now());
-                api.metrics.sign_ins.count(SignIn::Refused);
-            }
-            return Err(problem);
+        Err(problem) if problem.status().is_client_error() => {
+            let counted = api.access.attempts().failed(peer.ip(), Instant::now());
+            api.metrics.sign_ins.count(if counted.is_ok() { SignIn::Refused } else { SignIn::Limited });
+            return Err(counted.err().unwrap_or(problem));
         }
+        Err(problem) => return Err(problem),
     };
     let (session, cookie) = api.access.sessions().begin(&principal, &mark, now_ms())?;
     api.metrics.sign_ins.count(SignIn::Ok);

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{AWAIT, Api, Awaited, Reader, Timer, private};
 use crate::activity::{
     ActivityFilter, ActivityRow, Cursor, EVENT_FILTER_PARAMS, FILTER_PARAMS, LIMIT_DEFAULT, LIMIT_MAX, Page, Reach,
-    Seam, Transaction, plan,
+    Seam, Transaction, plan, upper_of_stored,
 };
 use crate::live::Recent;
 use crate::metrics::Endpoint;
@@ -55,7 +55,8 @@ struct TransactionsBody {
 
 /// Transactions, newest first
 ///
-/// The newest entries come from memory, older ones from ClickHouse, without a gap in between.
+/// The newest entries come from memory, older ones from ClickHouse, without a gap in between; a page that cannot join on to
+/// the one before is a 503 with `Retry-After`.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account_id}/transactions",
@@ -125,7 +126,7 @@ async fn answer(
     };
     let before = cursor.map(|cursor| Before { seq: cursor.before_seq, posted_at_ms: cursor.posted_at_ms });
     let asked = Asked { account_id, filter: &filter, before, limit, awaited: reader.awaited };
-    let Page { mut rows, as_of_seq } = page(api, &recent, asked).await?;
+    let Page { mut rows, as_of_seq } = page(api, &recent, asked).await?.ok_or_else(behind)?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows
@@ -157,14 +158,24 @@ pub(super) struct Asked<'a> {
     pub(super) awaited: Option<Awaited>,
 }
 
-/// One page: the newest entries from memory, what is older from ClickHouse.
-pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result<Page, Problem> {
+/// History is not as far as the page before.
+pub(super) fn behind() -> Problem {
+    Problem::unavailable(1).with_detail("history is a moment behind; ask again")
+}
+
+/// One page: the newest entries from memory, what is older from ClickHouse. `None`: neither has all that lies directly below
+/// the page before.
+pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result<Option<Page>, Problem> {
     let Asked { account_id, filter, before, limit, awaited } = asked;
     let before_seq = before.map(|before| before.seq);
     let newest_seq = recent.balance.seq;
     let reach = Reach { newest_seq, oldest_seq: recent.oldest_seq() };
     let (mut rows, seam) = plan(reach, newest_first(recent), filter, before_seq, limit);
-    let Seam::Continue { upper_seq } = seam else { return Ok(Page { rows, as_of_seq: None }) };
+    let upper_seq = match seam {
+        Seam::Full => return Ok(Some(Page { rows, as_of_seq: None })),
+        Seam::Behind => return Ok(None),
+        Seam::Continue { upper_seq } => upper_seq,
+    };
     let mut posted = recent.posted_before();
     if let Some(before) = before {
         posted.by_ms = posted.by_ms.min(before.posted_at_ms);
@@ -179,16 +190,15 @@ pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result
     if upper_seq <= stored_seq {
         if let Some(older) = api.store.activity(below(upper_seq), limit + 1 - rows.len()).await? {
             rows.extend(older);
-            return Ok(Page { rows, as_of_seq: None });
+            return Ok(Some(Page { rows, as_of_seq: None }));
         }
         // Of several servers the one that was asked is behind the one that the sink writes to.
         stored_seq = api.newest_stored_seq(account_id).await?;
     }
     // Memory does not reach down to ClickHouse: a page that joined the two would hide a gap.
-    let upper_seq = before_seq.map_or(stored_seq, |before_seq| stored_seq.min(before_seq.saturating_sub(1)));
-    let rows = api.store.activity(below(upper_seq), limit + 1).await?;
-    let rows = rows.ok_or_else(|| Problem::unavailable(1).with_detail("history is a moment behind; ask again"))?;
-    Ok(Page { rows, as_of_seq: Some(stored_seq) })
+    let Some(upper_seq) = upper_of_stored(stored_seq, before_seq) else { return Ok(None) };
+    let rows = api.store.activity(below(upper_seq), limit + 1).await?.ok_or_else(behind)?;
+    Ok(Some(Page { rows, as_of_seq: Some(stored_seq) }))
 }
 
 /// An entry of the account up to which ClickHouse has all of them, `wanted_seq` or beyond where it can be known.

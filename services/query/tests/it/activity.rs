@@ -152,6 +152,33 @@ async fn where_memory_does_not_reach_clickhouse_the_answer_says_as_of_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_cannot_join_on_to_the_one_before_is_not_answered() {
+    // given 40 entries, 20 of them in ClickHouse, the newest 10 in memory, and a first page from memory
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(38);
+    stand.post(&luna.records);
+    stand.sink(&luna.records[..19]).await;
+    let mut config = stand.config();
+    config.live.recent_entries_per_account_max = 10;
+    let query = Query::start(config, &stand.admin_key).await;
+    let first = query.ok("/v1/accounts/acc_luna/transactions?limit=5").await;
+    assert_eq!(seqs(&first), (36..=40).rev().collect::<Vec<_>>());
+
+    // when the next one would begin where ClickHouse ends
+    let next = format!("/v1/accounts/acc_luna/transactions?limit=8&cursor={}", first["next_cursor"].as_str().unwrap());
+    let refused = query.get(&next).await;
+
+    // then it is refused, to be asked for again
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (503, &Value::from("unavailable")));
+    assert!(refused.headers.contains_key("retry-after"));
+
+    // and once ClickHouse has what was missing it joins on
+    stand.sink(&luna.records[19..]).await;
+    assert_eq!(seqs(&query.ok(&next).await), (28..=35).rev().collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_behind_the_sinks_offsets_hides_no_gap() {
     // given a sink that has committed 40 entries, and a replica of ClickHouse that has 20 of them
     let stand = Stand::new().await;

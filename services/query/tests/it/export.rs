@@ -96,3 +96,65 @@ async fn a_file_that_cannot_be_finished_breaks_off() {
     }
     assert!(outcome.is_err(), "the file seems to be whole");
 }
+
+/// An account of 5,002 entries, of which ClickHouse has 902 and memory the newest 3,000: what lies between is in neither.
+async fn far_behind(min_seq_wait_ms: u64) -> (Stand, Ledger, Query) {
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    for _ in 0..50 {
+        let entries = (0..100).map(|_| (usage("sms", "sms_intl", UsageStatus::Success, 1), -10_000, BASE_MS)).collect();
+        luna.push(entries);
+    }
+    stand.post(&luna.records);
+    stand.sink(&luna.records[..10]).await;
+    let mut config = stand.config();
+    config.live.recent_entries_per_account_max = 3_000;
+    config.live.min_seq_wait_ms = min_seq_wait_ms;
+    let query = Query::start(config, &stand.admin_key).await;
+    query.ok("/v1/accounts/acc_luna/balance?min_seq=5002").await;
+    (stand, luna, query)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_history_stays_behind_breaks_off_instead_of_leaving_entries_out() {
+    // given
+    let (stand, luna, query) = far_behind(300).await;
+
+    // when the file is begun from memory and the sink does not come
+    let mut response = query.fetch("/v1/accounts/acc_luna/transactions.csv", Some(&query.key)).await;
+    assert_eq!(response.status(), 200);
+    let mut outcome = Ok(Some(bytes::Bytes::new()));
+    while let Ok(Some(_)) = outcome {
+        outcome = response.chunk().await;
+    }
+
+    // then it does not end as a whole one does
+    assert!(outcome.is_err(), "the file seems to be whole");
+
+    // and later it is whole
+    stand.sink(&luna.records[10..]).await;
+    stand.commit_all().await;
+    let (_, lines) = file(&query, "/v1/accounts/acc_luna/transactions.csv").await;
+    assert_eq!(lines.len(), 1 + 5_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_waits_for_the_history_that_it_joins_on_to() {
+    // given a file that is begun from memory
+    let (stand, luna, query) = far_behind(30_000).await;
+    let mut response = query.fetch("/v1/accounts/acc_luna/transactions.csv", Some(&query.key)).await;
+    let mut text = response.chunk().await.unwrap().unwrap().to_vec();
+
+    // when the sink catches up meanwhile
+    stand.sink(&luna.records[10..]).await;
+    stand.commit_all().await;
+
+    // then every row is there once
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        text.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8(text).unwrap();
+    let lines = text.split_terminator("\r\n").skip(1);
+    let seqs: Vec<u64> = lines.map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert_eq!(seqs, (2..=5_002).rev().collect::<Vec<u64>>());
+}

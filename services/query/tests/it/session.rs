@@ -95,12 +95,17 @@ async fn nobody_signs_in_without_a_key_that_reads_and_few_try_often() {
     for (key, status) in [(unknown.reveal(), 401), ("nonsense", 401), (booth.reveal(), 403), (&"x".repeat(500), 401)] {
         assert_eq!(query.try_to_sign_in(key).await.status, status, "{key}");
     }
-    assert_eq!(query.try_to_sign_in(&"x".repeat(2_000)).await.status, 429);
-    let limited = query.try_to_sign_in(&query.key).await;
+    assert_eq!(query.try_to_sign_in(&"x".repeat(2_000)).await.status, 413);
+    let limited = query.try_to_sign_in("nonsense").await;
     assert_eq!((limited.status.as_u16(), &limited.body["code"]), (429, &json!("rate_limited")));
     assert!(limited.headers.contains_key("retry-after"));
     assert_eq!(limited.headers["ratelimit-policy"], "\"sign-in\";q=4;qu=\"requests\"");
-    assert!(query.metrics().await.contains("tollbooth_query_sign_ins_total{result=\"limited\"} 2"));
+    assert!(query.metrics().await.contains("tollbooth_query_sign_ins_total{result=\"limited\"} 1"));
+
+    // and who has a right key is let in from the same address, as others are behind a proxy
+    let session = query.sign_in(&query.key).await;
+    assert_eq!(query.read("/v1/session", &[("cookie", session.cookie.as_str())]).await.status, 200);
+    assert_eq!(query.try_to_sign_in("nonsense").await.status, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,6 +261,8 @@ impl Stand {
             expires_at: None,
             scopes: Vec::new(),
             replaced_by: None,
+            replaces: None,
+            first_key_id: None,
         };
         adjust(&mut document);
         let payload = serde_json::to_vec(&document).unwrap();

@@ -78,6 +78,58 @@ describe("Buy credits", () => {
     await context.close();
   });
 
+  it("keeps a purchase that was left open, and begins no other before it has ended", async () => {
+    const account = await TestAccount.open();
+    const { page, context } = await open(browser, account.key);
+    await ask(page, "75", "4000002500003155");
+    await page.getByText("Your bank asks you to confirm").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    await page.getByText("An earlier purchase of $75.00 is still open").waitFor();
+
+    // Another page, and there another purchase: it is told of the open one instead.
+    await page.goto("/billing");
+    await page.getByLabel("Amount *").fill("60");
+    await page.getByRole("button", { name: "Buy credits" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("An earlier purchase of $75.00 is still open").waitFor();
+    expect(await dialog.getByRole("button", { name: /^Buy \$/ }).count()).toBe(0);
+    await dialog.getByRole("button", { name: "Look again" }).click();
+    await page.getByText("Your bank asks you to confirm").waitFor();
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.getByText("$75.00 added").waitFor();
+    expect(await purchases(account)).toEqual(["75.00"]);
+    await page.getByRole("button", { name: "Done" }).click();
+
+    await ask(page, "60");
+    await page.getByText("$60.00 added").waitFor();
+    expect(await purchases(account)).toEqual(["60.00", "75.00"]);
+    await context.close();
+  });
+
+  it("buys once when the dialog is closed while it is not known whether the money was taken", async () => {
+    const account = await TestAccount.open();
+    const { page, context } = await open(browser, account.key);
+    // The purchase reaches the server; its answers are lost until the patience of the page ends.
+    let lost = 0;
+    await page.route("**/purchases", async (route) => {
+      await route.fetch();
+      lost += 1;
+      await route.abort();
+    });
+    await ask(page, "65");
+    await page.getByText("No answer yet").waitFor({ timeout: 60_000 });
+    expect(lost).toBeGreaterThan(1);
+    await page.keyboard.press("Escape");
+    await page.unroute("**/purchases");
+
+    await page.getByRole("button", { name: "Buy credits" }).first().click();
+    await page.getByRole("dialog").getByRole("button", { name: "Look again" }).click();
+    await page.getByText("$65.00 added").waitFor();
+    expect(await purchases(account)).toEqual(["65.00"]);
+    await context.close();
+  });
+
   it("asks again when the answer is lost, and buys once", async () => {
     const account = await TestAccount.open();
     const { page, context } = await open(browser, account.key);

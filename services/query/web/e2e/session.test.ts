@@ -34,6 +34,32 @@ describe("Sign-in", () => {
     await context.close();
   });
 
+  it("signs nobody in by a link alone", async () => {
+    const [mine, theirs] = [await TestAccount.open(), await TestAccount.open()];
+    const { page, context } = await visit(browser);
+    const signIns: string[] = [];
+    page.on("request", (request) => {
+      if (request.method() === "POST" && new URL(request.url()).pathname === "/v1/session") signIns.push(request.url());
+    });
+    await page.goto(`/sign-in#key=${theirs.key}`);
+    await page.getByText("The link that you followed brought this key").waitFor();
+    expect(await page.getByLabel("API key").inputValue()).toBe(theirs.key);
+    expect(new URL(page.url()).hash).toBe("");
+    expect(signIns).toEqual([]);
+    expect(await context.cookies()).toEqual([]);
+
+    // Nor is a session replaced by one; the visitor may leave for where they are signed in.
+    await signIn(page, mine.key);
+    await page.goto(`/sign-in#key=${theirs.key}`);
+    await page.getByText("You are signed in already").waitFor();
+    expect(signIns).toHaveLength(1);
+    await page.goto("/");
+    await page.getByTestId("balance-amount").waitFor();
+    const session = await page.evaluate(async () => (await (await fetch("/v1/session")).json()) as { account_id: string });
+    expect(session.account_id).toBe(mine.id);
+    await context.close();
+  });
+
   it("refuses a key that nobody has", async () => {
     const account = await TestAccount.open();
     const { page, context } = await visit(browser);

@@ -61,9 +61,10 @@ export async function visit(
   return { page, context, complaints };
 }
 
-/** Signs in by the link that `make up` prints; the key must not stay in the address. */
+/** Signs in by the link that `make up` prints: it fills the field. The key must not stay in the address. */
 export async function signIn(page: Page, key: string, path = "/"): Promise<void> {
   await page.goto(`/sign-in#key=${key}`);
+  await page.getByRole("button", { name: "Sign in" }).click();
   await page.waitForURL((url) => url.pathname === "/" && url.hash === "");
   if (path !== "/") await page.goto(path);
 }

@@ -328,7 +328,8 @@ export interface paths {
         };
         /**
          * Transactions, newest first
-         * @description The newest entries come from memory, older ones from ClickHouse, without a gap in between.
+         * @description The newest entries come from memory, older ones from ClickHouse, without a gap in between; a page that cannot join on to
+         *     the one before is a 503 with `Retry-After`.
          */
         get: operations["list_transactions"];
         put?: never;
@@ -349,9 +350,9 @@ export interface paths {
         /**
          * Transactions as CSV, newest first
          * @description All that pass the filters, of any number, in pieces as they are read. Times stand in UTC and in `tz`. A text that a
-         *     spreadsheet would take for a formula begins with `'`. Where the history fails in between, the connection breaks off: a
-         *     file that ended well is whole. The header `Tollbooth-As-Of-Seq` names the entry the file begins at where it is not the
-         *     newest one.
+         *     spreadsheet would take for a formula begins with `'`. Where the history fails in between, or stays behind what the
+         *     file has already, the connection breaks off: a file that ended well is whole. The header `Tollbooth-As-Of-Seq` names
+         *     the entry the file begins at where it is not the newest one.
          */
         get: operations["export_transactions"];
         put?: never;
@@ -509,7 +510,8 @@ export interface paths {
         /**
          * Make a portal token
          * @description Read-only, short-lived and stored nowhere: for pages that show an account, or one event of it, with no key in the
-         *     browser. It ends with the key that made it. What work costs us it never shows, also where an admin made it.
+         *     browser. The key needs the scopes `portal_tokens` and `read`, and the token ends with it. What work costs us it
+         *     never shows, also where an admin made it.
          */
         post: operations["make_portal_token"];
         delete?: never;
@@ -631,8 +633,8 @@ export interface paths {
         /**
          * Sign in
          * @description For browsers: the cookie of the answer stands for the key in every request, until the session ends or the key is
-         *     revoked. What is changed with it (everything that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to
-         *     where commands are taken.
+         *     revoked. Wrong keys are limited by address, a right one is taken in any case. What is changed with it (everything
+         *     that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to where commands are taken.
          */
         post: operations["sign_in"];
         /** Sign out */

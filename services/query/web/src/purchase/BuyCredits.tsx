@@ -1,6 +1,7 @@
 import { useRef, useState } from "react";
 
 import { Button } from "@/components/Button";
+import { Icon } from "@/components/Icon";
 import { TextField } from "@/components/TextField";
 import { currencySign, formatMoney } from "@/format";
 import { useAccount } from "@/session/context";
@@ -25,6 +26,10 @@ export function BuyCredits() {
   const max = formatMoney({ amount: AMOUNT_MAX, currency }, { places: "whole" });
 
   const submit = () => {
+    if (state.step === "aside") {
+      dispatch({ type: "ask", amount: typed });
+      return;
+    }
     const parsed = parseAmount(typed);
     if ("error" in parsed) {
       setError(parsed.error);
@@ -77,7 +82,18 @@ export function BuyCredits() {
           {buy.button}
         </Button>
       </form>
-      {state.step === "idle" ? null : <PurchaseDialog state={state} dispatch={dispatch} onClose={close} />}
+      {state.step === "aside" ? (
+        <p className="buy-aside" role="status">
+          <Icon name="clock" size={16} />
+          <span>{buy.earlier(formatMoney({ amount: state.attempt.amount, currency }))}</span>
+          <Button size="small" onClick={() => dispatch({ type: "resend" })}>
+            {buy.lookAgain}
+          </Button>
+        </p>
+      ) : null}
+      {state.step === "idle" || state.step === "aside" ? null : (
+        <PurchaseDialog state={state} currency={currency} dispatch={dispatch} onClose={close} />
+      )}
     </>
   );
 }

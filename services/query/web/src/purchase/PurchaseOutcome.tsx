@@ -12,12 +12,13 @@ const { buy } = text.billing;
 
 interface Props {
   state: PurchaseState;
+  currency: string;
   dispatch: (event: PurchaseEvent) => void;
   onClose: () => void;
 }
 
 /** Everything after the confirmation: under way, what the bank asks, and how it ended. */
-export function PurchaseOutcome({ state, dispatch, onClose }: Props) {
+export function PurchaseOutcome({ state, currency, dispatch, onClose }: Props) {
   switch (state.step) {
     case "processing":
       return (
@@ -31,9 +32,19 @@ export function PurchaseOutcome({ state, dispatch, onClose }: Props) {
     case "unknown":
       return (
         <Outcome step="unknown" title={buy.unknown} icon={<Icon name="clock" size={24} />}>
+          {state.reason === undefined ? null : <p className="small">{reasonText(state.reason)}</p>}
           <p className="muted small">{buy.unknownDetail}</p>
           <Button variant="primary" autoFocus onClick={() => dispatch({ type: "resend" })}>
             {buy.askAgain}
+          </Button>
+        </Outcome>
+      );
+    case "earlier":
+      return (
+        <Outcome step="earlier" title={buy.earlier(formatMoney({ amount: state.attempt.amount, currency }))} icon={<Icon name="clock" size={24} />}>
+          <p className="muted small">{buy.earlierDetail}</p>
+          <Button variant="primary" autoFocus onClick={() => dispatch({ type: "resend" })}>
+            {buy.lookAgain}
           </Button>
         </Outcome>
       );
@@ -50,7 +61,7 @@ export function PurchaseOutcome({ state, dispatch, onClose }: Props) {
     case "failed":
       return (
         <Outcome step="failed" title={buy.failed} icon={<Icon name="alert" size={24} />}>
-          <p className="small">{buy.reasons[state.reason] ?? state.reason.replaceAll("_", " ")}</p>
+          <p className="small">{reasonText(state.reason)}</p>
           <p className="muted small">{buy.failedDetails[state.reason] ?? buy.failedDetail}</p>
           {state.requestId === undefined ? null : (
             <p className="state-id">
@@ -68,6 +79,10 @@ export function PurchaseOutcome({ state, dispatch, onClose }: Props) {
     default:
       return null;
   }
+}
+
+function reasonText(reason: string): string {
+  return buy.reasons[reason] ?? reason.replaceAll("_", " ");
 }
 
 interface OutcomeProps {

@@ -51,6 +51,7 @@ describe("a purchase", () => {
     ["pending", answered({ status: "pending" })],
     ["no answer", problem(0, "unreachable")],
     ["overload", problem(503, "unavailable")],
+    ["a server that broke while it paid", problem(500, "internal")],
     ["too many requests", problem(429, "rate_limited")],
     ["a request under way", problem(409, "conflict")],
   ])("asks again with the same key after %s", (_, event) => {
@@ -71,6 +72,43 @@ describe("a purchase", () => {
     const state = run([...begun, answered({ status: "needs_action", next_action: { url: "/x" }, sandbox: true })]);
     expect(state).toMatchObject({ step: "needs_action", actionUrl: "/x" });
     expect(keyOf(purchase(state, { type: "resend" }))).toBe("k1");
+  });
+
+  it.each([
+    ["unknown", Array.from({ length: TRIES_MAX }, () => problem(0, "unreachable"))],
+    ["needs_action", [answered({ status: "needs_action", next_action: { url: "/x" } })]],
+  ])("is put aside when its dialog is closed in %s, and goes on with the same key", (step, events) => {
+    const open = run([...begun, ...events]);
+    expect(open.step).toBe(step);
+    const aside = purchase(open, { type: "close" });
+    expect(aside).toMatchObject({ step: "aside", attempt: { key: "k1", amount: "100.00" } });
+    expect(purchase(aside, { type: "close" })).toEqual(aside);
+    expect(keyOf(purchase(aside, { type: "resend" }))).toBe("k1");
+  });
+
+  it("begins no second one while the first is open", () => {
+    const aside: PurchaseState = { step: "aside", attempt: { key: "k1", amount: "100.00" } };
+    const asked = purchase(aside, { type: "ask", amount: "60.00" });
+    expect(asked).toEqual({ step: "earlier", attempt: { key: "k1", amount: "100.00" } });
+    expect(purchase(asked, { type: "confirm", key: "k2" })).toBe(asked);
+    expect(purchase(asked, { type: "close" })).toEqual(aside);
+    const looked = purchase(asked, { type: "resend" });
+    expect(looked).toMatchObject({ step: "processing", attempt: { key: "k1", amount: "100.00" } });
+    // Only its final answer makes room for another.
+    const ended = purchase(looked, answered({ status: "succeeded" }));
+    const next = run([{ type: "ask", amount: "60.00" }, { type: "confirm", key: "k2" }], ended);
+    expect(next).toMatchObject({ step: "processing", attempt: { key: "k2", amount: "60.00" } });
+  });
+
+  it.each([
+    ["the session ended", problem(401, "unauthenticated")],
+    ["the session changed", problem(403, "csrf")],
+    ["the route is gone", problem(404, "not_found")],
+    ["nobody takes payments now", problem(409, "no_payment_provider")],
+  ])("is not over when a repeat is turned away because %s", (_, event) => {
+    const turnedAway = run([...begun, problem(0, "unreachable"), event]);
+    expect(turnedAway).toMatchObject({ step: "unknown", attempt: { key: "k1" } });
+    expect(run([...begun, event]).step).toBe("failed");
   });
 
   it("fails for good with the provider's reason, and then begins anew with another key", () => {

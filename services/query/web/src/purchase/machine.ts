@@ -3,8 +3,9 @@ import type { ApiProblem } from "@/api/problem";
 import type { Money } from "@/api/types";
 
 // Buying credits, as states and what leads from one to the next. The idempotency key is made when the purchase is
-// confirmed and belongs to this purchase until it ends: whatever is lost in between, the same request is sent again, and
-// the money is taken once.
+// confirmed and belongs to this purchase until a final answer: whatever is lost in between, the same request is sent
+// again, and the money is taken once. Closing the dialog before that puts the purchase aside and forgets nothing; no other
+// one begins until it is known how this one ended.
 
 export interface Attempt {
   key: string;
@@ -15,10 +16,15 @@ export interface Attempt {
 export type PurchaseState =
   | { step: "idle" }
   | { step: "confirm"; amount: string }
-  | { step: "processing"; attempt: Attempt; tries: number }
+  /** Unsure: an earlier try may have reached the server, so that only an answer about the purchase itself ends it. */
+  | { step: "processing"; attempt: Attempt; tries: number; unsure: boolean }
   | { step: "needs_action"; attempt: Attempt; actionUrl: string; sandbox: boolean }
   /** No answer: whether the money was taken is not known, and the same request will tell. */
-  | { step: "unknown"; attempt: Attempt }
+  | { step: "unknown"; attempt: Attempt; reason?: string | undefined }
+  /** As unknown or needs_action, with the dialog closed. */
+  | { step: "aside"; attempt: Attempt }
+  /** Asked for another purchase while this one is aside. */
+  | { step: "earlier"; attempt: Attempt }
   | { step: "succeeded"; amount: Money; balance: Money | null; seq: number | null; sandbox: boolean }
   | { step: "failed"; attempt: Attempt; reason: string; requestId?: string | undefined };
 
@@ -38,13 +44,20 @@ export function isClosable(state: PurchaseState): boolean {
   return state.step !== "processing";
 }
 
-export function attemptOf(state: PurchaseState): Attempt | null {
-  return "attempt" in state ? state.attempt : null;
+/** The attempt of a purchase that has no final answer yet. */
+export function openAttemptOf(state: PurchaseState): Attempt | null {
+  return "attempt" in state && state.step !== "failed" ? state.attempt : null;
+}
+
+/** Goes on with an attempt whose requests may have reached the server. */
+export function again(attempt: Attempt): PurchaseState {
+  return { step: "processing", attempt, tries: 0, unsure: true };
 }
 
 export function purchase(state: PurchaseState, event: PurchaseEvent): PurchaseState {
   switch (event.type) {
     case "ask":
+      if (state.step === "aside") return { step: "earlier", attempt: state.attempt };
       return state.step === "idle" || state.step === "succeeded" || state.step === "failed"
         ? { step: "confirm", amount: event.amount }
         : state;
@@ -55,21 +68,26 @@ export function purchase(state: PurchaseState, event: PurchaseEvent): PurchaseSt
     case "problem":
       return state.step === "processing" ? refused(state, event.problem) : state;
     case "resend":
-      return state.step === "unknown" || state.step === "needs_action"
-        ? { step: "processing", attempt: state.attempt, tries: 0 }
-        : state;
+      return isWaiting(state) ? again(state.attempt) : state;
     case "retry":
       // What failed for good is over: it is asked anew, with another card if wanted, and gets another key.
       return state.step === "failed" ? { step: "confirm", amount: state.attempt.amount } : state;
     case "close":
+      if (isWaiting(state)) return { step: "aside", attempt: state.attempt };
       return isClosable(state) ? { step: "idle" } : state;
   }
+}
+
+type Waiting = Extract<PurchaseState, { step: "needs_action" | "unknown" | "aside" | "earlier" }>;
+
+function isWaiting(state: PurchaseState): state is Waiting {
+  return openAttemptOf(state) !== null && state.step !== "processing";
 }
 
 function begin(amount: string, event: { key: string; paymentMethod?: string }): PurchaseState {
   const attempt: Attempt = { key: event.key, amount };
   if (event.paymentMethod !== undefined) attempt.paymentMethod = event.paymentMethod;
-  return { step: "processing", attempt, tries: 0 };
+  return { step: "processing", attempt, tries: 0, unsure: false };
 }
 
 type Processing = Extract<PurchaseState, { step: "processing" }>;
@@ -83,20 +101,25 @@ function answered(state: Processing, answer: PurchaseAnswer, currency: string): 
   if (answer.status === "needs_action" && answer.next_action !== undefined) {
     return { step: "needs_action", attempt: state.attempt, actionUrl: answer.next_action.url, sandbox };
   }
-  return again(state);
+  return later(state);
 }
 
 function refused(state: Processing, problem: ApiProblem): PurchaseState {
-  if (problem.isTransient || problem.status === 408 || (problem.status === 409 && problem.code === "conflict")) {
-    return again(state);
-  }
+  const isLater = problem.isTransient || problem.status >= 500 || problem.status === 408;
+  if (isLater || (problem.status === 409 && problem.code === "conflict")) return later(state);
   const reason = typeof problem.body.reason === "string" ? problem.body.reason : problem.code;
+  if (state.unsure && isAtTheDoor(problem)) return { step: "unknown", attempt: state.attempt, reason };
   return { step: "failed", attempt: state.attempt, reason, requestId: problem.requestId };
 }
 
-// Pending, unreachable, overloaded: the same request again, until patience ends.
-function again(state: Processing): PurchaseState {
+// Refused before anybody looked for the purchase: it tells nothing of what an earlier try came to.
+function isAtTheDoor(problem: ApiProblem): boolean {
+  return problem.isSignedOut || problem.status === 403 || problem.isMissing || problem.code === "no_payment_provider";
+}
+
+// Pending, unreachable, broken, overloaded: the same request again, until patience ends.
+function later(state: Processing): PurchaseState {
   return state.tries + 1 < TRIES_MAX
-    ? { ...state, tries: state.tries + 1 }
+    ? { ...state, tries: state.tries + 1, unsure: true }
     : { step: "unknown", attempt: state.attempt };
 }

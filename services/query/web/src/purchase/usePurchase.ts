@@ -5,8 +5,8 @@ import type { Balance } from "@/api/types";
 import { keys } from "@/api/keys";
 import { ApiProblem } from "@/api/problem";
 
-import { attemptOf, purchase, type PurchaseEvent, type PurchaseState } from "./machine";
-import { storePending, storedPending } from "./pending";
+import { purchase, type PurchaseEvent, type PurchaseState } from "./machine";
+import { keep, kept } from "./pending";
 import { sendPurchase } from "./send";
 
 const RETRY_MS = 1_000;
@@ -15,16 +15,11 @@ const RETRY_MS_MAX = 8_000;
 /** Runs the machine of machine.ts for an account: sends, waits, sends again, and puts the new balance on the page. */
 export function usePurchase(accountId: string, currency: string): [PurchaseState, (event: PurchaseEvent) => void] {
   const queryClient = useQueryClient();
-  const [state, dispatch] = useReducer(purchase, accountId, (id): PurchaseState => {
-    const attempt = storedPending(id);
-    return attempt === null ? { step: "idle" } : { step: "processing", attempt, tries: 0 };
-  });
+  const [state, dispatch] = useReducer(purchase, accountId, kept);
   const waitS = useRef<number | undefined>(undefined);
 
-  useEffect(() => {
-    const attempt = state.step === "processing" || state.step === "needs_action" || state.step === "unknown";
-    storePending(accountId, attempt ? attemptOf(state) : null);
-  }, [accountId, state]);
+  // Before the effect that sends: what is sent stands in storage already.
+  useEffect(() => keep(accountId, state), [accountId, state]);
 
   useEffect(() => {
     if (state.step !== "processing") return;

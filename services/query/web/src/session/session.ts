@@ -51,9 +51,16 @@ export async function signOut(): Promise<void> {
   setCsrfToken(null);
 }
 
-/** The key of a sign-in link, `#key=tb_sk_...`; the fragment is taken out of the address and of the history. */
-export function takeKeyFromFragment(location: Location, history: History): string | null {
-  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+/**
+ * The key of a sign-in link, `#key=tb_sk_...`. It fills the field and no more: a link that signed in by itself would let
+ * whoever wrote it put a visitor into another's account.
+ */
+export function keyInFragment(location: Pick<Location, "hash">): string | null {
+  const key = new URLSearchParams(location.hash.slice(1)).get("key")?.trim();
+  return key === undefined || key === "" ? null : key;
+}
+
+/** Takes the fragment out of the address and of the history. */
+export function clearFragment(location: Location, history: History): void {
   if (location.hash !== "") history.replaceState(history.state, "", location.pathname + location.search);
-  return key === "" ? null : key;
 }

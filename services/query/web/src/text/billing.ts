@@ -38,6 +38,10 @@ export const billing = {
     unknown: "No answer yet",
     unknownDetail: "The payment may have been taken. Asking again is safe: the same purchase is never charged twice.",
     askAgain: "Ask again",
+    earlier: (amount: string): string => `An earlier purchase of ${amount} is still open`,
+    earlierDetail:
+      "Look how it ended before you buy again. This asks for the same purchase once more: it is finished if it was not, and never charged twice.",
+    lookAgain: "Look again",
     succeeded: (amount: string): string => `${amount} added`,
     newBalance: (balance: string): string => `New balance ${balance}`,
     sandbox: "Sandbox: no money moved.",

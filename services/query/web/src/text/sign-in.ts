@@ -12,5 +12,8 @@ export const signIn = {
   tooMany: (seconds: number): string => `Too many tries. Wait ${seconds} s and try again`,
   unavailable: "This server has no sign-in yet",
   ended: "Your session has ended. Sign in again to continue.",
+  linked: "The link that you followed brought this key. Sign in with it only if you know whose it is.",
+  linkedOver:
+    "The link that you followed brought this key. You are signed in already: signing in with it ends that session here. Do it only if you know whose key it is.",
   pricing: "See the price list",
 } as const;

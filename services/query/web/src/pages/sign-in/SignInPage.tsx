@@ -6,7 +6,7 @@ import { Button } from "@/components/Button";
 import { CoinIcon } from "@/components/CoinIcon";
 import { TextField } from "@/components/TextField";
 import { useOptionalSession } from "@/session/context";
-import { replaceSession, signIn, takeKeyFromFragment } from "@/session/session";
+import { clearFragment, keyInFragment, replaceSession, signIn } from "@/session/session";
 import { text } from "@/text";
 
 import "./sign-in.css";
@@ -22,11 +22,12 @@ export default function SignInPage() {
   const session = useOptionalSession();
   const queryClient = useQueryClient();
   const location = useLocation();
-  const [key, setKey] = useState("");
+  const [linked, setLinked] = useState(() => keyInFragment(window.location));
+  const [key, setKey] = useState(linked ?? "");
   const [error, setError] = useState<string | undefined>();
   const input = useRef<HTMLInputElement>(null);
 
-  const { mutate, isPending } = useMutation({
+  const { mutate, isPending, isSuccess } = useMutation({
     mutationFn: signIn,
     onSuccess: (value) => replaceSession(queryClient, value),
     onError: (problem) => {
@@ -36,15 +37,27 @@ export default function SignInPage() {
   });
 
   useEffect(() => {
-    const linked = takeKeyFromFragment(window.location, window.history);
-    if (linked !== null) mutate(linked);
-  }, [mutate]);
+    clearFragment(window.location, window.history);
+    // Another link opened where this page is open already loads nothing anew.
+    const onHashChange = () => {
+      const next = keyInFragment(window.location);
+      clearFragment(window.location, window.history);
+      if (next === null) return;
+      setLinked(next);
+      setKey(next);
+      setError(undefined);
+    };
+    window.addEventListener("hashchange", onHashChange);
+    return () => window.removeEventListener("hashchange", onHashChange);
+  }, []);
 
   useEffect(() => {
     document.title = `${text.signIn.title} \u00b7 ${text.common.product}`;
   }, []);
 
-  if (session !== null && !isPending) return <Navigate to={targetOf(location.state)} replace />;
+  // A link's key is for the visitor to take or leave, also while another one is signed in.
+  const isDone = session !== null && !isPending && (linked === null || isSuccess);
+  if (isDone) return <Navigate to={targetOf(location.state)} replace />;
   const ended = typeof location.state === "object" && location.state !== null && "ended" in location.state && location.state.ended === true;
 
   const submit = () => {
@@ -63,11 +76,16 @@ export default function SignInPage() {
           <h1>{text.signIn.title}</h1>
           <p className="muted small">{text.signIn.intro}</p>
         </div>
-        {ended && error === undefined ? (
+        {ended && linked === null && error === undefined ? (
           <p className="sign-in-note" role="status">
             {text.signIn.ended}
           </p>
         ) : null}
+        {linked === null || error !== undefined ? null : (
+          <p className="sign-in-note" role="status">
+            {session === null ? text.signIn.linked : text.signIn.linkedOver}
+          </p>
+        )}
         <form
           className="sign-in-form"
           noValidate

@@ -1,0 +1,25 @@
+import { renderToStaticMarkup } from "react-dom/server";
+import { expect, it } from "vitest";
+
+import type { PurchaseState } from "./machine";
+import { PurchaseOutcome } from "./PurchaseOutcome";
+
+const ATTEMPT = { key: "k1", amount: "75.00" };
+
+function markup(state: PurchaseState): string {
+  return renderToStaticMarkup(
+    <PurchaseOutcome state={state} currency="USD" dispatch={() => undefined} onClose={() => undefined} />,
+  );
+}
+
+it("says that an earlier purchase is still open, and offers to look again", () => {
+  const html = markup({ step: "earlier", attempt: ATTEMPT });
+  expect(html).toContain("An earlier purchase of $75.00 is still open");
+  expect(html).toContain("Look again");
+});
+
+it("says why a repeat was turned away, and that the payment may have been taken all the same", () => {
+  const html = markup({ step: "unknown", attempt: ATTEMPT, reason: "csrf" });
+  expect(html).toContain("The session has changed.");
+  expect(html).toContain("The payment may have been taken.");
+});
