@@ -56,7 +56,7 @@ fn a_revoked_key_stays_revoked_whatever_comes_later() {
 }
 
 /// What a topic holds of these records once it was compacted: the last of each key, in order.
-fn compacted(records: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn compacted(records: &[(Vec<u8>, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let is_last = |index: usize| records.iter().skip(index + 1).all(|(key, _)| *key != records[index].0);
     let kept: Vec<usize> = (0..records.len()).filter(|index| is_last(*index)).collect();
     kept.into_iter().map(|index| records[index].clone()).collect()
@@ -104,9 +104,9 @@ fn a_rotation_that_did_not_know_of_the_revocation_undoes_nothing() {
     written.extend(rotation(successor, &third, "key_3", 3_000));
 
     // then who read every record, who reads what compaction leaves of them, and who has them in another order, refuse all
-    let mut backwards = compacted(written.clone());
+    let mut backwards = compacted(&written);
     backwards.reverse();
-    for records in [compacted(written.clone()), written, backwards] {
+    for records in [compacted(&written), written, backwards] {
         let ring = fed(&records);
         for key in [&first, &second, &third] {
             assert_eq!(ring.authenticate(key.reveal()), Err(AuthError::Revoked));
@@ -129,7 +129,7 @@ fn a_key_that_was_rotated_in_time_outlives_the_revocation_of_the_one_before() {
     written.push(record(&document(&first, "key_1", Some(2_000))));
 
     // then only the old one is refused, and the new one is known for its successor
-    for records in [compacted(written.clone()), written] {
+    for records in [compacted(&written), written] {
         let ring = fed(&records);
         assert_eq!(ring.authenticate(first.reveal()), Err(AuthError::Revoked));
         let principal = ring.authenticate(second.reveal()).unwrap();
