@@ -19,6 +19,11 @@ use crate::payments::{Occasion, Payment, PaymentError, PaymentMethod, PaymentOrd
 use crate::produce::{EdgeProducer, Topic};
 
 /// Who asks, in the ledger.
+/// What rules ask for at most that were set before they had a bound of their own, whatever `purchases.amount_max` is now.
+const OLD_RULES_MAX: Money = match Money::from_micros(10_000_000_000) {
+    Some(money) => money,
+    None => Money::ZERO,
+};
 const ACTOR: &str = "effects";
 const CATCH_UP: Duration = Duration::from_millis(20);
 /// How long the ledger's word on a recharge is listened for. Nothing waits for it.
@@ -154,9 +159,9 @@ impl Carrier {
         while self.payers.as_ref().is_some_and(|payers| !payers.caught_up()) {
             tokio::time::sleep(CATCH_UP).await;
         }
-        let ended = if order.amount.amount > self.amount_max {
+        let ended = if order.amount.amount > self.amount_max.max(OLD_RULES_MAX) {
             // The rule has the bound, too. What an earlier process took is told of all the same.
-            tracing::error!(account_id, recharge_id = order.payment_id, %amount, "a recharge of more than amount_max");
+            tracing::error!(account_id, recharge_id = order.payment_id, %amount, "a recharge of more than any rule may ask for");
             match self.pay(&order, i64::MIN).await {
                 Ended::NotPaid("payment_too_old") => Ended::NotPaid("amount_too_high"),
                 ended => ended,

@@ -341,7 +341,9 @@ async fn nobody_gives_away_or_takes_what_they_do_not_have() {
     };
     assert_eq!(end(maker, &whole_id).await, StatusCode::FORBIDDEN);
     assert_eq!(stand.send_event(&whole, &event("a")).await.0, StatusCode::ACCEPTED);
-    // but their own, and one that can do no more, is
+    // but a customer's, one that can do no more, and their own is
+    let (booth_id, _) = stand.key("booth").await;
+    assert_eq!(end(maker, &booth_id).await, StatusCode::NO_CONTENT);
     let (_, other) = stand.make(&stand.root, &json!({"kind": "admin", "scopes": ["read"]})).await;
     assert_eq!(end(maker, text(&other, "key_id")).await, StatusCode::NO_CONTENT);
     assert_eq!(end(maker, &maker_id).await, StatusCode::NO_CONTENT);

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 const VERSION: u8 = 2;
 const BODY_BYTES: usize = 1 + 8 + 8 + 8;
+/// Of before there was a time in it: whoever is in the middle of a list goes on.
+const OLD_VERSION: u8 = 1;
+const OLD_BODY_BYTES: usize = 1 + 8 + 8;
 const CHECK_BYTES: usize = 4;
 
 /// The last entry of a page; the next one holds what is older.
@@ -53,8 +56,13 @@ impl Cursor {
     /// [`BadCursor`]
     pub fn decode(text: &str, fingerprint: [u8; 8]) -> Result<Self, BadCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor::Form)?;
-        let (body, given) = bytes.split_at_checked(BODY_BYTES).ok_or(BadCursor::Form)?;
-        if given != check(body) || body[0] != VERSION {
+        let body_bytes = match bytes.first() {
+            Some(&VERSION) => BODY_BYTES,
+            Some(&OLD_VERSION) => OLD_BODY_BYTES,
+            _ => return Err(BadCursor::Form),
+        };
+        let (body, given) = bytes.split_at_checked(body_bytes).ok_or(BadCursor::Form)?;
+        if given != check(body) {
             return Err(BadCursor::Form);
         }
         if body[1..9] != fingerprint {
@@ -65,7 +73,8 @@ impl Cursor {
             bytes.ok_or(BadCursor::Form)
         };
         let before_seq = u64::from_be_bytes(number(9)?);
-        Ok(Self { before_seq, posted_at_ms: i64::from_be_bytes(number(17)?), fingerprint })
+        let posted_at_ms = if body.len() == BODY_BYTES { i64::from_be_bytes(number(17)?) } else { i64::MAX };
+        Ok(Self { before_seq, posted_at_ms, fingerprint })
     }
 }
 
@@ -81,6 +90,19 @@ mod tests {
     use super::*;
 
     const LIST: [u8; 8] = *b"a list..";
+
+    #[test]
+    fn a_cursor_of_the_release_before_is_read() {
+        let mut bytes = vec![OLD_VERSION];
+        bytes.extend_from_slice(&LIST);
+        bytes.extend_from_slice(&77_u64.to_be_bytes());
+        let check = check(&bytes);
+        bytes.extend_from_slice(&check);
+        let expected = Cursor { before_seq: 77, posted_at_ms: i64::MAX, fingerprint: LIST };
+        assert_eq!(Cursor::decode(&URL_SAFE_NO_PAD.encode(&bytes), LIST), Ok(expected));
+        bytes[9] ^= 1;
+        assert_eq!(Cursor::decode(&URL_SAFE_NO_PAD.encode(&bytes), LIST), Err(BadCursor::Form));
+    }
 
     proptest! {
         #[test]

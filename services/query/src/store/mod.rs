@@ -161,7 +161,7 @@ impl Store {
             permits: Semaphore::new(settings.concurrent_max),
             inflight,
             settings,
-            pages: Pages::new(settings.pages_bytes_max, pages),
+            pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             component,
             answered: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),

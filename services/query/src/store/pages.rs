@@ -4,6 +4,7 @@
 //! page is never out of date; it goes when others are asked for more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -59,24 +60,23 @@ fn row_bytes(row: &ActivityRow) -> usize {
 pub(super) struct Pages {
     /// `None`: none is kept.
     cache: Option<Cache<Key, Arc<[ActivityRow]>, Weight>>,
+    /// How long who asks for a page waits for another who reads it.
+    wait: Duration,
     metrics: PagesMetrics,
 }
 
-/// ClickHouse does not have the uppermost entry, or gave no answer.
-enum Missing {
-    NotThere,
-    Failed(StoreError),
-}
-
 impl Pages {
-    pub(super) fn new(bytes_max: u64, metrics: PagesMetrics) -> Self {
+    pub(super) fn new(bytes_max: u64, wait: Duration, metrics: PagesMetrics) -> Self {
         let pages = usize::try_from(bytes_max / GUESS_BYTES).unwrap_or(usize::MAX);
         let cache = (bytes_max > 0).then(|| Cache::with_weighter(pages.max(1), bytes_max, Weight));
-        Self { cache, metrics }
+        Self { cache, wait, metrics }
     }
 
     /// At least `rows` entries below, as far as there are so many: as they are kept, or as `read` tells so many or more.
     /// `None` where it tells none, which is not kept. Of several who ask for the same at once, one reads.
+    ///
+    /// # Errors
+    /// What `read` answers; [`StoreError::Busy`] to who waited too long for others.
     pub(super) async fn get<F>(
         &self,
         below: Below<'_>,
@@ -86,30 +86,31 @@ impl Pages {
     where
         F: Future<Output = Result<Option<Vec<ActivityRow>>, StoreError>>,
     {
-        let Some(cache) = self.cache.as_ref().filter(|_| rows <= ROWS_MAX) else {
+        // Where another question than that for the rows finds the uppermost entry, another server may have told the rows.
+        let is_sure = below.filter.event_ids.is_empty();
+        let Some(cache) = self.cache.as_ref().filter(|_| is_sure && rows <= ROWS_MAX) else {
             self.metrics.count(PageSource::ClickHouse);
             return Ok(read(rows).await?.map(Arc::from));
         };
         let rows = rows.next_multiple_of(STEP);
         let Below { account_id, filter, seq: upper_seq, .. } = below;
         let key = Key { account_id: account_id.into(), filter: filter.clone(), upper_seq, rows };
-        let mut source = PageSource::Memory;
-        let told = async {
-            source = PageSource::ClickHouse;
-            match read(rows).await {
-                Ok(Some(rows)) => Ok(Arc::from(rows)),
-                Ok(None) => Err(Missing::NotThere),
-                Err(error) => Err(Missing::Failed(error)),
+        // A reader that fails lets the next one try: who waits for many of them is told so in time.
+        let guard = match tokio::time::timeout(self.wait, cache.get_value_or_guard_async(&key)).await {
+            Err(_) => return Err(StoreError::Busy),
+            Ok(Ok(page)) => {
+                self.metrics.count(PageSource::Memory);
+                return Ok(Some(page));
             }
+            Ok(Err(guard)) => guard,
         };
-        let outcome = cache.get_or_insert_async(&key, told).await;
-        self.metrics.count(source);
+        self.metrics.count(PageSource::ClickHouse);
+        let Some(told) = read(rows).await? else { return Ok(None) };
+        let page: Arc<[ActivityRow]> = Arc::from(told);
+        // It was dropped meanwhile only if the cache was emptied, which nobody does.
+        drop(guard.insert(Arc::clone(&page)));
         self.metrics.bytes.set(i64::try_from(cache.weight()).unwrap_or(i64::MAX));
-        match outcome {
-            Ok(page) => Ok(Some(page)),
-            Err(Missing::NotThere) => Ok(None),
-            Err(Missing::Failed(error)) => Err(error),
-        }
+        Ok(Some(page))
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     use crate::store::Posted;
 
     fn pages(bytes_max: u64) -> Pages {
-        Pages::new(bytes_max, PagesMetrics::register(&Registry::new()).unwrap())
+        Pages::new(bytes_max, Duration::from_secs(60), PagesMetrics::register(&Registry::new()).unwrap())
     }
 
     fn rows(count: u64) -> Vec<ActivityRow> {
@@ -161,9 +162,14 @@ mod tests {
             get(other, 51).await;
         }
         assert_eq!(asked.get(), 4);
-        // and the pieces of a file are read each time
+        // and neither the pieces of a file are kept, nor pages that are told by two questions
         assert_eq!((get(below("acc_a", &all, 100), 2_000).await, asked.get()), (100, 5));
         assert_eq!((get(below("acc_a", &all, 100), 2_000).await, asked.get()), (100, 6));
+        let party = ActivityFilter { event_ids: vec!["evt_a".to_owned()], ..ActivityFilter::default() };
+        for before in [6, 7] {
+            get(below("acc_a", &party, 100), 51).await;
+            assert_eq!(asked.get(), before + 1);
+        }
     }
 
     #[tokio::test]
@@ -173,6 +179,20 @@ mod tests {
         assert!(pages.get(below, 10, async |_| Ok(None)).await.unwrap().is_none());
         assert!(pages.get(below, 10, async |_| Err(StoreError::Busy)).await.is_err());
         assert_eq!(pages.get(below, 10, async |_| Ok(Some(rows(100)))).await.unwrap().unwrap().len(), 100);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_reader_waits_no_longer_than_they_may() {
+        // given a page that somebody reads for ever
+        let metrics = PagesMetrics::register(&Registry::new()).unwrap();
+        let (pages, all) = (Pages::new(1 << 20, Duration::from_millis(1), metrics), ActivityFilter::default());
+        let below = below("acc_a", &all, 100);
+        let reads = pages.get(below, 10, async |_| std::future::pending().await);
+        let mut reads = std::pin::pin!(reads);
+        assert!(tokio::time::timeout(Duration::from_millis(1), &mut reads).await.is_err());
+        // then another one who asks for it is told to come back
+        let waited = pages.get(below, 10, async |_| Ok(Some(rows(100)))).await;
+        assert!(matches!(waited, Err(StoreError::Busy)), "{waited:?}");
     }
 
     #[tokio::test]

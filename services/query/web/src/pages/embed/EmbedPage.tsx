@@ -54,7 +54,7 @@ function hideToken(): void {
 }
 
 function Widget({ settings }: { settings: EmbedSettings }) {
-  const { refusal, forget } = useRefusal();
+  const { refusal, forget } = useRefusal(REFETCH_MS);
   useLayoutEffect(() => {
     hideToken();
     const root = document.documentElement;

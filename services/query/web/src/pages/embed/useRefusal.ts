@@ -5,9 +5,9 @@ import { refusalOf, type Refusal } from "./refusal";
 
 /**
  * What the service says about the link, by any of its answers: figures that were read before it ended are shown no
- * longer, and nothing more is asked for.
+ * longer, and nothing more is asked for; but for what is not there, every `againMs`.
  */
-export function useRefusal(): { refusal: Refusal | null; forget: () => void } {
+export function useRefusal(againMs: number): { refusal: Refusal | null; forget: () => void } {
   const queryClient = useQueryClient();
   const [refusal, setRefusal] = useState<Refusal | null>(null);
 
@@ -27,6 +27,13 @@ export function useRefusal(): { refusal: Refusal | null; forget: () => void } {
     void queryClient.invalidateQueries();
     setRefusal(null);
   }, [queryClient]);
+
+  // What is not there yet may come: an event is there from its first charge on.
+  useEffect(() => {
+    if (refusal !== "missing") return;
+    const timer = window.setTimeout(forget, againMs);
+    return () => window.clearTimeout(timer);
+  }, [refusal, forget, againMs]);
 
   return { refusal, forget };
 }
