@@ -368,10 +368,10 @@ class Stand:
 
     def environment(self, service, user=None, store_user=None, **changes):
         """What a service is told. Its secrets stand in files."""
-        section = {"effects": "INGEST", "sink": "METER", "verify": "METER"}.get(service, service.upper())
+        section = {"effects": "INGEST", "sink": "METER", "verify": "METER", "topics": "METER"}.get(service, service.upper())
         own = f"TOLLBOOTH_{section}__"
         user = user or f"tollbooth-{service}"
-        store_user = store_user or {"meter": "tollbooth_sink", "effects": "tollbooth_ingest"}.get(service, f"tollbooth_{service}")
+        store_user = store_user or {"meter": "tollbooth_sink", "topics": "tollbooth_sink", "effects": "tollbooth_ingest"}.get(service, f"tollbooth_{service}")
         environment = {name: os.environ[name] for name in ["PATH", "HOME"] if name in os.environ}
         environment |= {
             "KAFKA_BOOTSTRAP": self.bootstrap,
@@ -402,7 +402,9 @@ class Stand:
     def secret(self, name, value):
         path = self.folder / "secrets" / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_text(value + "\n")
+        # Once: a service that starts may be reading it.
+        if not path.exists():
+            path.write_text(value + "\n")
         return str(path)
 
     def command(self, service):
