@@ -56,7 +56,7 @@ def until(what, condition, patience_s=PATIENCE_S):
 def admin_key():
     """Of the form that docs/deploy.md tells: base62 with check digits."""
     letters = string.digits + string.ascii_uppercase + string.ascii_lowercase
-    body = "tb_ak_test_" + "".join(secrets.choice(letters) for _ in range(30))
+    body = "tb_ak_live_" + "".join(secrets.choice(letters) for _ in range(30))
     value, digits = zlib.crc32(body.encode()), ""
     for _ in range(6):
         value, digit = divmod(value, 62)
