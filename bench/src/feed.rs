@@ -91,10 +91,15 @@ pub(crate) fn account_id(index: usize) -> String {
     format!("{ACCOUNT_PREFIX}{index:05}")
 }
 
+/// The prices that everything is measured with.
+pub(crate) fn price_book() -> anyhow::Result<tollbooth_schemas::price_book::PriceBook> {
+    Ok(serde_json::from_str(PRICE_BOOK)?)
+}
+
 /// Publishes the price book and opens `accounts` accounts with credit, straight on the log.
 pub(crate) fn prepare(space: &Space<'_>, accounts: usize) -> anyhow::Result<()> {
     let feed = Feed::new(space)?;
-    let book: tollbooth_schemas::price_book::PriceBook = serde_json::from_str(PRICE_BOOK)?;
+    let book = price_book()?;
     feed.send(&space.topics.price_book(), "1", &serde_json::to_vec(&book)?, false)?;
     feed.flush()?;
     let commands = space.topics.commands();

@@ -4,6 +4,7 @@
 //! A figure is written only when the run it comes from was verified.
 
 mod copy;
+mod core;
 mod debits;
 mod feed;
 mod freshness;
@@ -30,7 +31,7 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -79,8 +80,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"] {
+    for group in ["core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"]
+    {
         let outcome = match group {
+            "core" if wanted(group) => core::run(&mut report, cli.runs),
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
             }

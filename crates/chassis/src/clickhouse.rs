@@ -1,18 +1,14 @@
 //! The client of the read store, over TLS where the address asks for it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::Client;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::{Client as HyperClient, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::config::ClickHouseSection;
+use crate::tls;
 
 /// Below the server's `keep_alive_timeout`, 3 s where nobody changed it: it would close what we are about to use.
 const POOL_IDLE: Duration = Duration::from_secs(2);
@@ -31,64 +27,26 @@ fn is_https(url: &str) -> bool {
     url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
-/// Over TLS only: what an address or a redirect says cannot take the password out in the clear.
+/// Over TLS only: what an address or a redirect says cannot take the password out in the clear. Without a certificate to trust
+/// it trusts nobody: each request then fails and says so, as if the server were away.
 fn encrypted(ca_location: &str) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_keepalive(Some(KEEPALIVE));
-    let tls = trusting(ca_location);
+    let tls = tls::trusting(ca_location).unwrap_or_else(|error| {
+        tracing::error!(
+            error,
+            "clickhouse: no certificate to trust: install ca-certificates, or set clickhouse.ca_location"
+        );
+        tls::trusting_nobody().expect("ring knows both versions of TLS")
+    });
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(http);
     Client::with_http_client(HyperClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(https))
 }
 
-/// Trusts what the file holds, or else what the system trusts. Without either it trusts nobody: each request then fails and
-/// says so, as if the server were away.
-fn trusting(ca_location: &str) -> ClientConfig {
-    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring knows both versions of TLS");
-    let trusted = if ca_location.is_empty() {
-        versions.clone().with_platform_verifier().map_err(|error| format!("the system: {error}"))
-    } else {
-        roots(ca_location).map(|roots| versions.clone().with_root_certificates(roots))
-    };
-    match trusted {
-        Ok(trusting) => trusting.with_no_client_auth(),
-        Err(error) => {
-            tracing::error!(
-                error,
-                "clickhouse: no certificate to trust: install ca-certificates, or set clickhouse.ca_location"
-            );
-            versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-    }
-}
-
-fn roots(ca_location: &str) -> Result<RootCertStore, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{ca_location}: {error}");
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_location).map_err(|error| failed(&error))? {
-        let certificate = certificate.map_err(|error| failed(&error))?;
-        roots.add(certificate).map_err(|error| failed(&error))?;
-    }
-    if roots.is_empty() { Err(failed(&"holds no certificate")) } else { Ok(roots) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
-
-    #[test]
-    fn a_file_that_holds_no_certificate_is_told_by_its_name() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        let path = file.path().to_str().unwrap().to_owned();
-        assert!(roots("/nowhere/ca.pem").unwrap_err().starts_with("/nowhere/ca.pem: "));
-        assert_eq!(roots(&path).unwrap_err(), format!("{path}: holds no certificate"));
-        file.write_all(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-        assert!(roots(&path).unwrap_err().starts_with(&path));
-    }
 
     #[test]
     fn the_address_alone_says_whether_the_password_travels_encrypted() {

@@ -30,4 +30,5 @@ pub mod problem;
 pub mod seal;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod trail;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod dead_letters;
 pub mod member;
 pub mod metrics;
+mod objects;
 pub mod price_books;
 pub mod run;
 pub mod sink;

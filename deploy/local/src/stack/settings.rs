@@ -128,8 +128,10 @@ impl Settings {
 
     /// Variables for the services; none that the environment has already.
     pub(crate) fn service_variables(&self) -> BTreeMap<String, String> {
-        let unset = SERVICE_DEFAULTS.iter().filter(|(name, _)| env::var_os(name).is_none());
-        unset.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        let fixed = SERVICE_DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        // A restart does not fold the whole ledger, and memory does not grow with every operation.
+        let store = ("TOLLBOOTH_METER__STORE__DIR".to_owned(), self.path("meter").display().to_string());
+        fixed.chain([store]).filter(|(name, _)| env::var_os(name).is_none()).collect()
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Kept {
     checkpoint_at: Instant,
     /// Where its rows came from when it was opened; [`Restored::Cold`]: it was empty.
     source: Restored,
+    /// Whether they were found to be of the ledger that is read.
+    is_compared: bool,
 }
 
 impl Kept {
@@ -50,7 +52,8 @@ impl Kept {
         let now = Instant::now();
         // What an earlier process wrote may stand in no checkpoint.
         let rows = usize::from(source != Restored::Checkpoint);
-        Self { store, written_at: now, rows, checkpoint_at: now, source }
+        let is_compared = source == Restored::Cold;
+        Self { store, written_at: now, rows, checkpoint_at: now, source, is_compared }
     }
 }
 
@@ -139,6 +142,18 @@ impl<O: Outside> Worker<O> {
     /// Whether the state came from a store, so that what contradicts the ledger may be the store's fault.
     pub(super) fn is_restored(&self) -> bool {
         self.restored_from() != Restored::Cold
+    }
+
+    /// Whether what is in memory is this ledger's. A copy that was opened is not yet: a start may end before it is compared.
+    pub(super) fn is_warm(&self) -> bool {
+        self.ledger_position.is_some() && self.kept.as_ref().is_none_or(|kept| kept.is_compared)
+    }
+
+    /// The ledger has what the copy says.
+    pub(super) fn compared(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.is_compared = true;
+        }
     }
 
     /// What the state was made of, before the ledger's tail.

@@ -52,7 +52,7 @@ impl<O: Outside> Worker<O> {
         let outside = &self.context.outside;
         let started = outside.instant();
         let lag = Lag::new(outside.now_ms(), started);
-        let warm = self.ledger_position.is_some();
+        let warm = self.is_warm();
         let ledger = self.context.topics.ledger();
         let producer = outside.producer(self.partition).map_err(WorkerError::kafka("cannot make the producer"))?;
         // Asked before every try: a zombie that fences late would throw out the rightful owner.
@@ -60,18 +60,16 @@ impl<O: Outside> Worker<O> {
             return Ok(None);
         }
         let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies).await {
-            // A copy of another ledger. Where the state was in memory, this process has seen the ledger change: for a person.
-            Err(WorkerError::Replaced { offset }) if !warm && self.is_restored() => {
-                if self.restored_from() == Restored::Checkpoint {
-                    self.context.metrics.checkpoint_refused("mismatch");
+            Err(error) => match self.blame_on_copy(warm, &error) {
+                Some(blame) => {
+                    if self.restored_from() == Restored::Checkpoint && matches!(blame, StoreError::Mismatch(_)) {
+                        self.context.metrics.checkpoint_refused("mismatch");
+                    }
+                    self.give_up_store(&blame);
+                    self.fold_ledger(epoch, &ledger, Begin::WithLedger).await
                 }
-                self.give_up_store(&StoreError::Mismatch(Mismatch::Replaced { offset }));
-                self.fold_ledger(epoch, &ledger, Begin::WithLedger).await
-            }
-            Err(error) if self.is_restored() && error.is_contradiction() => {
-                self.give_up_store(&StoreError::Contradiction(error.to_string()));
-                self.fold_ledger(epoch, &ledger, Begin::WithLedger).await
-            }
+                None => Err(error),
+            },
             folded => folded,
         };
         if !folded? {
@@ -107,6 +105,20 @@ impl<O: Outside> Worker<O> {
             is_behind: false,
             lag,
         }))
+    }
+
+    /// What a copy is given up for that does not fit the ledger; `None`: it is not the copy's fault. Where the state was in
+    /// memory, this process has seen the ledger change: for a person.
+    fn blame_on_copy(&self, warm: bool, error: &WorkerError) -> Option<StoreError> {
+        if !self.is_restored() {
+            return None;
+        }
+        match *error {
+            WorkerError::Replaced { offset } if !warm => Some(Mismatch::Replaced { offset }.into()),
+            WorkerError::Shortened { end, folded } if !warm => Some(Mismatch::Future { next: folded, end }.into()),
+            WorkerError::Lost { low, next, .. } if !warm => Some(Mismatch::Past { next, low }.into()),
+            _ => error.is_contradiction().then(|| StoreError::Contradiction(error.to_string())),
+        }
     }
 
     fn reader(&self, reads: Reads) -> Result<O::Reader, WorkerError> {
@@ -149,6 +161,7 @@ impl<O: Outside> Worker<O> {
                     if last != LastRecord::of(offset, record.payload().unwrap_or_default()) {
                         return Err(WorkerError::Replaced { offset: last.offset });
                     }
+                    self.compared();
                     continue;
                 }
                 let record = LedgerRecord::decode(record.payload().unwrap_or_default())
@@ -176,6 +189,7 @@ impl<O: Outside> Worker<O> {
         if let Some(last) = known {
             return Err(WorkerError::Replaced { offset: last.offset });
         }
+        self.compared();
         self.ledger_position = Some(position.max(high));
         self.state.drop_expired();
         // What the fold checks entry by entry is summed up once more before anybody is served from it.

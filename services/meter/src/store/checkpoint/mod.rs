@@ -22,6 +22,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as ObjectPath};
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Mismatch, StoreError};
+use crate::objects::{self, NoPlace, Objects};
 
 /// Name of what makes a checkpoint one.
 const MANIFEST: &str = "manifest.json";
@@ -30,8 +31,8 @@ const MANIFEST: &str = "manifest.json";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// `file:///var/lib/tollbooth/checkpoints`, or with the feature `s3` `s3://bucket/prefix`, whose credentials are read
-    /// from the environment (`AWS_*`). Empty (the default): none are made.
+    /// `file:///var/lib/tollbooth/checkpoints`, or `s3://bucket/prefix`, whose credentials, region and endpoint are read from
+    /// the environment (`AWS_*`). Empty (the default): none are made.
     pub url: String,
     /// Entries after which a partition's next one is made. Default 2,000,000.
     pub rows: usize,
@@ -52,7 +53,7 @@ impl Default for CheckpointConfig {
 pub enum CheckpointError {
     /// Where they lie cannot be used.
     #[error("checkpoint.url: {0}")]
-    Url(String),
+    Url(#[from] NoPlace),
     /// The object store failed.
     #[error("the checkpoints' store: {0}")]
     Objects(#[from] object_store::Error),
@@ -121,19 +122,22 @@ impl Checkpoints {
         if config.url.is_empty() {
             return Ok(None);
         }
-        let bad = |error: &dyn std::fmt::Display| CheckpointError::Url(format!("{}: {error}", config.url));
-        let url: url::Url = config.url.parse().map_err(|error| bad(&error))?;
-        let environment = std::env::vars().map(|(name, value)| (name.to_lowercase(), value));
-        let aws = environment.filter(|(name, _)| name.starts_with("aws_"));
-        let (objects, prefix) = object_store::parse_url_opts(&url, aws).map_err(|error| bad(&error))?;
-        Ok(Some(Self {
-            objects: objects.into(),
+        Self::with(config, std::env::vars()).map(Some)
+    }
+
+    pub(super) fn with(
+        config: &CheckpointConfig,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, CheckpointError> {
+        let Objects { store, prefix } = objects::open(&config.url, variables)?;
+        Ok(Self {
+            objects: store,
             prefix,
             rows: config.rows.max(1),
             every: Duration::from_secs(config.seconds),
             keep: config.keep.max(1),
             is_busy: Arc::default(),
-        }))
+        })
     }
 
     pub(super) fn busy(&self) -> Option<Busy> {

@@ -62,8 +62,13 @@ struct Served {
 }
 
 /// Serves the partition for a while with what lies in a directory, and gives it back in order.
-#[allow(clippy::arc_with_non_send_sync)] // One thread; a worker keeps its context in an `Arc`.
 fn served(world: &Shared, dir: &Path) -> Served {
+    served_at_last(world, dir, &[200])
+}
+
+/// The same over several assignments, each withdrawn after so many steps.
+#[allow(clippy::arc_with_non_send_sync)] // One thread; a worker keeps its context in an `Arc`.
+fn served_at_last(world: &Shared, dir: &Path, withdrawn_after: &[usize]) -> Served {
     let registry = Registry::new();
     let topics = world.borrow().topics.clone();
     let metrics = Metrics::new(&registry, "g", &topics).expect("metrics");
@@ -72,13 +77,13 @@ fn served(world: &Shared, dir: &Path) -> Served {
     let (ledger, weeks) = (topics.ledger(), context.limits.retention_weeks);
     context.store = StoreSettings::new(&config, "cluster".to_owned(), ledger, topics.partitions, weeks);
     let context = Arc::new(context);
-    world.borrow().processes[0].slots[0].assign(1);
     let mut worker = Worker::new(Arc::clone(&context), 0);
-    {
-        let mut serving = pin!(worker.serve_assignment(1));
+    for (epoch, withdrawn_after) in (1..).zip(withdrawn_after) {
+        world.borrow().processes[0].slots[0].assign(epoch);
+        let mut serving = pin!(worker.serve_assignment(epoch));
         for step in 0.. {
             assert!(step < 1_000, "it ends");
-            if step == 200 {
+            if step == *withdrawn_after {
                 world.borrow().processes[0].slots[0].withdraw();
             }
             if serving.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_ready() {
@@ -87,6 +92,7 @@ fn served(world: &Shared, dir: &Path) -> Served {
             let mut world = world.borrow_mut();
             world.now_ms = world.wake_ms;
         }
+        world.borrow().processes[0].slots[0].done(epoch);
     }
     assert_eq!(world.borrow().outrage, None);
     let warm = context.memory.take(0).expect("what was folded");
@@ -124,4 +130,19 @@ fn a_store_is_gone_on_with_where_its_last_record_still_stands_and_discarded_wher
     // then the store that was built anew is this ledger's
     let goes_on = Served { accounts: vec!["acc_b", "acc_d", "acc_e", "acc_f"], source: "store", mismatches: 0 };
     assert_eq!(served(&world(&cut), dir.path()), goes_on);
+}
+
+#[test]
+fn a_start_that_ends_before_a_store_is_compared_does_not_make_it_trusted() {
+    let other = ["acc_d", "acc_e", "acc_f", "acc_a"];
+    for withdrawn_after in 1..40 {
+        // given a store of a ledger that was replaced since
+        let dir = tempfile::tempdir().expect("a directory");
+        served(&world(&["acc_a", "acc_b"]), dir.path());
+        // when the partition is withdrawn somewhere on the way, and comes back to the same process
+        let served = served_at_last(&world(&other), dir.path(), &[withdrawn_after, 200]);
+        // then the store is discarded, and the ledger is folded
+        let accounts = vec!["acc_a", "acc_d", "acc_e", "acc_f"];
+        assert_eq!((served.accounts, served.mismatches), (accounts, 1), "withdrawn after {withdrawn_after}");
+    }
 }
