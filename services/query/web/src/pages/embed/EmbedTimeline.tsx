@@ -10,7 +10,13 @@ import { text } from "@/text";
 
 import { useMonth } from "./useMonth";
 
-export function EmbedTimeline({ eventId }: { eventId: string | null }) {
+interface Props {
+  eventId: string | null;
+  measure: "count" | "amount";
+}
+
+/** This month by days. */
+export function EmbedTimeline({ eventId, measure }: Props) {
   const { accountId, zone, currency } = useAccount();
   const range = useMonth();
   const query = useQuery(
@@ -35,7 +41,7 @@ export function EmbedTimeline({ eventId }: { eventId: string | null }) {
             },
           ]}
           size="day"
-          measure="count"
+          measure={measure}
           zone={zone}
           currency={currency}
           label={text.dashboard.timeline.chartLabel}
