@@ -10,6 +10,7 @@ import { text } from "@/text";
 
 import { AccountsPanel } from "./AccountsPanel";
 import { DeadLettersPanel } from "./DeadLettersPanel";
+import { DriftPanel } from "./DriftPanel";
 import "./fleet.css";
 import { SpendersPanel } from "./SpendersPanel";
 import { SpendPanel } from "./SpendPanel";
@@ -51,6 +52,7 @@ function Fleet() {
       <SpendPanel range={range} />
       <SpendersPanel range={range} />
       <AccountsPanel />
+      <DriftPanel />
       <DeadLettersPanel />
     </div>
   );
