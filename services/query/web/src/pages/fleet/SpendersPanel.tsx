@@ -7,9 +7,7 @@ import { fleetUsageQuery } from "@/api/queries/usage";
 import type { ResolvedPeriod } from "@/components/daterange/period";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
+import { ListPanel } from "@/components/ListPanel";
 import { text } from "@/text";
 
 import { AccountLink } from "./AccountLink";
@@ -49,23 +47,14 @@ export function SpendersPanel({ range }: { range: ResolvedPeriod }) {
     return { ...spend, name: account?.name ?? spend.name, plan: account?.plan.name ?? null };
   });
   return (
-    <Panel title={fleet.spenders.title} flush>
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={6} />
-          </div>
-        }
-      >
-        {() =>
-          rows.length === 0 ? (
-            <EmptyState icon="fleet" title={fleet.nothing} />
-          ) : (
-            <DataTable caption={fleet.spenders.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />
-          )
-        }
-      </QueryState>
-    </Panel>
+    <ListPanel
+      title={fleet.spenders.title}
+      query={query}
+      rowsOf={() => rows}
+      lines={6}
+      empty={<EmptyState icon="fleet" title={fleet.nothing} />}
+    >
+      {() => <DataTable caption={fleet.spenders.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />}
+    </ListPanel>
   );
 }

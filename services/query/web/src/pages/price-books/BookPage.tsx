@@ -69,7 +69,7 @@ function Book({ version }: { version: string }) {
         <QueryState
           query={query}
           skeleton={
-            <div className="ledger-skeleton">
+            <div className="list-skeleton">
               <Skeleton height="2.2rem" lines={10} />
             </div>
           }
