@@ -8,7 +8,8 @@ import { Skeleton } from "@/components/Skeleton";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
-import { useMonth } from "./useMonth";
+import { EmbedHead } from "./EmbedHead";
+import { noteOf, useMonth } from "./useMonth";
 
 interface Props {
   eventId: string | null;
@@ -29,24 +30,27 @@ export function EmbedTimeline({ eventId, measure }: Props) {
     }),
   );
   return (
-    <QueryState query={query} skeleton={<Skeleton height="18rem" />}>
-      {(usage) => (
-        <TimelineChart
-          series={[
-            {
-              key: "now",
-              label: text.dashboard.timeline.now,
-              role: "main",
-              buckets: chartBuckets(usage.buckets, new Date()),
-            },
-          ]}
-          size="day"
-          measure={measure}
-          zone={zone}
-          currency={currency}
-          label={text.dashboard.timeline.chartLabel}
-        />
-      )}
-    </QueryState>
+    <>
+      <EmbedHead title={text.embed.head.timeline} note={noteOf(range)} />
+      <QueryState query={query} skeleton={<Skeleton height="18rem" />}>
+        {(usage) => (
+          <TimelineChart
+            series={[
+              {
+                key: "now",
+                label: text.dashboard.timeline.now,
+                role: "main",
+                buckets: chartBuckets(usage.buckets, new Date()),
+              },
+            ]}
+            size="day"
+            measure={measure}
+            zone={zone}
+            currency={currency}
+            label={text.dashboard.timeline.chartLabel}
+          />
+        )}
+      </QueryState>
+    </>
   );
 }

@@ -78,7 +78,7 @@ const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
     id: "plan",
     header: words.plan,
     accessorFn: ({ currency, plan }) => names.get(currency)?.get(plan) ?? plan,
-    cell: ({ row: { original: account }, getValue }) => <span title={account.plan}>{getValue<string>()}</span>,
+    cell: ({ row: { original: account }, getValue }) => <span className="nowrap" title={account.plan}>{getValue<string>()}</span>,
   },
   { id: "zone", header: words.zone, accessorKey: "time_zone" },
   {

@@ -51,7 +51,7 @@ export function DeadLettersPanel() {
       rowsOf={ofPages<DeadLetter>}
       lines={3}
       empty={
-        <EmptyState icon="check" title={words.empty}>
+        <EmptyState icon="check" title={words.empty} compact>
           {words.emptyText}
         </EmptyState>
       }

@@ -60,7 +60,7 @@ function Found({ drift, nowMs }: { drift: Drift; nowMs: number }) {
       );
     case "fine":
       return (
-        <EmptyState icon="check" title={words.fine}>
+        <EmptyState icon="check" title={words.fine} compact>
           {words.fineText(at(state.at))}
         </EmptyState>
       );

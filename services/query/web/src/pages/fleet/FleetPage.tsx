@@ -49,10 +49,10 @@ function Fleet() {
           <p className="page-note">{`${rangeText(range.first, range.last)} \u00b7 ${ZONE}`}</p>
         </div>
       </header>
+      <DriftPanel />
       <SpendPanel range={range} />
       <SpendersPanel range={range} />
       <AccountsPanel />
-      <DriftPanel />
       <DeadLettersPanel />
     </div>
   );

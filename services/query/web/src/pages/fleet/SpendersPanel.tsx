@@ -29,7 +29,12 @@ const COLUMNS: ColumnDef<Spender>[] = [
     cell: ({ row: { original: spender } }) =>
       spender.key === null ? fleet.spenders.others : <AccountLink accountId={spender.key} name={spender.name} />,
   },
-  { id: "plan", header: fleet.accounts.plan, accessorFn: (row) => row.plan ?? text.common.none },
+  {
+    id: "plan",
+    header: fleet.accounts.plan,
+    accessorFn: (row) => row.plan ?? text.common.none,
+    cell: ({ getValue }) => <span className="nowrap">{getValue<string>()}</span>,
+  },
   ...spendColumns<Spender>(),
 ];
 
