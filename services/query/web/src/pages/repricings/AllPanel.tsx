@@ -73,7 +73,7 @@ const COLUMNS: ColumnDef<RepricingListed>[] = [
     accessorKey: "from",
     cell: ({ row: { original: one } }) => (
       <>
-        <span className="nowrap">{periodText(one.from, one.to)}</span>
+        <span className="repricing-period">{periodText(one.from, one.to)}</span>
         <br />
         <span className="muted small">{words.bookOf(String(one.price_version))}</span>
       </>
