@@ -18,6 +18,7 @@ mod restart;
 mod stack;
 mod streams;
 mod warm;
+mod web;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -27,11 +28,15 @@ use clap::Parser;
 use report::Report;
 use stack::Bench;
 
+/// What can be asked for by name.
+const GROUPS: [&str; 11] =
+    ["core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "web", "restart"];
+
 #[derive(Parser)]
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = GROUPS)]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -80,7 +85,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"]
+    for group in ["core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "web", "restart"]
     {
         let outcome = match group {
             "core" if wanted(group) => core::run(&mut report, cli.runs),
@@ -98,6 +103,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "holds" if wanted(group) => runtime.block_on(holds::run(&bench, &mut report, cli.runs, cli.seconds)),
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
             "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
+            "web" if wanted(group) => runtime.block_on(web::run(&bench, &mut report, cli.runs)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             _ => continue,
         };

@@ -20,6 +20,8 @@ use tollbooth_schemas::{keys::ApiKey, keys::KeyKind, topics::TopicSet};
 
 /// Partitions of the keyed topics, as on one machine.
 pub(crate) const PARTITIONS: i32 = 8;
+/// What query signs commands with that it passes on to ingest.
+const FORWARD_SECRET: &str = "of a stack that is measured and thrown away";
 const READY_WAIT: Duration = Duration::from_secs(60);
 /// Of a meter that folds a long ledger before.
 const RESTORED_WAIT: Duration = Duration::from_secs(900);
@@ -103,6 +105,7 @@ impl Space<'_> {
         command.env("CLICKHOUSE_URL", self.bench.engines.clickhouse.url());
         command.env("CLICKHOUSE_DATABASE", &self.name);
         command.env("TOLLBOOTH_ADMIN_KEY", &self.bench.admin_key);
+        command.env("TOLLBOOTH_FORWARD_SECRET", FORWARD_SECRET);
         for service in ["METER", "INGEST"] {
             command.env(format!("TOLLBOOTH_{service}__TOPICS__PARTITIONS"), PARTITIONS.to_string());
             command.env(format!("TOLLBOOTH_{service}__TOPICS__REPLICATION"), "1");
@@ -193,8 +196,14 @@ impl Space<'_> {
     }
 
     pub(crate) fn query(&self) -> anyhow::Result<(Service, String)> {
+        self.query_with(&[])
+    }
+
+    /// With further settings.
+    pub(crate) fn query_with(&self, variables: &[(&str, &str)]) -> anyhow::Result<(Service, String)> {
         let (ops, listen) = (address()?, address()?);
         let mut command = self.command("query", &["serve"])?;
+        command.envs(variables.iter().copied());
         command.env("TOLLBOOTH_QUERY__OPS_LISTEN", &ops).env("TOLLBOOTH_QUERY__LISTEN", &listen);
         Ok((self.spawn("query", command, &ops, READY_WAIT)?, listen))
     }

@@ -40,6 +40,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(8, "008_no_token_index.sql"),
     migration!(9, "009_repriced.sql"),
     migration!(10, "010_whole_months.sql"),
+    migration!(11, "011_drift.sql"),
 ];
 
 impl Migration {

@@ -37,6 +37,8 @@ pub enum Endpoint {
     Stream,
     /// `/v1/fleet/usage`
     FleetUsage,
+    /// `/v1/fleet/drift`
+    FleetDrift,
     /// `/v1/services`
     Services,
     /// `/v1/accounts/{id}/transactions`
@@ -77,7 +79,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Account,
         Self::Balance,
         Self::Summary,
@@ -89,6 +91,7 @@ impl Endpoint {
         Self::EventUsage,
         Self::Stream,
         Self::FleetUsage,
+        Self::FleetDrift,
         Self::PriceBook,
         Self::Services,
         Self::Accounts,
@@ -118,6 +121,7 @@ impl Endpoint {
             Self::EventTransactions => "event_transactions",
             Self::Stream => "stream",
             Self::FleetUsage => "fleet_usage",
+            Self::FleetDrift => "fleet_drift",
             Self::Services => "services",
             Self::Transactions => "transactions",
             Self::Usage => "usage",

@@ -45,6 +45,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         super::event_usage::get,
         super::stream::get,
         super::fleet::usage,
+        super::drift::get,
         super::dead_letters::list,
         super::dead_letters::get,
         super::audit::list,

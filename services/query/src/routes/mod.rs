@@ -9,6 +9,7 @@ mod booths;
 mod csv;
 mod dead_letters;
 mod document;
+mod drift;
 mod entry;
 mod estimate;
 mod event_usage;
@@ -145,6 +146,7 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/audit", get(audit::list)),
         ("/v1/dead-letters", get(dead_letters::list)),
         ("/v1/dead-letters/{letter_id}", get(dead_letters::get)),
+        ("/v1/fleet/drift", get(drift::get)),
         ("/v1/fleet/usage", get(fleet::usage)),
         ("/v1/keys", get(keys::list)),
         ("/v1/price-books", get(price_book::list)),

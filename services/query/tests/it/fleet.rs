@@ -6,6 +6,48 @@ use tollbooth_schemas::v1::UsageStatus;
 use crate::stand::{BASE_MS, Ledger, Stand, usage};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drift_is_what_the_watch_last_wrote() {
+    // given an account in euros, and no word of a watch yet
+    let stand = Stand::new().await;
+    let ledger = Ledger::open_as("acc_euro", "Europe/Berlin", "EUR");
+    stand.post(&ledger.records);
+    let query = stand.query().await;
+    let nothing = json!({"began_at": null, "looked_at": null, "passed_at": null, "data": []});
+    assert_eq!(query.ok("/v1/fleet/drift").await, nothing);
+
+    // when it has looked, but not at every account, and then again at all of them
+    let write = async |looked: i64, passed: i64, off: &str| {
+        let row = |kind: &str, accounts: u32, examples: &str| {
+            format!(
+                "('{kind}', fromUnixTimestamp64Milli({BASE_MS}), fromUnixTimestamp64Milli({looked}), \
+                 fromUnixTimestamp64Milli({passed}), {accounts}, [{examples}])"
+            )
+        };
+        let rows = [row("ledger_chain", 0, ""), row("rollup_vs_ledger", 2, off)].join(", ");
+        let sql = format!("INSERT INTO drift (kind, began_at, looked_at, passed_at, accounts, examples) VALUES {rows}");
+        stand.clickhouse.query_raw(&sql).execute().await.unwrap();
+    };
+    write(BASE_MS + 1_000, 0, "").await;
+    let early = query.ok("/v1/fleet/drift").await;
+    write(BASE_MS + 9_000, BASE_MS + 8_000, "('acc_euro', 1250000), ('acc_nobody', 0)").await;
+    let late = query.ok("/v1/fleet/drift").await;
+
+    // then the newest word counts, and who was never opened has no currency
+    assert_eq!((&early["looked_at"], &early["passed_at"]), (&json!("2026-10-20T00:00:01.000Z"), &json!(null)));
+    let examples = json!([
+        {"account_id": "acc_euro", "name": "acc_euro", "off": {"amount": "1.25", "currency": "EUR"}},
+        {"account_id": "acc_nobody", "name": null, "off": null},
+    ]);
+    let expected = json!({
+        "began_at": "2026-10-20T00:00:00.000Z", "looked_at": "2026-10-20T00:00:09.000Z",
+        "passed_at": "2026-10-20T00:00:08.000Z",
+        "data": [{"kind": "ledger_chain", "accounts": 0, "examples": []},
+                 {"kind": "rollup_vs_ledger", "accounts": 2, "examples": examples}],
+    });
+    assert_eq!(late, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_largest_accounts_stay_apart_and_currencies_are_not_added() {
     // given 15 accounts in dollars that spent more and more, and one in euros
     let stand = Stand::new().await;

@@ -46,6 +46,7 @@ const DOORS: &[(&str, Door)] = &[
     ("/v1/accounts/{account_id}/transactions.csv", Door::Account),
     ("/v1/accounts/{account_id}/transactions/{entry_id}", Door::Account),
     ("/v1/accounts/{account_id}/usage", Door::Account),
+    ("/v1/fleet/drift", Door::Admin),
     ("/v1/fleet/usage", Door::Admin),
     ("/v1/audit", Door::Admin),
     ("/v1/keys", Door::Keys),

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ALL_WORK, DRAW, FACE, MODIFY, REMOVAL, TestAccount, VIDEO, type Entry, type Report } from "./support/account";
 import { launch, open } from "./support/browser";
+import { env } from "./support/env";
 import { dollars, micro, sum } from "./support/money";
 import { ledgerRows, panel, plain, shown, tableRows } from "./support/read";
 import { ago, hours, minutes } from "./support/time";
@@ -187,6 +188,32 @@ describe("Event analytics", () => {
     await page.getByLabel("Guests").fill("none");
     await page.getByText("Enter a whole number from 1 to 100,000.").waitFor();
     await context.close();
+  });
+});
+
+describe("Margin", () => {
+  it("is told to an administrator alone: revenue less what providers take, engine by engine", async () => {
+    // given work whose providers take two cents a piece
+    const account = await TestAccount.open();
+    await account.report([{ work: VIDEO }, { work: VIDEO }, { work: MODIFY }, { work: DRAW, failed: true }]);
+    const entries = ofEvent(await account.entries()).filter((entry) => entry.status === "success");
+    const cost = BigInt(entries.length) * 20_000n;
+
+    // when an administrator looks at the event
+    const { page, context, complaints } = await open(browser, env.adminKey, `${PATH}?account=${account.id}`);
+
+    // then it is the sum of the entries less the costs
+    const margin = panel(page, "Margin");
+    await expect.poll(() => shown(margin)).toContain(dollars(spent(entries) - cost));
+    expect(await shown(margin)).toContain(dollars(cost));
+    await context.close();
+
+    // and the account's own key is told nothing of it
+    const own = await open(browser, account.key, PATH);
+    await own.page.getByTestId("donut-total").waitFor();
+    expect(await panel(own.page, "Margin").count()).toBe(0);
+    expect([...complaints, ...own.complaints]).toEqual([]);
+    await own.context.close();
   });
 });
 

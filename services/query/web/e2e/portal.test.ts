@@ -57,6 +57,40 @@ describe("A link to an account", () => {
     await context.close();
   });
 
+  it("brings balance, rows and sums by a stream, as they happen", async () => {
+    // given three widgets that are open, of which two can ask for nothing more: the stream is what tells
+    const live = await TestAccount.open({ credit: "40.00" });
+    await live.report([{ work: MODIFY }]);
+    const answer = await send("POST", `${env.queryUrl}/v1/portal-tokens`, live.key, { ttl_s: 600 });
+    const token = (answer.body as { token: string }).token;
+    const { page, context, complaints } = await visit(browser);
+    const widgets = await Promise.all(
+      ["balance", "activity", "donut"].map(async (widget) => {
+        const tab = widget === "balance" ? page : await context.newPage();
+        const streamed = tab.waitForResponse((response) => response.url().includes("/stream") && response.ok());
+        await tab.goto(`/embed/${widget}?account=${live.id}#token=${token}`);
+        await streamed;
+        return tab;
+      }),
+    );
+    const [balance, activity, donut] = widgets;
+    if (!balance || !activity || !donut) throw new Error("a widget is missing");
+    await expect.poll(() => activity.locator("tr[data-seq]").count()).toBe(2);
+    await total(donut).waitFor();
+    await balance.route("**/v1/accounts/*/balance*", (route) => route.abort());
+    await activity.route("**/v1/accounts/*/transactions*", (route) => route.abort());
+    // when work is done
+    await live.report([{ work: VIDEO }, { work: GROK }]);
+    const entries = await live.entries();
+    const spentNow = -sum(entries.filter(({ type }) => type === "consume").map(({ amount }) => amount.amount));
+    // then each shows it
+    await expect.poll(() => shown(balance.locator(".embed-amount"))).toBe(dollars(sum(entries.map(({ amount }) => amount.amount))));
+    await expect.poll(() => activity.locator("tr[data-seq]").count()).toBe(4);
+    await expect.poll(() => shown(total(donut))).toContain(dollars(spentNow));
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
   it("is over when it ends, also on a page that is open, and goes on with a new token", async () => {
     // given a page whose token is good for a few seconds
     const token = await tokenFor({ ttl_s: 4 });

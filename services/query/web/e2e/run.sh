@@ -69,6 +69,8 @@ if [ -z "$env_file" ]; then
     export TOLLBOOTH_METER__OPS_LISTEN="127.0.0.1:$meter_ops" TOLLBOOTH_METER__SINK_OPS_LISTEN="127.0.0.1:$sink_ops"
     export TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN="127.0.0.1:$effects_ops"
     export TOLLBOOTH_QUERY__DASHBOARD__DIR="${TOLLBOOTH_QUERY__DASHBOARD__DIR:-$web/dist}"
+    # A test waits for a turn of the drift watch.
+    export TOLLBOOTH_METER__SINK__DRIFT_INTERVAL_MS=500
     echo "e2e: starting a stack in $dir"
     "$local_bin" up --detach --rate 0 --history-events 0 --accounts 1 --dir "$dir" >"$dir.log" 2>&1 || {
         tail -n 30 "$dir.log" >&2
@@ -82,7 +84,7 @@ set -a
 # shellcheck disable=SC1090 # the stack wrote it
 . "$env_file"
 set +a
-export TOLLBOOTH_CHROMIUM="$chromium"
+export TOLLBOOTH_CHROMIUM="$chromium" TOLLBOOTH_E2E_METER="$target/$profile/tollbooth-meter"
 
 results="$(mktemp)"
 status=0

@@ -2,16 +2,13 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ALL_WORK, TestAccount, VIDEO } from "./support/account";
-import { launch, open, visit } from "./support/browser";
+import { DESK, launch, NARROW, open, visit, WIDE } from "./support/browser";
 import { env } from "./support/env";
 import { command, read, send } from "./support/http";
 import { panel } from "./support/read";
 import { previewed } from "./support/repricing";
-import { sideways } from "./support/width";
+import { beyondPanels, sideways } from "./support/width";
 
-/** The narrowest phone, and the widest desk. */
-const NARROW = { width: 360, height: 740 };
-const WIDE = { width: 2560, height: 1440 };
 const LONG = "The longest name that anybody ever gave to a wedding in the year 2026";
 
 let browser: Browser;
@@ -53,13 +50,14 @@ async function look(page: Page, pages: readonly (readonly [string, string])[]): 
     await page.goto(path);
     await page.getByText(words).first().waitFor({ state: "attached" });
     await expect.poll(() => page.locator("[aria-busy='true']").count(), { message: path }).toBe(0);
-    findings.push(...(await sideways(page)).map((finding) => `${path}: ${finding}`));
+    findings.push(...[...(await sideways(page)), ...(await beyondPanels(page))].map((finding) => `${path}: ${finding}`));
   }
   return findings;
 }
 
 describe.each([
   ["360 px", NARROW, true],
+  ["1280 px", DESK, false],
   ["2560 px", WIDE, false],
 ] as const)("At %s no page scrolls sideways", (_name, size, touch) => {
   it("of an account, with long names and large amounts", async () => {

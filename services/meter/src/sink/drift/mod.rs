@@ -8,11 +8,14 @@
 //! A look that falls between the parts of an insert sees a difference that is none. So what differs is asked again while
 //! no insert is under way, and only what differs then is drift. It stays in the gauges until a later look finds it mended.
 //!
+//! What it found is also written to the table `drift`, where those can read it who cannot ask this process.
+//!
 //! It compares sums. That every single row is what its record says, only `verify` proves.
 
 mod figures;
 pub(super) mod metrics;
 mod store;
+mod told;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,11 +26,14 @@ use super::Context;
 use super::error::SinkError;
 use figures::Drift;
 use store::Scope;
+use told::{Told, now_ms};
 
 /// Most accounts of one turn.
 const ACCOUNTS_MAX: u64 = 1_000;
 /// Most accounts with a difference that are remembered, and asked for anew each turn. Somebody looks long before.
 const KNOWN_MAX: usize = 1_000;
+/// How often it is written down that nothing has changed. What has, is at once.
+const TELL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The watch beside an active sink. Dropping it ends the watch.
 pub(super) struct Watching(Option<AbortHandle>);
@@ -47,7 +53,7 @@ pub(super) fn watch(context: &Context) -> Watching {
         return Watching(None);
     }
     let context = context.clone();
-    let mut watch = Watch::default();
+    let mut watch = Watch { began_at_ms: now_ms(), ..Watch::default() };
     let handle = context.runtime.clone();
     let task = handle.spawn(async move {
         loop {
@@ -68,6 +74,11 @@ struct Watch {
     /// The last account that was looked at; empty: begin anew.
     after: String,
     known: BTreeMap<String, Drift>,
+    began_at_ms: i64,
+    /// When it had last looked at every account.
+    passed_at_ms: Option<i64>,
+    /// When it was last written down what is known.
+    told_at: Option<Instant>,
 }
 
 impl Watch {
@@ -81,12 +92,25 @@ impl Watch {
         suspects.extend(self.known.keys().filter(|id| !looked_at.contains_key(*id)).cloned());
         suspects.truncate(KNOWN_MAX);
         let confirmed = self.confirm(context, suspects).await?;
+        let has_changed = self.known != confirmed;
         self.note(confirmed);
         context.metrics.drift.counted(looked_at.len(), &self.known);
-        self.after = next.unwrap_or_else(|| {
+        if next.is_none() {
             context.metrics.drift.passed();
-            String::new()
-        });
+            self.passed_at_ms = Some(now_ms());
+        }
+        self.after = next.unwrap_or_default();
+        self.tell(context, has_changed).await
+    }
+
+    /// Writes down what is known, for those who cannot ask this process.
+    async fn tell(&mut self, context: &Context, has_changed: bool) -> Result<(), SinkError> {
+        if !has_changed && self.told_at.is_some_and(|told_at| told_at.elapsed() < TELL_INTERVAL) {
+            return Ok(());
+        }
+        let told = Told { began_at_ms: self.began_at_ms, looked_at_ms: now_ms(), passed_at_ms: self.passed_at_ms };
+        context.store.tell_drift(told, &self.known).await?;
+        self.told_at = Some(Instant::now());
         Ok(())
     }
 

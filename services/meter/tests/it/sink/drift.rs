@@ -7,6 +7,10 @@ const DOLLARS: &str = "tollbooth_balance_drift_dollars";
 const PASS: &str = "tollbooth_reconciliation_last_pass_timestamp_seconds";
 const LOOKED_AT: &str = "tollbooth_reconciliation_accounts_total";
 
+/// What the table says of a kind: accounts off, and those named with how far.
+const TOLD: &str = "SELECT accounts, arrayStringConcat(arrayMap(one -> concat(one.1, ' ', toString(one.2)), examples), ', ') \
+     FROM {db}.drift FINAL WHERE kind = ";
+
 /// A world whose sink looks often, and at a few accounts a turn.
 fn watched(name: &str) -> World {
     let mut world = World::new(name, 2);
@@ -50,11 +54,20 @@ fn whatever_is_damaged_shows_and_what_is_mended_does_not_any_more() {
     // The lost row is that of a failure: no amount is off, and it is missed all the same, here and by the rollup.
     wait_until("the lost row shows", || accounts(4.0) && dollars(1.75));
 
+    // and the table says which accounts, for those who cannot ask the watch
+    let told = |kind: &str| world.query(&format!("{TOLD}'{kind}'")).replace('\t', ": ");
+    wait_until("it is written down", || told("ledger_chain") == "1: acc_7 0");
+    assert_eq!(told("balance_vs_ledger"), "1: acc_1 1500000");
+    assert_eq!(told("rollup_vs_ledger"), "2: acc_4 250000, acc_7 0");
+
     // then what is mended is forgotten
     world.query(
         "INSERT INTO {db}.usage_15m_by_booth (account_id, booth_id, bucket, amount) VALUES ('acc_4', 'bth_1', now(), -0.25)",
     );
     wait_until("the rollup is mended", || accounts(3.0) && dollars(1.5));
+    wait_until("that is written down", || told("rollup_vs_ledger") == "1: acc_7 0");
+    let order = "began_at <= passed_at AND passed_at <= looked_at";
+    assert_eq!(world.count(&format!("SELECT count() FROM {{db}}.drift FINAL WHERE {order}")), 3);
     running.stop().unwrap();
 }
 

@@ -83,7 +83,7 @@ fn every_table_remembers_tokens_and_syncs_before_it_answers() {
     let world = World::new("window", 1);
     world.migrate();
     let tables = "FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'";
-    assert_eq!(world.count(&format!("SELECT count() {tables}")), 8);
+    assert_eq!(world.count(&format!("SELECT count() {tables}")), 9);
     let settings = [
         format!("non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"),
         "fsync_after_insert = 1".to_owned(),

@@ -160,6 +160,10 @@ export class TestAccount {
     return entries;
   }
 
+  balance(): Promise<{ readonly available: { readonly amount: string } }> {
+    return read(`/v1/accounts/${this.id}/balance`);
+  }
+
   private async reached(seq: number): Promise<void> {
     await read(`/v1/accounts/${this.id}/balance?min_seq=${String(seq)}`);
   }

@@ -5,7 +5,7 @@ import { send, until } from "./http";
 const DAY_MS = 86_400_000;
 
 /** The id of a re-pricing of the last days that was looked at, and not applied. */
-export async function previewed(account: TestAccount, priceVersion: number): Promise<string> {
+export async function previewed(account: Pick<TestAccount, "id">, priceVersion: number): Promise<string> {
   const body = {
     accounts: [account.id],
     from: new Date(Date.now() - 30 * DAY_MS).toISOString(),

@@ -27,3 +27,17 @@ export function sideways(page: Page): Promise<string[]> {
     ];
   }, page.viewportSize()?.width ?? 0);
 }
+
+/** Tables that stand out of the panel they are in, without a box of their own that scrolls. */
+export function beyondPanels(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const out = [...document.querySelectorAll("section.panel table")].filter((table) => {
+      const panel = table.closest("section.panel");
+      for (let at = table.parentElement; at !== null && at !== panel; at = at.parentElement) {
+        if (getComputedStyle(at).overflowX !== "visible") return false;
+      }
+      return panel !== null && table.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1;
+    });
+    return out.map((table) => `<table class="${table.className}"> stands out of its panel`);
+  });
+}

@@ -23,6 +23,11 @@ export function setBearer(token: string | null): void {
   bearer = token;
 }
 
+/** The token as a header, for what does not go through `api`. */
+export function bearerHeader(): Record<string, string> {
+  return bearer === null ? {} : { Authorization: `Bearer ${bearer}` };
+}
+
 async function send(request: Request): Promise<Response> {
   if (request.method !== "GET" && csrfToken !== null) request.headers.set("X-CSRF-Token", csrfToken);
   if (bearer !== null) request.headers.set("Authorization", `Bearer ${bearer}`);

@@ -32,5 +32,6 @@ export const keys = {
   repricing: (id: string) => ["repricings", "one", id] as const,
   repricingPreview: (id: string) => ["repricings", "preview", id] as const,
   fleetUsage: (query: unknown) => ["fleet", "usage", query] as const,
+  drift: ["fleet", "drift"] as const,
   deadLetters: (query: unknown) => ["fleet", "dead-letters", query] as const,
 };

@@ -4,7 +4,7 @@ import { ApiProblem } from "./problem";
 
 const RETRIES_MAX = 2;
 
-export function makeQueryClient(refetchMs: number | false = false): QueryClient {
+export function makeQueryClient(refetchMs: number | false | (() => number) = false): QueryClient {
   return new QueryClient({
     defaultOptions: {
       queries: {

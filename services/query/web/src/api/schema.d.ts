@@ -460,6 +460,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fleet/drift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether figures contradict each other
+         * @description From the watch that compares them all the time. That every entry is what its record says, only `tollbooth-meter verify`
+         *     proves.
+         */
+        get: operations["get_fleet_drift"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fleet/usage": {
         parameters: {
             query?: never;
@@ -1004,6 +1025,47 @@ export interface components {
          * @enum {string}
          */
         DeadLetterState: "open" | "closed";
+        /** @description What the drift watch last found: the sums behind balances, lists and charts against each other. */
+        Drift: {
+            /**
+             * Format: date-time
+             * @description When the watch that looks now began. What one before it knew it has to find anew. Null: none has looked yet.
+             */
+            began_at?: string | null;
+            data: components["schemas"]["DriftKind"][];
+            /**
+             * Format: date-time
+             * @description When it last looked. It does so all the time, at some accounts a turn.
+             */
+            looked_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it had last looked at every account. Null: not since it began.
+             */
+            passed_at?: string | null;
+        };
+        /** @description An account that is off. */
+        DriftExample: {
+            account_id: string;
+            /** @description Null: no account of this id was ever opened. */
+            name?: string | null;
+            off?: components["schemas"]["Amount"] | null;
+        };
+        /** @description A place where figures can contradict each other. */
+        DriftKind: {
+            /**
+             * Format: int64
+             * @description Accounts that are off; anything but 0 is a defect.
+             */
+            accounts: number;
+            /** @description Up to 20 of them, those that are off the most first. */
+            examples: components["schemas"]["DriftExample"][];
+            /**
+             * @description `ledger_chain`: an account's entries among themselves; `balance_vs_ledger`: the kept balance against the last entry;
+             *     `rollup_vs_ledger`: the sums of charts and breakdowns against the entries.
+             */
+            kind: string;
+        };
         EngineUsage: {
             amount: components["schemas"]["Amount"];
             /** Format: int64 */
@@ -4733,6 +4795,104 @@ export interface operations {
             };
             /** @description There is none */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: history or keys cannot be read at the moment */
+            503: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fleet_drift: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was last found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "began_at": "2026-11-21T18:00:00.412Z",
+                     *       "data": [
+                     *         {
+                     *           "accounts": 0,
+                     *           "examples": [],
+                     *           "kind": "balance_vs_ledger"
+                     *         },
+                     *         {
+                     *           "accounts": 0,
+                     *           "examples": [],
+                     *           "kind": "ledger_chain"
+                     *         },
+                     *         {
+                     *           "accounts": 1,
+                     *           "examples": [
+                     *             {
+                     *               "account_id": "acc_luna",
+                     *               "name": "Luna Events",
+                     *               "off": {
+                     *                 "amount": "0.24",
+                     *                 "currency": "USD"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "kind": "rollup_vs_ledger"
+                     *         }
+                     *       ],
+                     *       "looked_at": "2026-11-21T21:04:07.118Z",
+                     *       "passed_at": "2026-11-21T21:03:57.020Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Drift"];
+                };
+            };
+            /** @description `If-None-Match` names the `ETag` of this answer */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: no key, or none that is known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: needs an admin key */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -6,13 +6,15 @@ import "./states.css";
 export interface EmptyStateProps {
   icon?: IconName;
   title: string;
+  /** One line, for what is well and needs no room. */
+  compact?: boolean;
   children?: ReactNode;
   actions?: ReactNode;
 }
 
-export function EmptyState({ icon = "info", title, children, actions }: EmptyStateProps) {
+export function EmptyState({ icon = "info", title, compact = false, children, actions }: EmptyStateProps) {
   return (
-    <div className="state">
+    <div className={`state ${compact ? "state-compact" : ""}`}>
       <span className="state-icon">
         <Icon name={icon} />
       </span>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { addMoney, compareMoney, currencySign, formatMoney, fromMicro, isNegative, isZero, negate, perMille, toMicro } from "./money";
+import { addMoney, compareMoney, currencyName, currencySign, formatMoney, fromMicro, isNegative, isZero, negate, perMille, toMicro } from "./money";
 
 const usd = (amount: string) => ({ amount, currency: "USD" });
 
@@ -78,4 +78,8 @@ describe("micro-units", () => {
     expect(perMille(usd("1.00"), usd("3.00"))).toBe(333);
     expect(perMille(usd("1.00"), usd("0.00"))).toBeNull();
   });
+});
+
+it("names the currency that is counted in", () => {
+  expect(["USD", "EUR", "GBP", "XYZ"].map((currency) => currencyName(currency))).toEqual(["Dollars", "Euros", "British pounds", "XYZ"]);
 });

@@ -58,6 +58,14 @@ export function currencySign(currency: string, locale = "en-US"): string {
   return parts.find((part) => part.type === "currency")?.value ?? currency;
 }
 
+/** `Dollars`, `Euros`: the currency as a word, for what can be counted in it. */
+export function currencyName(currency: string, locale = "en-US"): string {
+  const named = new Intl.NumberFormat(locale, { style: "currency", currency, currencyDisplay: "name" });
+  const name = named.formatToParts(2).find((part) => part.type === "currency")?.value ?? currency;
+  const short = currency === "USD" ? name.replace(/^US /, "") : name;
+  return short.charAt(0).toLocaleUpperCase(locale) + short.slice(1);
+}
+
 export function isZero(money: Money): boolean {
   return /^-?0+(\.0+)?$/.test(money.amount);
 }

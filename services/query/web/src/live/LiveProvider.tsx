@@ -5,6 +5,7 @@ import { applyBatch } from "./apply";
 import { LiveContext, type LiveContextValue, type LiveStatus } from "./context";
 import { Refresher } from "./refresher";
 import { Ring } from "./ring";
+import type { LiveSource } from "./source";
 import { LiveStream, type LiveBatch } from "./stream";
 
 // A tab nobody looks at gives its connection back after this time: browsers allow six to a server.
@@ -44,8 +45,15 @@ function makeHub(): Hub {
   };
 }
 
+export interface LiveProviderProps {
+  accountId: string;
+  /** What the stream is read from; the same function each time. */
+  makeSource?: (url: string) => LiveSource;
+  children: ReactNode;
+}
+
 /** Opens the account's stream and keeps balance, newest rows and sums current. */
-export function LiveProvider({ accountId, children }: { accountId: string; children: ReactNode }) {
+export function LiveProvider({ accountId, makeSource, children }: LiveProviderProps) {
   const queryClient = useQueryClient();
   // A hub an account: rows of one never reach lists of another.
   const hub = useMemo(() => ({ accountId, ...makeHub() }), [accountId]);
@@ -54,6 +62,7 @@ export function LiveProvider({ accountId, children }: { accountId: string; child
     const refresher = new Refresher(queryClient, accountId);
     const stream = new LiveStream({
       accountId,
+      makeSource,
       onBatch: (batch) => {
         applyBatch(queryClient, accountId, hub.ring, batch);
         if (batch.usage.length > 0 || batch.transactions.length > 0) refresher.activity();
@@ -75,7 +84,7 @@ export function LiveProvider({ accountId, children }: { accountId: string; child
       stream.close();
       refresher.stop();
     };
-  }, [accountId, hub, queryClient]);
+  }, [accountId, hub, makeSource, queryClient]);
 
   return <LiveContext value={hub}>{children}</LiveContext>;
 }

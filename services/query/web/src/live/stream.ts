@@ -1,5 +1,7 @@
 import type { StreamBalance, StreamReady, StreamResync, StreamUsage, Transaction } from "@/api/types";
 
+import { browserSource, CLOSED, type LiveSource } from "./source";
+
 export type LiveState = "connecting" | "open" | "paused";
 
 /** What came within one turn, gathered so that 200 rows a second are a few renders a second. */
@@ -15,8 +17,8 @@ export interface LiveStreamOptions {
   accountId: string;
   onBatch: (batch: LiveBatch) => void;
   onState: (state: LiveState, lastEventAt: number | null) => void;
-  /** For tests. */
-  makeSource?: (url: string) => EventSource;
+  /** What the stream is read from; without it, the browser's own `EventSource`. */
+  makeSource?: ((url: string) => LiveSource) | undefined;
 }
 
 const FLUSH_MS = 200;
@@ -24,11 +26,11 @@ const REOPEN_MS_MIN = 2_000;
 const REOPEN_MS_MAX = 30_000;
 
 /**
- * The one EventSource of a tab. The browser resumes a dropped connection by `Last-Event-ID`; where it gives up (an HTTP
+ * The one stream of a tab. The browser resumes a dropped connection by `Last-Event-ID`; where it gives up (an HTTP
  * error), this opens a new one behind the last id that was seen, so that nothing is missed or comes twice.
  */
 export class LiveStream {
-  private source: EventSource | null = null;
+  private source: LiveSource | null = null;
   private lastId: string | null = null;
   private lastEventAt: number | null = null;
   private reopenMs = REOPEN_MS_MIN;
@@ -46,17 +48,17 @@ export class LiveStream {
     const after = this.lastId === null ? "" : `?after=${encodeURIComponent(this.lastId)}`;
     const url = `/v1/accounts/${encodeURIComponent(this.options.accountId)}/stream${after}`;
     this.options.onState("connecting", this.lastEventAt);
-    const make = this.options.makeSource ?? ((address) => new EventSource(address));
-    const source = make(url);
+    const source = (this.options.makeSource ?? browserSource)(url);
     this.source = source;
-    source.onopen = () => {
+    source.addEventListener("open", () => {
       this.reopenMs = REOPEN_MS_MIN;
       this.touch();
-    };
-    source.onerror = () => {
+    });
+    source.addEventListener("error", () => {
+      if (source !== this.source) return;
       this.options.onState("paused", this.lastEventAt);
-      if (source.readyState === EventSource.CLOSED) this.reopenLater();
-    };
+      if (source.readyState === CLOSED) this.reopenLater();
+    });
     this.on<StreamReady>(source, "ready", (data) => (this.batch.ready = data));
     this.on<StreamResync>(source, "resync", (data) => {
       this.batch = { ...emptyBatch(), resync: data };
@@ -75,8 +77,8 @@ export class LiveStream {
     this.source = null;
   }
 
-  private on<T>(source: EventSource, name: string, take: (data: T) => unknown): void {
-    source.addEventListener(name, (event: MessageEvent<string>) => {
+  private on<T>(source: LiveSource, name: string, take: (data: T) => unknown): void {
+    source.addEventListener(name, (event) => {
       if (source !== this.source) return;
       if (event.lastEventId !== "") this.lastId = event.lastEventId;
       take(JSON.parse(event.data) as T);

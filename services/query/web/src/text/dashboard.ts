@@ -39,7 +39,6 @@ export const dashboard = {
     chartLabel: "Activity timeline",
     measure: "Measure",
     count: "Activities",
-    amount: "Dollars",
     accumulation: "Sum",
     bucket: "Per period",
     cumulative: "Running total",

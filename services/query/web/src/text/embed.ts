@@ -1,4 +1,6 @@
 export const embed = {
+  head: { activity: "Recent activity", timeline: "Activity", donut: "Credits used by AI engine" },
+  note: (range: string, zone: string): string => `${range} \u00b7 ${zone}`,
   widgets: { balance: "Balance", timeline: "Activity timeline", donut: "Credits used", activity: "Recent activity" },
   wrongTitle: "This widget cannot be shown",
   wrong: {

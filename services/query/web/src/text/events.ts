@@ -64,7 +64,6 @@ export const events = {
     chartLabel: "AI activities of the event",
     measure: "Measure",
     count: "Activities",
-    amount: "Dollars",
     lines: "Lines",
     together: "All together",
     byEngine: "By engine",

@@ -1,4 +1,4 @@
-import { infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
 import type { RedriveAnswer } from "../contract";
@@ -28,6 +28,15 @@ export const deadLettersQuery = (reason: Reason | "") =>
     getNextPageParam: (page) => (page.has_more ? (page.next_cursor ?? null) : null),
     placeholderData: keepPreviousData,
   });
+
+const DRIFT_REFETCH_MS = 10_000;
+
+/** What the drift watch last found; it looks all the time. */
+export const driftQuery = queryOptions({
+  queryKey: keys.drift,
+  queryFn: ({ signal }) => unwrap(api.GET("/v1/fleet/drift", { signal })),
+  refetchInterval: DRIFT_REFETCH_MS,
+});
 
 /** Has letters judged once more: those that are named, or the next of a reason. A letter is posted once, however often. */
 export function redrive(asked: { ids: string[] } | { reason: string; after?: number }): Promise<RedriveAnswer> {

@@ -41,7 +41,7 @@ export function ActivityList({ filters, services, openId, onOpen, onClear }: Pro
   if (query.data === undefined) {
     if (query.error !== null) return <ProblemPanel error={query.error} onRetry={() => void query.refetch()} />;
     return (
-      <div className="ledger-skeleton">
+      <div className="list-skeleton">
         <Skeleton height="2.2rem" lines={12} />
       </div>
     );

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 
-import { bodyOf, defaultDailyCap, draftErrors, type Draft } from "./recharge-draft";
+import type { Recharge } from "@/api/types";
+
+import { bodyOf, defaultDailyCap, draftErrors, draftOf, type Draft } from "./recharge-draft";
 
 const DRAFT: Draft = {
   enabled: true,
@@ -40,4 +42,13 @@ it("says which daily cap a rule without one gets", () => {
   expect(defaultDailyCap({ ...DRAFT, mode: "target", target: "60.50" })).toBe("505.00");
   expect(defaultDailyCap({ ...DRAFT, amount: "ten" })).toBeNull();
   expect(defaultDailyCap({ ...DRAFT, mode: "target", threshold: "" })).toBeNull();
+});
+
+it("begins with a threshold that buys before nothing is left, and keeps one that was set", () => {
+  const usd = (amount: string) => ({ amount, currency: "USD" });
+  const rule = (enabled: boolean, threshold: string) =>
+    ({ enabled, threshold: usd(threshold), amount: null, target: null, daily_cap: null, monthly_cap: null }) as unknown as Recharge;
+  expect(draftOf(rule(false, "0.00"))).toMatchObject({ threshold: "10.00", amount: "100.00" });
+  expect(draftOf(rule(false, "25.00")).threshold).toBe("25.00");
+  expect(draftOf(rule(true, "0.00")).threshold).toBe("0.00");
 });

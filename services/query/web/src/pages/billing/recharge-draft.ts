@@ -1,6 +1,6 @@
 import type { Recharge } from "@/api/types";
 import type { RechargeRuleBody } from "@/api/queries/billing";
-import { fromMicro, toMicro } from "@/format";
+import { fromMicro, isZero, toMicro } from "@/format";
 import { text } from "@/text";
 
 export interface Draft {
@@ -15,13 +15,15 @@ export interface Draft {
 
 export type DraftErrors = Partial<Record<"threshold" | "amount" | "target" | "dailyCap" | "monthlyCap", string>>;
 
+/** What a rule that nobody made yet begins with. */
+const THRESHOLD_DEFAULT = "10.00";
 const AMOUNT = /^\d{1,7}(\.\d{1,2})?$/;
 
 export function draftOf(rule: Recharge): Draft {
   return {
     enabled: rule.enabled,
     mode: rule.target ? "target" : "amount",
-    threshold: rule.threshold.amount,
+    threshold: rule.enabled || !isZero(rule.threshold) ? rule.threshold.amount : THRESHOLD_DEFAULT,
     amount: rule.amount?.amount ?? "100.00",
     target: rule.target?.amount ?? "",
     dailyCap: rule.daily_cap?.amount ?? "",

@@ -48,7 +48,7 @@ export function RecentPanel() {
         </>
       }
     >
-      <QueryState query={query} skeleton={<div className="ledger-skeleton"><Skeleton height="2.2rem" lines={8} /></div>}>
+      <QueryState query={query} skeleton={<div className="list-skeleton"><Skeleton height="2.2rem" lines={8} /></div>}>
         {() =>
           rows.length === 0 ? (
             <EmptyState icon="activity" title={recent.empty}>

@@ -13,7 +13,7 @@ import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Segmented } from "@/components/Segmented";
 import { Skeleton } from "@/components/Skeleton";
-import { formatCount, formatMoney, isoDate, zoneCity } from "@/format";
+import { currencyName, formatCount, formatMoney, isoDate, zoneCity } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -60,7 +60,7 @@ export function TimelinePanel({ period, range, onPeriod }: Props) {
           onChange={setMeasure}
           options={[
             { value: "count", label: timeline.count },
-            { value: "amount", label: timeline.amount },
+            { value: "amount", label: currencyName(currency) },
           ]}
         />
         <Segmented

@@ -1,10 +1,13 @@
 import { EmptyState } from "@/components/EmptyState";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
+import { zoneCity } from "@/format";
 import { LedgerTable } from "@/ledger/LedgerTable";
 import { useRecent } from "@/live/useRecent";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
+
+import { EmbedHead } from "./EmbedHead";
 
 const ROWS = 20;
 const { recent } = text.dashboard;
@@ -18,7 +21,10 @@ export function EmbedActivity({ eventId }: { eventId: string | null }) {
         rows.length === 0 ? (
           <EmptyState icon="activity" title={recent.empty} />
         ) : (
-          <LedgerTable rows={rows.slice(0, ROWS)} zone={zone} caption={recent.caption} />
+          <>
+            <EmbedHead title={text.embed.head.activity} note={text.common.zone(zoneCity(zone))} />
+            <LedgerTable rows={rows.slice(0, ROWS)} zone={zone} caption={recent.caption} />
+          </>
         )
       }
     </QueryState>

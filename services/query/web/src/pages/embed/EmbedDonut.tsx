@@ -9,7 +9,8 @@ import { Skeleton } from "@/components/Skeleton";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
-import { useMonth } from "./useMonth";
+import { EmbedHead } from "./EmbedHead";
+import { noteOf, useMonth } from "./useMonth";
 
 /** This month of the account. */
 export function EmbedDonut() {
@@ -25,9 +26,12 @@ export function EmbedDonut() {
     }),
   );
   return (
-    <QueryState query={query} skeleton={<Skeleton height="16rem" />}>
-      {(usage) => <Donut items={itemsOf(usage)} currency={currency} label={text.embed.widgets.donut} />}
-    </QueryState>
+    <>
+      <EmbedHead title={text.embed.head.donut} note={noteOf(range)} />
+      <QueryState query={query} skeleton={<Skeleton height="16rem" />}>
+        {(usage) => <Donut items={itemsOf(usage)} currency={currency} label={text.embed.widgets.donut} />}
+      </QueryState>
+    </>
   );
 }
 

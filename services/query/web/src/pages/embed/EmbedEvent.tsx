@@ -9,6 +9,8 @@ import { Skeleton } from "@/components/Skeleton";
 import { byEngine, eventDates, eventName } from "@/pages/events/describe";
 import { text } from "@/text";
 
+import { EmbedHead } from "./EmbedHead";
+
 interface Props {
   accountId: string;
   eventId: string;
@@ -30,12 +32,7 @@ export function EmbedEvent({ accountId, eventId }: Props) {
 function Head({ accountId, eventId }: Props) {
   const event = useQuery(eventQuery(accountId, eventId)).data;
   if (event === undefined) return null;
-  return (
-    <header className="embed-head">
-      <h1 className="embed-title">{eventName(event)}</h1>
-      <p className="muted small">{eventDates(event)}</p>
-    </header>
-  );
+  return <EmbedHead title={eventName(event)} note={eventDates(event)} />;
 }
 
 function Used({ usage }: { usage: EventUsage }) {

@@ -6,6 +6,8 @@ import { setBearer } from "@/api/client";
 import { makeQueryClient } from "@/api/query-client";
 import { EmptyState } from "@/components/EmptyState";
 import { ErrorBoundary } from "@/components/ErrorBoundary";
+import { FetchSource } from "@/live/fetch-source";
+import { LiveProvider } from "@/live/LiveProvider";
 import { AccountProvider } from "@/session/AccountProvider";
 import { text } from "@/text";
 
@@ -17,15 +19,21 @@ import { EmbedEvent } from "./EmbedEvent";
 import { EmbedRefused } from "./EmbedRefused";
 import { readEmbed, tokenOf, type EmbedSettings } from "./embed-settings";
 import { EmbedTimeline } from "./EmbedTimeline";
+import { KeepPace } from "./KeepPace";
+import { Pace } from "./pace";
 import { useRefusal } from "./useRefusal";
 
-const REFETCH_MS = 10_000;
+/** How soon what is not there yet is looked for again. */
+const AGAIN_MS = 10_000;
+
+const makeSource = (url: string): FetchSource => new FetchSource(url);
 
 /** One widget for a customer's own site, read with a portal token. */
 export default function EmbedPage() {
   const { widget } = useParams();
   const [settings] = useState(() => begin(readEmbed(widget, new URLSearchParams(location.search), location.hash)));
-  const [queryClient] = useState(() => makeQueryClient(REFETCH_MS));
+  const [pace] = useState(() => new Pace());
+  const [queryClient] = useState(() => makeQueryClient(pace.refetchMs));
   if ("problem" in settings) {
     return (
       <main className="embed">
@@ -37,7 +45,7 @@ export default function EmbedPage() {
   }
   return (
     <QueryClientProvider client={queryClient}>
-      <Widget settings={settings} />
+      <Widget settings={settings} pace={pace} />
     </QueryClientProvider>
   );
 }
@@ -53,8 +61,8 @@ function hideToken(): void {
   history.replaceState(history.state, "", location.pathname + location.search);
 }
 
-function Widget({ settings }: { settings: EmbedSettings }) {
-  const { refusal, forget } = useRefusal(REFETCH_MS);
+function Widget({ settings, pace }: { settings: EmbedSettings; pace: Pace }) {
+  const { refusal, forget } = useRefusal(AGAIN_MS);
   useLayoutEffect(() => {
     hideToken();
     const root = document.documentElement;
@@ -75,27 +83,33 @@ function Widget({ settings }: { settings: EmbedSettings }) {
   }, [forget]);
   return (
     <main className={`embed embed-${settings.widget}`} aria-label={text.embed.widgets[settings.widget]}>
-      <ErrorBoundary>{refusal === null ? <Content settings={settings} /> : <EmbedRefused refusal={refusal} />}</ErrorBoundary>
+      <ErrorBoundary>
+        {refusal === null ? <Content settings={settings} pace={pace} /> : <EmbedRefused refusal={refusal} />}
+      </ErrorBoundary>
     </main>
   );
 }
 
-function Content({ settings }: { settings: EmbedSettings }) {
+function Content({ settings, pace }: { settings: EmbedSettings; pace: Pace }) {
   const { accountId, eventId, widget } = settings;
+  // A token of one event reads no stream of the account: this widget asks again.
   if (widget === "donut" && eventId !== null) return <EmbedEvent accountId={accountId} eventId={eventId} />;
   return (
     <AccountProvider accountId={accountId}>
-      <OfAccount widget={widget} eventId={eventId} />
+      <LiveProvider accountId={accountId} makeSource={makeSource}>
+        <KeepPace pace={pace} />
+        <OfAccount settings={settings} />
+      </LiveProvider>
     </AccountProvider>
   );
 }
 
-function OfAccount({ widget, eventId }: Pick<EmbedSettings, "widget" | "eventId">) {
+function OfAccount({ settings: { widget, eventId, measure } }: { settings: EmbedSettings }) {
   switch (widget) {
     case "balance":
       return <EmbedBalance />;
     case "timeline":
-      return <EmbedTimeline eventId={eventId} />;
+      return <EmbedTimeline eventId={eventId} measure={measure} />;
     case "donut":
       return <EmbedDonut />;
     case "activity":

@@ -8,9 +8,16 @@ import { Skeleton } from "@/components/Skeleton";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
-import { useMonth } from "./useMonth";
+import { EmbedHead } from "./EmbedHead";
+import { noteOf, useMonth } from "./useMonth";
 
-export function EmbedTimeline({ eventId }: { eventId: string | null }) {
+interface Props {
+  eventId: string | null;
+  measure: "count" | "amount";
+}
+
+/** This month by days. */
+export function EmbedTimeline({ eventId, measure }: Props) {
   const { accountId, zone, currency } = useAccount();
   const range = useMonth();
   const query = useQuery(
@@ -23,24 +30,27 @@ export function EmbedTimeline({ eventId }: { eventId: string | null }) {
     }),
   );
   return (
-    <QueryState query={query} skeleton={<Skeleton height="18rem" />}>
-      {(usage) => (
-        <TimelineChart
-          series={[
-            {
-              key: "now",
-              label: text.dashboard.timeline.now,
-              role: "main",
-              buckets: chartBuckets(usage.buckets, new Date()),
-            },
-          ]}
-          size="day"
-          measure="count"
-          zone={zone}
-          currency={currency}
-          label={text.dashboard.timeline.chartLabel}
-        />
-      )}
-    </QueryState>
+    <>
+      <EmbedHead title={text.embed.head.timeline} note={noteOf(range)} />
+      <QueryState query={query} skeleton={<Skeleton height="18rem" />}>
+        {(usage) => (
+          <TimelineChart
+            series={[
+              {
+                key: "now",
+                label: text.dashboard.timeline.now,
+                role: "main",
+                buckets: chartBuckets(usage.buckets, new Date()),
+              },
+            ]}
+            size="day"
+            measure={measure}
+            zone={zone}
+            currency={currency}
+            label={text.dashboard.timeline.chartLabel}
+          />
+        )}
+      </QueryState>
+    </>
   );
 }

@@ -16,6 +16,12 @@ it("lets no more than hexadecimal colours into a style", () => {
   });
 });
 
+it("counts activities unless money is asked for", () => {
+  expect(read("account=acc_luna")).toMatchObject({ measure: "count" });
+  expect(read("account=acc_luna&measure=amount")).toMatchObject({ measure: "amount" });
+  expect(read("account=acc_luna&measure=euros")).toMatchObject({ measure: "count" });
+});
+
 it("says what is missing", () => {
   expect(read("", "#token=tbp1.abcdefgh", "clock")).toEqual({ problem: "widget" });
   expect(read("account=luna")).toEqual({ problem: "account" });

@@ -9,6 +9,8 @@ export interface EmbedSettings {
   accountId: string;
   eventId: string | null;
   theme: "light" | "dark" | null;
+  /** What the timeline counts: activities, or what they cost. */
+  measure: "count" | "amount";
   /** Custom properties by name, from colour parameters. */
   colours: Readonly<Record<string, string>>;
 }
@@ -48,6 +50,7 @@ export function readEmbed(
     accountId,
     eventId: event !== null && EVENT_ID.test(event) ? event : null,
     theme: theme === "light" || theme === "dark" ? theme : null,
+    measure: search.get("measure") === "amount" ? "amount" : "count",
     colours: coloursOf(search),
   };
 }

@@ -13,7 +13,7 @@ import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Segmented } from "@/components/Segmented";
 import { Skeleton } from "@/components/Skeleton";
-import { formatMoney, isoDate, zoneCity } from "@/format";
+import { currencyName, formatMoney, isoDate, zoneCity } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -69,7 +69,7 @@ export function ActivitiesPanel({ event }: { readonly event: EventListed }) {
           onChange={setMeasure}
           options={[
             { value: "count", label: activities.count },
-            { value: "amount", label: activities.amount },
+            { value: "amount", label: currencyName(currency) },
           ]}
         />
         <Segmented

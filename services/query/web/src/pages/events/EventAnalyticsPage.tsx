@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "react-router";
+import { useParams } from "react-router";
 
 import { ApiProblem } from "@/api/problem";
 import type { EventListed } from "@/api/types";
 import { eventQuery } from "@/api/queries/events";
+import { BackLink } from "@/components/BackLink";
 import { Badge } from "@/components/Badge";
-import { Icon } from "@/components/Icon";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
 import { usePageTitle } from "@/components/usePageTitle";
@@ -62,10 +62,7 @@ function Analytics({ event }: { readonly event: EventListed }) {
   return (
     <div className="page">
       <header className="event-head">
-        <Link to="/events" className="event-back">
-          <Icon name="chevron" size={16} />
-          {text.events.back}
-        </Link>
+        <BackLink to="/events">{text.events.back}</BackLink>
         <div className="page-head">
           <h1>
             {name} {isUnderWay(event, new Date()) && <Badge tone="success">{text.events.list.live}</Badge>}

@@ -63,7 +63,7 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
               <BudgetCell budget={row.budget} />
             </td>
             <td className="num" data-label={list.last}>
-              {row.last_activity_at ? <Instant at={row.last_activity_at} zone={zone} /> : text.common.none}
+              {row.last_activity_at ? <Instant at={row.last_activity_at} zone={zone} show="date" /> : text.common.none}
             </td>
           </tr>
         ))}
@@ -87,5 +87,10 @@ function BudgetCell({ budget }: { readonly budget: EventListed["budget"] }) {
   if (!budget) return <span className="muted">{list.noBudget}</span>;
   const share = shareInTenths(budget.spent.amount, budget.amount.amount);
   if (share > 1000) return <Badge tone="danger">{list.over}</Badge>;
-  return <span className="tabular">{list.share(formatPerMille(share))}</span>;
+  const percent = formatPerMille(share);
+  return (
+    <span className="tabular" title={list.share(percent)}>
+      {percent}
+    </span>
+  );
 }

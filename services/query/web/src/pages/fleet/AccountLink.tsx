@@ -20,7 +20,7 @@ export function AccountLink({ accountId, name }: { accountId: string; name: stri
       >
         {name}
       </button>{" "}
-      {name === accountId ? null : <span className="muted">{accountId}</span>}
+      {name === accountId ? null : <span className="fleet-id">{accountId}</span>}
     </>
   );
 }

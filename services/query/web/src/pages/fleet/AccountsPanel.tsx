@@ -6,14 +6,11 @@ import type { AccountListed } from "@/api/types";
 import { fleetAccountsQuery } from "@/api/queries/fleet";
 import { presentBookQuery } from "@/api/queries/price-books";
 import { Badge } from "@/components/Badge";
-import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { Icon } from "@/components/Icon";
+import { ListPanel, ofPages } from "@/components/ListPanel";
 import { MoneyText } from "@/components/MoneyText";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
 import { TextField } from "@/components/TextField";
 import { useDebounced } from "@/components/useDebounced";
 import { compareMoney, isNegative, isZero } from "@/format";
@@ -36,9 +33,12 @@ export function AccountsPanel() {
   });
   const columns = useMemo(() => columnsOf(names), [names]);
   return (
-    <Panel
+    <ListPanel
       title={words.title}
-      flush
+      query={query}
+      rowsOf={ofPages<AccountListed>}
+      lines={6}
+      empty={<EmptyState icon="search" title={words.empty} />}
       actions={
         <div className="fleet-search">
           <TextField
@@ -53,28 +53,8 @@ export function AccountsPanel() {
         </div>
       }
     >
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={6} />
-          </div>
-        }
-      >
-        {(data) => {
-          const rows = data.pages.flatMap((page) => page.data);
-          if (rows.length === 0) return <EmptyState icon="search" title={words.empty} />;
-          return <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.account_id} />;
-        }}
-      </QueryState>
-      {query.hasNextPage ? (
-        <p className="list-more">
-          <Button size="small" busy={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {text.common.loadMore}
-          </Button>
-        </p>
-      ) : null}
-    </Panel>
+      {(rows) => <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.account_id} />}
+    </ListPanel>
   );
 }
 
@@ -98,7 +78,7 @@ const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
     id: "plan",
     header: words.plan,
     accessorFn: ({ currency, plan }) => names.get(currency)?.get(plan) ?? plan,
-    cell: ({ row: { original: account }, getValue }) => <span title={account.plan}>{getValue<string>()}</span>,
+    cell: ({ row: { original: account }, getValue }) => <span className="nowrap" title={account.plan}>{getValue<string>()}</span>,
   },
   { id: "zone", header: words.zone, accessorKey: "time_zone" },
   {

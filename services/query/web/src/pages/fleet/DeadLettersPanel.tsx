@@ -9,10 +9,8 @@ import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { Instant } from "@/components/Instant";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
+import { ListPanel, ofPages } from "@/components/ListPanel";
 import { Select } from "@/components/Select";
-import { Skeleton } from "@/components/Skeleton";
 import { text } from "@/text";
 
 import { LetterDrawer } from "./LetterDrawer";
@@ -46,10 +44,17 @@ export function DeadLettersPanel() {
   // A service that cannot drive letters again does not say how they stand.
   const canDrive = query.data?.pages.some((page) => page.data.some((letter: DeadLetter) => letter.state === "open")) ?? false;
   return (
-    <Panel
+    <ListPanel
       title={words.title}
       note={ZONE}
-      flush
+      query={query}
+      rowsOf={ofPages<DeadLetter>}
+      lines={3}
+      empty={
+        <EmptyState icon="check" title={words.empty} compact>
+          {words.emptyText}
+        </EmptyState>
+      }
       actions={
         <>
           {canDrive && reason !== "" ? (
@@ -69,37 +74,15 @@ export function DeadLettersPanel() {
           />
         </>
       }
+      after={
+        <>
+          {open === null ? null : <LetterDrawer letter={open} onClose={() => setOpen(null)} />}
+          {driving && reason !== "" ? <RedriveAll reason={reason} onClose={() => setDriving(false)} /> : null}
+        </>
+      }
     >
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={3} />
-          </div>
-        }
-      >
-        {(data) => {
-          const rows = data.pages.flatMap((page) => page.data);
-          if (rows.length === 0) {
-            return (
-              <EmptyState icon="check" title={words.empty}>
-                {words.emptyText}
-              </EmptyState>
-            );
-          }
-          return <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.id} />;
-        }}
-      </QueryState>
-      {query.hasNextPage ? (
-        <p className="list-more">
-          <Button size="small" busy={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {text.common.loadMore}
-          </Button>
-        </p>
-      ) : null}
-      {open === null ? null : <LetterDrawer letter={open} onClose={() => setOpen(null)} />}
-      {driving && reason !== "" ? <RedriveAll reason={reason} onClose={() => setDriving(false)} /> : null}
-    </Panel>
+      {(rows) => <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.id} />}
+    </ListPanel>
   );
 }
 

@@ -10,6 +10,7 @@ import { text } from "@/text";
 
 import { AccountsPanel } from "./AccountsPanel";
 import { DeadLettersPanel } from "./DeadLettersPanel";
+import { DriftPanel } from "./DriftPanel";
 import "./fleet.css";
 import { SpendersPanel } from "./SpendersPanel";
 import { SpendPanel } from "./SpendPanel";
@@ -48,6 +49,7 @@ function Fleet() {
           <p className="page-note">{`${rangeText(range.first, range.last)} \u00b7 ${ZONE}`}</p>
         </div>
       </header>
+      <DriftPanel />
       <SpendPanel range={range} />
       <SpendersPanel range={range} />
       <AccountsPanel />

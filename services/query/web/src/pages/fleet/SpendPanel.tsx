@@ -1,16 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useMemo, type ReactNode } from "react";
+import type { ReactNode } from "react";
 
 import { fleetUsageQuery } from "@/api/queries/usage";
 import type { FleetUsage } from "@/api/types";
 import type { ResolvedPeriod } from "@/components/daterange/period";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
+import { ListPanel } from "@/components/ListPanel";
 import { MoneyText } from "@/components/MoneyText";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
 import { formatCount } from "@/format";
 import { text } from "@/text";
 
@@ -29,46 +27,42 @@ export function SpendPanel({ range }: { range: ResolvedPeriod }) {
   const { from, to, tz } = range;
   const query = useQuery(fleetUsageQuery({ from, to, tz, bucket: "year", group_by: "engine", top: ENGINES_MAX }));
   return (
-    <Panel title={fleet.spendTitle} flush>
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={6} />
-          </div>
-        }
-      >
-        {(usage) => <SpendOf usage={usage} />}
-      </QueryState>
-    </Panel>
+    <ListPanel
+      title={fleet.spendTitle}
+      query={query}
+      rowsOf={spendByKey}
+      lines={6}
+      empty={<EmptyState icon="activity" title={fleet.nothing} />}
+    >
+      {(rows, { total }) => (
+        <>
+          <Totals total={total} />
+          <DataTable caption={fleet.spendCaption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />
+        </>
+      )}
+    </ListPanel>
   );
 }
 
-function SpendOf({ usage }: { usage: FleetUsage }) {
-  const rows = useMemo(() => spendByKey(usage), [usage]);
-  const { total } = usage;
-  if (rows.length === 0) return <EmptyState icon="activity" title={fleet.nothing} />;
+function Totals({ total }: { total: FleetUsage["total"] }) {
   return (
-    <>
-      <dl className="fleet-figures">
-        <Figure label={fleet.figures.spent}>
-          <MoneyText money={total.amount} />
+    <dl className="fleet-figures">
+      <Figure label={fleet.figures.spent}>
+        <MoneyText money={total.amount} />
+      </Figure>
+      {total.provider_cost === undefined ? null : (
+        <Figure label={fleet.figures.cost}>
+          <MoneyText money={total.provider_cost} />
         </Figure>
-        {total.provider_cost === undefined ? null : (
-          <Figure label={fleet.figures.cost}>
-            <MoneyText money={total.provider_cost} />
-          </Figure>
-        )}
-        {total.margin === undefined ? null : (
-          <Figure label={fleet.figures.margin}>
-            <MoneyText money={total.margin} />
-          </Figure>
-        )}
-        <Figure label={fleet.figures.operations}>{formatCount(total.count)}</Figure>
-        <Figure label={fleet.figures.failed}>{formatCount(total.failures)}</Figure>
-      </dl>
-      <DataTable caption={fleet.spendCaption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />
-    </>
+      )}
+      {total.margin === undefined ? null : (
+        <Figure label={fleet.figures.margin}>
+          <MoneyText money={total.margin} />
+        </Figure>
+      )}
+      <Figure label={fleet.figures.operations}>{formatCount(total.count)}</Figure>
+      <Figure label={fleet.figures.failed}>{formatCount(total.failures)}</Figure>
+    </dl>
   );
 }
 

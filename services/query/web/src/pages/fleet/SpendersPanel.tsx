@@ -7,9 +7,7 @@ import { fleetUsageQuery } from "@/api/queries/usage";
 import type { ResolvedPeriod } from "@/components/daterange/period";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
+import { ListPanel } from "@/components/ListPanel";
 import { text } from "@/text";
 
 import { AccountLink } from "./AccountLink";
@@ -31,7 +29,12 @@ const COLUMNS: ColumnDef<Spender>[] = [
     cell: ({ row: { original: spender } }) =>
       spender.key === null ? fleet.spenders.others : <AccountLink accountId={spender.key} name={spender.name} />,
   },
-  { id: "plan", header: fleet.accounts.plan, accessorFn: (row) => row.plan ?? text.common.none },
+  {
+    id: "plan",
+    header: fleet.accounts.plan,
+    accessorFn: (row) => row.plan ?? text.common.none,
+    cell: ({ getValue }) => <span className="nowrap">{getValue<string>()}</span>,
+  },
   ...spendColumns<Spender>(),
 ];
 
@@ -49,23 +52,14 @@ export function SpendersPanel({ range }: { range: ResolvedPeriod }) {
     return { ...spend, name: account?.name ?? spend.name, plan: account?.plan.name ?? null };
   });
   return (
-    <Panel title={fleet.spenders.title} flush>
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={6} />
-          </div>
-        }
-      >
-        {() =>
-          rows.length === 0 ? (
-            <EmptyState icon="fleet" title={fleet.nothing} />
-          ) : (
-            <DataTable caption={fleet.spenders.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />
-          )
-        }
-      </QueryState>
-    </Panel>
+    <ListPanel
+      title={fleet.spenders.title}
+      query={query}
+      rowsOf={() => rows}
+      lines={6}
+      empty={<EmptyState icon="fleet" title={fleet.nothing} />}
+    >
+      {() => <DataTable caption={fleet.spenders.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.key ?? "*"} />}
+    </ListPanel>
   );
 }

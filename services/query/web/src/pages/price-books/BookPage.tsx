@@ -4,6 +4,7 @@ import { Link, useParams } from "react-router";
 import { ApiProblem } from "@/api/problem";
 import { priceBookQuery, priceBooksQuery } from "@/api/queries/prices";
 import { NotFound } from "@/app/NotFound";
+import { BackLink } from "@/components/BackLink";
 import { buttonClass } from "@/components/Button";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
@@ -42,9 +43,7 @@ function Book({ version }: { version: string }) {
     <div className="page">
       <header className="page-head">
         <div>
-          <Link to="/price-books" className="small">
-            {words.all}
-          </Link>
+          <BackLink to="/price-books">{words.all}</BackLink>
           <h1 className="book-title">
             {words.open(version)} {listed === undefined ? null : <BookState book={listed} />}
           </h1>
@@ -69,7 +68,7 @@ function Book({ version }: { version: string }) {
         <QueryState
           query={query}
           skeleton={
-            <div className="ledger-skeleton">
+            <div className="list-skeleton">
               <Skeleton height="2.2rem" lines={10} />
             </div>
           }

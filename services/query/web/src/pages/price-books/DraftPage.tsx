@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { Link, useParams } from "react-router";
+import { useParams } from "react-router";
 
 import { ApiProblem } from "@/api/problem";
 import { priceBookQuery, priceBooksQuery } from "@/api/queries/prices";
 import type { PriceBook } from "@/api/types";
 import { NotFound } from "@/app/NotFound";
+import { BackLink } from "@/components/BackLink";
 import { Button } from "@/components/Button";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
@@ -70,9 +71,7 @@ function Draft({ base, start }: { base: PriceBook; start: string }) {
     <div className="page">
       <header className="page-head">
         <div>
-          <Link to={`/price-books/${String(base.version)}`} className="small">
-            {words.open(String(base.version))}
-          </Link>
+          <BackLink to={`/price-books/${String(base.version)}`}>{words.open(String(base.version))}</BackLink>
           <h1>{words.editor.title(String(base.version))}</h1>
         </div>
         <Button variant="primary" disabled={!isStill || parsed.book === undefined} onClick={() => setPublishing(true)}>

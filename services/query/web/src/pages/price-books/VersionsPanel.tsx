@@ -7,9 +7,7 @@ import type { PriceBookListed } from "@/api/types";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { Instant } from "@/components/Instant";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
+import { ListPanel, ofPage } from "@/components/ListPanel";
 import { text } from "@/text";
 
 import { BookState, stateOf } from "./BookState";
@@ -21,30 +19,24 @@ const ZONE = "UTC";
 export function VersionsPanel() {
   const query = useQuery(priceBooksQuery);
   return (
-    <Panel title={words.all} note={ZONE} flush>
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={4} />
-          </div>
-        }
-      >
-        {({ data }) =>
-          data.length === 0 ? (
-            <EmptyState icon="book" title={words.empty} />
-          ) : (
-            <DataTable
-              caption={words.caption}
-              rows={data}
-              columns={COLUMNS}
-              rowId={(book) => String(book.version)}
-              sort={[{ id: "version", desc: true }]}
-            />
-          )
-        }
-      </QueryState>
-    </Panel>
+    <ListPanel
+      title={words.all}
+      note={ZONE}
+      query={query}
+      rowsOf={ofPage<PriceBookListed>}
+      lines={4}
+      empty={<EmptyState icon="book" title={words.empty} />}
+    >
+      {(rows) => (
+        <DataTable
+          caption={words.caption}
+          rows={rows}
+          columns={COLUMNS}
+          rowId={(book) => String(book.version)}
+          sort={[{ id: "version", desc: true }]}
+        />
+      )}
+    </ListPanel>
   );
 }
 

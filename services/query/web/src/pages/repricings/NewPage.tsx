@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "react-router";
 
 import { priceBooksQuery } from "@/api/queries/prices";
+import { BackLink } from "@/components/BackLink";
 import { EmptyState } from "@/components/EmptyState";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
@@ -23,9 +23,7 @@ export default function NewPage() {
       <div className="page">
         <header className="page-head">
           <div>
-            <Link to="/repricings" className="small">
-              {words.all}
-            </Link>
+            <BackLink to="/repricings">{words.all}</BackLink>
             <h1>{words.new}</h1>
           </div>
         </header>

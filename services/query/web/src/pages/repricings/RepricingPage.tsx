@@ -6,6 +6,7 @@ import type { Repricing } from "@/api/contract";
 import { ApiProblem } from "@/api/problem";
 import { previewQuery, repricingQuery, type Way } from "@/api/queries/repricings";
 import { NotFound } from "@/app/NotFound";
+import { BackLink } from "@/components/BackLink";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
 import "@/components/data-table.css";
@@ -62,9 +63,7 @@ function Shown({ repricing }: { repricing: Repricing }) {
     <div className="page">
       <header className="page-head">
         <div>
-          <Link to="/repricings" className="small">
-            {words.all}
-          </Link>
+          <BackLink to="/repricings">{words.all}</BackLink>
           <h1 className="repricing-title">
             {words.one} <StateBadge state={repricing.state} />
           </h1>

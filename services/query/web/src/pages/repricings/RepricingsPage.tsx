@@ -5,7 +5,7 @@ import { usePageTitle } from "@/components/usePageTitle";
 import { AdminOnly } from "@/session/AdminOnly";
 import { text } from "@/text";
 
-import { ListPanel } from "./ListPanel";
+import { AllPanel } from "./AllPanel";
 import "./repricings.css";
 
 const { repricings: words } = text;
@@ -25,7 +25,7 @@ export default function RepricingsPage() {
             {words.new}
           </Link>
         </header>
-        <ListPanel />
+        <AllPanel />
       </div>
     </AdminOnly>
   );

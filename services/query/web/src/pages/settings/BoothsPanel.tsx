@@ -10,10 +10,8 @@ import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { Instant } from "@/components/Instant";
+import { ListPanel, ofPage } from "@/components/ListPanel";
 import { MoneyText } from "@/components/MoneyText";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
 import { compareMoney, formatCount } from "@/format";
 import { useAccount, useSession } from "@/session/context";
 import { text } from "@/text";
@@ -30,28 +28,21 @@ export function BoothsPanel() {
   const [asked, setAsked] = useState<BoothListed | null>(null);
   const columns = useMemo(() => columnsOf(zone, isAdmin ? setAsked : null), [zone, isAdmin]);
   return (
-    <Panel title={words.title} flush>
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={4} />
-          </div>
-        }
-      >
-        {(page) =>
-          page.data.length === 0 ? (
-            <EmptyState title={words.empty} />
-          ) : (
-            <>
-              <DataTable caption={words.caption} rows={page.data} columns={columns} rowId={(booth) => booth.booth_id} />
-              {isAdmin ? null : <p className="panel-foot">{words.adminOnly}</p>}
-            </>
-          )
-        }
-      </QueryState>
-      {asked === null ? null : <PauseDialog booth={asked} onClose={() => setAsked(null)} />}
-    </Panel>
+    <ListPanel
+      title={words.title}
+      query={query}
+      rowsOf={ofPage<BoothListed>}
+      lines={4}
+      empty={<EmptyState title={words.empty} />}
+      after={asked === null ? null : <PauseDialog booth={asked} onClose={() => setAsked(null)} />}
+    >
+      {(rows) => (
+        <>
+          <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(booth) => booth.booth_id} />
+          {isAdmin ? null : <p className="panel-foot">{words.adminOnly}</p>}
+        </>
+      )}
+    </ListPanel>
   );
 }
 

@@ -48,7 +48,7 @@ export function AlertsPanel() {
       <QueryState
         query={query}
         skeleton={
-          <div className="ledger-skeleton">
+          <div className="list-skeleton">
             <Skeleton height="2.2rem" lines={4} />
           </div>
         }

@@ -62,7 +62,7 @@ export function KeysPanel() {
         <QueryState
           query={query}
           skeleton={
-            <div className="ledger-skeleton">
+            <div className="list-skeleton">
               <Skeleton height="2.2rem" lines={3} />
             </div>
           }

@@ -10,9 +10,7 @@ import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { Instant } from "@/components/Instant";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
+import { ListPanel, ofPage } from "@/components/ListPanel";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -42,9 +40,16 @@ export function WebhooksPanel() {
   const open = query.data?.data.find((webhook) => webhook.webhook_id === openId);
   return (
     <div id="webhooks" className="anchor" ref={box}>
-      <Panel
+      <ListPanel
         title={words.title}
-        flush
+        query={query}
+        rowsOf={ofPage<Webhook>}
+        lines={3}
+        empty={
+          <EmptyState icon="info" title={words.empty}>
+            {words.emptyText}
+          </EmptyState>
+        }
         actions={
           query.data === undefined ? undefined : (
             <Button size="small" onClick={() => setCreating(true)}>
@@ -52,33 +57,22 @@ export function WebhooksPanel() {
             </Button>
           )
         }
+        after={
+          <>
+            {creating ? <CreateDialog onMade={reread} onClose={() => setCreating(false)} /> : null}
+            {open === undefined ? null : (
+              <WebhookDrawer webhook={open} zone={zone} onChanged={reread} onClose={() => setOpenId(null)} />
+            )}
+          </>
+        }
       >
-        <QueryState
-          query={query}
-          skeleton={
-            <div className="ledger-skeleton">
-              <Skeleton height="2.2rem" lines={3} />
-            </div>
-          }
-        >
-          {({ data }) =>
-            data.length === 0 ? (
-              <EmptyState icon="info" title={words.empty}>
-                {words.emptyText}
-              </EmptyState>
-            ) : (
-              <>
-                <DataTable caption={words.caption} rows={data} columns={columns} rowId={(row) => row.webhook_id} />
-                <p className="panel-foot">{words.docs}</p>
-              </>
-            )
-          }
-        </QueryState>
-        {creating ? <CreateDialog onMade={reread} onClose={() => setCreating(false)} /> : null}
-        {open === undefined ? null : (
-          <WebhookDrawer webhook={open} zone={zone} onChanged={reread} onClose={() => setOpenId(null)} />
+        {(rows) => (
+          <>
+            <DataTable caption={words.caption} rows={rows} columns={columns} rowId={(row) => row.webhook_id} />
+            <p className="panel-foot">{words.docs}</p>
+          </>
         )}
-      </Panel>
+      </ListPanel>
     </div>
   );
 }

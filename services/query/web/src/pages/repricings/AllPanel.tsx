@@ -4,14 +4,11 @@ import { Link } from "react-router";
 
 import type { RepricingListed } from "@/api/contract";
 import { repricingsQuery } from "@/api/queries/repricings";
-import { Button } from "@/components/Button";
 import { DataTable } from "@/components/DataTable";
 import { EmptyState } from "@/components/EmptyState";
 import { Instant } from "@/components/Instant";
+import { ListPanel, ofPages } from "@/components/ListPanel";
 import { MoneyText } from "@/components/MoneyText";
-import { Panel } from "@/components/Panel";
-import { QueryState } from "@/components/QueryState";
-import { Skeleton } from "@/components/Skeleton";
 import { compareMoney, formatCount, formatDateTime } from "@/format";
 import { text } from "@/text";
 
@@ -22,38 +19,23 @@ const { repricings: words } = text;
 const ZONE = "UTC";
 
 /** Every re-pricing that is kept, the newest first; its time leads to it. */
-export function ListPanel() {
+export function AllPanel() {
   const query = useInfiniteQuery(repricingsQuery);
   return (
-    <Panel title={words.all} note={ZONE} flush>
-      <QueryState
-        query={query}
-        skeleton={
-          <div className="ledger-skeleton">
-            <Skeleton height="2.2rem" lines={4} />
-          </div>
-        }
-      >
-        {({ pages }) => {
-          const rows = pages.flatMap((page) => page.data);
-          if (rows.length === 0) {
-            return (
-              <EmptyState icon="repeat" title={words.empty}>
-                {words.emptyText}
-              </EmptyState>
-            );
-          }
-          return <DataTable caption={words.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.repricing_id} />;
-        }}
-      </QueryState>
-      {query.hasNextPage ? (
-        <p className="list-more">
-          <Button size="small" busy={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {text.common.loadMore}
-          </Button>
-        </p>
-      ) : null}
-    </Panel>
+    <ListPanel
+      title={words.all}
+      note={ZONE}
+      query={query}
+      rowsOf={ofPages<RepricingListed>}
+      lines={4}
+      empty={
+        <EmptyState icon="repeat" title={words.empty}>
+          {words.emptyText}
+        </EmptyState>
+      }
+    >
+      {(rows) => <DataTable caption={words.caption} rows={rows} columns={COLUMNS} rowId={(row) => row.repricing_id} />}
+    </ListPanel>
   );
 }
 
@@ -91,7 +73,7 @@ const COLUMNS: ColumnDef<RepricingListed>[] = [
     accessorKey: "from",
     cell: ({ row: { original: one } }) => (
       <>
-        <span className="nowrap">{periodText(one.from, one.to)}</span>
+        <span className="repricing-period">{periodText(one.from, one.to)}</span>
         <br />
         <span className="muted small">{words.bookOf(String(one.price_version))}</span>
       </>

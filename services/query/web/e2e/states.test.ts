@@ -1,0 +1,144 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { MODIFY, TestAccount, VIDEO, type Report } from "./support/account";
+import { launch, open } from "./support/browser";
+import { dollars, micro, sum } from "./support/money";
+import { ledgerRows, panel, plain, shown, tableRows } from "./support/read";
+import { ago, hours, minutes } from "./support/time";
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+
+describe("A page says how things are", () => {
+  it("a panel that fails says so with its request's id, the others stay, and Retry brings it back", async () => {
+    const account = await TestAccount.open();
+    const { page, context } = await open(browser, account.key);
+    let fails = true;
+    await page.route("**/summary?*", (route) =>
+      fails
+        ? route.fulfill({
+            status: 500,
+            contentType: "application/problem+json",
+            headers: { "X-Request-Id": "req_0815" },
+            json: { type: "about:blank", title: "Something broke", status: 500, code: "internal" },
+          })
+        : route.continue(),
+    );
+    await page.goto("/");
+    const figures = page.getByLabel("Figures");
+    await figures.getByText("Something broke").waitFor({ timeout: 30_000 });
+    await figures.getByText("req_0815").waitFor();
+    await panel(page, "Recent Activity").locator("tr[data-seq]").first().waitFor();
+    fails = false;
+    await figures.getByRole("button", { name: "Retry" }).click();
+    await figures.getByText("Total credits used").waitFor();
+    await context.close();
+  });
+
+  it("live updates that are away are told, and the ledger stays usable", async () => {
+    const account = await TestAccount.open();
+    const { page, context } = await open(browser, account.key);
+    await panel(page, "Recent Activity").locator("tr[data-seq]").first().waitFor();
+    await context.setOffline(true);
+    await page.getByText("Live updates paused").waitFor({ timeout: 20_000 });
+    await panel(page, "Recent Activity").locator("tr[data-seq]").first().click();
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await context.setOffline(false);
+    await page.getByText("Live updates paused").waitFor({ state: "detached", timeout: 40_000 });
+    await context.close();
+  });
+
+  it("a low balance and an empty one are words with a sign, not colours alone", async () => {
+    const account = await TestAccount.open({ credit: "1.50" });
+    const { page, context } = await open(browser, account.key);
+    const balance = page.getByTestId("balance");
+    await balance.getByText("Low balance").waitFor();
+    expect(await balance.locator(".badge svg").count()).toBe(1);
+    await account.report([{ work: VIDEO }, { work: VIDEO }]);
+    await balance.getByText("No credits left").waitFor();
+    await context.close();
+  });
+
+  it("what arrived late is counted and marked, at the time of the work", async () => {
+    const account = await TestAccount.open();
+    await account.report([{ work: MODIFY, at: ago(hours(26)) }, { work: MODIFY, at: ago(hours(3)) }, { work: VIDEO }]);
+    const { page, context } = await open(browser, account.key, "/activity");
+    await page.getByText("2 arrived late").waitFor();
+    await expect.poll(() => page.locator("tr[data-seq]").getByText("Late", { exact: true }).count()).toBe(2);
+    await context.close();
+  });
+
+  it("a filter without results names itself and is taken away by one button", async () => {
+    const account = await TestAccount.open();
+    await account.report([{ work: MODIFY }]);
+    const { page, context } = await open(browser, account.key, "/activity?from=2026-01-03&to=2026-01-09&status=failed");
+    await page.getByText("No activity from January 3 to January 9, 2026 with status Failed").or(
+      page.getByText("No activity from Jan 3 to Jan 9, 2026 with status Failed"),
+    ).waitFor();
+    await page.getByRole("button", { name: "Clear filters" }).first().click();
+    await expect.poll(async () => (await ledgerRows(page.locator("main"))).length).toBe(2);
+    expect(new URL(page.url()).search).toBe("");
+    await context.close();
+  });
+});
+
+describe("The dashboard's timeline", () => {
+  it("shows money, running totals and the period before, from the same entries", async () => {
+    // given work of this week, and of the week before
+    const account = await TestAccount.open({ credit: "300.00", zone: "UTC" });
+    const at = (days: number): Date => ago(hours(24 * days) + minutes(5));
+    await account.report([
+      ...[1, 2, 2, 3].map((days): Report => ({ work: VIDEO, at: at(days) })),
+      ...[8, 9].map((days): Report => ({ work: MODIFY, at: at(days) })),
+    ]);
+    const day = (days: number): string => at(days).toISOString().slice(0, 10);
+    const charges = (await account.entries({ type: "consume" })).filter(({ occurred_at: time }) => time >= day(6));
+    const spent = -sum(charges.map(({ amount }) => amount.amount));
+    const { page, context, complaints } = await open(browser, account.key, `/?period=dates&from=${day(6)}&to=${day(0)}`);
+    const timeline = panel(page, "Activity Timeline");
+
+    // when dollars are asked for, then the total is the money of the entries
+    await timeline.getByRole("radio", { name: "Dollars" }).click({ force: true });
+    await expect.poll(() => shown(page.getByTestId("timeline-total"))).toContain(dollars(spent));
+
+    // and a running total ends with all of it
+    await timeline.getByRole("radio", { name: "Running total" }).click({ force: true });
+    await timeline.getByRole("button", { name: "Show as table" }).click();
+    await expect.poll(async () => (await tableRows(timeline)).length).toBe(7);
+    const last = (await tableRows(timeline)).at(-1) ?? [];
+    expect(last[1]).toBe("4");
+    expect(plain(last[2] ?? "")).toBe(dollars(spent));
+
+    // and the period before stands beside it
+    await timeline.getByRole("checkbox").check();
+    await expect.poll(async () => (await tableRows(timeline)).at(-1)?.[4] ?? "").toMatch(/^2 /);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("The forecast", () => {
+  it("is one plain sentence once there is enough to go by, and nothing before", async () => {
+    // given a few charges
+    const account = await TestAccount.open({ credit: "60.00" });
+    await account.event("evt_gala", { name: "Gala Night" });
+    await account.report([{ work: VIDEO, at: ago(minutes(50)) }]);
+    const { page, context } = await open(browser, account.key);
+    await panel(page, "Recent Activity").locator("tr[data-seq]").first().waitFor();
+    expect(await page.getByText(/lasts until/).count()).toBe(0);
+
+    // when an evening has gone on for a while
+    await account.report(Array.from({ length: 24 }, (_, index): Report => ({ work: VIDEO, at: ago(minutes(2 * index + 1)) })));
+    await page.reload();
+
+    // then it says how long what is there lasts
+    const { available } = await account.balance();
+    await page.getByText(`At tonight\u2019s pace ${dollars(micro(available.amount))} lasts until`).waitFor();
+    await context.close();
+  });
+});
