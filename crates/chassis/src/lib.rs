@@ -19,6 +19,7 @@ pub mod clickhouse;
 pub mod config;
 pub mod crashpoint;
 pub mod dead_letters;
+pub mod document;
 pub mod forward;
 pub mod http;
 pub mod kafka;

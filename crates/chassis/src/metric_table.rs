@@ -70,24 +70,7 @@ pub fn section(registry: &Registry, belongs: impl Fn(&str) -> bool) -> Result<St
 /// # Errors
 /// That it drifted, or that the document cannot be read.
 pub fn keep(document: &Path, name: &str, expected: &str) -> Result<(), String> {
-    let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- end of {name} -->"));
-    let text = std::fs::read_to_string(document).map_err(|error| format!("{}: {error}", document.display()))?;
-    let bounds = text
-        .split_once(&begin)
-        .and_then(|(before, rest)| rest.split_once(&end).map(|(found, after)| (before, found, after)));
-    let Some((before, found, after)) = bounds else {
-        return Err(format!("{} has no section {name}", document.display()));
-    };
-    if found == expected {
-        return Ok(());
-    }
-    if std::env::var_os("UPDATE_METRICS").is_none() {
-        return Err(format!(
-            "{} drifted in section {name}: set UPDATE_METRICS=1; it must be\n{expected}",
-            document.display()
-        ));
-    }
-    std::fs::write(document, format!("{before}{begin}{expected}{end}{after}")).map_err(|error| error.to_string())
+    crate::document::keep(document, name, expected, "UPDATE_METRICS")
 }
 
 /// Whether a metric is one that every process has.
@@ -170,17 +153,5 @@ mod tests {
     fn units_are_read_off_the_name() {
         let units = ["a_duration_seconds", "a_timestamp_seconds", "a_bytes", "a_bytes_inserted_total", "a_records"];
         assert_eq!(units.map(unit), ["seconds", "seconds since 1970", "bytes", "bytes", "-"]);
-    }
-
-    #[test]
-    fn a_drifted_section_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("metrics.md");
-        std::fs::write(&path, "# Metrics\n<!-- a: generated -->\nold\n<!-- end of a -->\nrest\n").unwrap();
-        keep(&path, "a", "old\n").unwrap();
-        assert!(keep(&path, "b", "old\n").unwrap_err().contains("no section b"));
-        if std::env::var_os("UPDATE_METRICS").is_none() {
-            assert!(keep(&path, "a", "new\n").unwrap_err().contains("drifted in section a"));
-        }
     }
 }

@@ -26,7 +26,7 @@ use crate::problem::{Carried, Problem};
 use crate::shutdown::Shutdown;
 
 /// Bounds of a listener, and what happens at each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
     /// Open connections; beyond it new ones wait in the kernel's backlog. Default 1024.

@@ -19,6 +19,7 @@ use std::{
 use futures_util::TryStreamExt as _;
 pub(crate) use import::Target;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as ObjectPath};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Mismatch, StoreError};
@@ -27,7 +28,7 @@ use super::{Identity, Mismatch, StoreError};
 const MANIFEST: &str = "manifest.json";
 
 /// Copies of stores elsewhere.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// `file:///var/lib/tollbooth/checkpoints`, or with the feature `s3` `s3://bucket/prefix`, whose credentials are read
