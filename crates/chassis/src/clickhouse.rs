@@ -36,14 +36,14 @@ fn encrypted(ca_location: &str) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_keepalive(Some(KEEPALIVE));
-    let tls = trusting(ca_location);
+    let tls = trusting(ca_location, "clickhouse");
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(http);
     Client::with_http_client(HyperClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(https))
 }
 
 /// Trusts what the file holds, or else what the system trusts. Without either it trusts nobody: each request then fails and
 /// says so, as if the server were away.
-fn trusting(ca_location: &str) -> ClientConfig {
+pub(crate) fn trusting(ca_location: &str, for_whom: &str) -> ClientConfig {
     let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring knows both versions of TLS");
@@ -57,7 +57,8 @@ fn trusting(ca_location: &str) -> ClientConfig {
         Err(error) => {
             tracing::error!(
                 error,
-                "clickhouse: no certificate to trust: install ca-certificates, or set clickhouse.ca_location"
+                for_whom,
+                "no certificate to trust: install ca-certificates, or set clickhouse.ca_location for that"
             );
             versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
         }

@@ -11,6 +11,7 @@
 //! 5. [`http::Server`] with an axum router whose handlers take [`http::RawBody`] or [`http::JsonBody`] and answer errors
 //!    with [`problem::Problem`]; [`http::HttpMetrics`] per route.
 //! 6. [`shutdown::Drain`], step by step, each with a deadline.
+//! 7. [`traces`], off by default: what a request and the records of it went through.
 //!
 //! [`crashpoint::hit`] marks places for the crash tests; it is empty in a released binary.
 
@@ -31,4 +32,5 @@ pub mod problem;
 pub mod seal;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod trail;

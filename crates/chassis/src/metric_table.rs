@@ -12,10 +12,12 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 /// Labels that a metric may have. Each has few values, none of which a client can add to: a value comes from an enum of
 /// the code, from the configuration, or from a price book that an administrator published.
-pub const LABELS: [&str; 22] = [
+pub const LABELS: [&str; 24] = [
+    "broker",
     "bucket",
     "by",
     "cause",
+    "client",
     "endpoint",
     "engine",
     "event",
@@ -37,7 +39,7 @@ pub const LABELS: [&str; 22] = [
     "topic",
 ];
 /// Those beside them whose values are not worth listing: they are many, or differ between installations.
-const UNLISTED: [&str; 7] = ["bucket", "endpoint", "engine", "group", "partition", "route", "topic"];
+const UNLISTED: [&str; 8] = ["broker", "bucket", "endpoint", "engine", "group", "partition", "route", "topic"];
 /// Labels of `tollbooth_build_info` and of entries, which are enums of the code, too.
 const OTHERS: [&str; 2] = ["type", "version"];
 
@@ -76,7 +78,7 @@ pub fn keep(document: &Path, name: &str, expected: &str) -> Result<(), String> {
 /// Whether a metric is one that every process has.
 #[must_use]
 pub fn is_common(name: &str) -> bool {
-    ["process_", "tollbooth_tokio_", "tollbooth_build_info", "tollbooth_ready"]
+    ["process_", "tollbooth_tokio_", "tollbooth_build_info", "tollbooth_ready", "tollbooth_kafka_", "tollbooth_trace_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }

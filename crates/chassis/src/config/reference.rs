@@ -216,7 +216,7 @@ fn named_default(rest: &str) -> Option<(Named, usize)> {
 fn is_same(key: &str, named: &Named, default: &Value) -> bool {
     match (named, default) {
         (Named::Text(text), Value::String(value)) => text == value,
-        (Named::Text(text), other) => *text == other.to_string(),
+        (Named::Text(text), Value::Bool(value)) => text.parse() == Ok(*value),
         (Named::Number(number), Value::Number(value)) => {
             let factor = if unit(key) == "KiB" && *number >= 1 << 20 { 1 << 10 } else { 1 };
             value.as_u64().is_some_and(|value| u128::from(value) * factor == *number)

@@ -69,9 +69,12 @@ pub struct KafkaSection {
     pub topic_prefix: String,
     /// Client id shown in the broker's logs and quotas. Default `tollbooth`.
     pub client_id: String,
+    /// How often each client tells what it sees of the brokers and what waits in it (`tollbooth_kafka_*`). 0: never.
+    /// Default 10,000.
+    pub statistics_interval_ms: u32,
     /// Further librdkafka properties for every client of the service (security, sockets). Underscores stand for the
     /// dots of the property's name, so that a variable can carry it: `security_protocol`, `sasl_password`. What a promise
-    /// relies on (acks, idempotence, isolation, commits) is refused here.
+    /// relies on (acks, idempotence, isolation, commits) is refused here. Only what is known to be harmless is printed.
     #[serde(serialize_with = "settings_hidden", deserialize_with = "settings_allowed")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub settings: BTreeMap<String, String>,
@@ -83,6 +86,7 @@ impl Default for KafkaSection {
             bootstrap: "127.0.0.1:9092".to_owned(),
             topic_prefix: "tollbooth.".to_owned(),
             client_id: "tollbooth".to_owned(),
+            statistics_interval_ms: 10_000,
             settings: BTreeMap::new(),
         }
     }
@@ -119,6 +123,7 @@ const FIXED: &[(&[&str], &str)] = &[
     ),
     (&["bootstrap.servers", "metadata.broker.list"], "is not for here: set kafka.bootstrap"),
     (&["client.id"], "is not for here: set kafka.client_id"),
+    (&["statistics.interval.ms"], "is not for here: set kafka.statistics_interval_ms"),
     (
         &["allow.auto.create.topics"],
         "is always \"false\": a topic that was not created on purpose has the wrong partition count",
@@ -213,6 +218,9 @@ pub struct TracesSection {
     /// Of requests that come without a trace, one in so many begins one; 0: none does. One that comes with a trace
     /// (`traceparent`) is followed where it says that it is sampled. Default 1,000.
     pub sample_one_in: u32,
+    /// Spans made in a second, whatever clients ask for by their own traces; beyond it they are dropped and counted. Default
+    /// 1,000.
+    pub spans_per_second_max: u32,
     /// Spans that wait to be sent; beyond it they are dropped and counted. Default 4,096.
     pub queue_spans_max: usize,
     /// How long the collector may take; then those spans are dropped. Default 5,000.
@@ -225,6 +233,7 @@ impl Default for TracesSection {
             endpoint: String::new(),
             authorization: Secret::default(),
             sample_one_in: 1_000,
+            spans_per_second_max: 1_000,
             queue_spans_max: 4_096,
             timeout_ms: 5_000,
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -52,11 +52,13 @@ pub enum ClientKind {
     SinkLease,
     /// Follows the ledger for the live view.
     LedgerTail,
+    /// Follows the dead letters.
+    DeadLettersReader,
 }
 
 impl ClientKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::EdgeProducer,
         Self::NotesProducer,
         Self::RepliesReader,
@@ -71,6 +73,7 @@ impl ClientKind {
         Self::SinkProducer,
         Self::SinkLease,
         Self::LedgerTail,
+        Self::DeadLettersReader,
     ];
 
     const fn code(self) -> &'static str {
@@ -89,6 +92,7 @@ impl ClientKind {
             Self::SinkProducer => "sink_producer",
             Self::SinkLease => "sink_lease",
             Self::LedgerTail => "ledger_tail",
+            Self::DeadLettersReader => "dead_letters_reader",
         }
     }
 }
@@ -316,7 +320,11 @@ impl Gauges {
         let seconds = |name: &str, help: &str, labels| GaugeVec::new(Opts::new(name, help), labels);
         Ok(Self {
             shared,
-            clients: count("tollbooth_kafka_clients", "Kafka clients that told statistics, by what they are for.", BY_CLIENT)?,
+            clients: count(
+                "tollbooth_kafka_clients",
+                "Kafka clients that told statistics, by what they are for.",
+                BY_CLIENT,
+            )?,
             age: seconds(
                 "tollbooth_kafka_statistics_age_seconds",
                 "Age of the oldest statistics among them; grows where nobody polls a client.",
@@ -328,9 +336,17 @@ impl Gauges {
                  records is among them.",
                 BY_BROKER,
             )?,
-            connections: count("tollbooth_kafka_broker_connections", "Clients that are connected to the broker.", BY_BROKER)?,
+            connections: count(
+                "tollbooth_kafka_broker_connections",
+                "Clients that are connected to the broker.",
+                BY_BROKER,
+            )?,
             unsent: count("tollbooth_kafka_unsent_requests", "Requests that wait for a connection.", BY_CLIENT)?,
-            unanswered: count("tollbooth_kafka_unanswered_requests", "Requests that wait for a broker's answer.", BY_CLIENT)?,
+            unanswered: count(
+                "tollbooth_kafka_unanswered_requests",
+                "Requests that wait for a broker's answer.",
+                BY_CLIENT,
+            )?,
             throttle: seconds(
                 "tollbooth_kafka_throttle_seconds",
                 "How long a broker made a client wait because of a quota, the longest.",
@@ -342,7 +358,11 @@ impl Gauges {
                 BY_CLIENT,
             )?,
             produce_bytes: count("tollbooth_kafka_produce_queue_bytes", "Bytes of those records.", BY_CLIENT)?,
-            fetch_records: count("tollbooth_kafka_fetch_queue_records", "Records that are fetched and not read.", BY_CLIENT)?,
+            fetch_records: count(
+                "tollbooth_kafka_fetch_queue_records",
+                "Records that are fetched and not read.",
+                BY_CLIENT,
+            )?,
             fetch_bytes: count("tollbooth_kafka_fetch_queue_bytes", "Bytes of those records.", BY_CLIENT)?,
             transactions: count(
                 "tollbooth_kafka_transactional_producers",
@@ -508,12 +528,6 @@ impl ProducerContext for WatchedContext {
     fn delivery(&self, _: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {}
 }
 
-/// How often a client tells them; 0: never.
-pub(super) fn interval_ms(statistics: &KafkaStatistics, configured_ms: u32) -> String {
-    let interval = if statistics.is_on() { Duration::from_millis(configured_ms.into()) } else { Duration::ZERO };
-    interval.as_millis().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use prometheus::TextEncoder;
@@ -591,6 +605,29 @@ mod tests {
         assert!(!shown(&registry).contains("tollbooth_kafka_clients"));
         // Nobody takes these.
         KafkaStatistics::default().watch(ClientKind::Watermarks).take(METER.as_bytes());
+    }
+
+    #[test]
+    fn every_metric_of_it_is_documented() {
+        // given a client of each kind, each transaction state among them
+        let (registry, statistics) = given();
+        let states = [
+            "Init",
+            "Ready",
+            "InTransaction",
+            "BeginCommit",
+            "AbortingTransaction",
+            "AbortableError",
+            "FatalError",
+            "new",
+        ];
+        let clients: Vec<Watch> = ClientKind::ALL.into_iter().map(|kind| statistics.watch(kind)).collect();
+        for (client, state) in clients.iter().zip(states.into_iter().cycle()) {
+            client.take(METER.replace("InTransaction", state).as_bytes());
+        }
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let rows = crate::metric_table::section(&registry, crate::metric_table::is_common).unwrap();
+        crate::metric_table::keep(&document, "Kafka clients", &rows).unwrap();
     }
 
     #[test]
