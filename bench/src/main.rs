@@ -15,6 +15,7 @@ mod path;
 mod queries;
 mod report;
 mod restart;
+mod scrape;
 mod stack;
 mod streams;
 mod warm;
@@ -29,8 +30,13 @@ use report::Report;
 use stack::Bench;
 
 /// What can be asked for by name.
-const GROUPS: [&str; 11] =
-    ["core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "web", "restart"];
+const GROUPS: [&str; 12] = [
+    "core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "web", "scrape", "restart",
+];
+/// In which order: the copy belongs to the debits, and nothing that depends on a warm broker comes before it is.
+const ORDER: [&str; 12] = [
+    "core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "web", "scrape", "restart",
+];
 
 #[derive(Parser)]
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
@@ -85,8 +91,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "web", "restart"]
-    {
+    for group in ORDER {
         let outcome = match group {
             "core" if wanted(group) => core::run(&mut report, cli.runs),
             "debits" if wanted("debits") || wanted("copy") => {
@@ -104,6 +109,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
             "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
             "web" if wanted(group) => runtime.block_on(web::run(&bench, &mut report, cli.runs)),
+            "scrape" if wanted(group) => runtime.block_on(scrape::run(&bench, &mut report, cli.runs, cli.seconds)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             _ => continue,
         };

@@ -243,6 +243,11 @@ impl Service {
         matching.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
+    /// What a scrape gets, headers included.
+    pub(crate) fn exposition(&self) -> std::io::Result<String> {
+        get(&self.ops, "/metrics")
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn rss_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();

@@ -21,7 +21,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // Whatever ends this script, nothing stays stopped.
 process.on("SIGTERM", () => process.exit(143));
 process.on("exit", () => {
-    for (const name of ["clickhouse", "kafka", "meter"])
+    for (const name of ["clickhouse", "kafka", "meter", "ingest", "query"])
         try {
             process.kill(pids[name], "SIGCONT");
         } catch {
@@ -84,6 +84,48 @@ const stopped = (name, meanwhile = async () => {}) => ({
     },
     end: async () => process.kill(pids[name], "SIGCONT"),
 });
+/** Stands still and goes on, again and again. */
+const stuttering = (name, still, going, meanwhile = async () => {}) => ({
+    begin: async (isOver) => {
+        while (!isOver()) {
+            process.kill(pids[name], "SIGSTOP");
+            await sleep(still);
+            process.kill(pids[name], "SIGCONT");
+            await Promise.all([meanwhile(), sleep(going)]);
+        }
+    },
+    end: async () => process.kill(pids[name], "SIGCONT"),
+});
+const adminKey = fs.readFileSync(`${dir}/admin.key`, "utf8").trim();
+/** A command of an administrator, straight to ingest: a cent, given. */
+const command = () => {
+    number += 1;
+    const url = `${env.TOLLBOOTH_INGEST_URL}/v1/accounts/${account}/adjustments`;
+    const headers = {
+        authorization: `Bearer ${adminKey}`, "content-type": "application/json",
+        "idempotency-key": `"provoked-${Date.now()}-${number}"`,
+    };
+    const body = JSON.stringify({ amount: "0.01", reason: "provoked" });
+    return quietly(fetch(url, { method: "POST", headers, body, signal: AbortSignal.timeout(12000) }));
+};
+/** Who signed in with a browser changes something: query passes it on to ingest. */
+const signIn = async () => {
+    const url = `${env.TOLLBOOTH_QUERY_URL}/v1/session`;
+    const body = JSON.stringify({ key: env.TOLLBOOTH_ACCOUNT_KEY });
+    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const { csrf_token: csrf } = await answer.json();
+    const cookie = answer.headers.get("set-cookie").split(";")[0];
+    return () => {
+        number += 1;
+        const headers = {
+            cookie, "x-csrf-token": csrf, "content-type": "application/json",
+            "idempotency-key": `"provoked-${Date.now()}-${number}"`,
+        };
+        const to = `${env.TOLLBOOTH_QUERY_URL}/v1/accounts/${account}/purchases`;
+        const purchase = JSON.stringify({ amount: "50.00", payment_method: "4242424242424242" });
+        return quietly(fetch(to, { method: "POST", headers, body: purchase, signal: AbortSignal.timeout(40000) }));
+    };
+};
 const read = (path) =>
     quietly(
         fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
@@ -142,10 +184,38 @@ const provocations = [
         seconds: 75, ...stopped("clickhouse", () => Promise.all(many(24, history))), passes: 60,
     },
     {
-        name: "the broker stands still", expected: ["IngestAvailabilityBurn", "BrokerErrors"], seconds: 60,
-        ...stopped("kafka", () => Promise.all(many(8, () => events([event()])))), passes: 60,
+        name: "the broker stands still", expected: ["IngestAvailabilityBurn", "BrokerErrors", "AuditTrailFailing"], seconds: 60,
+        ...stopped("kafka", () => Promise.all([...many(8, () => events([event()])), command()])), passes: 60,
     },
-    { name: "the meter stands still", expected: ["TargetDown"], seconds: 30, ...stopped("meter"), passes: 60 },
+    {
+        name: "the meter stands still", expected: ["TargetDown", "NoActiveSink", "RepliesLate"], seconds: 60,
+        ...stopped("meter", async () => void many(6, command)), passes: 60,
+    },
+    {
+        name: "the meter stutters", expected: ["LedgerLatencyBurn"], seconds: 90,
+        ...stuttering("meter", 3000, 2000, () => events(many(50, () => event()))), passes: 90,
+    },
+    {
+        name: "query stutters", expected: ["LiveViewSlow"], seconds: 90,
+        ...stuttering("query", 4000, 2500, () => events(many(50, () => event()))), passes: 60,
+    },
+    {
+        name: "ClickHouse stutters", expected: ["SinkInsertSlow"], seconds: 120,
+        ...stuttering("clickhouse", 8000, 1500, () => events(many(50, () => event()))), passes: 60,
+    },
+    {
+        name: "ingest stands still while people change things", expected: ["ForwardFailing"], seconds: 90,
+        begin: async (isOver) => {
+            const change = await signIn();
+            process.kill(pids.ingest, "SIGSTOP");
+            while (!isOver()) {
+                // Not waited for: each takes until query gives it up.
+                void change();
+                await sleep(1000);
+            }
+        },
+        end: async () => process.kill(pids.ingest, "SIGCONT"), passes: 90,
+    },
 ];
 
 const only = process.argv.slice(3);

@@ -38,6 +38,8 @@ pub struct DeadLetter {
     pub source: Place,
     /// The original's CloudEvents id, where it has one that can be read.
     pub id: Option<String>,
+    /// The trace that the original came with.
+    pub traceparent: Option<String>,
     /// The original's bytes.
     pub payload: Vec<u8>,
 }
@@ -151,6 +153,7 @@ impl Log {
                     partition: i32::try_from(number(header::SOURCE_PARTITION)).unwrap_or(-1),
                     offset: number(header::SOURCE_OFFSET),
                 },
+                traceparent: text("traceparent"),
                 payload: payload.to_vec(),
             });
         })?;

@@ -3,6 +3,7 @@
 //! - [`Stack`]: Kafka, ClickHouse and the services on free ports, each to be killed, stopped, paused, started again.
 //! - [`Api`]: requests to ingest and query.
 //! - [`Log`]: Kafka from the side: records straight into topics, dead letters, how far groups are.
+//! - [`Collector`]: the spans of requests that came with a trace.
 //! - [`usage`]: usage events as JSON.
 //! - [`crash`]: the crash test's plan, fleet and summary.
 //!
@@ -10,6 +11,7 @@
 
 mod api;
 mod binaries;
+mod collector;
 pub mod crash;
 mod kafka;
 mod os;
@@ -21,6 +23,7 @@ mod watch;
 
 pub use api::{Answer, Api};
 pub use binaries::{Binary, locate};
+pub use collector::{Collector, SeenSpan};
 pub use kafka::{DeadLetter, Log, Place};
 pub use process::Process;
 pub use stack::{Stack, StackOptions, Victim};

@@ -15,6 +15,7 @@ use tollbooth_schemas::topics::{METER_GROUP, TopicSet};
 
 use crate::api::Api;
 use crate::binaries::{Binary, locate};
+use crate::collector::Collector;
 use crate::kafka::Log;
 use crate::process::Process;
 use crate::wait::wait_until;
@@ -95,6 +96,8 @@ pub struct Stack {
     pub api: Api,
     /// Kafka from the side.
     pub log: Log,
+    /// What is sent the spans of requests that came with a trace; none begins here.
+    pub collector: Collector,
     group: Mutex<String>,
     kept: AtomicBool,
     pub(crate) ends: Mutex<Ends>,
@@ -119,7 +122,9 @@ impl Stack {
         let logs = dir.join("logs");
         fs::create_dir_all(dir.join("crash-points"))?;
         fs::create_dir_all(&logs)?;
-        let build = Builder { dir: &dir, logs: &logs, kafka: &kafka, clickhouse: &clickhouse, key: &key };
+        let collector = Collector::start()?;
+        let spans_to = collector.endpoint();
+        let build = Builder { dir: &dir, logs: &logs, kafka: &kafka, clickhouse: &clickhouse, key: &key, spans_to };
         let (ingest_at, query_at) = (address()?, address()?);
         let ingest = build.ingest("ingest", "serve", "TOLLBOOTH_INGEST__OPS_LISTEN")?.with(LISTEN, &ingest_at);
         let effects = build.ingest("effects", "effects", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN")?;
@@ -134,7 +139,22 @@ impl Stack {
         let log = Log::new(kafka.bootstrap(), topics);
         let group = Mutex::new(METER_GROUP.to_owned());
         let (kept, ends) = (AtomicBool::new(false), Mutex::default());
-        let stack = Self { kafka, clickhouse, ingest, effects, meters, sink, query, api, log, group, kept, ends, dir };
+        let stack = Self {
+            kafka,
+            clickhouse,
+            ingest,
+            effects,
+            meters,
+            sink,
+            query,
+            api,
+            log,
+            collector,
+            group,
+            kept,
+            ends,
+            dir,
+        };
         // The first one creates the topics; side by side they would only compete for it.
         stack.ingest.start()?;
         stack.wait_ready(&stack.ingest)?;
@@ -403,6 +423,7 @@ struct Builder<'a> {
     kafka: &'a Kafka,
     clickhouse: &'a ClickHouse,
     key: &'a str,
+    spans_to: &'a str,
 }
 
 impl Builder<'_> {
@@ -415,10 +436,17 @@ impl Builder<'_> {
             .with("TOLLBOOTH_LOG_FORMAT", "text"))
     }
 
+    /// Follows requests that come with a trace, and begins none.
+    fn traced(&self, process: Process, service: &str) -> Process {
+        process
+            .with(&format!("TOLLBOOTH_{service}__TRACES__ENDPOINT"), self.spans_to)
+            .with(&format!("TOLLBOOTH_{service}__TRACES__SAMPLE_ONE_IN"), "0")
+    }
+
     /// The write side, or what carries out effects: the same program with the same settings.
     fn ingest(&self, name: &str, role: &str, ops: &str) -> anyhow::Result<Process> {
         Ok(self
-            .process(name, Binary::Ingest, &[role])?
+            .traced(self.process(name, Binary::Ingest, &[role])?, "INGEST")
             .with_ops(ops, address()?)
             .with("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS.to_string())
             .with("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1")
@@ -430,7 +458,7 @@ impl Builder<'_> {
     fn meter(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
         let ops = if name == "sink" { "TOLLBOOTH_METER__SINK_OPS_LISTEN" } else { "TOLLBOOTH_METER__OPS_LISTEN" };
         Ok(self
-            .process(name, Binary::Meter, arguments)?
+            .traced(self.process(name, Binary::Meter, arguments)?, "METER")
             .with_ops(ops, address()?)
             .with("TOLLBOOTH_METER__MEMBER_ID", name)
             .with("TOLLBOOTH_METER__SINK_ENABLED", "false")
@@ -441,7 +469,7 @@ impl Builder<'_> {
 
     fn query(&self, listen: &str) -> anyhow::Result<Process> {
         Ok(self
-            .process("query", Binary::Query, &["serve"])?
+            .traced(self.process("query", Binary::Query, &["serve"])?, "QUERY")
             .with_ops("TOLLBOOTH_QUERY__OPS_LISTEN", address()?)
             .with("TOLLBOOTH_QUERY__LISTEN", listen))
     }

@@ -33,13 +33,7 @@ fn encrypted(ca_location: &str) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_keepalive(Some(KEEPALIVE));
-    let tls = tls::trusting(ca_location).unwrap_or_else(|error| {
-        tracing::error!(
-            error,
-            "clickhouse: no certificate to trust: install ca-certificates, or set clickhouse.ca_location"
-        );
-        tls::trusting_nobody().expect("ring knows both versions of TLS")
-    });
+    let tls = tls::trusting_or_nobody(ca_location, "clickhouse: install ca-certificates, or set clickhouse.ca_location");
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(http);
     Client::with_http_client(HyperClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(https))
 }

@@ -11,6 +11,7 @@
 //! 5. [`http::Server`] with an axum router whose handlers take [`http::RawBody`] or [`http::JsonBody`] and answer errors
 //!    with [`problem::Problem`]; [`http::HttpMetrics`] per route.
 //! 6. [`shutdown::Drain`], step by step, each with a deadline.
+//! 7. [`traces`], off by default: what a request and the records of it went through.
 //!
 //! [`crashpoint::hit`] marks places for the crash tests; it is empty in a released binary.
 
@@ -19,6 +20,7 @@ pub mod clickhouse;
 pub mod config;
 pub mod crashpoint;
 pub mod dead_letters;
+pub mod document;
 pub mod forward;
 pub mod http;
 pub mod kafka;
@@ -31,4 +33,5 @@ pub mod seal;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 pub mod trail;

@@ -12,10 +12,12 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 /// Labels that a metric may have. Each has few values, none of which a client can add to: a value comes from an enum of
 /// the code, from the configuration, or from a price book that an administrator published.
-pub const LABELS: [&str; 22] = [
+pub const LABELS: [&str; 24] = [
+    "broker",
     "bucket",
     "by",
     "cause",
+    "client",
     "endpoint",
     "engine",
     "event",
@@ -37,7 +39,7 @@ pub const LABELS: [&str; 22] = [
     "topic",
 ];
 /// Those beside them whose values are not worth listing: they are many, or differ between installations.
-const UNLISTED: [&str; 7] = ["bucket", "endpoint", "engine", "group", "partition", "route", "topic"];
+const UNLISTED: [&str; 8] = ["broker", "bucket", "endpoint", "engine", "group", "partition", "route", "topic"];
 /// Labels of `tollbooth_build_info` and of entries, which are enums of the code, too.
 const OTHERS: [&str; 2] = ["type", "version"];
 
@@ -70,30 +72,13 @@ pub fn section(registry: &Registry, belongs: impl Fn(&str) -> bool) -> Result<St
 /// # Errors
 /// That it drifted, or that the document cannot be read.
 pub fn keep(document: &Path, name: &str, expected: &str) -> Result<(), String> {
-    let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- end of {name} -->"));
-    let text = std::fs::read_to_string(document).map_err(|error| format!("{}: {error}", document.display()))?;
-    let bounds = text
-        .split_once(&begin)
-        .and_then(|(before, rest)| rest.split_once(&end).map(|(found, after)| (before, found, after)));
-    let Some((before, found, after)) = bounds else {
-        return Err(format!("{} has no section {name}", document.display()));
-    };
-    if found == expected {
-        return Ok(());
-    }
-    if std::env::var_os("UPDATE_METRICS").is_none() {
-        return Err(format!(
-            "{} drifted in section {name}: set UPDATE_METRICS=1; it must be\n{expected}",
-            document.display()
-        ));
-    }
-    std::fs::write(document, format!("{before}{begin}{expected}{end}{after}")).map_err(|error| error.to_string())
+    crate::document::keep(document, name, expected, "UPDATE_METRICS")
 }
 
 /// Whether a metric is one that every process has.
 #[must_use]
 pub fn is_common(name: &str) -> bool {
-    ["process_", "tollbooth_tokio_", "tollbooth_build_info", "tollbooth_ready"]
+    ["process_", "tollbooth_tokio_", "tollbooth_build_info", "tollbooth_ready", "tollbooth_kafka_", "tollbooth_trace_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
@@ -170,17 +155,5 @@ mod tests {
     fn units_are_read_off_the_name() {
         let units = ["a_duration_seconds", "a_timestamp_seconds", "a_bytes", "a_bytes_inserted_total", "a_records"];
         assert_eq!(units.map(unit), ["seconds", "seconds since 1970", "bytes", "bytes", "-"]);
-    }
-
-    #[test]
-    fn a_drifted_section_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("metrics.md");
-        std::fs::write(&path, "# Metrics\n<!-- a: generated -->\nold\n<!-- end of a -->\nrest\n").unwrap();
-        keep(&path, "a", "old\n").unwrap();
-        assert!(keep(&path, "b", "old\n").unwrap_err().contains("no section b"));
-        if std::env::var_os("UPDATE_METRICS").is_none() {
-            assert!(keep(&path, "a", "new\n").unwrap_err().contains("drifted in section a"));
-        }
     }
 }

@@ -11,6 +11,11 @@ use prometheus::{IntGauge, Opts, Registry};
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tracing_subscriber::EnvFilter;
 
+/// Variable and default of what is logged, as an env filter.
+const FILTER: (&str, &str) = ("TOLLBOOTH_LOG", "info");
+/// Variable and default of the form.
+const FORMAT: (&str, &str) = ("TOLLBOOTH_LOG_FORMAT", "json");
+
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -33,16 +38,16 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`] for a bad variable or a second call.
 pub fn init_logging() -> Result<(), TelemetryError> {
-    let filter = match std::env::var("TOLLBOOTH_LOG") {
+    let filter = match std::env::var(FILTER.0) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(text)?,
-        _ => EnvFilter::new("info"),
+        _ => EnvFilter::new(FILTER.1),
     };
-    let format = std::env::var("TOLLBOOTH_LOG_FORMAT").unwrap_or_default();
+    let format = std::env::var(FORMAT.0).ok().filter(|format| !format.is_empty());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let outcome = match format.as_str() {
-        "" | "json" => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    let outcome = match format.as_deref().unwrap_or(FORMAT.1) {
+        "json" => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
         "text" => builder.with_ansi(false).try_init(),
-        _ => return Err(TelemetryError::Format(format)),
+        other => return Err(TelemetryError::Format(other.to_owned())),
     };
     outcome.map_err(|_| TelemetryError::AlreadySetUp)?;
     std::panic::set_hook(Box::new(|panic| {
@@ -128,6 +133,18 @@ impl Collector for RuntimeCollector {
 mod tests {
     use super::*;
     use crate::metric_table;
+
+    #[test]
+    fn the_reference_names_what_every_process_reads() {
+        let variables = [
+            (FILTER, "What is logged, as an env filter: `info,tollbooth_meter=debug`."),
+            (FORMAT, "`json`: one object a line; `text`: for people."),
+        ];
+        let rows = variables.map(|((name, default), meaning)| format!("| `{name}` | `{default}` | {meaning} |\n"));
+        let rows = format!("| variable | default | meaning |\n|---|---|---|\n{}", rows.concat());
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        crate::config::reference::keep(&document, "every process", &rows).unwrap();
+    }
 
     #[tokio::test]
     async fn what_every_process_shows_is_documented() {

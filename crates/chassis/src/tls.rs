@@ -24,15 +24,20 @@ pub fn trusting(ca_location: &str) -> Result<ClientConfig, String> {
     Ok(trusted.with_no_client_auth())
 }
 
-/// Trusts nobody: each connection fails and says so.
+/// As [`trusting`]; where there is nobody to trust, each connection fails and says so, as if the other side were away.
+/// `remedy` stands in the log then: who misses it, and what to do.
 ///
-/// # Errors
-/// Never with the versions of TLS that `ring` has.
-pub fn trusting_nobody() -> Result<ClientConfig, String> {
-    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+/// # Panics
+/// Never: `ring` knows both versions of TLS.
+#[must_use]
+pub fn trusting_or_nobody(ca_location: &str, remedy: &str) -> ClientConfig {
+    trusting(ca_location).unwrap_or_else(|error| {
+        tracing::error!(error, remedy, "no certificate to trust");
+        let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring knows both versions of TLS");
+        versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    })
 }
 
 fn roots(ca_location: &str) -> Result<RootCertStore, String> {

@@ -4,9 +4,12 @@ mod stripe;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::KEYS_AGE_MAX;
-use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TopicsSection};
+use tollbooth_chassis::config::{
+    ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TopicsSection, TracesSection,
+};
 use tollbooth_chassis::forward::Forwarding;
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::kafka::TopicSpec;
@@ -17,7 +20,7 @@ use tollbooth_schemas::{Money, price_book, topics};
 pub use stripe::StripeSection;
 
 /// The whole configuration of ingest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestConfig {
     /// Where booths and backends send. Default `127.0.0.1:8080`.
@@ -55,13 +58,15 @@ pub struct IngestConfig {
     pub webhooks: WebhooksSection,
     /// Mail about alerts.
     pub mail: MailSection,
+    /// Traces of requests.
+    pub traces: TracesSection,
     /// Where charges that are to be refunded are looked up. Default none: refunds are answered with 503.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clickhouse: Option<ClickHouseSection>,
 }
 
 /// `[events]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventsSection {
     /// Events in one batch; beyond it 413. Default 1,000.
@@ -76,7 +81,7 @@ pub struct EventsSection {
 }
 
 /// `[admission]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdmissionSection {
     /// Requests being answered; beyond it 503 with `Retry-After`. Default 1,024.
@@ -90,7 +95,7 @@ pub struct AdmissionSection {
 }
 
 /// `[producer]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProducerSection {
     /// Records waiting for the broker, in KiB; beyond it 503 with `Retry-After`. Default 256 MiB.
@@ -103,7 +108,7 @@ pub struct ProducerSection {
 }
 
 /// `[commands]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandsSection {
     /// How long the meter's reply is waited for, once the command was acknowledged, before the answer is 202. Below
@@ -117,7 +122,7 @@ pub struct CommandsSection {
 }
 
 /// `[forward]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ForwardSection {
     /// What query signs with, at least 32 characters of chance, the same at both; shared variable
@@ -126,7 +131,7 @@ pub struct ForwardSection {
 }
 
 /// `[purchases]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PurchasesSection {
     /// Who takes the money. Default `none`: purchases are answered with 409.
@@ -142,7 +147,7 @@ pub struct PurchasesSection {
 }
 
 /// `[effects]`: what `tollbooth-ingest effects` does beside the settings that it shares with `serve`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EffectsSection {
     /// Where `/metrics`, `/livez` and `/readyz` are. Default `127.0.0.1:9114`.
@@ -165,7 +170,7 @@ pub struct EffectsSection {
 }
 
 /// `[webhooks]`, of `serve` and `effects` alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhooksSection {
     /// What the secrets of endpoints are derived from, at least 32 characters of chance; another one changes them all.
@@ -192,7 +197,7 @@ pub struct WebhooksSection {
 }
 
 /// `[mail]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MailSection {
     /// The SMTP server's name. Empty (default): no mail is sent.
@@ -210,7 +215,7 @@ pub struct MailSection {
 }
 
 /// How a connection to the SMTP server is kept from others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MailTls {
     /// It is not: for a server on the same machine.
@@ -222,7 +227,7 @@ pub enum MailTls {
 }
 
 /// Who takes the money of purchases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     /// Nobody.
@@ -253,6 +258,7 @@ impl Default for IngestConfig {
             effects: EffectsSection::default(),
             webhooks: WebhooksSection::default(),
             mail: MailSection::default(),
+            traces: TracesSection::default(),
             clickhouse: None,
         }
     }
@@ -546,7 +552,16 @@ impl IngestConfig {
 
 #[cfg(test)]
 mod tests {
+    use tollbooth_chassis::config::reference;
+
     use super::*;
+
+    #[test]
+    fn the_reference_is_what_the_code_says() {
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let rows = reference::section(&IngestConfig::default()).unwrap();
+        reference::keep(&document, "ingest", &rows).unwrap();
+    }
 
     #[test]
     fn the_defaults_agree_with_each_other() {

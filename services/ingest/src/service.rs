@@ -13,10 +13,11 @@ use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::dead_letters::DeadLetters;
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
-use tollbooth_chassis::kafka::{KafkaClients, LogContext, NoteProducer, TopicError, ensure_topics};
+use tollbooth_chassis::kafka::{KafkaClients, KafkaStatistics, LogContext, NoteProducer, TopicError, ensure_topics};
 use tollbooth_chassis::key_usage;
 use tollbooth_chassis::ops::{Component, Health};
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
+use tollbooth_chassis::traces::{Traces, TracesError};
 use tollbooth_chassis::trail::Trail;
 
 use crate::admission::Admission;
@@ -65,6 +66,9 @@ pub enum StartError {
     /// The payment provider's client cannot be made.
     #[error("configuration: {0}")]
     Payments(#[from] ClientError),
+    /// Spans cannot be sent.
+    #[error("configuration: {0}")]
+    Traces(#[from] TracesError),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -100,6 +104,7 @@ pub struct Ingest {
     app: Arc<App>,
     /// Of the trail, and of what is told of keys.
     notes: NoteProducer,
+    traces: Traces,
     health: Health,
     shutdown: Shutdown,
     readers: Readers,
@@ -137,7 +142,9 @@ impl Ingest {
     ) -> Result<Self, StartError> {
         config.check()?;
         let topics = config.topic_set();
-        let clients = KafkaClients::new(config.kafka.clone());
+        let statistics = KafkaStatistics::register(registry)?;
+        let traces = Traces::start(&config.traces, "ingest", registry)?;
+        let clients = KafkaClients::new(config.kafka.clone()).with_statistics(statistics);
         let metrics = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
         let keys = KeyRing::new(config.admin_key.expose())?;
         health.end_on_failure(shutdown.clone());
@@ -194,7 +201,7 @@ impl Ingest {
         readers.threads.push(("replies", thread));
 
         let component = health.component("producer");
-        let producer = EdgeProducer::new(&config, metrics.clone(), component, shutdown.clone())?;
+        let producer = EdgeProducer::new(&config, &clients, metrics.clone(), component, shutdown.clone())?;
         let registry_age_max = Duration::from_millis(config.registry_age_max_ms);
         let (mut sandbox, mut stripe) = (None, None);
         let provider: Option<Arc<dyn PaymentProvider>> = match config.purchases.provider {
@@ -236,17 +243,18 @@ impl Ingest {
             key_changes: tokio::sync::Mutex::default(),
             dead_letters,
         };
-        Ok(Self { app: Arc::new(app), notes, health, shutdown, readers })
+        Ok(Self { app: Arc::new(app), notes, traces, health, shutdown, readers })
     }
 
     /// Answers requests until the shutdown, then finishes what is under way. Returns whether everything ended in time.
     pub async fn serve(self, listener: TcpListener) -> bool {
-        let Self { app, notes, health, shutdown, mut readers } = self;
+        let Self { app, notes, traces, health, shutdown, mut readers } = self;
         tokio::spawn(watch_producer(Arc::clone(&app), health.component("producer"), shutdown.clone()));
         let limits = app.config.http;
         let routes = router(Arc::clone(&app));
         let until = shutdown.clone();
-        let server = tokio::spawn(async move { Server::new(limits).serve(listener, routes, until).await });
+        let server = Server::new(limits).with_traces(traces.clone());
+        let server = tokio::spawn(async move { server.serve(listener, routes, until).await });
         let (ring, topic) = (app.gate.keys().clone(), app.config.topic_set().key_usage());
         let telling = key_usage::tell(ring, notes.clone(), topic, key_usage::TELL_EVERY, shutdown.clone());
         let telling = tokio::spawn(telling);
@@ -270,6 +278,7 @@ impl Ingest {
             drain = drain.thread(name, Duration::from_secs(5), thread);
         }
         let in_time = drain.run(&shutdown).await;
+        traces.end().await;
         end_aside((app, notes));
         in_time
     }

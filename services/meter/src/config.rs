@@ -1,12 +1,13 @@
 //! What an operator can set, with the defaults.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, ServiceConfig, Shared, TopicsSection};
+use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, ServiceConfig, Shared, TopicsSection, TracesSection};
 use tollbooth_ledger::Limits;
 use tollbooth_schemas::topics::TopicSet;
 
 /// Settings of `tollbooth-meter run`, `sink` and `verify`; variables are `TOLLBOOTH_METER__<KEY>`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MeterConfig {
     /// Where the log is.
@@ -48,12 +49,14 @@ pub struct MeterConfig {
     pub sink_enabled: bool,
     /// The state on this machine's disk.
     pub store: crate::store::StoreConfig,
+    /// Traces of records.
+    pub traces: TracesSection,
     /// How rows land.
     pub sink: crate::sink::SinkConfig,
 }
 
 /// Bounds of one transaction of one partition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchConfig {
     /// Most usage records. Default 20,000.
@@ -105,6 +108,7 @@ impl Default for MeterConfig {
             price_book_stale_seconds: 300,
             sink_enabled: true,
             store: crate::store::StoreConfig::default(),
+            traces: TracesSection::default(),
             sink: crate::sink::SinkConfig::default(),
         }
     }
@@ -166,10 +170,22 @@ impl MeterConfig {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args as _, Command};
+    use tollbooth_chassis::config::reference;
+
     use super::*;
 
     fn with_partitions(partitions: i32) -> MeterConfig {
         MeterConfig { topics: TopicsSection { partitions, ..TopicsSection::default() }, ..MeterConfig::default() }
+    }
+
+    #[test]
+    fn the_reference_is_what_the_code_says() {
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let config = MeterConfig { member_id: "the host's name".to_owned(), ..MeterConfig::default() };
+        reference::keep(&document, "meter", &reference::section(&config).unwrap()).unwrap();
+        let verify = crate::verify::VerifyArgs::augment_args(Command::new("tollbooth-meter verify"));
+        reference::keep(&document, "verify", &reference::flags(&verify)).unwrap();
     }
 
     #[test]

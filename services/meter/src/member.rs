@@ -19,7 +19,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 use tollbooth_chassis::{
-    kafka::{KafkaClients, log_error, log_line},
+    kafka::{ClientKind, KafkaClients, Watch, log_error, log_line},
     ops::Component,
     shutdown::Shutdown,
 };
@@ -140,7 +140,10 @@ struct Group {
 
 /// The group's call-backs.
 #[derive(Debug)]
-struct MemberContext(Arc<Group>);
+struct MemberContext {
+    group: Arc<Group>,
+    watch: Watch,
+}
 
 impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -150,15 +153,19 @@ impl ClientContext for MemberContext {
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.watch.take(statistics);
+    }
 }
 
 impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        self.0.metrics.rebalances.inc();
+        self.group.metrics.rebalances.inc();
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.0.assigned(consumer, partitions);
+            self.group.assigned(consumer, partitions);
         } else {
-            self.0.revoked(consumer);
+            self.group.revoked(consumer);
         }
     }
 }
@@ -231,6 +238,7 @@ fn numbers(partitions: &TopicPartitionList, topic: &str) -> Vec<i32> {
 
 /// The process's membership.
 pub struct Member {
+    clients: KafkaClients,
     config: ClientConfig,
     group: Arc<Group>,
     /// `None` only while one takes the place of another.
@@ -241,6 +249,15 @@ impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Member").field("slots", &self.group.slots.len()).finish_non_exhaustive()
     }
+}
+
+fn consumer(
+    clients: &KafkaClients,
+    config: &mut ClientConfig,
+    group: &Arc<Group>,
+) -> Result<BaseConsumer<MemberContext>, KafkaError> {
+    let watch = clients.watch(ClientKind::MeterMember, config);
+    BaseConsumer::from_config_and_context(config, MemberContext { group: Arc::clone(group), watch })
 }
 
 impl Member {
@@ -269,8 +286,9 @@ impl Member {
             metrics,
             component,
         });
-        let consumer = BaseConsumer::from_config_and_context(&config, MemberContext(Arc::clone(&group)))?;
-        Ok(Self { config, group, consumer: RwLock::new(Some(consumer)) })
+        let clients = clients.clone();
+        let consumer = consumer(&clients, &mut config, &group)?;
+        Ok(Self { clients, config, group, consumer: RwLock::new(Some(consumer)) })
     }
 
     /// The slot of a partition.
@@ -376,9 +394,8 @@ impl Member {
         // lock: a worker may still ask for the group's metadata.
         let fenced = self.consumer.write().take();
         drop(fenced);
-        let context = MemberContext(Arc::clone(&self.group));
         let consumer =
-            BaseConsumer::from_config_and_context(&self.config, context).map_err(|error| error.to_string())?;
+            consumer(&self.clients, &mut self.config.clone(), &self.group).map_err(|error| error.to_string())?;
         *self.consumer.write() = Some(consumer);
         self.subscribe()
     }

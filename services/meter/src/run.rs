@@ -10,10 +10,11 @@ use anyhow::{Context as _, bail};
 use prometheus::Registry;
 use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext};
 use tollbooth_chassis::{
-    kafka::{KafkaClients, LogContext, TopicError, TopicSpec, Watermarks, ensure_topics},
+    kafka::{KafkaClients, KafkaStatistics, LogContext, TopicError, TopicSpec, Watermarks, ensure_topics},
     ops::{self, Health},
     shutdown::{Drain, Shutdown},
     telemetry,
+    traces::Traces,
 };
 
 use crate::{
@@ -80,7 +81,9 @@ pub async fn run(config: MeterConfig) -> anyhow::Result<()> {
         drain = drain.step("sink", DRAIN_WAIT, async move { drop(sink.await) });
     }
     drain.run(&shutdown).await;
+    let traces = meter.context.traces.clone();
     meter.close();
+    traces.end().await;
     let failure = ended.failure.lock().take();
     if let Some(why) = failure {
         bail!(why);
@@ -126,7 +129,8 @@ impl Meter {
     /// What keeps it from starting.
     pub async fn prepare(config: &MeterConfig, registry: &Registry, health: &Health) -> anyhow::Result<Self> {
         let limits = config.limits()?;
-        let clients = KafkaClients::new(config.kafka.clone());
+        let statistics = KafkaStatistics::register(registry)?;
+        let clients = KafkaClients::new(config.kafka.clone()).with_statistics(statistics);
         prepare_topics(config, &clients).await?;
         let (topics, partitions) = (config.topic_set(), config.topics.partitions);
         let metrics = Metrics::new(registry, &config.group, &topics)?;
@@ -163,6 +167,7 @@ impl Meter {
             store,
             checkpoints,
             metrics,
+            traces: Traces::start(&config.traces, "meter", registry)?,
             health: health.clone(),
             outside,
         });

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::KEYS_AGE_MAX;
-use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared};
+use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TracesSection};
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::seal::SECRET_BYTES_MIN;
 use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
 
 /// The configuration; variables begin with `TOLLBOOTH_QUERY__`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueryConfig {
     /// Address of the API. Default `127.0.0.1:8081`.
@@ -45,6 +46,8 @@ pub struct QueryConfig {
     pub forward: ForwardSection,
     /// The pages.
     pub dashboard: DashboardSection,
+    /// Traces of requests.
+    pub traces: TracesSection,
 }
 
 impl Default for QueryConfig {
@@ -66,6 +69,7 @@ impl Default for QueryConfig {
             session: SessionSection::default(),
             forward: ForwardSection::default(),
             dashboard: DashboardSection::default(),
+            traces: TracesSection::default(),
         }
     }
 }
@@ -76,7 +80,7 @@ impl ServiceConfig for QueryConfig {
 }
 
 /// `[live]`: balances and the newest entries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LiveSection {
     /// Bytes of newest entries kept, all accounts together; beyond it the oldest go. Default 64 MiB.
@@ -109,7 +113,7 @@ impl Default for LiveSection {
 }
 
 /// `[store]`: queries to ClickHouse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSection {
     /// Queries under way at once; beyond it requests wait. Default 16.
@@ -147,7 +151,7 @@ impl Default for StoreSection {
 }
 
 /// `[stream]`: server-sent events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSection {
     /// Open streams; then 503. They are connections, see `http.connections_max`. Default 10,000.
@@ -178,7 +182,7 @@ impl Default for StreamSection {
 }
 
 /// `[limits]`: answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
     /// Most buckets of a timeline; then 400. Default 2,000.
@@ -194,7 +198,7 @@ impl Default for LimitsSection {
 }
 
 /// `[answers]`: sums that were asked of ClickHouse are kept for whoever asks the same again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnswersSection {
     /// How long sums are carried forward by the account's newer entries before ClickHouse is asked anew. 0: they are not;
@@ -216,7 +220,7 @@ impl Default for AnswersSection {
 }
 
 /// `[session]`: who signed in with a browser.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSection {
     /// What sessions and portal tokens are signed with, at least 32 characters of chance, the same in every process.
@@ -245,7 +249,7 @@ impl Default for SessionSection {
 }
 
 /// `[forward]`: commands of who signed in are passed on to ingest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ForwardSection {
     /// What is signed with, as ingest has it; shared variable `TOLLBOOTH_FORWARD_SECRET`. Default empty: commands are
@@ -277,7 +281,7 @@ impl Default for ForwardSection {
 }
 
 /// `[dashboard]`: the pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DashboardSection {
     /// Where they were built. Default `services/query/web/dist`, below the working directory.
@@ -333,7 +337,16 @@ impl QueryConfig {
 
 #[cfg(test)]
 mod tests {
+    use tollbooth_chassis::config::reference;
+
     use super::*;
+
+    #[test]
+    fn the_reference_is_what_the_code_says() {
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let rows = reference::section(&QueryConfig::default()).unwrap();
+        reference::keep(&document, "query", &rows).unwrap();
+    }
 
     #[test]
     fn the_defaults_can_be_kept_and_what_cannot_is_named() {

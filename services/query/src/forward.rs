@@ -15,6 +15,7 @@ use tollbooth_chassis::auth::Principal;
 use tollbooth_chassis::forward::Forwarding;
 use tollbooth_chassis::http::{REQUEST_ID, RequestId};
 use tollbooth_chassis::problem::Problem;
+use tollbooth_chassis::traces::{self, TRACEPARENT};
 
 use crate::clock::now_ms;
 use crate::config::{ForwardSection, SettingError};
@@ -122,6 +123,10 @@ impl Forwarder {
         authorization.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, authorization);
         headers.insert(REQUEST_ID, command.request_id.header());
+        // Our span of the request is what ingest's hangs on, not the client's.
+        if let Some(traceparent) = traces::current().and_then(|current| HeaderValue::try_from(&*current).ok()) {
+            headers.insert(TRACEPARENT, traceparent);
+        }
         let url = self.url(&command.target)?;
         let request = self.client.request(command.method, url).headers(headers).body(command.body);
         let outcome = match request.send().await {

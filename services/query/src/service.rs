@@ -12,13 +12,14 @@ use tollbooth_chassis::auth::{Gate, KeyRing, RootKeyError};
 use tollbooth_chassis::dead_letters::DeadLetters as Index;
 use tollbooth_chassis::http::Server;
 use tollbooth_chassis::kafka::table::{TableError, TopicTable};
-use tollbooth_chassis::kafka::{KafkaClients, NoteProducer};
+use tollbooth_chassis::kafka::{KafkaClients, KafkaStatistics, NoteProducer};
 use tollbooth_chassis::key_usage::{self, KeyUses};
 use tollbooth_chassis::ops::{self, Health};
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::seal::WeakSecret;
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
 use tollbooth_chassis::telemetry::{self, TelemetryError};
+use tollbooth_chassis::traces::{Traces, TracesError};
 use tollbooth_chassis::trail::Trail;
 
 use crate::access::Access;
@@ -62,6 +63,9 @@ pub enum ServiceError {
     /// Metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Spans cannot be sent.
+    #[error("configuration: {0}")]
+    Traces(#[from] TracesError),
     /// A topic cannot be followed.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -104,6 +108,7 @@ pub struct Service {
     pub ops_address: SocketAddr,
     drain: Drain,
     failure: Arc<Mutex<Option<TailError>>>,
+    traces: Traces,
     health: Health,
     shutdown: Shutdown,
 }
@@ -119,6 +124,9 @@ impl Service {
         let health = Health::new();
         health.end_on_failure(shutdown.clone());
         let metrics = Metrics::register(&registry)?;
+        let statistics = KafkaStatistics::register(&registry)?;
+        let traces = Traces::start(&config.traces, "query", &registry)?;
+        let clients = KafkaClients::new(config.kafka.clone()).with_statistics(statistics);
         let listener = listen(config.listen, "listen").await?;
         let ops_listener = listen(config.ops_listen, "ops_listen").await?;
         let address = listener.local_addr().unwrap_or(config.listen);
@@ -128,8 +136,9 @@ impl Service {
         // The readers end after the listener: a request under way may be waiting for what they read.
         let readers = Shutdown::new();
         let drain_patience = Duration::from_millis(config.http.drain_timeout_ms) + Duration::from_secs(1);
-        let server = Server::new(config.http);
-        let Started { api, telling, threads, failure } = start_readers(config, metrics, &health, &readers, &shutdown)?;
+        let server = Server::new(config.http).with_traces(traces.clone());
+        let Started { api, telling, threads, failure } =
+            start_readers(config, clients, metrics, &health, &readers, &shutdown)?;
         let routes = router(Arc::new(api));
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
@@ -155,7 +164,7 @@ impl Service {
             drain = drain.thread(name, THREAD_DEADLINE, thread);
         }
         tracing::info!(%address, %ops_address, "query is listening");
-        Ok(Self { address, ops_address, drain, failure, health, shutdown })
+        Ok(Self { address, ops_address, drain, failure, traces, health, shutdown })
     }
 
     /// Waits for the end and for everything to finish.
@@ -164,6 +173,7 @@ impl Service {
     /// When the live view or the reader of a topic failed, or something did not end in time.
     pub async fn run(self) -> Result<(), ServiceError> {
         let in_time = self.drain.run(&self.shutdown).await;
+        self.traces.end().await;
         if let Some(failure) = self.failure.lock().take() {
             return Err(ServiceError::Live(failure));
         }
@@ -187,12 +197,12 @@ struct Started {
 
 fn start_readers(
     config: QueryConfig,
+    clients: KafkaClients,
     metrics: Metrics,
     health: &Health,
     readers: &Shutdown,
     ending: &Shutdown,
 ) -> Result<Started, ServiceError> {
-    let clients = KafkaClients::new(config.kafka.clone());
     let inflight = metrics.clickhouse_inflight.clone();
     let store = Arc::new(Store::new(
         &config.clickhouse,

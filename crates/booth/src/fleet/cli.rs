@@ -365,3 +365,17 @@ fn count_journal(dir: &PathBuf) -> anyhow::Result<()> {
         "top_ups": top_ups, "accounts": accounts, "torn_lines": reader.torn_lines,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use tollbooth_chassis::config::reference;
+
+    use super::*;
+
+    #[test]
+    fn the_reference_is_what_the_code_says() {
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        reference::keep(&document, "fleet", &reference::flags(&Cli::command())).unwrap();
+    }
+}

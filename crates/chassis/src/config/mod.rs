@@ -19,6 +19,7 @@
 
 #[cfg(test)]
 mod files_tests;
+pub mod reference;
 mod sections;
 mod value;
 
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use sections::{ClickHouseSection, KafkaSection, Secret, TopicsSection};
+pub use sections::{ClickHouseSection, KafkaSection, Secret, TopicsSection, TracesSection};
 use value::{Node, Origin};
 
 /// Behind the name of a variable: the value stands in the file that it names.

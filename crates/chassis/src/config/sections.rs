@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 const HIDDEN: &str = "[hidden]";
@@ -32,6 +33,20 @@ impl Secret {
     }
 }
 
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "writeOnly": true })
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "Secret()" } else { "Secret([hidden])" })
@@ -45,7 +60,7 @@ impl Serialize for Secret {
 }
 
 /// `[kafka]`: where the cluster is and how to reach it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSection {
     /// Comma-separated `host:port` list. Default `127.0.0.1:9092`.
@@ -54,10 +69,14 @@ pub struct KafkaSection {
     pub topic_prefix: String,
     /// Client id shown in the broker's logs and quotas. Default `tollbooth`.
     pub client_id: String,
+    /// How often each client tells what it sees of the brokers and what waits in it (`tollbooth_kafka_*`). 0: never.
+    /// Default 10,000.
+    pub statistics_interval_ms: u32,
     /// Further librdkafka properties for every client of the service (security, sockets). Underscores stand for the
     /// dots of the property's name, so that a variable can carry it: `security_protocol`, `sasl_password`. What a promise
-    /// relies on (acks, idempotence, isolation, commits) is refused here.
+    /// relies on (acks, idempotence, isolation, commits) is refused here. Only what is known to be harmless is printed.
     #[serde(serialize_with = "settings_hidden", deserialize_with = "settings_allowed")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub settings: BTreeMap<String, String>,
 }
 
@@ -67,6 +86,7 @@ impl Default for KafkaSection {
             bootstrap: "127.0.0.1:9092".to_owned(),
             topic_prefix: "tollbooth.".to_owned(),
             client_id: "tollbooth".to_owned(),
+            statistics_interval_ms: 10_000,
             settings: BTreeMap::new(),
         }
     }
@@ -103,6 +123,7 @@ const FIXED: &[(&[&str], &str)] = &[
     ),
     (&["bootstrap.servers", "metadata.broker.list"], "is not for here: set kafka.bootstrap"),
     (&["client.id"], "is not for here: set kafka.client_id"),
+    (&["statistics.interval.ms"], "is not for here: set kafka.statistics_interval_ms"),
     (
         &["allow.auto.create.topics"],
         "is always \"false\": a topic that was not created on purpose has the wrong partition count",
@@ -142,7 +163,7 @@ fn settings_hidden<S: Serializer>(settings: &BTreeMap<String, String>, serialize
 }
 
 /// `[clickhouse]`: the HTTP interface of the read store, over TLS where the address says `https`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClickHouseSection {
     /// Base URL, `http` or `https`. Default `http://127.0.0.1:8123`.
@@ -170,7 +191,7 @@ impl Default for ClickHouseSection {
 }
 
 /// `[topics]`: what topics that are missing are created with; checked where they exist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TopicsSection {
     /// Partitions of the keyed topics; chosen once, the same for every service. Default 64.
@@ -182,5 +203,39 @@ pub struct TopicsSection {
 impl Default for TopicsSection {
     fn default() -> Self {
         Self { partitions: tollbooth_schemas::topics::PARTITIONS_DEFAULT, replication: 3 }
+    }
+}
+
+/// `[traces]`: spans by OpenTelemetry, sent as OTLP over HTTP. Off unless an endpoint is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracesSection {
+    /// Where spans are sent, the path included: `http://collector:4318/v1/traces`, or `https`. Empty (default): no spans
+    /// are made, and nothing of a trace is written to Kafka.
+    pub endpoint: String,
+    /// What the collector asks for in `Authorization`, such as `Bearer ...`. Empty (default): nothing.
+    pub authorization: Secret,
+    /// Of requests that come without a trace, one in so many begins one; 0: none does. One that comes with a trace
+    /// (`traceparent`) is followed where it says that it is sampled. Default 1,000.
+    pub sample_one_in: u32,
+    /// Spans made in a second, whatever clients ask for by their own traces; beyond it they are dropped and counted. Default
+    /// 1,000.
+    pub spans_per_second_max: u32,
+    /// Spans that wait to be sent; beyond it they are dropped and counted. Default 4,096.
+    pub queue_spans_max: usize,
+    /// How long the collector may take; then those spans are dropped. Default 5,000.
+    pub timeout_ms: u64,
+}
+
+impl Default for TracesSection {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            authorization: Secret::default(),
+            sample_one_in: 1_000,
+            spans_per_second_max: 1_000,
+            queue_spans_max: 4_096,
+            timeout_ms: 5_000,
+        }
     }
 }

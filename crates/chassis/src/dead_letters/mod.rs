@@ -23,7 +23,7 @@ use tollbooth_schemas::dead_letter::{LetterId, Reason};
 
 use crate::{
     kafka::{
-        KafkaClients, ReaderTuning,
+        ClientKind, KafkaClients, ReaderTuning,
         batch::{BatchLimit, BatchReader},
     },
     shutdown::Shutdown,
@@ -86,7 +86,9 @@ impl DeadLetters {
             ..ReaderTuning::default()
         };
         // The group exists in name only: nothing is committed.
-        let mut reader = BatchReader::new(&self.clients.reader(&format!("{}-index", self.topic), tuning))?;
+        let mut config = self.clients.reader(&format!("{}-index", self.topic), tuning);
+        let watch = self.clients.watch(ClientKind::DeadLettersReader, &mut config);
+        let mut reader = BatchReader::watched(config, watch)?;
         let (low, end) = reader.watermarks(&self.topic, PARTITION, WATERMARK_WAIT)?;
         if next.is_some_and(|next| next > end) {
             // Another topic of the same name: what was read says nothing of it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -24,9 +24,10 @@ use super::request_id::{REQUEST_ID, RequestId};
 use super::write_deadline::WriteDeadline;
 use crate::problem::{Carried, Problem};
 use crate::shutdown::Shutdown;
+use crate::traces::{KeyValue, TRACEPARENT, Traces, Underway};
 
 /// Bounds of a listener, and what happens at each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
     /// Open connections; beyond it new ones wait in the kernel's backlog. Default 1024.
@@ -70,6 +71,7 @@ pub struct Peer(pub SocketAddr);
 pub struct Server {
     limits: HttpLimits,
     connections: Arc<Semaphore>,
+    traces: Traces,
 }
 
 impl Server {
@@ -78,7 +80,14 @@ impl Server {
     pub fn new(limits: HttpLimits) -> Self {
         // The semaphore has a bound of its own far beyond any number of sockets.
         let permits = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
-        Self { limits, connections: Arc::new(Semaphore::new(permits)) }
+        Self { limits, connections: Arc::new(Semaphore::new(permits)), traces: Traces::default() }
+    }
+
+    /// A span for each request that is sampled.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = traces;
+        self
     }
 
     /// Accepts and answers until `shutdown`, then closes the listener and idle connections and waits for the requests
@@ -98,8 +107,9 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    let (router, traces) = (router.clone(), self.traces.clone());
                     let connection =
-                        serve_connection(stream, Peer(peer), self.limits, router.clone(), shutdown.clone());
+                        serve_connection(stream, Peer(peer), self.limits, router, traces, shutdown.clone());
                     tokio::spawn(async move {
                         connection.await;
                         drop(permit);
@@ -121,12 +131,20 @@ impl Server {
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: Peer, limits: HttpLimits, router: Router, shutdown: Shutdown) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: Peer,
+    limits: HttpLimits,
+    router: Router,
+    traces: Traces,
+    shutdown: Shutdown,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let stream = WriteDeadline::new(stream, Duration::from_millis(limits.write_timeout_ms));
-    let service = hyper::service::service_fn(move |request| answer(request, peer, router.clone(), limits));
+    let service =
+        hyper::service::service_fn(move |request| answer(request, peer, router.clone(), limits, traces.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_read_timeout_ms))
@@ -152,16 +170,20 @@ async fn answer(
     peer: Peer,
     router: Router,
     limits: HttpLimits,
+    traces: Traces,
 ) -> Result<Response<Body>, Infallible> {
     let request_id = RequestId::of(request.headers());
     let is_head = request.method() == axum::http::Method::HEAD;
+    let traced = begin_trace(&traces, &request, &request_id);
+    // What the client sent is kept where we make no span: its own trace may be found by it.
+    let sent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
     // Enabled wherever an error is logged: a level below would take the request's id out of the default log.
     let span = tracing::error_span!(
         "request",
         request_id = request_id.as_str(),
         method = %request.method(),
         path = request.uri().path(),
-        traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()),
+        traceparent = traced.as_ref().map(Underway::header).or(sent),
     );
     let deadline = tokio::time::Instant::now() + Duration::from_millis(limits.request_timeout_ms);
     request.extensions_mut().insert(request_id.clone());
@@ -172,7 +194,11 @@ async fn answer(
     request.extensions_mut().insert(peer);
 
     let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
-    let routed = tokio::time::timeout_at(answer_by, routed).instrument(span).await;
+    let routed = tokio::time::timeout_at(answer_by, routed).instrument(span);
+    let routed = match &traced {
+        Some(traced) => traced.cover(routed).await,
+        None => routed.await,
+    };
     let id = request_id.as_str();
     let mut response = match routed {
         Ok(Ok(Ok(response))) => shape(response, id, is_head).await,
@@ -187,7 +213,29 @@ async fn answer(
         }
     };
     response.headers_mut().insert(REQUEST_ID, request_id.header());
+    if let Some(traced) = traced {
+        traced.end(response.status().as_u16());
+    }
     Ok(response)
+}
+
+/// `None`: it is not sampled, or traces are off.
+fn begin_trace<B>(traces: &Traces, request: &Request<B>, request_id: &RequestId) -> Option<Underway> {
+    if !traces.are_on() {
+        return None;
+    }
+    // A method is the client's word; a name is one of few.
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        _ => "HTTP",
+    };
+    let parent = request.headers().get(TRACEPARENT).map(HeaderValue::as_bytes);
+    let attributes = vec![
+        KeyValue::new("http.request.method", method.to_owned()),
+        KeyValue::new("url.path", request.uri().path().to_owned()),
+        KeyValue::new("tollbooth.request_id", request_id.as_str().to_owned()),
+    ];
+    traces.begin(method.to_owned(), parent, attributes)
 }
 
 /// Gives errors their one form: problems get the request id, bare or textual ones (of the router or of an extractor)

@@ -9,7 +9,8 @@
 //!   [`assign`](BatchReader::assign), offsets leave through a producer's transaction.
 //! - It counts the offset in a "partition end" event as consumed, which puts `position` one past the end. So those events
 //!   are off, and the end is known by comparing [`position`](BatchReader::position) with the high watermark.
-//! - Log lines and client errors have no event here. They are led into a queue of their own and from there to `tracing`.
+//! - Log lines, client errors and statistics have no event here. They are led into a queue of their own and from there to
+//!   `tracing` and to the metrics.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -25,12 +26,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{LogContext, log_line};
+use super::clients::{LogContext, log_error, log_line};
+use super::statistics::Watch;
 
 /// Records taken between two looks at the byte limit.
 const CHUNK_RECORDS: usize = 256;
-/// Log lines passed on per read, so that a storm of them does not hold up the data.
-const LOG_LINES_MAX: usize = 32;
+/// Log lines and statistics passed on per read, so that a storm of them does not hold up the data.
+const ASIDES_MAX: usize = 32;
 
 /// Bounds of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,9 @@ pub struct RecordTimestamp {
 struct Inner {
     consumer_queue: NonNull<ffi::rd_kafka_queue_t>,
     log_queue: NonNull<ffi::rd_kafka_queue_t>,
+    /// Whether the client's main queue is led there, too.
+    is_watched: bool,
+    watch: Watch,
     consumer: BaseConsumer<LogContext>,
 }
 
@@ -75,10 +80,14 @@ unsafe impl Sync for Inner {}
 impl Drop for Inner {
     fn drop(&mut self) {
         // SAFETY: both queues are live references made in `BatchReader::new`, given back here exactly once and before the
-        // client, which is the field dropped after this. Log lines go back to the main queue first, so that none is led
-        // into a destroyed one while the client closes.
+        // client, which is the field dropped after this. Log lines go back to the main queue first, and that one to the
+        // consumer's, so that nothing is led into a destroyed one while the client closes.
         unsafe {
-            ffi::rd_kafka_set_log_queue(self.consumer.client().native_ptr(), std::ptr::null_mut());
+            let client = self.consumer.client().native_ptr();
+            ffi::rd_kafka_set_log_queue(client, std::ptr::null_mut());
+            if self.is_watched {
+                ffi::rd_kafka_poll_set_consumer(client);
+            }
             ffi::rd_kafka_queue_destroy(self.log_queue.as_ptr());
             ffi::rd_kafka_queue_destroy(self.consumer_queue.as_ptr());
         }
@@ -109,7 +118,20 @@ impl BatchReader {
     /// When librdkafka refuses the configuration.
     pub fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
         let mut config = config.clone();
-        config.set("enable.partition.eof", "false").set("statistics.interval.ms", "0");
+        config.set("statistics.interval.ms", "0");
+        Self::build(config, None)
+    }
+
+    /// As [`new`](Self::new), and its statistics go to `watch`: see [`super::KafkaClients::watch`].
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub fn watched(config: ClientConfig, watch: Watch) -> Result<Self, KafkaError> {
+        Self::build(config, Some(watch))
+    }
+
+    fn build(mut config: ClientConfig, watch: Option<Watch>) -> Result<Self, KafkaError> {
+        config.set("enable.partition.eof", "false");
         let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
         let client = consumer.client().native_ptr();
         // SAFETY: `client` is the live consumer above. Both calls return a new reference to a queue, or null for a client
@@ -124,7 +146,19 @@ impl BatchReader {
         };
         // SAFETY: both are live; librdkafka takes a reference of its own to the queue.
         unsafe { ffi::rd_kafka_set_log_queue(client, log_queue.as_ptr()) };
-        let inner = Arc::new(Inner { consumer_queue, log_queue, consumer });
+        let is_watched = watch.is_some();
+        if is_watched {
+            // Statistics and client-wide errors come through the main queue, which the binding led into the consumer's.
+            // SAFETY: all three are live. `get_main` gives a reference that is given back here; librdkafka takes one of its
+            // own to the queue that is led to.
+            unsafe {
+                let main = ffi::rd_kafka_queue_get_main(client);
+                ffi::rd_kafka_queue_forward(main, log_queue.as_ptr());
+                ffi::rd_kafka_queue_destroy(main);
+            }
+        }
+        let watch = watch.unwrap_or_default();
+        let inner = Arc::new(Inner { consumer_queue, log_queue, is_watched, watch, consumer });
         Ok(Self { inner, config, starts: Vec::new(), pending: None })
     }
 
@@ -194,7 +228,7 @@ impl BatchReader {
     /// A client for questions that open transactions shall not hold up.
     fn unbound(&self) -> Result<BaseConsumer<LogContext>, KafkaError> {
         let mut config = self.config.clone();
-        config.set("isolation.level", "read_uncommitted");
+        config.set("isolation.level", "read_uncommitted").set("statistics.interval.ms", "0");
         BaseConsumer::from_config_and_context(&config, LogContext)
     }
 
@@ -209,7 +243,7 @@ impl BatchReader {
     /// # Errors
     /// A consumer error, such as an offset out of range. Records that arrived before it are returned first.
     pub fn read(&mut self, limit: BatchLimit, wait: Duration) -> Result<Batch, KafkaError> {
-        self.pass_on_log_lines();
+        self.pass_on_asides();
         let mut batch = self.start_batch()?;
         self.take(&mut batch, 1.min(limit.records), wait);
         if !batch.is_empty() {
@@ -223,7 +257,7 @@ impl BatchReader {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn fill(&mut self, limit: BatchLimit, wait: Duration) -> Result<Batch, KafkaError> {
-        self.pass_on_log_lines();
+        self.pass_on_asides();
         let mut batch = self.start_batch()?;
         self.top_up(&mut batch, limit, wait);
         self.finish(batch)
@@ -290,8 +324,9 @@ impl BatchReader {
         }
     }
 
-    fn pass_on_log_lines(&self) {
-        for _ in 0..LOG_LINES_MAX {
+    /// Log lines to the log, statistics to whom they are for.
+    fn pass_on_asides(&self) {
+        for _ in 0..ASIDES_MAX {
             // SAFETY: the queue is live. A non-null event is ours; the strings it lends live until it is destroyed, which
             // is after their last use.
             unsafe {
@@ -299,12 +334,27 @@ impl BatchReader {
                 if event.is_null() {
                     return;
                 }
-                let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);
-                if ffi::rd_kafka_event_log(event, &raw mut facility, &raw mut text, &raw mut level) == 0 {
-                    let lossy = |text: *const std::ffi::c_char| {
-                        if text.is_null() { "".into() } else { CStr::from_ptr(text).to_string_lossy() }
-                    };
-                    log_line(log_level(level), lossy(facility).trim(), lossy(text).trim());
+                let lossy = |text: *const std::ffi::c_char| {
+                    if text.is_null() { "".into() } else { CStr::from_ptr(text).to_string_lossy() }
+                };
+                match ffi::rd_kafka_event_type(event) {
+                    ffi::RD_KAFKA_EVENT_LOG => {
+                        let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);
+                        if ffi::rd_kafka_event_log(event, &raw mut facility, &raw mut text, &raw mut level) == 0 {
+                            log_line(log_level(level), lossy(facility).trim(), lossy(text).trim());
+                        }
+                    }
+                    ffi::RD_KAFKA_EVENT_STATS => {
+                        let document = ffi::rd_kafka_event_stats(event);
+                        if !document.is_null() {
+                            self.inner.watch.take(CStr::from_ptr(document).to_bytes());
+                        }
+                    }
+                    ffi::RD_KAFKA_EVENT_ERROR => {
+                        let error = KafkaError::Global(ffi::rd_kafka_event_error(event).into());
+                        log_error(&error, &lossy(ffi::rd_kafka_event_error_string(event)));
+                    }
+                    _ => {}
                 }
                 ffi::rd_kafka_event_destroy(event);
             }

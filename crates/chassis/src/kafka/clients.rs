@@ -8,6 +8,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 
+use super::statistics::{ClientKind, KafkaStatistics, Watch};
 use crate::config::KafkaSection;
 
 /// Longest silence of a transaction before the broker ends it. An open one holds back every committed reader, so this
@@ -26,6 +27,7 @@ const WHY_POLLS: usize = 20;
 #[derive(Debug, Clone)]
 pub struct KafkaClients {
     section: KafkaSection,
+    statistics: KafkaStatistics,
 }
 
 /// How a reader trades memory for round trips.
@@ -56,7 +58,24 @@ impl KafkaClients {
     /// For the cluster of this section.
     #[must_use]
     pub fn new(section: KafkaSection) -> Self {
-        Self { section }
+        Self { section, statistics: KafkaStatistics::default() }
+    }
+
+    /// Whose clients tell their statistics there, where they are [watched](Self::watch).
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: KafkaStatistics) -> Self {
+        self.statistics = statistics;
+        self
+    }
+
+    /// Has a client of this configuration tell its statistics to what is given back, which belongs into its context. Only
+    /// for a client that is polled all the time: what it tells waits in its queue until then.
+    #[must_use]
+    pub fn watch(&self, kind: ClientKind, config: &mut ClientConfig) -> Watch {
+        if self.statistics.is_on() {
+            config.set("statistics.interval.ms", self.section.statistics_interval_ms.to_string());
+        }
+        self.statistics.watch(kind)
     }
 
     /// The section itself, for topic names.

@@ -7,12 +7,14 @@
 //! - [`batch`]: reading many records with one call.
 //! - [`table`]: a topic with one partition, followed into memory.
 //! - [`NoteProducer`]: few and small records, each waited for.
+//! - [`KafkaStatistics`]: what clients say of themselves, as metrics.
 //! - [`Watermarks`]: where partitions begin and end, asked past the readers.
 
 pub mod batch;
 mod clients;
 mod murmur2;
 mod notes;
+mod statistics;
 pub mod table;
 mod topics;
 pub mod txn;
@@ -21,5 +23,6 @@ mod watermarks;
 pub use clients::{KafkaClients, LogContext, ReaderTuning, log_error, log_line};
 pub use murmur2::{murmur2, partition_for};
 pub use notes::NoteProducer;
+pub use statistics::{ClientKind, KafkaStatistics, Watch, WatchedContext};
 pub use topics::{TopicError, TopicSpec, ensure_topics};
 pub use watermarks::Watermarks;

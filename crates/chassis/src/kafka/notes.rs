@@ -8,7 +8,8 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::clients::{KafkaClients, LogContext};
+use super::clients::KafkaClients;
+use super::statistics::{ClientKind, WatchedContext};
 
 /// Memory of what is not acknowledged; beyond it a record is refused at once.
 const QUEUE_KBYTES_MAX: u32 = 4 * 1024;
@@ -16,7 +17,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A handle; cloning gives another one to the same producer.
 #[derive(Clone)]
-pub struct NoteProducer(FutureProducer<LogContext>);
+pub struct NoteProducer(FutureProducer<WatchedContext>);
 
 impl std::fmt::Debug for NoteProducer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,7 +33,8 @@ impl NoteProducer {
     pub fn new(clients: &KafkaClients) -> Result<Self, KafkaError> {
         let mut config = clients.edge_producer(QUEUE_KBYTES_MAX, DELIVERY_TIMEOUT);
         config.set("linger.ms", "1");
-        FutureProducer::from_config_and_context(&config, LogContext).map(Self)
+        let context = WatchedContext::new(clients.watch(ClientKind::NotesProducer, &mut config));
+        FutureProducer::from_config_and_context(&config, context).map(Self)
     }
 
     /// Queues a record; the future is its acknowledgement and may be dropped. Ends by itself: the producer gives a record

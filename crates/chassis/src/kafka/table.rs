@@ -13,7 +13,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::clients::{KafkaClients, LogContext, ReaderTuning};
+use super::clients::{KafkaClients, ReaderTuning};
+use super::statistics::{ClientKind, WatchedContext};
 use crate::ops::Component;
 use crate::shutdown::Shutdown;
 
@@ -101,8 +102,9 @@ impl TopicTable {
     ) -> Result<Self, TableError> {
         let tuning = ReaderTuning { queued_kbytes_max: 8 * 1024, ..ReaderTuning::default() };
         // The group exists in name only: nothing is committed.
-        let config = clients.reader(&format!("{topic}-table"), tuning);
-        let consumer: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&config, LogContext)?;
+        let mut config = clients.reader(&format!("{topic}-table"), tuning);
+        let context = WatchedContext::new(clients.watch(ClientKind::TableReader, &mut config));
+        let consumer: BaseConsumer<WatchedContext> = BaseConsumer::from_config_and_context(&config, context)?;
         let progress = Progress { position: 0, read_to_end_at: Instant::now(), caught_up: false, failed: None };
         let shared = Arc::new(Shared { progress: Mutex::new(progress), changed: Condvar::new() });
         component.not_ready("reading the topic");
@@ -184,7 +186,7 @@ impl TopicTable {
 
 struct Follower<H> {
     topic: String,
-    consumer: BaseConsumer<LogContext>,
+    consumer: BaseConsumer<WatchedContext>,
     component: Component,
     shutdown: Shutdown,
     shared: Arc<Shared>,

@@ -8,6 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tollbooth_schemas::topics::TopicSet;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Not a property that could be altered.
+const REPLICAS: &str = "the number of replicas";
 
 /// A topic as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +85,7 @@ pub enum TopicError {
         actual: usize,
     },
     /// A property that a promise hangs on has the wrong value.
-    #[error("topic {topic}: {property} is {actual}, must be {expected}: a promise hangs on it, alter the topic")]
+    #[error("topic {topic}: {property} is {actual:?}, must be {expected}: {why}. {remedy}", why = why(property), remedy = remedy(topic, property, expected))]
     Unsafe {
         /// The topic.
         topic: String,
@@ -94,6 +96,34 @@ pub enum TopicError {
         /// What the cluster says.
         actual: String,
     },
+}
+
+/// What breaks without the property.
+fn why(property: &str) -> &'static str {
+    match property {
+        "min.insync.replicas" => "with fewer, what was acknowledged may stand on one disk alone, and go with it",
+        "unclean.leader.election.enable" => {
+            "a copy without acknowledged records could become the truth, and charges and payments be gone"
+        }
+        REPLICAS => "what was acknowledged stands on one disk alone, and goes with it",
+        "retention.ms" | "retention.bytes" => "entries would be deleted, and balances be wrong after the next restart",
+        "cleanup.policy" => "records would be deleted that everybody counts on, or kept that shall go",
+        "message.timestamp.type" => "a sender's clock would decide how old a record is",
+        _ => "a promise hangs on it",
+    }
+}
+
+/// What to do about it.
+fn remedy(topic: &str, property: &str, expected: &str) -> String {
+    if property == REPLICAS {
+        return "Add replicas (kafka-reassign-partitions.sh); topics.replication=1 is for trial".to_owned();
+    }
+    // `2 or more`: the least of them.
+    let value = expected.split(' ').next().unwrap_or(expected);
+    format!(
+        "kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name {topic} --add-config \
+         {property}={value}"
+    )
 }
 
 /// Creates the topics that are missing and checks those that exist: the number of partitions; what is kept for ever, what
@@ -210,11 +240,7 @@ fn judge(spec: &TopicSpec, found: Found, value: impl Fn(&str) -> String) -> Resu
     let replicas = found.replicas_min;
     if replicas < 2 {
         let is_trial = spec.replication == 1;
-        return if is_trial {
-            Ok(())
-        } else {
-            Err(differs("the number of replicas", "2 or more", replicas.to_string()))
-        };
+        return if is_trial { Ok(()) } else { Err(differs(REPLICAS, "2 or more", replicas.to_string())) };
     }
     let insync = value("min.insync.replicas");
     let insync_min: usize = insync.parse().unwrap_or(0);
@@ -291,5 +317,21 @@ mod tests {
         // One copy is a trial where one is configured, and a lost promise where more are.
         assert_eq!(refused(&spec("ledger", 1), 1, Some(("min.insync.replicas", "1"))), None);
         assert_eq!(refused(&spec("ledger", 3), 1, None).as_deref(), Some("the number of replicas"));
+    }
+
+    #[test]
+    fn a_dangerous_topic_is_refused_with_what_breaks_and_the_command_that_mends_it() {
+        let said = |property: &str, expected: &str, actual: &str| {
+            let topic = "tollbooth.ledger".to_owned();
+            let (property, expected, actual) = (property.to_owned(), expected.to_owned(), actual.to_owned());
+            TopicError::Unsafe { topic, property, expected, actual }.to_string()
+        };
+        let insync = said("min.insync.replicas", "2 or more", "1");
+        assert!(insync.contains("one disk alone") && insync.ends_with("min.insync.replicas=2"), "{insync}");
+        let unclean = said("unclean.leader.election.enable", "false", "true");
+        assert!(unclean.contains("acknowledged records"), "{unclean}");
+        assert!(unclean.contains("--entity-name tollbooth.ledger --add-config unclean.leader.election.enable=false"));
+        let replicas = said(REPLICAS, "2 or more", "1");
+        assert!(replicas.contains("topics.replication") && !replicas.contains("kafka-configs"), "{replicas}");
     }
 }

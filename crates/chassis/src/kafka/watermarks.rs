@@ -9,14 +9,15 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
-use super::clients::{KafkaClients, LogContext};
+use super::clients::KafkaClients;
+use super::statistics::{ClientKind, WatchedContext};
 
 /// Events looked at before a question: librdkafka's log lines wait in a queue that nobody else empties.
 const EVENTS_MAX: usize = 8;
 
 /// A client that never fetches. One is enough for a process: any thread may ask at any time.
 pub struct Watermarks {
-    consumer: BaseConsumer<LogContext>,
+    consumer: BaseConsumer<WatchedContext>,
 }
 
 impl std::fmt::Debug for Watermarks {
@@ -34,7 +35,8 @@ impl Watermarks {
         let mut config = clients.base();
         // What was acknowledged behind an open transaction is there, too; the last stable offset would deny it.
         config.set("isolation.level", "read_uncommitted");
-        Ok(Self { consumer: BaseConsumer::from_config_and_context(&config, LogContext)? })
+        let context = WatchedContext::new(clients.watch(ClientKind::Watermarks, &mut config));
+        Ok(Self { consumer: BaseConsumer::from_config_and_context(&config, context)? })
     }
 
     /// The first offset of a partition, and the offset after its newest acknowledged record or marker, those of open

@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use prometheus::{Registry, TextEncoder};
 use rdkafka::{Offset, TopicPartitionList};
-use tollbooth_chassis::kafka::ReaderTuning;
+use tollbooth_chassis::config::KafkaSection;
 use tollbooth_chassis::kafka::batch::{Batch, BatchLimit, BatchReader, TimestampKind};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, KafkaStatistics, ReaderTuning};
 
 use crate::support::{Mock, PATIENCE, eventually, mock_cluster, produce};
 
@@ -24,15 +26,24 @@ fn assign(reader: &mut BatchReader, topic: &str, partitions: Range<i32>, offset:
     reader.assign(&list).unwrap();
 }
 
-/// A topic of `partitions` with `each` numbered records in every one, and a reader at its start.
+/// A topic of `partitions` with `each` numbered records in every one, and a reader at its start, which tells its
+/// statistics all the time: they come between the records, and must take none away.
 fn given(partitions: i32, each: usize) -> (Mock, BatchReader) {
+    watched(partitions, each, &Registry::new())
+}
+
+fn watched(partitions: i32, each: usize, registry: &Registry) -> (Mock, BatchReader) {
     let (mock, clients) = mock_cluster();
+    let section = KafkaSection { statistics_interval_ms: 10, ..clients.section().clone() };
+    let clients = KafkaClients::new(section).with_statistics(KafkaStatistics::register(registry).unwrap());
     mock.create_topic("ledger", partitions, 1).unwrap();
     for partition in 0..partitions {
         let records = (0..each).map(|n| (format!("acc_{n}"), format!("{partition}/{n}")));
         produce(&clients, "ledger", Some(partition), records);
     }
-    let mut reader = BatchReader::new(&clients.reader("g", ReaderTuning::default())).unwrap();
+    let mut config = clients.reader("g", ReaderTuning::default());
+    let watch = clients.watch(ClientKind::UsageReader, &mut config);
+    let mut reader = BatchReader::watched(config, watch).unwrap();
     assign_from_start(&mut reader, "ledger", 0..partitions);
     (mock, reader)
 }
@@ -44,6 +55,27 @@ fn read_until(reader: &mut BatchReader, limit: BatchLimit, total: usize) -> Vec<
         batches.iter().map(Batch::len).sum::<usize>() >= total
     });
     batches
+}
+
+#[test]
+fn what_lies_unread_in_a_reader_shows_and_goes_with_it() {
+    // given a reader of which little is asked
+    let registry = Registry::new();
+    let (_mock, mut reader) = watched(1, 3000, &registry);
+    let gauge = |name: &str| {
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let name = format!("{name}{{client=\"usage_reader\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok())
+    };
+    // when it tells its statistics
+    eventually("records that were fetched and not read", || {
+        reader.read(BatchLimit { records: 1, bytes: 1 << 20 }, SHORT).unwrap();
+        gauge("tollbooth_kafka_fetch_queue_records").is_some_and(|records| records > 0.0)
+    });
+    // then they are one client's, and gone once it is
+    assert_eq!(gauge("tollbooth_kafka_clients"), Some(1.0));
+    drop(reader);
+    assert_eq!(gauge("tollbooth_kafka_clients"), None);
 }
 
 #[test]

@@ -190,7 +190,17 @@ fn shell_quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args as _, Command};
+    use tollbooth_chassis::config::reference;
+
     use super::*;
+
+    #[test]
+    fn the_reference_is_what_the_code_says() {
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let rows = reference::flags(&Settings::augment_args(Command::new("tollbooth-local up")));
+        reference::keep(&document, "local", &rows).unwrap();
+    }
 
     #[test]
     fn a_taken_port_is_reported_with_what_to_set() {

@@ -8,7 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset, TopicPartitionList};
-use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, ReaderTuning, WatchedContext};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::v1;
@@ -30,8 +30,9 @@ pub(crate) fn spawn(
 ) -> Result<JoinHandle<()>, crate::StartError> {
     // A reply is waited for by a person: fetches are held short.
     let tuning = ReaderTuning { queued_kbytes_max: 8 * 1024, fetch_wait_ms: 100, ..ReaderTuning::default() };
-    let config = clients.reader(&format!("{topic}-reader"), tuning);
-    let consumer: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&config, LogContext)?;
+    let mut config = clients.reader(&format!("{topic}-reader"), tuning);
+    let context = WatchedContext::new(clients.watch(ClientKind::RepliesReader, &mut config));
+    let consumer: BaseConsumer<WatchedContext> = BaseConsumer::from_config_and_context(&config, context)?;
     let reader = ReplyReader { consumer, topic, desk };
     let thread = std::thread::Builder::new().name("replies".to_owned()).spawn(move || {
         while !shutdown.is_triggered() {
@@ -53,7 +54,7 @@ pub(crate) fn spawn(
 }
 
 struct ReplyReader {
-    consumer: BaseConsumer<LogContext>,
+    consumer: BaseConsumer<WatchedContext>,
     topic: String,
     desk: CommandDesk,
 }

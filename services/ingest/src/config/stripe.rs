@@ -1,5 +1,6 @@
 //! `[purchases.stripe]`: the account at Stripe that takes the money.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::config::Secret;
 use url::Url;
@@ -13,7 +14,7 @@ const WEBHOOK_SECRETS_MAX: usize = 5;
 const TOLERANCE_MS_MAX: u64 = 3_600_000;
 
 /// `[purchases.stripe]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StripeSection {
     /// The API key, `sk_...` or better a restricted one, `rk_...`. Default none.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// What became of asking a payment provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub(super) struct EffectsMetrics {
     pub(super) unreadable: IntCounter,
     pub(super) under_way: IntGauge,
     pub(super) oldest_age: IntGauge,
+    /// By group, topic and partition.
+    pub(super) lag_records: IntGaugeVec,
     reconciled: [IntCounter; Reconciled::ALL.len()],
     /// When all of a round was looked at last.
     pub(super) reconciled_at: IntGauge,
@@ -98,6 +102,14 @@ impl EffectsMetrics {
             "tollbooth_effects_oldest_age_seconds",
             "How long ago the oldest effect under way was decided; 0: none is.",
         )?;
+        let lag_records = IntGaugeVec::new(
+            Opts::new(
+                "tollbooth_consumer_lag_records",
+                "Offsets between the group and the partition's end, the end of the last transaction counted in; whoever of the group reads.",
+            ),
+            &["group", "topic", "partition"],
+        )?;
+        registry.register(Box::new(lag_records.clone()))?;
         let deliveries = IntCounterVec::new(
             Opts::new(
                 "tollbooth_webhook_deliveries_total",
@@ -144,6 +156,7 @@ impl EffectsMetrics {
             unreadable,
             under_way,
             oldest_age,
+            lag_records,
             reconciled,
             reconciled_at,
         })

@@ -7,6 +7,7 @@
 //! A process of its own, because it holds the payment secrets. With Stripe it also asks for payments that nobody told of.
 
 mod carry;
+mod lag;
 mod metrics;
 mod notify;
 mod reader;
@@ -18,8 +19,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use prometheus::Registry;
-use tollbooth_chassis::kafka::KafkaClients;
 use tollbooth_chassis::kafka::table::TopicTable;
+use tollbooth_chassis::kafka::{KafkaClients, KafkaStatistics};
 use tollbooth_chassis::ops::Health;
 use tollbooth_chassis::shutdown::{Drain, Shutdown};
 
@@ -31,6 +32,7 @@ use crate::payments::{Metered, Payers, PaymentMetrics, PaymentProvider, Sandbox}
 use crate::produce::EdgeProducer;
 use crate::service::StartError;
 use carry::Carrier;
+use lag::Lag;
 use metrics::EffectsMetrics;
 pub use notify::SenderError;
 use notify::{Notify, Owned};
@@ -43,7 +45,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Registers the metrics of the effects' own, for the documented table.
 #[cfg(test)]
 pub(crate) fn register_metrics(registry: &Registry) -> Result<(), prometheus::Error> {
-    EffectsMetrics::register(registry).map(drop)
+    let metrics = EffectsMetrics::register(registry)?;
+    metrics.lag_records.with_label_values(&["group", "topic", "0"]).set(0);
+    Ok(())
 }
 
 /// The process, reading; it ends after [`Effects::run`].
@@ -95,12 +99,13 @@ impl Effects {
         health.end_on_failure(shutdown.clone());
         let component = health.component("producer");
         component.ready();
-        let producer = Arc::new(EdgeProducer::new(config, produced, component, shutdown.clone())?);
+        let statistics = KafkaStatistics::register(registry)?;
+        let clients = KafkaClients::new(config.kafka.clone()).with_statistics(statistics);
+        let producer = Arc::new(EdgeProducer::new(config, &clients, produced, component, shutdown.clone())?);
         let owned = Owned::default();
-        let notify = Notify::start(config, &topics, &producer, &metrics, owned.clone(), &health, &shutdown)?;
+        let notify = Notify::start(config, &clients, &topics, &producer, &metrics, owned.clone(), &health, &shutdown)?;
         let (notifier, mut tables) =
             notify.map_or((None, Vec::new()), |notify| (Some(notify.notifier), notify.threads));
-        let clients = KafkaClients::new(config.kafka.clone());
         let desk = CommandDesk::new();
         let (component, until) = (health.component("replies"), shutdown.clone());
         tables.push(("replies", replies::spawn(&clients, topics.replies(), desk.clone(), component, until)?));
@@ -115,6 +120,11 @@ impl Effects {
             let task = Reconciliation::new(config, stripe, desk.clone(), Arc::clone(&producer), metrics.clone());
             tokio::spawn(task.run(shutdown.clone()));
         }
+        let lag =
+            Lag::new(&clients, &config.effects.group, topics.outbox(), topics.partitions, metrics.lag_records.clone())?;
+        let until = shutdown.clone();
+        let thread = std::thread::Builder::new().name("outbox-lag".to_owned()).spawn(move || lag.run(&until))?;
+        tables.push(("outbox lag", thread));
         let carrier = Carrier::new(config, provider, (producer, desk), notifier, payer_table, metrics.clone());
         let reader =
             Reader::new(&clients, config, topics.outbox(), carrier, metrics, health.component("outbox"), owned)?;

@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
-use tollbooth_chassis::kafka::{KafkaClients, LogContext};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, WatchedContext};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::v1;
@@ -31,7 +31,7 @@ type Place = (i32, i64);
 
 /// One thread reads; the effects are tasks.
 pub(super) struct Reader {
-    consumer: BaseConsumer<LogContext>,
+    consumer: BaseConsumer<WatchedContext>,
     topic: String,
     carrier: Arc<Carrier>,
     metrics: EffectsMetrics,
@@ -58,7 +58,8 @@ impl Reader {
         // What a new group finds was decided and never carried out. What was carried out before and is read again, the
         // ids make harmless.
         settings.set("auto.offset.reset", "earliest");
-        let consumer: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&settings, LogContext)?;
+        let context = WatchedContext::new(clients.watch(ClientKind::OutboxMember, &mut settings));
+        let consumer: BaseConsumer<WatchedContext> = BaseConsumer::from_config_and_context(&settings, context)?;
         consumer.subscribe(&[&topic])?;
         Ok(Self {
             consumer,

@@ -11,10 +11,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
-use tollbooth_chassis::kafka::{KafkaClients, log_error, log_line};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, Watch, log_error, log_line};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_chassis::traces;
 use tollbooth_schemas::topics::TopicSet;
 
 use crate::config::IngestConfig;
@@ -73,6 +74,7 @@ impl From<ProduceError> for Problem {
 
 struct DeliveryContext {
     receipts: Arc<Receipts>,
+    watch: Watch,
     component: Component,
     shutdown: Shutdown,
 }
@@ -89,6 +91,10 @@ impl ClientContext for DeliveryContext {
             self.shutdown.trigger("the producer is broken");
         }
         log_error(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.watch.take(statistics);
     }
 }
 
@@ -130,15 +136,16 @@ pub(crate) struct Sending<'p> {
 impl EdgeProducer {
     pub(crate) fn new(
         config: &IngestConfig,
+        clients: &KafkaClients,
         metrics: IngestMetrics,
         component: Component,
         shutdown: Shutdown,
     ) -> Result<Self, KafkaError> {
-        let clients = KafkaClients::new(config.kafka.clone());
         let mut settings = clients.edge_producer(config.producer.queue_kbytes_max, config.delivery_timeout());
         settings.set("linger.ms", config.producer.linger_ms.to_string());
         let receipts = Arc::new(Receipts::new(metrics));
-        let context = DeliveryContext { receipts: Arc::clone(&receipts), component, shutdown };
+        let watch = clients.watch(ClientKind::EdgeProducer, &mut settings);
+        let context = DeliveryContext { receipts: Arc::clone(&receipts), watch, component, shutdown };
         let producer = ThreadedProducer::from_config_and_context(&settings, context)?;
         let topics = config.topic_set();
         Ok(Self { producer, receipts, names: Topic::ALL.map(|topic| topic.name(&topics)) })
@@ -214,7 +221,7 @@ impl Sending<'_> {
         let name = &self.producer.names[self.topic as usize];
         let mut record = BaseRecord::with_opaque_to(name, opaque).key(key);
         record.payload = payload;
-        record.headers = headers;
+        record.headers = traces::carry(headers);
         match self.producer.producer.send(record) {
             Ok(()) => {
                 self.unsent = self.unsent.saturating_sub(1);

@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::AbortHandle;
 use tollbooth_chassis::crashpoint;
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
-use tollbooth_chassis::kafka::{LogContext, ReaderTuning, Watermarks, txn};
+use tollbooth_chassis::kafka::{ClientKind, ReaderTuning, WatchedContext, Watermarks, txn};
 use tollbooth_chassis::shutdown::Shutdown;
 
 use super::Context;
@@ -68,7 +68,7 @@ pub(super) struct Active<'a> {
     lease: &'a Lease,
     shutdown: &'a Shutdown,
     reader: BatchReader,
-    producer: BaseProducer<LogContext>,
+    producer: BaseProducer<WatchedContext>,
     queue: Queue,
     underway: Option<Underway>,
     last_cut: Option<Instant>,
@@ -89,8 +89,9 @@ impl<'a> Active<'a> {
     ) -> Result<Option<Self>, SinkError> {
         context.runtime.block_on(migrate(context.store.client(), context.store.database(), &context.binding))?;
         let created = |source| SinkError::Kafka { doing: "set up the sink's clients", source };
-        let producer_config = context.clients.transactional_producer(&context.transactional_id());
-        let producer = BaseProducer::from_config_and_context(&producer_config, LogContext).map_err(created)?;
+        let mut config = context.clients.transactional_producer(&context.transactional_id());
+        let watched = WatchedContext::new(context.clients.watch(ClientKind::SinkProducer, &mut config));
+        let producer = BaseProducer::from_config_and_context(&config, watched).map_err(created)?;
         // A stale sink that fences late would fence the rightful one: the lease is looked at right before.
         if !lease.poll(Duration::ZERO)? {
             return Ok(None);
@@ -100,8 +101,9 @@ impl<'a> Active<'a> {
             queued_kbytes_max: u32::try_from(context.config.read_ahead_bytes_max / 1024).unwrap_or(u32::MAX),
             ..ReaderTuning::default()
         };
-        let reader =
-            BatchReader::new(&context.clients.reader(&context.config.offsets_group, tuning)).map_err(created)?;
+        let mut config = context.clients.reader(&context.config.offsets_group, tuning);
+        let watch = context.clients.watch(ClientKind::SinkReader, &mut config);
+        let reader = BatchReader::watched(config, watch).map_err(created)?;
         // Only now: the sink before can commit nothing any more.
         let resume = find_out(context, &reader)?;
         let begins: Vec<i64> = resume.ranges.iter().map(|range| range.begin).collect();
@@ -139,6 +141,8 @@ impl<'a> Active<'a> {
             self.read()?;
             self.advance()?;
             self.look_at_lag();
+            // Log lines and statistics wait in its queue while nothing is committed.
+            self.producer.poll(Duration::ZERO);
         }
     }
 

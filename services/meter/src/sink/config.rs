@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollbooth_schemas::topics::{SINK_LEASE_GROUP, SINK_OFFSETS_GROUP};
 
@@ -9,7 +10,7 @@ use tollbooth_schemas::topics::{SINK_LEASE_GROUP, SINK_OFFSETS_GROUP};
 const BUSY_ROWS: usize = 5_000;
 
 /// `[sink]`: how the ledger lands in ClickHouse.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SinkConfig {
     /// Rows of a block; it ends before the record that would go beyond. Default 100,000, at least 1,000 (one record).

@@ -9,14 +9,15 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
-use tollbooth_chassis::kafka::{KafkaClients, log_error, log_line};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, Watch, log_error, log_line};
 
 use super::error::SinkError;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct LeaseContext {
     is_held: Arc<AtomicBool>,
     rebalances: IntCounter,
+    watch: Watch,
 }
 
 impl ClientContext for LeaseContext {
@@ -26,6 +27,10 @@ impl ClientContext for LeaseContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.watch.take(statistics);
     }
 }
 
@@ -66,7 +71,8 @@ impl Lease {
         // The topic is empty and stays so; a missing offset means nothing here.
         config.set("auto.offset.reset", "latest");
         let is_held = Arc::new(AtomicBool::new(false));
-        let context = LeaseContext { is_held: Arc::clone(&is_held), rebalances };
+        let watch = clients.watch(ClientKind::SinkLease, &mut config);
+        let context = LeaseContext { is_held: Arc::clone(&is_held), rebalances, watch };
         let consumer = BaseConsumer::from_config_and_context(&config, context).map_err(failed)?;
         consumer.subscribe(&[topic]).map_err(failed)?;
         Ok(Self { consumer, is_held })

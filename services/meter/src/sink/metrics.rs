@@ -7,6 +7,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
+use tollbooth_chassis::kafka::KafkaStatistics;
+
 use super::drift::metrics::DriftMetrics;
 
 /// Handles, bound once.
@@ -28,6 +30,8 @@ pub struct SinkMetrics {
     open_transactions: IntGaugeVec,
     /// What the drift watch shows.
     pub(super) drift: DriftMetrics,
+    /// What the sink's Kafka clients say of themselves.
+    pub(super) statistics: KafkaStatistics,
     topic: String,
 }
 
@@ -150,6 +154,7 @@ impl SinkMetrics {
             group: GroupMetrics::register(registry, group, lease_group)?,
             stable_offsets: register(registry, IntGaugeVec::new(stable_offsets, &["topic", "partition"])?)?,
             open_transactions: register(registry, IntGaugeVec::new(open_transactions, &["topic", "partition"])?)?,
+            statistics: KafkaStatistics::register(registry)?,
             drift: DriftMetrics::register(registry)?,
             topic: topic.to_owned(),
         })

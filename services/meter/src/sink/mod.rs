@@ -152,7 +152,7 @@ fn prepare(
     component: &Component,
     runtime: &tokio::runtime::Handle,
 ) -> Result<Context, SinkError> {
-    let clients = KafkaClients::new(options.kafka.clone());
+    let clients = KafkaClients::new(options.kafka.clone()).with_statistics(metrics.statistics.clone());
     Ok(Context {
         binding: binding(&clients, &options.kafka.topic("ledger"))?,
         store: Store::new(&options.clickhouse, &options.sink),

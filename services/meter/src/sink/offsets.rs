@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::producer::BaseProducer;
+use rdkafka::producer::ProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 use tollbooth_chassis::kafka::batch::BatchReader;
-use tollbooth_chassis::kafka::{LogContext, txn};
+use tollbooth_chassis::kafka::txn;
 
 use super::block::Range;
 use super::error::SinkError;
@@ -76,8 +77,8 @@ pub fn committed(reader: &BatchReader, topic: &str, partitions: i32) -> Result<O
 ///
 /// # Errors
 /// As classified by [`txn`]; an abortable transaction is aborted and tried once more.
-pub fn commit(
-    producer: &BaseProducer<LogContext>,
+pub fn commit<C: ProducerContext>(
+    producer: &BaseProducer<C>,
     group: &ConsumerGroupMetadata,
     topic: &str,
     ranges: &[Range],
@@ -98,8 +99,8 @@ pub fn commit(
     }
 }
 
-fn commit_once(
-    producer: &BaseProducer<LogContext>,
+fn commit_once<C: ProducerContext>(
+    producer: &BaseProducer<C>,
     group: &ConsumerGroupMetadata,
     list: &TopicPartitionList,
 ) -> Result<(), txn::TxnError> {

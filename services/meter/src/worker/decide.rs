@@ -2,19 +2,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tollbooth_chassis::traces::TRACEPARENT;
 use tollbooth_ledger::{
     CommandDecision, CommandInput, Dead, Delta, Digest, Due, FoldError, Key, Limits, Overlay, PriceBooks, State,
     UsageDecision, UsageInput, View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
     dead_letter::{Reason, RedriveOutcome},
+    ids::entry_id,
     v1::{
         Command, Entry, HoldOutcome, OutboxRecord, PurchasePosted, RedriveLetter, Rejected, Reply, SourceTopic,
         command::Body, entry::Kind, outbox_record::Effect, reply,
     },
 };
 
-use super::{WorkerError, dead_letter::Redriven, decode, outside::SourceRecord, records::Records};
+use super::{WorkerError, dead_letter::Redriven, decode, outside::SourceRecord, records::Records, trace::Traced};
 use crate::{
     metrics::{BatchCounts, Input, OTHER_ENGINE, Outcome},
     store::{Store, StoreError},
@@ -31,6 +33,8 @@ pub(super) struct Rules<'a> {
     pub(super) input_generation: u32,
     /// Posting time of the batch.
     pub(super) now_ms: i64,
+    /// Whether anybody asks for traces.
+    pub(super) traces: bool,
 }
 
 /// A record that needs a person.
@@ -54,6 +58,8 @@ pub(super) struct Output<R> {
     pub(super) counts: BatchCounts,
     /// When each posted usage record was received.
     pub(super) received_at_ms: Vec<i64>,
+    /// Records that came with a trace.
+    pub(super) traced: Vec<Traced<R>>,
     /// A command was refused for a plan or a price that no price book names.
     command_lacks_price: bool,
     /// Usage names a hold that was never placed.
@@ -70,6 +76,7 @@ impl<R> Default for Output<R> {
             outbox: Vec::new(),
             counts: BatchCounts::default(),
             received_at_ms: Vec::new(),
+            traced: Vec::new(),
             command_lacks_price: false,
             has_unknown_hold: false,
         }
@@ -224,6 +231,14 @@ impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
         if let Some(Body::RedriveLetter(letter)) = &command.body {
             self.redriven(record, &command, letter, entries.last(), &reply);
         }
+        if dead.is_none() {
+            let outcome = match (&reply.outcome, entries.is_empty()) {
+                (Some(reply::Outcome::Rejected(_)), _) => "rejected",
+                (_, true) => "repeated",
+                (_, false) => "posted",
+            };
+            self.trace(record, outcome, entries.last().map(|entry| (command.account_id.as_str(), entry.seq)));
+        }
         for entry in entries {
             self.post(&command.account_id, entry, None)?;
         }
@@ -279,10 +294,21 @@ impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
                 self.output.counts.outcome(outcome);
                 self.output.received_at_ms.push(received_at_ms);
                 self.output.has_unknown_hold |= names_unknown_hold(&entry);
+                self.trace(
+                    record,
+                    if entry.is_failed() { "failed" } else { "charged" },
+                    Some((&*account_id, entry.seq)),
+                );
                 self.post(&account_id, *entry, Some(operation))?;
             }
-            UsageDecision::Duplicate => self.output.counts.outcome(Outcome::Duplicate),
-            UsageDecision::Stale => self.output.counts.outcome(Outcome::Stale),
+            UsageDecision::Duplicate => {
+                self.output.counts.outcome(Outcome::Duplicate);
+                self.trace(record, "duplicate", None);
+            }
+            UsageDecision::Stale => {
+                self.output.counts.outcome(Outcome::Stale);
+                self.trace(record, "stale", None);
+            }
             UsageDecision::Dead(dead) => {
                 if matches!(dead.reason, Reason::NoPrice | Reason::EngineRetired | Reason::UnitMismatch) {
                     self.unpriced(record, dead.reason);
@@ -322,8 +348,19 @@ impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
         Ok(())
     }
 
+    /// Notes what became of a record that came with a trace. Whether it is sampled is looked at once it is committed.
+    fn trace(&mut self, record: R, outcome: &'static str, entry: Option<(&str, u64)>) {
+        if self.rules.traces && record.header(TRACEPARENT).is_some() {
+            let entry_id = entry.map(|(account_id, seq)| entry_id(account_id, seq));
+            self.output.traced.push(Traced { record, outcome, entry_id, failed: false });
+        }
+    }
+
     fn dead(&mut self, record: R, input: Input, dead: Dead, step: &'static str) {
         self.output.counts.dead(input, dead.reason);
+        if self.rules.traces && record.header(TRACEPARENT).is_some() {
+            self.output.traced.push(Traced { record, outcome: dead.reason.code(), entry_id: None, failed: true });
+        }
         self.output.dead.push(DeadLetter { record, dead, step });
     }
 }
@@ -497,7 +534,7 @@ mod tests {
     }
 
     fn rules(limits: &Limits) -> Rules<'_> {
-        Rules { books: books(), limits, partitions: 1, input_generation: 0, now_ms: now_ms() }
+        Rules { books: books(), limits, partitions: 1, input_generation: 0, now_ms: now_ms(), traces: false }
     }
 
     /// With `acc_a` open on the basic plan, by the command at offset 0.

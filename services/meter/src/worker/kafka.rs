@@ -12,7 +12,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 use tollbooth_chassis::kafka::{
-    KafkaClients, ReaderTuning, Watermarks,
+    ClientKind, KafkaClients, ReaderTuning, Watermarks,
     batch::{self, BatchLimit, BatchReader},
     txn::{self, TxnError},
 };
@@ -101,9 +101,9 @@ impl Outside for Kafka {
     }
 
     fn reader(&self, reads: Reads) -> Result<BatchReader, KafkaError> {
-        let queued_kbytes_max = match reads {
-            Reads::Usage => self.queues.usage,
-            Reads::Commands => self.queues.commands,
+        let (queued_kbytes_max, kind) = match reads {
+            Reads::Usage => (self.queues.usage, ClientKind::UsageReader),
+            Reads::Commands => (self.queues.commands, ClientKind::CommandsReader),
         };
         let tuning = ReaderTuning {
             partition_fetch_bytes_max: queued_kbytes_max.min(FETCH_KBYTES_MAX) * 1024,
@@ -111,7 +111,9 @@ impl Outside for Kafka {
             fetch_wait_ms: FETCH_WAIT_MS,
             ..ReaderTuning::default()
         };
-        BatchReader::new(&self.clients.reader(&self.group, tuning))
+        let mut config = self.clients.reader(&self.group, tuning);
+        let watch = self.clients.watch(kind, &mut config);
+        BatchReader::watched(config, watch)
     }
 
     fn producer(&self, partition: i32) -> Result<KafkaProducer, KafkaError> {

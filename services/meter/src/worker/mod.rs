@@ -23,6 +23,7 @@ mod restore;
 mod serve;
 #[cfg(test)]
 mod simulation;
+mod trace;
 mod warm;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::Duration};
@@ -32,6 +33,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tollbooth_chassis::{
     kafka::txn::TxnError,
     ops::{Component, Health},
+    traces::Traces,
 };
 use tollbooth_ledger::{AuditError, FoldError, Limits, State};
 use tollbooth_schemas::topics::TopicSet;
@@ -70,6 +72,8 @@ pub struct Context<O = Kafka> {
     pub checkpoints: Option<Arc<Checkpoints>>,
     /// Handles.
     pub metrics: Metrics,
+    /// Spans of records that came with a trace.
+    pub traces: Traces,
     /// Readiness, one component a partition.
     pub health: Health,
     /// The world around it.

@@ -98,6 +98,8 @@ pub(crate) trait Producer {
     fn ledger_end(&self) -> Option<i64>;
     /// Whether there are records whose outcome was not looked at.
     fn has_unreported(&self) -> bool;
+    /// Hears what the client has to say while nothing is written: log lines and statistics wait in its queue.
+    fn attend(&self) {}
     /// Waits until every record was acknowledged or has failed.
     async fn drain(&self);
     /// Drains, and commits.

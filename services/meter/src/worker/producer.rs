@@ -17,7 +17,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 use tollbooth_chassis::kafka::{
-    KafkaClients, log_error, log_line,
+    ClientKind, KafkaClients, Watch, log_error, log_line,
     txn::{self, TxnError},
 };
 use tollbooth_ledger::{Defect, planted};
@@ -30,6 +30,7 @@ pub(super) struct Context {
     highest: Arc<AtomicI64>,
     /// By topic.
     errors: Vec<(String, IntCounter)>,
+    watch: Watch,
 }
 
 impl ClientContext for Context {
@@ -39,6 +40,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.watch.take(statistics);
     }
 }
 
@@ -89,8 +94,9 @@ impl KafkaProducer {
     ) -> Result<Self, KafkaError> {
         let transactional_id = transactional_id(ledger, partition, std::process::id());
         let highest = Arc::new(AtomicI64::new(-1));
-        let context = Context { ledger: ledger.to_owned(), highest: Arc::clone(&highest), errors };
-        let config = clients.transactional_producer_within(&transactional_id, queue_kbytes_max);
+        let mut config = clients.transactional_producer_within(&transactional_id, queue_kbytes_max);
+        let watch = clients.watch(ClientKind::MeterProducer, &mut config);
+        let context = Context { ledger: ledger.to_owned(), highest: Arc::clone(&highest), errors, watch };
         let inner = BaseProducer::from_config_and_context(&config, context)?;
         Ok(Self { inner, highest })
     }
@@ -136,6 +142,10 @@ impl Producer for KafkaProducer {
                 Err((error, _)) => return Err(txn::classify_send(&self.inner, &error)),
             }
         }
+    }
+
+    fn attend(&self) {
+        self.inner.poll(Duration::ZERO);
     }
 
     async fn drain(&self) {

@@ -124,6 +124,7 @@ impl<O: Outside> Worker<O> {
             }
             self.keep(false)?;
             if is_idle {
+                ready.producer.attend();
                 self.tidy_store()?;
             }
             self.housekeeping(&mut ready, InHand::Nothing).await?;
@@ -347,6 +348,7 @@ impl<O: Outside> Worker<O> {
             partitions: context.topics.partitions,
             input_generation: context.input_generation,
             now_ms,
+            traces: context.traces.are_on(),
         };
         let mut decider = Decider::new(&self.state, rules).with_store(self.kept.as_ref().map(|kept| &kept.store));
         decider.ticks(due)?;
@@ -445,6 +447,9 @@ impl<O: Outside> Worker<O> {
             latency.observe(Duration::from_millis(elapsed).as_secs_f64());
         }
         latency.flush();
+        for traced in &output.traced {
+            self.context.traces.note(traced.passed(now_ms));
+        }
     }
 
     /// What counts of what is due.

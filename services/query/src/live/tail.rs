@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tollbooth_chassis::kafka::batch::{Batch, BatchLimit, BatchReader, Record};
-use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning, partition_for};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, LogContext, ReaderTuning, partition_for};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::v1::LedgerRecord;
@@ -185,7 +185,9 @@ impl Tail {
     fn try_start(&self, runtime: &tokio::runtime::Handle) -> Result<(BatchReader, Vec<i64>), TailError> {
         let partitions = self.partition_count()?;
         let tuning = ReaderTuning { fetch_wait_ms: self.settings.fetch_wait_ms, ..ReaderTuning::default() };
-        let mut reader = BatchReader::new(&self.clients.reader(&self.settings.offsets_group, tuning))?;
+        let mut config = self.clients.reader(&self.settings.offsets_group, tuning);
+        let watch = self.clients.watch(ClientKind::LedgerTail, &mut config);
+        let mut reader = BatchReader::watched(config, watch)?;
         let mut wanted = TopicPartitionList::with_capacity(partitions);
         for (number, _) in (0_i32..).zip(0..partitions) {
             wanted.add_partition(&self.topic, number);

@@ -66,8 +66,10 @@ pub(super) struct Notify {
 
 impl Notify {
     /// Begins to deliver; `None`: there are no webhooks here, and nobody is told.
+    #[allow(clippy::too_many_arguments)] // Called once, where all of them are made.
     pub(super) fn start(
         config: &IngestConfig,
+        clients: &KafkaClients,
         topics: &TopicSet,
         producer: &Arc<EdgeProducer>,
         metrics: &EffectsMetrics,
@@ -77,18 +79,17 @@ impl Notify {
     ) -> Result<Option<Self>, StartError> {
         let Some(secrets) = Secrets::new(config.webhooks.secret.expose()) else { return Ok(None) };
         let sender = Sender::new(config, secrets)?;
-        let clients = KafkaClients::new(config.kafka.clone());
         let (endpoints, deliveries) = (Endpoints::default(), Deliveries::default());
         let (known, filled) = (endpoints.clone(), deliveries.clone());
         let mut registry = TopicTable::spawn(
-            &clients,
+            clients,
             &topics.registry(),
             health.component("registry"),
             shutdown.clone(),
             move |record| known.apply(record.key.unwrap_or_default(), record.payload),
         )?;
         let mut table = TopicTable::spawn(
-            &clients,
+            clients,
             &topics.deliveries(),
             health.component("deliveries"),
             shutdown.clone(),

@@ -19,6 +19,7 @@ use std::{
 use futures_util::TryStreamExt as _;
 pub(crate) use import::Target;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as ObjectPath};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Mismatch, StoreError};
@@ -28,7 +29,7 @@ use crate::objects::{self, NoPlace, Objects};
 const MANIFEST: &str = "manifest.json";
 
 /// Copies of stores elsewhere.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// `file:///var/lib/tollbooth/checkpoints`, or `s3://bucket/prefix`, whose credentials, region and endpoint are read from

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tollbooth_chassis::ops::Health;
+use tollbooth_chassis::traces::Traces;
 use tollbooth_ledger::{Limits, State};
 use tollbooth_schemas::v1::LedgerRecord;
 
@@ -392,6 +393,7 @@ pub(super) fn context(world: &Shared, process: usize, linger_ms: u64, metrics: &
         store: None,
         checkpoints: None,
         metrics: metrics.clone(),
+        traces: Traces::default(),
         health: Health::new(),
         outside: Ends { world: Rc::clone(world), process },
     })
