@@ -17,3 +17,4 @@ mod refunds;
 mod repricing;
 mod restarts;
 mod stage;
+mod stripe;
