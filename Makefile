@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules test simulate crash nightly bench lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules test simulate model crash nightly bench lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -92,7 +92,12 @@ SIM_SEEDS ?= 20000
 simulate: ## Run the worker's loop in a simulated world (SIM_SEEDS=20000)
 	TOLLBOOTH_SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --workspace --lib simulation::whatever -- --nocapture
 
-nightly: test simulate crash bench ## Everything that takes long
+MODEL_SEQUENCES ?= 2000000
+
+model: ## Hold the core against its model (MODEL_SEQUENCES=2000000)
+	TOLLBOOTH_MODEL_SEQUENCES=$(MODEL_SEQUENCES) $(CARGO) test --workspace --test it -- model::
+
+nightly: test model simulate crash bench ## Everything that takes long
 
 bench: setup ## Measure, print a table and write bench/results.json
 	$(CARGO) build --release $(RELEASED) -p tollbooth-bench

@@ -32,6 +32,14 @@ pub fn is_payment_key(idempotency_key: &str) -> bool {
     id.is_some_and(|id| PAYMENT_IDS.iter().any(|begin| id.starts_with(begin)))
 }
 
+/// The idempotency key under which money that went back at the provider is taken off the account, or under which it is put
+/// back: once for each movement. `of` names the movement, `id` the provider's own refund or dispute. No request may name such
+/// a key: the mark in it is none of the characters that an `Idempotency-Key` may have.
+#[must_use]
+pub fn returned_key(of: &str, id: &str) -> String {
+    format!("returned\u{a7}{of}/{id}")
+}
+
 /// What stands for a request's body beside its idempotency key: the first 16 bytes of SHA-256 over the
 /// command's name and the body's bytes.
 #[must_use]

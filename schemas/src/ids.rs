@@ -147,6 +147,14 @@ pub fn derived_payment_id(account_id: &AccountId, idempotency_key: &str) -> Stri
     derived("pay_", account_id.as_str(), idempotency_key)
 }
 
+/// Whether a text can be the id of a purchase, as [`derived_payment_id`] makes it: only then it may become part of what is
+/// asked of somebody else.
+#[must_use]
+pub fn is_purchase_id(text: &str) -> bool {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.strip_prefix("pay_").is_some_and(|hex| hex.len() == 24 && hex.bytes().all(is_hex))
+}
+
 /// The id of a recharge and of its payment: a function of the account and the `seq` of the entry that asks for it.
 #[must_use]
 pub fn recharge_id(account_id: &str, seq: u64) -> String {

@@ -25,6 +25,8 @@ pub const EVENT_TYPES: &[&str] = &[
 ];
 /// Sent on request, to every endpoint.
 pub const PING: &str = "ping";
+/// Sent to a mail address that is new: whoever reads it tells the account its code.
+pub const CONFIRM: &str = "confirm";
 
 /// An endpoint: an address of the web, or `mailto:` and a mail address. Its secrets are not in it: they are derived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,13 @@ pub struct WebhookDocument {
     pub previous_until_ms: Option<i64>,
     /// Milliseconds since the epoch.
     pub created_at_ms: i64,
+    /// Whether somebody who reads a mail address said that they want it; those of before this was asked are.
+    #[serde(default = "of_before")]
+    pub confirmed: bool,
+}
+
+const fn of_before() -> bool {
+    true
 }
 
 impl WebhookDocument {
@@ -59,7 +68,13 @@ impl WebhookDocument {
             Some(group) => event_type.starts_with(group),
             None => wanted == event_type,
         };
-        event_type == PING || self.event_types.is_empty() || self.event_types.iter().any(is_meant)
+        [PING, CONFIRM].contains(&event_type) || self.event_types.is_empty() || self.event_types.iter().any(is_meant)
+    }
+
+    /// Whether it may be told of anything: nobody asks a mail address before it is named.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.confirmed || self.mail_address().is_none()
     }
 
     /// The mail address, where it is one.
@@ -88,7 +103,7 @@ pub struct Delivery {
     pub account_id: AccountId,
     /// `msg_...`: the same for every endpoint and every try.
     pub message_id: String,
-    /// Of [`EVENT_TYPES`], or `ping`.
+    /// Of [`EVENT_TYPES`], `ping` or `confirm`.
     pub event_type: String,
     /// What is sent, byte for byte.
     pub body: String,
@@ -126,6 +141,7 @@ mod tests {
             generation: 1,
             previous_until_ms: None,
             created_at_ms: 0,
+            confirmed: false,
         };
         for (types, wanted) in [
             (&[][..], [true, true, true]),
@@ -138,6 +154,14 @@ mod tests {
             assert_eq!(found, wanted, "{types:?}");
             assert!(with(types).wants(PING));
         }
+        // A mail address waits for its word; one of before does not, nor does an address of the web.
+        let mut document = with(&[]);
+        assert!(!document.is_told());
+        let mut json = serde_json::to_value(&document).unwrap();
+        json.as_object_mut().unwrap().remove("confirmed");
+        assert!(serde_json::from_value::<WebhookDocument>(json).unwrap().is_told());
+        document.url = "https://luna.example/".to_owned();
+        assert!(document.is_told());
         assert_eq!(with(&[]).mail_address(), Some("ops@luna.example"));
         assert_eq!(with(&[]).registry_key(), "webhook:whk_1");
     }

@@ -230,9 +230,10 @@ impl KeyRing {
         Ok(true)
     }
 
-    /// Takes a revocation, as [`apply`](Self::apply) does: of the key, and of what took its place later.
+    /// Takes a revocation, as [`apply`](Self::apply) does: of the key, and of what took its place by a rotation that did not
+    /// know of it.
     pub fn revoke(&self, revocation: &KeyRevocation) {
-        self.0.known.write().revoke(&revocation.key_id, revocation.revoked_at);
+        self.0.known.write().revoke(revocation);
     }
 
     /// Takes one document, as [`apply`](Self::apply) does.
@@ -320,6 +321,12 @@ impl KeyRing {
         let (hash, _) = known.by_id.get(key_id)?;
         let used_at = known.by_hash.get(hash)?.used_at.load(Ordering::Relaxed);
         (used_at > 0).then_some(used_at)
+    }
+
+    /// The keys that took the place of one, as far as this process knows.
+    #[must_use]
+    pub fn successors(&self, key_id: &str) -> Vec<KeyId> {
+        self.0.known.read().successors_of(key_id)
     }
 
     /// The document of one key.

@@ -62,8 +62,14 @@ fn compacted(records: &[(Vec<u8>, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
     kept.into_iter().map(|index| records[index].clone()).collect()
 }
 
+/// As a release of before wrote it: the clocks decide.
 fn revocation(key_id: &str, revoked_at: i64) -> (Vec<u8>, Vec<u8>) {
-    let revocation = KeyRevocation { key_id: key_id.parse().unwrap(), revoked_at };
+    revocation_that_spares(key_id, revoked_at, None)
+}
+
+fn revocation_that_spares(key_id: &str, revoked_at: i64, spares: Option<&[&str]>) -> (Vec<u8>, Vec<u8>) {
+    let spares = spares.map(|spares| spares.iter().map(|id| id.parse().unwrap()).collect());
+    let revocation = KeyRevocation { key_id: key_id.parse().unwrap(), revoked_at, spares };
     let record_key = tollbooth_schemas::keys::revocation_key(&revocation.key_id);
     (record_key.into_bytes(), serde_json::to_vec(&revocation).unwrap())
 }
@@ -135,6 +141,46 @@ fn a_key_that_was_rotated_in_time_outlives_the_revocation_of_the_one_before() {
         let principal = ring.authenticate(second.reveal()).unwrap();
         assert_eq!((principal.key_id.as_str(), principal.line.as_str()), ("key_2", "key_1"));
     }
+}
+
+#[test]
+fn whom_a_revocation_means_is_its_own_word_and_no_clocks() {
+    for (made_at, spares, is_refused) in [
+        // Rotated, then revoked by a process whose clock is far behind: the fresh successor is the one to go on with.
+        (9_000, &["key_2"][..], false),
+        // Revoked, then rotated by a process that had not heard of it, and whose clock is far behind.
+        (1_000, &[], true),
+    ] {
+        let (first, second, third) = (key(KeyKind::Booth, 30), key(KeyKind::Booth, 31), key(KeyKind::Booth, 32));
+        let made = document(&first, "key_1", None);
+        let mut written = vec![record(&made)];
+        written.extend(rotation(made.clone(), &second, "key_2", made_at));
+        written.push(revocation_that_spares("key_1", 2_000, Some(spares)));
+        written.push(record(&document(&first, "key_1", Some(2_000))));
+        let successor =
+            KeyDocument { created_at: made_at, replaces: Some(made.key_id), ..document(&second, "key_2", None) };
+        written.extend(rotation(successor, &third, "key_3", made_at + 1));
+        let mut backwards = compacted(&written);
+        backwards.reverse();
+        for records in [compacted(&written), written, backwards] {
+            let ring = fed(&records);
+            assert_eq!(ring.authenticate(first.reveal()), Err(AuthError::Revoked));
+            for successor in [&second, &third] {
+                assert_eq!(ring.authenticate(successor.reveal()).is_err(), is_refused, "{made_at}");
+            }
+            assert_eq!(ring.successors("key_1"), ["key_2".parse().unwrap()]);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_runs_in_a_circle_is_judged_all_the_same() {
+    let (first, second) = (key(KeyKind::Booth, 33), key(KeyKind::Booth, 34));
+    let of = |key: &ApiKey, id: &str, replaces: &str| {
+        record(&KeyDocument { replaces: Some(replaces.parse().unwrap()), ..document(key, id, None) })
+    };
+    let ring = fed(&[of(&first, "key_1", "key_2"), of(&second, "key_2", "key_1")]);
+    assert!(ring.authenticate(first.reveal()).is_ok() && ring.authenticate(second.reveal()).is_ok());
 }
 
 #[test]

@@ -144,6 +144,11 @@ pub struct KeyRevocation {
     #[serde(with = "serde_rfc3339")]
     #[schemars(with = "String")]
     pub revoked_at: i64,
+    /// The keys that had taken its place and that whoever revoked it knew of: those are not meant. Any other successor is of a
+    /// rotation that did not know of the revocation, and is refused as well, whatever the clocks say. None: written by a
+    /// release that did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spares: Option<Vec<KeyId>>,
 }
 
 /// Where a key stands.

@@ -92,7 +92,11 @@ pub(crate) fn key_document() -> KeyDocument {
 }
 
 pub(crate) fn key_revocation() -> KeyRevocation {
-    KeyRevocation { key_id: "key_1".parse().unwrap(), revoked_at: NOON + 1 }
+    KeyRevocation {
+        key_id: "key_1".parse().unwrap(),
+        revoked_at: NOON + 1,
+        spares: Some(vec!["key_2".parse().unwrap()]),
+    }
 }
 
 pub(crate) fn audit_records() -> [AuditRecord; 2] {

@@ -5,7 +5,9 @@ use rust_decimal::Decimal;
 use tollbooth_schemas::{
     AccountId, Money, Quantity,
     decimal::{DecimalError, parse_micros},
-    ids::{derived_account_id, entry_id, is_operation_id, parse_entry_id},
+    ids::{
+        derived_account_id, derived_payment_id, entry_id, is_operation_id, is_purchase_id, parse_entry_id, recharge_id,
+    },
     time::{parse_rfc3339_ms, rfc3339},
     usage::parse_structured,
 };
@@ -179,5 +181,17 @@ fn an_operation_id_is_1_to_128_printable_characters() {
         ("op 7#/".to_owned(), true),
     ] {
         assert_eq!(is_operation_id(&text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_purchases_id_is_told_from_what_is_none() {
+    let id = derived_payment_id(&"acc_luna".parse().unwrap(), "k");
+    assert!(is_purchase_id(&id), "{id}");
+    let longer = format!("{id}0");
+    for text in
+        ["", "pay_", "pay_1", &recharge_id("acc_luna", 7), &longer, &id.to_uppercase(), "pay_' OR status:'succeeded'"]
+    {
+        assert!(!is_purchase_id(text), "{text}");
     }
 }

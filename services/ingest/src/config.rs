@@ -142,6 +142,9 @@ pub struct PurchasesSection {
     pub amount_max: Money,
     /// How long the provider is waited for before the answer is 202. Default 5,000.
     pub provider_timeout_ms: u64,
+    /// How long a purchase waits for what its payer has to do, before it is given up at the provider, too. Default
+    /// 86,400,000 (a day).
+    pub expire_after_ms: u64,
     /// Stripe, where that is the provider.
     pub stripe: StripeSection,
 }
@@ -186,6 +189,9 @@ pub struct WebhooksSection {
     /// Pings of one account in an hour, mail addresses that it adds counted in, at each process; beyond it 429 with
     /// `Retry-After`. Default 20.
     pub messages_per_hour_max: usize,
+    /// Dead deliveries of one account that are replayed in an hour, at each process; beyond it 429 with `Retry-After`.
+    /// Default 1,000.
+    pub replays_per_hour_max: usize,
     /// How long an endpoint may take to answer. Default 15,000.
     pub timeout_ms: u64,
     /// Pause after the first try that failed; each further one is twice as long, give or take a fifth. Default 5,000.
@@ -238,6 +244,9 @@ pub enum Provider {
     Stripe,
 }
 
+/// A bank's page takes its minutes; what is older than the longest look at the provider's payments would never be given up.
+const PURCHASE_LIFE_MS: std::ops::RangeInclusive<u64> = 60_000..=2_592_000_000;
+
 impl Default for IngestConfig {
     fn default() -> Self {
         Self {
@@ -289,6 +298,13 @@ impl Default for CommandsSection {
     }
 }
 
+impl PurchasesSection {
+    /// How long a purchase waits for its payer.
+    pub(crate) fn life(&self) -> Duration {
+        Duration::from_millis(self.expire_after_ms)
+    }
+}
+
 impl Default for PurchasesSection {
     fn default() -> Self {
         Self {
@@ -296,6 +312,7 @@ impl Default for PurchasesSection {
             amount_min: whole(50),
             amount_max: whole(10_000),
             provider_timeout_ms: 5_000,
+            expire_after_ms: 86_400_000,
             stripe: StripeSection::default(),
         }
     }
@@ -324,6 +341,7 @@ impl Default for WebhooksSection {
             allow_private_addresses: false,
             mail_addresses_max: 3,
             messages_per_hour_max: 20,
+            replays_per_hour_max: 1_000,
             timeout_ms: 15_000,
             retry_min_ms: 5_000,
             retry_max_ms: 6 * 3_600_000,
@@ -439,6 +457,9 @@ impl IngestConfig {
         }
         if amount_max < amount_min {
             return fail("purchases.amount_max", "is below purchases.amount_min: nothing could be bought");
+        }
+        if !PURCHASE_LIFE_MS.contains(&self.purchases.expire_after_ms) {
+            return fail("purchases.expire_after_ms", "must be 60,000 (a minute) to 2,592,000,000 (30 days)");
         }
         StripeSection::check(&self.purchases)
     }
@@ -598,6 +619,10 @@ mod tests {
     #[test]
     fn bounds_that_nothing_lies_between_are_refused() {
         let mut config = IngestConfig::default();
+        for life_ms in [59_999, 2_592_000_001] {
+            config.purchases.expire_after_ms = life_ms;
+            assert_eq!(config.check().map_err(|error| error.key), Err("purchases.expire_after_ms"));
+        }
         config.purchases.amount_max = "49.99".parse().unwrap();
         assert_eq!(config.check().map_err(|error| error.key), Err("purchases.amount_max"));
         config.purchases.amount_min = Money::ZERO;

@@ -17,6 +17,7 @@ mod payments;
 mod price_books;
 mod produce;
 mod service;
+mod settle;
 mod stripe_webhook;
 mod webhooks;
 

@@ -206,7 +206,7 @@ impl Ingest {
         let (mut sandbox, mut stripe) = (None, None);
         let provider: Option<Arc<dyn PaymentProvider>> = match config.purchases.provider {
             Provider::None => None,
-            Provider::Sandbox => Some(Arc::clone(sandbox.insert(Arc::new(Sandbox::default()))) as _),
+            Provider::Sandbox => Some(Arc::clone(sandbox.insert(Arc::new(Sandbox::new(config.purchases.life())))) as _),
             Provider::Stripe => {
                 let (section, counted) = (&config.purchases.stripe, metrics.payments.clone());
                 let (api, provider) =

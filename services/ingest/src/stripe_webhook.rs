@@ -1,4 +1,5 @@
-//! `POST /v1/payments/stripe`: what Stripe tells by itself, that a payment succeeded or a card was saved.
+//! `POST /v1/payments/stripe`: what Stripe tells by itself, that a payment succeeded, that its money went back or came again,
+//! or that a card was saved.
 //!
 //! No key of ours comes with it: its signature says who sent it. It comes at least once, in any order, perhaps before the
 //! answer to our own request. What is posted is posted under the payment's id, as the request would have done it: once.
@@ -22,6 +23,7 @@ use crate::app::{App, now_ms};
 use crate::commands::{Order, ask_meter, no_provider, posting_identity};
 use crate::payments::stripe::{self, About, Event, Heard, NotPaid, Paid, SetupIntent, SignatureError, verify};
 use crate::produce::RETRY_AFTER_S;
+use crate::settle::{self, Settled, Teller};
 
 /// Who asks, in the ledger.
 const ACTOR: &str = "stripe";
@@ -83,6 +85,7 @@ fn check_signature(app: &App, header: &str, body: &[u8]) -> Result<(), Problem> 
 async fn see_to(app: &App, event: &Event) -> (Heard, StatusCode) {
     match &event.about {
         About::Nothing => (Heard::Ignored, StatusCode::OK),
+        About::WentBack(intent_id) => went_back(app, intent_id).await,
         About::SetUp(account_id, set_up) => save(app, account_id, set_up, event.created).await,
         About::Paid(intent) => {
             let since_s = (now_ms() - app.config.payment_age_ms_max()) / 1_000;
@@ -96,6 +99,26 @@ async fn see_to(app: &App, event: &Event) -> (Heard, StatusCode) {
                 }
             }
         }
+    }
+}
+
+/// What the event says moved is read at Stripe, with all else that moved of that payment's money.
+async fn went_back(app: &App, intent_id: &str) -> (Heard, StatusCode) {
+    let Some(stripe) = &app.stripe else { return (Heard::Ignored, StatusCode::OK) };
+    let teller = Teller {
+        desk: &app.commands,
+        producer: &app.producer,
+        patience: Duration::from_millis(app.config.commands.reply_timeout_ms),
+        actor: ACTOR,
+    };
+    let since_s = settle::since_s(app.config.payment_age_ms_max());
+    match teller.went_back(stripe, &app.metrics.payments, intent_id, since_s).await {
+        Settled::Nothing => (Heard::Ignored, StatusCode::OK),
+        Settled::Known => (Heard::Known, StatusCode::OK),
+        Settled::Posted => (Heard::Returned, StatusCode::OK),
+        Settled::Unclear => (Heard::Refused, StatusCode::OK),
+        Settled::Refused => (Heard::Refused, StatusCode::SERVICE_UNAVAILABLE),
+        Settled::Late => (Heard::Late, StatusCode::SERVICE_UNAVAILABLE),
     }
 }
 

@@ -18,3 +18,4 @@ mod repricing;
 mod restarts;
 mod stage;
 mod traces;
+mod stripe;

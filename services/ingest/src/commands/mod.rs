@@ -3,6 +3,7 @@
 mod accounts;
 mod alerts;
 mod answer;
+mod cancel;
 mod check;
 mod currency;
 mod desk;
@@ -38,6 +39,7 @@ use crate::app::{App, now_ms};
 use crate::produce::{EdgeProducer, ProduceError, Topic};
 pub(crate) use accounts::{change_plan, grant_bonus, open_account, post_adjustment, post_plan_fee, set_credit_limit};
 pub(crate) use alerts::set as set_alerts;
+pub(crate) use cancel::cancel as cancel_purchase;
 pub(crate) use desk::{CommandDesk, Waiting};
 pub(crate) use holds::{place as place_hold, void as void_hold};
 use idempotency::idempotency_key;

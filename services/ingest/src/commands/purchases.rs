@@ -65,7 +65,7 @@ impl Purchase {
 
 /// How a purchase stands, beside the ledger's answer where there is one.
 #[derive(Debug, Serialize)]
-struct Standing<'a> {
+pub(super) struct Standing<'a> {
     purchase_id: &'a str,
     status: Status,
     provider: &'static str,
@@ -74,12 +74,20 @@ struct Standing<'a> {
     next_action: Option<NextAction>,
 }
 
+impl<'a> Standing<'a> {
+    pub(super) fn of(provider: &dyn PaymentProvider, purchase_id: &'a str, status: Status) -> Self {
+        let (provider, sandbox) = (provider.name(), provider.is_sandbox());
+        Self { purchase_id, status, provider, sandbox, next_action: None }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+pub(super) enum Status {
     Pending,
     NeedsAction,
     Succeeded,
+    Canceled,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,7 +125,7 @@ pub(crate) async fn buy(
     }
     let purchase_id = derived_payment_id(&account_id, &call.idempotency_key);
     let patience = app.config.command_time_max();
-    let pending = Buying::standing_of(&*provider, &purchase_id, Status::Pending);
+    let pending = Standing::of(&*provider, &purchase_id, Status::Pending);
     let late = answer::late(&pending);
     let told = (purchase_id.clone(), provider.name(), provider.is_sandbox());
     let buying = Buying { app, provider, account_id, purchase_id, call, purchase };
@@ -249,12 +257,7 @@ impl Buying {
     }
 
     fn standing(&self, status: Status) -> Standing<'_> {
-        Self::standing_of(&*self.provider, &self.purchase_id, status)
-    }
-
-    fn standing_of<'a>(provider: &dyn PaymentProvider, purchase_id: &'a str, status: Status) -> Standing<'a> {
-        let (provider, sandbox) = (provider.name(), provider.is_sandbox());
-        Standing { purchase_id, status, provider, sandbox, next_action: None }
+        Standing::of(&*self.provider, &self.purchase_id, status)
     }
 
     fn posting(&self) -> v1::PostPurchase {

@@ -47,11 +47,18 @@ pub(super) enum Reconciled {
     Refused,
     /// The ledger does not answer.
     Late,
+    /// A purchase that its payer left: given up at the provider.
+    Expired,
 }
 
 impl Reconciled {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Posted, "posted"), (Self::Known, "known"), (Self::Refused, "refused"), (Self::Late, "late")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Posted, "posted"),
+        (Self::Known, "known"),
+        (Self::Refused, "refused"),
+        (Self::Late, "late"),
+        (Self::Expired, "expired"),
+    ];
 }
 
 /// All of them.
@@ -123,7 +130,7 @@ impl EffectsMetrics {
         let reconciled = IntCounterVec::new(
             Opts::new(
                 "tollbooth_payments_reconciled_total",
-                "Payments found taken at the provider, by what became of them; posted: nobody had told of it. Also recharges that were paid just now and that the ledger refuses.",
+                "Payments found taken at the provider, by what became of them; posted: nobody had told of it; expired: its payer left, and it was given up there. Also recharges that were paid just now and that the ledger refuses.",
             ),
             &["result"],
         )?;

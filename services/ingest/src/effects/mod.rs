@@ -68,7 +68,7 @@ fn provider(config: &IngestConfig, payers: &Payers, metrics: &PaymentMetrics) ->
             let reason = "is none: what accounts recharge by themselves could not be paid".to_owned();
             return Err(SettingError { key: "purchases.provider", reason }.into());
         }
-        Provider::Sandbox => (Arc::new(Sandbox::default()), None),
+        Provider::Sandbox => (Arc::new(Sandbox::new(config.purchases.life())), None),
         Provider::Stripe => {
             let section = &config.purchases.stripe;
             let (stripe, provider) =
@@ -95,7 +95,8 @@ impl Effects {
         let metrics = EffectsMetrics::register(registry)?;
         let produced = IngestMetrics::register(registry, |topic| topic.name(&topics))?;
         let payers = Payers::default();
-        let (provider, stripe) = provider(config, &payers, &produced.payments)?;
+        let counted = produced.payments.clone();
+        let (provider, stripe) = provider(config, &payers, &counted)?;
         health.end_on_failure(shutdown.clone());
         let component = health.component("producer");
         component.ready();
@@ -117,7 +118,8 @@ impl Effects {
             })?;
             tables.extend(table.take_thread().map(|thread| ("payers", thread)));
             payer_table = Some(Arc::new(table));
-            let task = Reconciliation::new(config, stripe, desk.clone(), Arc::clone(&producer), metrics.clone());
+            let task =
+                Reconciliation::new(config, stripe, desk.clone(), Arc::clone(&producer), (metrics.clone(), counted));
             tokio::spawn(task.run(shutdown.clone()));
         }
         let lag =

@@ -136,7 +136,8 @@ pub(crate) async fn revoke(
         return Err(Problem::forbidden(detail));
     }
     if document.revoked_at.is_none() {
-        let revocation = KeyRevocation { key_id: document.key_id.clone(), revoked_at: now_ms() };
+        let spares = Some(app.gate.keys().successors(document.key_id.as_str()));
+        let revocation = KeyRevocation { key_id: document.key_id.clone(), revoked_at: now_ms(), spares };
         document.revoked_at = Some(revocation.revoked_at);
         // Beside the document, where no rotation can write: see `KeyRevocation`. The document tells the releases of before.
         let both = async {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use tollbooth_schemas::AccountId;
 
-use super::stripe::{Called, Heard, Operation};
-use super::{Answer, Payment, PaymentError, PaymentOrder, PaymentProvider};
+use super::stripe::{Called, Heard, Operation, Way};
+use super::{Answer, GivingUp, Payment, PaymentError, PaymentOrder, PaymentProvider};
 
 /// Names of providers, as labels.
 const PROVIDERS: [&str; 2] = ["sandbox", "stripe"];
@@ -56,6 +57,7 @@ pub(crate) struct PaymentMetrics {
     outcomes: [[IntCounter; Outcome::ALL.len()]; PROVIDERS.len()],
     calls: [[IntCounter; Called::ALL.len()]; Operation::ALL.len()],
     heard: [IntCounter; Heard::ALL.len()],
+    returned: [IntCounter; Way::ALL.len()],
 }
 
 impl PaymentMetrics {
@@ -80,7 +82,13 @@ impl PaymentMetrics {
             "What the payment provider told by itself, by what became of it.",
             &["result"],
         )?;
+        let returned = counters(
+            "tollbooth_payments_returned_total",
+            "Money that went back at the payment provider, or came again after it had, and stands in the ledger by this process, by way.",
+            &["way"],
+        )?;
         Ok(Self {
+            returned: Way::ALL.map(|way| returned.with_label_values(&[way.label()])),
             outcomes: PROVIDERS
                 .map(|provider| Outcome::ALL.map(|(_, label)| outcomes.with_label_values(&[provider, label]))),
             calls: Operation::ALL
@@ -97,6 +105,10 @@ impl PaymentMetrics {
 
     pub(crate) fn called(&self, operation: Operation, result: Called) {
         self.calls[operation as usize][result as usize].inc();
+    }
+
+    pub(crate) fn returned(&self, way: Way) {
+        self.returned[way as usize].inc();
     }
 
     pub(crate) fn heard(&self, what: Heard) {
@@ -155,5 +167,9 @@ impl PaymentProvider for Metered {
 
     fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
         self.counted(self.provider.look(order))
+    }
+
+    fn give_up<'a>(&'a self, account_id: &'a AccountId, payment_id: &'a str) -> GivingUp<'a> {
+        self.provider.give_up(account_id, payment_id)
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod stripe;
 use std::fmt;
 use std::pin::Pin;
 
-use tollbooth_schemas::{AccountId, Amount};
+use tollbooth_schemas::{AccountId, Amount, Money};
 
 pub(crate) use metered::{Metered, PaymentMetrics};
 pub(crate) use payers::Payers;
@@ -103,6 +103,22 @@ pub(crate) enum PaymentError {
     Unavailable,
 }
 
+/// What giving a purchase up came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// It takes no money any more, whoever repeats it.
+    Canceled,
+    /// Its money was taken first, so much: it is to be posted.
+    Taken(Money),
+    /// The bank is at it: nobody can say yet.
+    UnderWay,
+    /// The account has no such purchase.
+    Unknown,
+}
+
+/// Giving up that is on its way.
+pub(crate) type GivingUp<'a> = Pin<Box<dyn Future<Output = Result<GivenUp, PaymentError>> + Send + 'a>>;
+
 /// An answer that is on its way.
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Payment, PaymentError>> + Send + 'a>>;
 
@@ -120,4 +136,7 @@ pub(crate) trait PaymentProvider: fmt::Debug + Send + Sync {
 
     /// Says how the payment stands and takes no money for it; [`PaymentError::TooOld`] where none was asked for.
     fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a>;
+
+    /// Ends a purchase that waits for its payer, unless its money is taken: success wins, and whoever asks has to post it.
+    fn give_up<'a>(&'a self, account_id: &'a AccountId, payment_id: &'a str) -> GivingUp<'a>;
 }

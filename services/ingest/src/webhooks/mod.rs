@@ -17,7 +17,7 @@ use tollbooth_schemas::webhooks::{Delivery, DeliveryState, REGISTRY_KEY_PREFIX, 
 use crate::config::IngestConfig;
 use address::Reach;
 use pace::Pace;
-pub(crate) use routes::{create, dead, delete, list, ping, replay, rotate};
+pub(crate) use routes::{confirm, create, dead, delete, list, ping, replay, rotate};
 pub(crate) use secrets::{Secrets, signature};
 
 /// Every endpoint.
@@ -72,6 +72,8 @@ pub(crate) struct Webhooks {
     pub(crate) has_mail: bool,
     mail_addresses_max: usize,
     pace: Pace,
+    /// Of what is replayed.
+    replays: Pace,
     /// One process makes one endpoint after the other, so that the limit holds; two processes may pass it by one each.
     pub(crate) creating: tokio::sync::Mutex<()>,
 }
@@ -88,7 +90,8 @@ impl Webhooks {
             reach,
             has_mail,
             mail_addresses_max: config.webhooks.mail_addresses_max,
-            pace: Pace::new(config.webhooks.messages_per_hour_max),
+            pace: Pace::new(config.webhooks.messages_per_hour_max, "pings and new mail addresses"),
+            replays: Pace::new(config.webhooks.replays_per_hour_max, "replayed messages"),
             creating: tokio::sync::Mutex::default(),
         }
     }

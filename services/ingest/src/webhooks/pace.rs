@@ -1,7 +1,8 @@
-//! How many messages of its own choice an account may have sent in an hour: pings, and mail addresses that are added.
+//! How many messages of its own choice an account may have sent in an hour: pings and mail addresses that are added, and
+//! what is dead and replayed.
 //!
-//! Whoever holds a key of an account names the addresses, and nobody asks those. The bound keeps an installation's mail
-//! server from being used against somebody; it does not make sure that a mail address is the account's.
+//! Whoever holds a key of an account names the addresses. A mail address is asked whether it wants anything; the bound keeps an
+//! installation's mail server from asking somebody again and again.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,13 +25,15 @@ struct Hour {
 #[derive(Debug)]
 pub(super) struct Pace {
     max: usize,
+    /// Of what, for people.
+    what: &'static str,
     by_account: Mutex<HashMap<AccountId, Hour>>,
 }
 
 impl Pace {
     /// At most `max` of one account in an hour.
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, by_account: Mutex::default() }
+    pub(super) fn new(max: usize, what: &'static str) -> Self {
+        Self { max, what, by_account: Mutex::default() }
     }
 
     /// Counts one more.
@@ -38,6 +41,14 @@ impl Pace {
     /// # Errors
     /// 429 with `Retry-After` where the account has had its share of the hour, or too many accounts ask at once.
     pub(super) fn take(&self, account_id: &AccountId, now: Instant) -> Result<(), Problem> {
+        self.take_some(account_id, 1, now).map(|_| ())
+    }
+
+    /// Counts so many more, or as many of them as the hour has left: how many, and at least one of one or more.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(super) fn take_some(&self, account_id: &AccountId, wanted: usize, now: Instant) -> Result<usize, Problem> {
         let mut by_account = self.by_account.lock();
         let is_over = |hour: &Hour| now.saturating_duration_since(hour.since) >= WINDOW;
         if by_account.len() >= ACCOUNTS_MAX && !by_account.contains_key(account_id) {
@@ -50,16 +61,17 @@ impl Pace {
         if is_over(hour) {
             *hour = Hour { since: now, count: 0 };
         }
-        if hour.count >= self.max {
+        if hour.count >= self.max && wanted > 0 {
             return Err(self.refused(WINDOW.saturating_sub(now.saturating_duration_since(hour.since))));
         }
-        hour.count += 1;
-        Ok(())
+        let taken = wanted.min(self.max.saturating_sub(hour.count));
+        hour.count = hour.count.saturating_add(taken);
+        Ok(taken)
     }
 
     fn refused(&self, left: Duration) -> Problem {
         let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-        let detail = format!("{} pings and new mail addresses of an account in an hour are sent to", self.max);
+        let detail = format!("{} {} of an account in an hour are sent", self.max, self.what);
         let quota = Quota { policy: "webhook-messages", limit: self.max, unit: "requests" };
         Problem::rate_limited(seconds).with_detail(detail).with_quota(quota)
     }
@@ -71,21 +83,23 @@ mod tests {
 
     #[test]
     fn an_account_has_its_share_of_each_hour_and_no_other_account_s() {
-        let pace = Pace::new(2);
+        let pace = Pace::new(2, "pings");
         let start = Instant::now();
         let (luna, sol): (AccountId, AccountId) = ("acc_luna".parse().unwrap(), "acc_sol".parse().unwrap());
         let late = start + WINDOW / 2;
         assert!(pace.take(&luna, start).is_ok() && pace.take(&luna, late).is_ok());
         assert_eq!(pace.take(&luna, late).unwrap_err().status().as_u16(), 429);
         assert!(pace.take(&sol, late).is_ok());
+        assert!(pace.take_some(&luna, 0, late).is_ok() && pace.take_some(&luna, 1, late).is_err());
         let next = start + WINDOW;
         assert!(pace.take(&luna, next).is_ok() && pace.take(&luna, next).is_ok());
         assert!(pace.take(&luna, next).is_err());
+        assert_eq!(pace.take_some(&sol, 5, next).ok(), Some(2), "what is left of it");
     }
 
     #[test]
     fn what_is_remembered_has_a_bound_and_comes_free_again() {
-        let pace = Pace::new(1);
+        let pace = Pace::new(1, "pings");
         let start = Instant::now();
         let account = |number: usize| format!("acc_{number}").parse::<AccountId>().unwrap();
         for number in 0..ACCOUNTS_MAX {

@@ -20,7 +20,9 @@ use tollbooth_schemas::AccountId;
 use tollbooth_schemas::audit::AuditOutcome;
 use tollbooth_schemas::keys::{KeyKind, Scope};
 use tollbooth_schemas::time::{DAY_MS, rfc3339};
-use tollbooth_schemas::webhooks::{Delivery, DeliveryState, ENDPOINTS_MAX, EVENT_TYPES, PING, WebhookDocument};
+use tollbooth_schemas::webhooks::{
+    CONFIRM, Delivery, DeliveryState, ENDPOINTS_MAX, EVENT_TYPES, PING, WAITING_MAX, WebhookDocument,
+};
 
 use super::{Endpoints, Secrets};
 use crate::app::{App, now_ms, parse_json};
@@ -49,6 +51,12 @@ struct Replay {
     message_id: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirmation {
+    code: String,
+}
+
 /// An endpoint as it is shown; its secret only where it is new.
 #[derive(Debug, Serialize)]
 struct WebhookView {
@@ -60,6 +68,8 @@ struct WebhookView {
     /// Until when requests are signed with the secret before as well.
     previous_secret_until: Option<String>,
     created_at: String,
+    /// Whether it is told of anything: a mail address has to say that it wants it.
+    confirmed: bool,
     waiting: usize,
     dead: usize,
 }
@@ -96,6 +106,7 @@ fn view(app: &App, document: &WebhookDocument, secret: Option<String>) -> Webhoo
         secret,
         previous_secret_until: document.previous_until_ms.filter(|until_ms| *until_ms > now_ms()).map(rfc3339),
         created_at: rfc3339(document.created_at_ms),
+        confirmed: document.is_told(),
         waiting: count(DeliveryState::Waiting),
         dead: count(DeliveryState::Dead),
     }
@@ -220,9 +231,14 @@ pub(crate) async fn create(
         generation: 1,
         previous_until_ms: None,
         created_at_ms: now_ms(),
+        confirmed: false,
     };
     let action = action(&principal, &request_id, "create_webhook", &document);
-    app.trail.around(action, publish(&app, document.clone()), |()| Told::by_status(201)).await?;
+    let made = async {
+        publish(&app, document.clone()).await?;
+        if document.is_told() { Ok(()) } else { send(&app, &own_message(&document, CONFIRM)).await }
+    };
+    app.trail.around(action, made, |()| Told::by_status(201)).await?;
     tracing::info!(webhook_id = document.webhook_id, account, actor = %principal.key_id, "webhook made");
     let secret = document.mail_address().is_none().then(|| secrets.shown(&document));
     Ok(shown(StatusCode::CREATED, view(&app, &document, secret)))
@@ -289,31 +305,67 @@ pub(crate) async fn ping(
     let (principal, account_id) = enter(&app, &headers, &account, Scope::Settings)?;
     secrets(&app)?;
     let document = endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
+    // A mail address that has not said that it wants anything is asked once more.
+    let event_type = if document.is_told() { PING } else { CONFIRM };
     // Everybody may ask for one at a time: what waits for an answer already tells whether it is reached.
     let waiting = app.webhooks.deliveries.in_state(&webhook_id, DeliveryState::Waiting);
-    if waiting.iter().any(|delivery| delivery.event_type == PING) {
+    if waiting.iter().any(|delivery| delivery.event_type == event_type) {
         return Err(Problem::conflict("a ping to this webhook is under way"));
     }
     app.webhooks.pace.take(&account_id, Instant::now())?;
-    let now_ms = now_ms();
-    let body = json!({"type": PING, "timestamp": rfc3339(now_ms), "data": {"account_id": account_id, "webhook_id": webhook_id}});
-    let delivery = Delivery {
-        webhook_id: document.webhook_id.clone(),
-        account_id,
-        message_id: new_id("msg_"),
-        event_type: PING.to_owned(),
-        body: body.to_string(),
-        state: DeliveryState::Waiting,
-        since_ms: now_ms,
-        attempts: 0,
-        next_at_ms: now_ms,
-        last_error: None,
-    };
+    let delivery = own_message(&document, event_type);
     let action = action(&principal, &request_id, "ping_webhook", &document);
     app.trail
         .around(action, send(&app, &delivery), |()| Told { outcome: AuditOutcome::Succeeded, ..Told::by_status(202) })
         .await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"message_id": delivery.message_id}))).into_response())
+}
+
+/// A message that no entry of the ledger is behind.
+fn own_message(document: &WebhookDocument, event_type: &str) -> Delivery {
+    let now_ms = now_ms();
+    let (account_id, webhook_id) = (&document.account_id, &document.webhook_id);
+    let data = json!({"account_id": account_id, "webhook_id": webhook_id});
+    Delivery {
+        webhook_id: webhook_id.clone(),
+        account_id: account_id.clone(),
+        message_id: new_id("msg_"),
+        event_type: event_type.to_owned(),
+        body: json!({"type": event_type, "timestamp": rfc3339(now_ms), "data": data}).to_string(),
+        state: DeliveryState::Waiting,
+        since_ms: now_ms,
+        attempts: 0,
+        next_at_ms: now_ms,
+        last_error: None,
+    }
+}
+
+/// `POST /v1/accounts/{account_id}/webhooks/{webhook_id}/confirm`: whoever reads a mail address gave its code away, so they
+/// want what is sent to it.
+pub(crate) async fn confirm(
+    State(app): State<Arc<App>>,
+    Path((account, webhook_id)): Path<(String, String)>,
+    request_id: RequestId,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    let (principal, account_id) = enter(&app, request.headers(), &account, Scope::Settings)?;
+    let secrets = secrets(&app)?;
+    let (headers, body, _admitted) = app.admit(&principal, request).await?;
+    let Confirmation { code } = parse_json(&headers, &body)?;
+    let _one_at_a_time = app.webhooks.creating.lock().await;
+    let mut document = (*endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?).clone();
+    if !document.is_told() {
+        // Guesses have a bound as messages have.
+        app.webhooks.pace.take(&account_id, Instant::now())?;
+        if !secrets.is_code(&document, &code) {
+            return Err(wrong("/code", "is not the one that was mailed to the address"));
+        }
+        document.confirmed = true;
+        let action = action(&principal, &request_id, "confirm_webhook", &document);
+        app.trail.around(action, publish(&app, document.clone()), |()| Told::by_status(200)).await?;
+        tracing::info!(webhook_id, account, actor = %principal.key_id, "mail address confirmed");
+    }
+    Ok(Json(view(&app, &document, None)).into_response())
 }
 
 /// `GET /v1/accounts/{account_id}/webhooks/{webhook_id}/dead`
@@ -347,10 +399,18 @@ pub(crate) async fn replay(
     ensure_read(&app)?;
     let dead = app.webhooks.deliveries.in_state(&webhook_id, DeliveryState::Dead);
     let is_meant = |delivery: &Arc<Delivery>| asked.message_id.as_ref().is_none_or(|id| *id == delivery.message_id);
-    let meant: Vec<Arc<Delivery>> = dead.into_iter().filter(is_meant).collect();
+    let mut meant: Vec<Arc<Delivery>> = dead.into_iter().filter(is_meant).collect();
     if asked.message_id.is_some() && meant.is_empty() {
         return Err(Problem::not_found("nothing of this id is dead"));
     }
+    let all = meant.len();
+    // The oldest first: as many as an endpoint may have waiting, and as the hour has left.
+    let waiting = app.webhooks.deliveries.count(&webhook_id, DeliveryState::Waiting);
+    let fitting = all.min(WAITING_MAX.saturating_sub(waiting));
+    if fitting == 0 && all > 0 {
+        return Err(Problem::conflict(format!("{WAITING_MAX} deliveries to this webhook wait already")));
+    }
+    meant.truncate(app.webhooks.replays.take_some(&account_id, fitting, Instant::now())?);
     let replayed = async {
         for delivery in &meant {
             let now_ms = now_ms();
@@ -362,7 +422,7 @@ pub(crate) async fn replay(
     };
     let action = action(&principal, &request_id, "replay_webhook", &document);
     app.trail.around(action, replayed, |()| Told { outcome: AuditOutcome::Succeeded, ..Told::by_status(202) }).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"replayed": meant.len()}))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(json!({"replayed": meant.len(), "left": all - meant.len()}))).into_response())
 }
 
 /// Judged by a part of what is dead, the rest would look delivered.

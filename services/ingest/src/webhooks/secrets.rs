@@ -10,6 +10,8 @@ use sha2::Sha256;
 use tollbooth_schemas::webhooks::WebhookDocument;
 
 const PREFIX: &str = "whsec_";
+/// Of a code that is mailed: beyond what anybody guesses.
+const CODE_BYTES: usize = 8;
 /// Shortest secret of the installation.
 pub(crate) const SECRET_BYTES_MIN: usize = 32;
 
@@ -45,6 +47,36 @@ impl Secrets {
         format!("{PREFIX}{}", STANDARD.encode(self.of(document, document.generation)))
     }
 
+    fn code_of(&self, document: &WebhookDocument) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        for part in ["tollbooth mail", document.account_id.as_str(), &document.webhook_id, &document.url] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        mac
+    }
+
+    /// What is mailed to an address that is new, and nowhere kept or shown.
+    pub(crate) fn code(&self, document: &WebhookDocument) -> String {
+        let bytes = self.code_of(document).finalize().into_bytes();
+        let hex: Vec<String> = bytes.iter().take(CODE_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        hex.chunks(2).map(<[String]>::concat).collect::<Vec<_>>().join("-")
+    }
+
+    /// Whether that is the code of the address, however it was typed.
+    pub(crate) fn is_code(&self, document: &WebhookDocument, text: &str) -> bool {
+        let digits: Vec<u8> = text
+            .chars()
+            .filter(|char| *char != '-' && !char.is_whitespace())
+            .map_while(|char| u8::try_from(char.to_digit(16)?).ok())
+            .take(2 * CODE_BYTES + 1)
+            .collect();
+        let bytes: Vec<u8> =
+            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect();
+        // In constant time.
+        digits.len() == 2 * CODE_BYTES && self.code_of(document).verify_truncated_left(&bytes).is_ok()
+    }
+
     /// What is signed with at an instant, the newest first.
     pub(crate) fn valid(&self, document: &WebhookDocument, now_ms: i64) -> Vec<[u8; 32]> {
         let mut secrets = vec![self.of(document, document.generation)];
@@ -78,6 +110,26 @@ mod tests {
             generation,
             previous_until_ms,
             created_at_ms: 0,
+            confirmed: false,
+        }
+    }
+
+    #[test]
+    fn a_code_is_of_one_address_and_taken_however_it_is_typed() {
+        let secrets = Secrets::new(&"x".repeat(SECRET_BYTES_MIN)).unwrap();
+        let ours = document("whk_1", 1, None);
+        let code = secrets.code(&ours);
+        assert_eq!((code.len(), code.matches('-').count()), (19, 3), "{code}");
+        for typed in [code.clone(), code.replace('-', ""), code.to_uppercase(), format!(" {} ", code.replace('-', " "))]
+        {
+            assert!(secrets.is_code(&ours, &typed), "{typed}");
+        }
+        let other = WebhookDocument { url: "mailto:other@luna.example".to_owned(), ..ours.clone() };
+        let guessed = "0000-0000-0000-0000".to_owned();
+        for wrong in
+            [String::new(), guessed, code[..18].to_owned(), format!("{code}0"), secrets.code(&other), "é".repeat(16)]
+        {
+            assert!(!secrets.is_code(&ours, &wrong), "{wrong}");
         }
     }
 

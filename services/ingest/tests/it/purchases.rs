@@ -36,7 +36,9 @@ pub(crate) fn ledger() -> impl Fn(&v1::Command) -> Outcome + Send + 'static {
             return Outcome::Accepted(v1::Accepted { replayed: true, ..answer.clone() });
         }
         let outcome = accepted(command);
-        if let (Outcome::Accepted(answer), Some(Body::PostPurchase(_))) = (&outcome, &command.body) {
+        let posts =
+            matches!(&command.body, Some(Body::PostPurchase(_) | Body::PostAdjustment(_) | Body::SetRecharge(_)));
+        if let (Outcome::Accepted(answer), true) = (&outcome, posts) {
             let kept = (command.body_hash.clone(), answer.clone());
             carried_out.insert(command.idempotency_key.clone(), kept);
         }
@@ -125,6 +127,40 @@ async fn a_payment_that_needs_an_action_posts_after_it() {
         assert_eq!(buy(&stand, "p-1", NEEDS_ACTION).await.0, status);
         assert_eq!(postings(&stand).len(), usize::from(approve));
     }
+}
+
+#[tokio::test]
+async fn a_purchase_that_is_left_posts_nothing_unless_it_was_paid() {
+    let stand = Stand::start_with(sandbox).await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    let own = stand.key("account").await.1;
+    let cancel = async |account: &str, answer: &Value, key: &str| {
+        let path = format!("/v1/accounts/{account}/purchases/{}/cancel", answer["purchase_id"].as_str().unwrap());
+        crate::stand::read(stand.post(&path, key).send().await.unwrap()).await
+    };
+    // given two purchases that wait for their payer, of whom one acts
+    let (left, paid) = (buy(&stand, "p-1", NEEDS_ACTION).await.1, buy(&stand, "p-2", NEEDS_ACTION).await.1);
+    let url = paid["next_action"]["url"].as_str().unwrap();
+    stand.command(Method::POST, url, &stand.root, "c", &json!({"approve": true})).await;
+    // when both are left, by who may
+    assert_eq!(cancel("acc_luna", &left, &stand.booth_key().await).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(cancel("acc_sol", &left, &own).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(cancel("acc_sol", &left, &stand.root).await.0, StatusCode::NOT_FOUND);
+    for replayed in [false, true] {
+        let (status, canceled) = cancel("acc_luna", &left, &own).await;
+        assert_eq!((status, &canceled["status"]), (StatusCode::OK, &json!("canceled")), "{canceled}");
+        assert_eq!((&canceled["provider"], &canceled["sandbox"]), (&json!("sandbox"), &json!(true)));
+        let (status, taken) = cancel("acc_luna", &paid, &own).await;
+        assert_eq!((status, &taken["status"]), (StatusCode::OK, &json!("succeeded")), "{taken}");
+        assert_eq!(taken["replayed"], json!(replayed));
+    }
+    // then the one cannot be paid any more, and the other is in the ledger once
+    let url = left["next_action"]["url"].as_str().unwrap();
+    let late = stand.command(Method::POST, url, &stand.root, "c", &json!({"approve": true})).await;
+    assert_eq!(late.0, StatusCode::NOT_FOUND);
+    let (status, problem) = buy(&stand, "p-1", NEEDS_ACTION).await;
+    assert_eq!((status, &problem["reason"]), (StatusCode::PAYMENT_REQUIRED, &json!("canceled")));
+    assert_eq!(buy(&stand, "p-2", NEEDS_ACTION).await.1["replayed"], json!(true));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tollbooth_chassis::kafka::partition_for;
 use tollbooth_chassis::kafka::table::TopicTable;
 use tollbooth_chassis::shutdown::Shutdown;
-use tollbooth_schemas::webhooks::{DEAD_MAX, Delivery, DeliveryState};
+use tollbooth_schemas::webhooks::{CONFIRM, DEAD_MAX, Delivery, DeliveryState, WebhookDocument};
 
 use super::Owned;
 use super::send::{Failure, Sender};
@@ -173,8 +173,10 @@ impl Courier {
     /// One try; the offset of what it came to.
     async fn attempt(&self, delivery: &Delivery) -> Result<i64, ProduceError> {
         let key = delivery.record_key();
-        let Some(endpoint) = self.endpoints.get(&delivery.webhook_id) else {
-            // Deleted: nobody is there to be told.
+        let endpoint = self.endpoints.get(&delivery.webhook_id);
+        let is_meant = |endpoint: &Arc<WebhookDocument>| endpoint.is_told() || delivery.event_type == CONFIRM;
+        let Some(endpoint) = endpoint.filter(is_meant) else {
+            // Deleted, or nobody said that they want it: nobody is there to be told.
             return self.producer.forget(Topic::Deliveries, key.as_bytes()).await;
         };
         let is_mail = endpoint.mail_address().is_some();

@@ -127,7 +127,7 @@ impl Notifier {
         for endpoint in self.endpoints.of(&record.account_id) {
             let webhook_id = endpoint.webhook_id.as_str();
             let is_known = self.deliveries.get(webhook_id, &message.message_id).is_some();
-            if is_known || !endpoint.wants(message.event_type) {
+            if is_known || !endpoint.is_told() || !endpoint.wants(message.event_type) {
                 continue;
             }
             let is_full = self.deliveries.count(webhook_id, DeliveryState::Waiting) >= WAITING_MAX;

@@ -16,7 +16,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 use rustls::crypto::ring;
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tollbooth_schemas::webhooks::{Delivery, WebhookDocument};
+use tollbooth_schemas::webhooks::{CONFIRM, Delivery, WebhookDocument};
 
 use crate::app::now_ms;
 use crate::config::{IngestConfig, MailTls};
@@ -75,7 +75,7 @@ impl Sender {
     pub(super) async fn send(&self, endpoint: &WebhookDocument, delivery: &Delivery) -> Result<(), Failure> {
         match endpoint.mail_address() {
             Some(address) => {
-                let sending = tokio::time::timeout(self.timeout, self.mail(address, delivery));
+                let sending = tokio::time::timeout(self.timeout, self.mail(address, endpoint, delivery));
                 sending.await.unwrap_or_else(|_| Err(failed("the mail server does not answer")))
             }
             None => self.post(endpoint, delivery).await,
@@ -117,11 +117,15 @@ impl Sender {
         }
     }
 
-    async fn mail(&self, address: &str, delivery: &Delivery) -> Result<(), Failure> {
+    async fn mail(&self, address: &str, endpoint: &WebhookDocument, delivery: &Delivery) -> Result<(), Failure> {
         let Some((transport, from)) = &self.mail else { return Err(failed("mail is not set up")) };
         let no_mail = |reason: String| Failure { reason, is_final: true };
         let to: Mailbox = address.parse().map_err(|_| no_mail("is no mail address".to_owned()))?;
-        let (subject, text) = letter(delivery);
+        // The code stands in the mail alone: what waits or is dead can be looked at by whoever named the address.
+        let (subject, text) = match delivery.event_type.as_str() {
+            CONFIRM => question(endpoint, &self.secrets.code(endpoint)),
+            _ => letter(delivery),
+        };
         let mail = Mail::builder()
             .from(from.clone())
             .to(to)
@@ -159,6 +163,17 @@ fn client(reach: Reach, connect_timeout: Duration) -> Result<HttpClient, rustls:
     http.set_connect_timeout(Some(connect_timeout));
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(https))
+}
+
+/// Asks whoever reads an address whether they want it.
+fn question(endpoint: &WebhookDocument, code: &str) -> (String, String) {
+    let account = &endpoint.account_id;
+    let text = format!(
+        "Somebody who looks after the account {account} wants its alerts to be sent to this address.\n\nIf you want them, \
+         give this code to whoever asked you, or enter it under Webhooks in the dashboard:\n\n    {code}\n\n\
+         If you do not, do nothing: nothing else is sent.\n"
+    );
+    (format!("tollbooth: do you want the alerts of {account}?"), text)
 }
 
 /// The message as a person reads it.

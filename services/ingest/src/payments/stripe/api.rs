@@ -5,13 +5,15 @@ use serde::de::DeserializeOwned;
 use tollbooth_schemas::AccountId;
 
 use super::client::{Call, CallError, Client, ClientError, Operation};
-use super::objects::{CheckoutPage, Intent, IntentStatus, Made, Page, SavedMethod};
+use super::objects::{CheckoutPage, Dispute, Intent, IntentStatus, Made, Page, Refund, SavedMethod};
 use super::{ACCOUNT, NAME, Occasion, PAYMENT};
 use crate::config::StripeSection;
 use crate::payments::PaymentMetrics;
 
 /// A page's size; Stripe's largest.
 const PAGE: usize = 100;
+/// Pages about one intent. Nobody gives a payment back in so many parts.
+const PAGES_OF_INTENT_MAX: usize = 100;
 
 /// Why something about a payment method cannot be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +79,15 @@ impl Stripe {
 
     /// The intent of a payment, as it stands now.
     pub(super) async fn find(&self, payment_id: &str) -> Result<Option<Intent>, CallError> {
+        let known = self.find_all(payment_id).await?;
+        if known.len() > 1 {
+            tracing::error!(payment_id, intents = known.len(), "one payment has several intents");
+        }
+        Ok(known.into_iter().max_by_key(|intent| progress(intent.status)))
+    }
+
+    /// All intents of a payment, as they stand now: one as a rule.
+    pub(super) async fn find_all(&self, payment_id: &str) -> Result<Vec<Intent>, CallError> {
         let query = format!("metadata['{PAYMENT}']:'{payment_id}'");
         let path = "/v1/payment_intents/search".to_owned();
         let form = vec![("query", query), ("limit", "10".to_owned())];
@@ -87,13 +98,82 @@ impl Stripe {
         for intent in found.data.into_iter().filter(is_meant) {
             known.push(self.read(&intent.id).await?);
         }
-        if known.len() > 1 {
-            tracing::error!(payment_id, intents = known.len(), "one payment has several intents");
-        }
-        Ok(known.into_iter().max_by_key(|intent| progress(intent.status)))
+        Ok(known)
     }
 
-    pub(super) async fn read(&self, intent_id: &str) -> Result<Intent, CallError> {
+    /// The newest intents of a customer. A list is never behind, as the search is.
+    pub(super) async fn newest_of(&self, customer_id: &str) -> Result<Vec<Intent>, CallError> {
+        let form = vec![("customer", customer_id.to_owned()), ("limit", PAGE.to_string())];
+        let page: Page<Intent> = self.get(Operation::ListIntents, "/v1/payment_intents".to_owned(), form).await?;
+        Ok(page.data)
+    }
+
+    /// Ends an intent; Stripe refuses it where the money is taken. Of itself harmless to repeat.
+    pub(super) async fn cancel(&self, intent_id: &str, reason: &str) -> Result<Intent, CallError> {
+        let path = format!("/v1/payment_intents/{intent_id}/cancel");
+        let form = vec![("cancellation_reason", reason.to_owned())];
+        let call = Call { operation: Operation::CancelIntent, method: Method::POST, path, form, idempotency_key: None };
+        Ok(self.client.call(&call).await?.object)
+    }
+
+    /// What was given back of an intent.
+    pub(crate) async fn refunds_of(&self, intent_id: &str) -> Result<Vec<Refund>, CallError> {
+        self.all_of(Operation::ListRefunds, "/v1/refunds", intent_id, |refund: &Refund| refund.id.clone()).await
+    }
+
+    /// What was disputed of an intent.
+    pub(crate) async fn disputes_of(&self, intent_id: &str) -> Result<Vec<Dispute>, CallError> {
+        self.all_of(Operation::ListDisputes, "/v1/disputes", intent_id, |dispute: &Dispute| dispute.id.clone()).await
+    }
+
+    /// Everything of a list that is about an intent.
+    async fn all_of<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        path: &str,
+        intent_id: &str,
+        id_of: impl Fn(&T) -> String,
+    ) -> Result<Vec<T>, CallError> {
+        let mut all: Vec<T> = Vec::new();
+        for _ in 0..PAGES_OF_INTENT_MAX {
+            let mut form = vec![("payment_intent", intent_id.to_owned()), ("limit", PAGE.to_string())];
+            form.extend(all.last().map(|last| ("starting_after", id_of(last))));
+            let page: Page<T> = self.get(operation, path.to_owned(), form).await?;
+            let is_last = !page.has_more || page.data.is_empty();
+            all.extend(page.data);
+            if is_last {
+                return Ok(all);
+            }
+        }
+        tracing::error!(intent_id, path, "more than can be looked at: a part of it is not told of");
+        Err(CallError::NoAnswer)
+    }
+
+    /// Refunds made since an instant, newest first, behind one of them; `None` behind the last.
+    pub(crate) async fn list_refunds(
+        &self,
+        from_s: i64,
+        behind: Option<&str>,
+    ) -> Result<(Vec<Refund>, Option<String>), MethodError> {
+        let form = since(from_s, behind);
+        let page: Page<Refund> = self.get(Operation::ListRefunds, "/v1/refunds".to_owned(), form).await?;
+        let next = page.data.last().filter(|_| page.has_more).map(|last| last.id.clone());
+        Ok((page.data, next))
+    }
+
+    /// As [`Self::list_refunds`], of disputes.
+    pub(crate) async fn list_disputes(
+        &self,
+        from_s: i64,
+        behind: Option<&str>,
+    ) -> Result<(Vec<Dispute>, Option<String>), MethodError> {
+        let form = since(from_s, behind);
+        let page: Page<Dispute> = self.get(Operation::ListDisputes, "/v1/disputes".to_owned(), form).await?;
+        let next = page.data.last().filter(|_| page.has_more).map(|last| last.id.clone());
+        Ok((page.data, next))
+    }
+
+    pub(crate) async fn read(&self, intent_id: &str) -> Result<Intent, CallError> {
         self.get(Operation::ReadIntent, format!("/v1/payment_intents/{intent_id}"), Vec::new()).await
     }
 
@@ -182,6 +262,13 @@ impl Stripe {
         })?;
         page.object.url.ok_or(MethodError::NoAnswer)
     }
+}
+
+/// A page of what was made since an instant.
+fn since(from_s: i64, behind: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut form = vec![("created[gte]", from_s.to_string()), ("limit", PAGE.to_string())];
+    form.extend(behind.map(|id| ("starting_after", id.to_owned())));
+    form
 }
 
 /// Of several intents of one payment, the one that came furthest says how it stands.

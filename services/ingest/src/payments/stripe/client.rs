@@ -37,19 +37,25 @@ pub(crate) enum Operation {
     CreateIntent,
     ReadIntent,
     ConfirmIntent,
+    CancelIntent,
     ListIntents,
+    ListRefunds,
+    ListDisputes,
     CreateCustomer,
     ReadMethod,
     SetUpMethod,
 }
 
 impl Operation {
-    pub(crate) const ALL: [(Self, &'static str); 8] = [
+    pub(crate) const ALL: [(Self, &'static str); 11] = [
         (Self::FindIntent, "find_intent"),
         (Self::CreateIntent, "create_intent"),
         (Self::ReadIntent, "read_intent"),
         (Self::ConfirmIntent, "confirm_intent"),
+        (Self::CancelIntent, "cancel_intent"),
         (Self::ListIntents, "list_intents"),
+        (Self::ListRefunds, "list_refunds"),
+        (Self::ListDisputes, "list_disputes"),
         (Self::CreateCustomer, "create_customer"),
         (Self::ReadMethod, "read_method"),
         (Self::SetUpMethod, "set_up_method"),
@@ -114,7 +120,7 @@ pub(super) struct Answered<T> {
 
 /// Why there is no answer to go by.
 #[derive(Debug)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// The payment failed.
     Declined(ApiError),
     /// The request is wrong.

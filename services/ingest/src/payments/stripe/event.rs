@@ -5,7 +5,7 @@ use serde_json::Value;
 use tollbooth_schemas::AccountId;
 
 use super::api::account_of;
-use super::objects::{Intent, SetupIntent};
+use super::objects::{Intent, OfIntent, SetupIntent};
 
 /// What became of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Heard {
     Known,
     /// A payment method that is saved now.
     SetUp,
+    /// Money that went back, and that the ledger did not know of.
+    Returned,
     /// Nothing that we do something about.
     Ignored,
     BadSignature,
@@ -30,10 +32,11 @@ pub(crate) enum Heard {
 }
 
 impl Heard {
-    pub(crate) const ALL: [(Self, &'static str); 10] = [
+    pub(crate) const ALL: [(Self, &'static str); 11] = [
         (Self::Posted, "posted"),
         (Self::Known, "known"),
         (Self::SetUp, "set_up"),
+        (Self::Returned, "returned"),
         (Self::Ignored, "ignored"),
         (Self::BadSignature, "bad_signature"),
         (Self::OtherTime, "other_time"),
@@ -64,7 +67,15 @@ struct Data {
 pub(crate) enum About {
     Paid(Box<Intent>),
     SetUp(AccountId, SetupIntent),
+    /// Something went back of the intent with this id, or came again: what, it is asked for.
+    WentBack(String),
     Nothing,
+}
+
+/// Whether events of a kind are about money that goes back. Which of them come depends on what the endpoint at Stripe is set
+/// to: each says only that something moved.
+fn is_of_return(kind: &str) -> bool {
+    kind.starts_with("refund.") || kind.starts_with("charge.dispute.") || kind.starts_with("charge.refund")
 }
 
 /// An event.
@@ -87,6 +98,11 @@ impl Event {
             "setup_intent.succeeded" => {
                 let set_up: SetupIntent = serde_json::from_value(data.object)?;
                 account_of(&set_up.metadata).map_or(About::Nothing, |account_id| About::SetUp(account_id, set_up))
+            }
+            kind if is_of_return(kind) => {
+                let object: OfIntent = serde_json::from_value(data.object)?;
+                // A charge without an intent is none of ours.
+                object.payment_intent.map_or(About::Nothing, About::WentBack)
             }
             _ => About::Nothing,
         };

@@ -14,12 +14,11 @@ const WHOLE_IN_HUNDREDTHS: &[&str] = &["ISK", "UGX"];
 /// Counted in thousandths, of which the last digit must be 0.
 const IN_THOUSANDTHS: &[&str] = &["BHD", "JOD", "KWD", "OMR", "TND"];
 
-/// An amount as Stripe takes it; `None` where it takes none like it. Exact: nothing is ever rounded.
-pub(crate) fn minor_units(amount: &Amount) -> Option<i64> {
-    let currency = amount.currency.to_ascii_uppercase();
+/// How many to the unit, and of how many an amount must be a multiple.
+fn units_of(currency: &str) -> (i64, i64) {
+    let currency = currency.to_ascii_uppercase();
     let is_of = |list: &[&str]| list.contains(&currency.as_str());
-    // How many to the unit, and of how many the amount must be a multiple.
-    let (per_unit, step) = if is_of(WHOLE) {
+    if is_of(WHOLE) {
         (1, 1)
     } else if is_of(WHOLE_IN_HUNDREDTHS) {
         (100, 100)
@@ -27,7 +26,18 @@ pub(crate) fn minor_units(amount: &Amount) -> Option<i64> {
         (1_000, 10)
     } else {
         (100, 1)
-    };
+    }
+}
+
+/// What Stripe says, as an amount above zero.
+pub(crate) fn amount_of(minor: i64, currency: &str) -> Option<Money> {
+    let (per_unit, _) = units_of(currency);
+    Money::from_micros(minor.checked_mul(MICROS / per_unit)?).filter(|amount| *amount > Money::ZERO)
+}
+
+/// An amount as Stripe takes it; `None` where it takes none like it. Exact: nothing is ever rounded.
+pub(crate) fn minor_units(amount: &Amount) -> Option<i64> {
+    let (per_unit, step) = units_of(&amount.currency);
     let micros = amount.amount.micros();
     let micros_per_minor = MICROS / per_unit;
     let minor = micros / micros_per_minor;
@@ -64,6 +74,10 @@ mod tests {
             ("5.124", "KWD", None),
         ] {
             assert_eq!(minor(amount, currency), expected, "{amount} {currency}");
+            if let Some(minor) = expected {
+                assert_eq!(amount_of(minor, currency), Some(amount.parse().unwrap()), "{amount} {currency}");
+            }
         }
+        assert_eq!((amount_of(0, "USD"), amount_of(-1, "USD"), amount_of(i64::MAX, "JPY")), (None, None, None));
     }
 }

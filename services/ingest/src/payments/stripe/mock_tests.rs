@@ -100,6 +100,18 @@ async fn stripes_own_description_of_its_api_holds_for_every_request_and_answer()
     for occasion in Occasion::ALL {
         stripe.confirm(&made.id, occasion).await.unwrap();
     }
+    for cause in [Cause::Asked, Cause::Left] {
+        stripe.end(&made, cause).await.unwrap();
+        stripe.cancel(&made.id, cause.text()).await.unwrap();
+    }
+    stripe.newest_of("cus_1").await.unwrap();
+    // What went back, of an intent and since an instant: the mock shows one of each.
+    assert_eq!(stripe.refunds_of(&made.id).await.unwrap().len(), 1);
+    assert_eq!(stripe.disputes_of(&made.id).await.unwrap().len(), 1);
+    let (refunds, _) = stripe.list_refunds(0, None).await.unwrap();
+    stripe.list_refunds(0, Some(&refunds[0].id)).await.unwrap();
+    let (disputes, _) = stripe.list_disputes(0, None).await.unwrap();
+    stripe.list_disputes(0, Some(&disputes[0].id)).await.unwrap();
     let (listed, _) = stripe.list(0, 4_000_000_000, None).await.unwrap();
     assert_eq!(listed.len(), 1);
     stripe.list(0, 4_000_000_000, Some(&made.id)).await.unwrap();
@@ -125,6 +137,19 @@ async fn an_intent_and_a_set_up_as_stripe_shows_them_are_read_out_of_events() {
         let event = json!({"id": "evt_1", "type": kind, "created": 1, "livemode": false, "data": {"object": object}});
         let event = Event::read(event.to_string().as_bytes()).unwrap();
         assert_eq!(matches!(event.about, About::Paid(_)), kind.starts_with("payment"), "{event:?}");
+    }
+    for (path, kind) in [
+        ("charges/ch_1", "charge.refunded"),
+        ("refunds/re_1", "refund.updated"),
+        ("disputes/dp_1", "charge.dispute.created"),
+    ] {
+        let mut object = raw(&mock, Method::GET, format!("/v1/{path}"), Vec::new()).await.unwrap();
+        // The mock's are of no intent: as it says there would be one.
+        assert!(object.as_object().unwrap().contains_key("payment_intent"), "{object}");
+        object["payment_intent"] = json!("pi_1");
+        let event = json!({"id": "evt_1", "type": kind, "created": 1, "livemode": false, "data": {"object": object}});
+        let event = Event::read(event.to_string().as_bytes()).unwrap();
+        assert!(matches!(&event.about, About::WentBack(intent_id) if intent_id == "pi_1"), "{event:?}");
     }
 }
 

@@ -9,28 +9,34 @@ mod api;
 mod client;
 mod declines;
 mod event;
+mod given_up;
 mod minor;
 #[cfg(test)]
 mod mock_tests;
 mod objects;
 mod paid;
+mod returned;
 mod signature;
 
 use std::sync::Arc;
 
-use super::{Answer, Occasion, Payers, Payment, PaymentError, PaymentMetrics, PaymentOrder, PaymentProvider};
+use tollbooth_schemas::AccountId;
+
+use super::{Answer, GivingUp, Occasion, Payers, Payment, PaymentError, PaymentMetrics, PaymentOrder, PaymentProvider};
 use crate::app::now_ms;
 use crate::config::StripeSection;
 use crate::payers::is_id;
 pub(crate) use api::{MethodError, Stripe};
-use client::CallError;
+pub(crate) use client::CallError;
 pub use client::ClientError;
 pub(crate) use client::{Called, Operation};
 pub(crate) use event::{About, Event, Heard};
+pub(crate) use given_up::{Cause, Ended, is_open_purchase};
 use minor::minor_units;
-pub(crate) use objects::SetupIntent;
-use objects::{Intent, IntentStatus};
+use objects::IntentStatus;
+pub(crate) use objects::{Dispute, Intent, Refund, SetupIntent};
 pub(crate) use paid::{NotPaid, Paid};
+pub(crate) use returned::{Movement, Movements, Way};
 pub(crate) use signature::{SignatureError, verify};
 
 /// Its name in the ledger.
@@ -130,6 +136,15 @@ impl PaymentProvider for StripeProvider {
 
     fn look<'a>(&'a self, order: &'a PaymentOrder) -> Answer<'a> {
         Box::pin(self.stands(order, false))
+    }
+
+    fn give_up<'a>(&'a self, account_id: &'a AccountId, payment_id: &'a str) -> GivingUp<'a> {
+        Box::pin(async move {
+            let payer = self.payers.get(account_id.as_str()).filter(|payer| payer.provider == NAME);
+            let customer_id = payer.as_ref().map(|payer| payer.customer_id.as_str());
+            let since_s = (now_ms() - self.age_ms_max) / 1_000;
+            self.stripe.give_up(account_id, payment_id, customer_id, since_s).await
+        })
     }
 }
 

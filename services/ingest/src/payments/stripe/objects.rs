@@ -99,6 +99,55 @@ pub(crate) struct SavedMethod {
     pub(crate) customer: Option<String>,
 }
 
+/// Money that was given back: <https://docs.stripe.com/api/refunds/object>
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Refund {
+    pub(crate) id: String,
+    /// In the currency's smallest unit.
+    pub(crate) amount: i64,
+    /// Lower case.
+    pub(crate) currency: String,
+    /// Seconds since the epoch.
+    pub(crate) created: i64,
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+    #[serde(default)]
+    pub(crate) payment_intent: Option<String>,
+}
+
+/// What a payer's bank takes back: <https://docs.stripe.com/api/disputes/object>
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) id: String,
+    /// In the currency's smallest unit.
+    pub(crate) amount: i64,
+    /// Lower case.
+    pub(crate) currency: String,
+    /// Seconds since the epoch.
+    pub(crate) created: i64,
+    #[serde(default)]
+    pub(crate) payment_intent: Option<String>,
+    /// Money that it moved: none while it is an inquiry, then what was taken, then what came again.
+    #[serde(default)]
+    pub(crate) balance_transactions: Vec<BalanceTransaction>,
+}
+
+/// <https://docs.stripe.com/api/balance_transactions/object>
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct BalanceTransaction {
+    /// In the smallest unit of the currency that Stripe settles in. Below zero: it was taken.
+    pub(crate) amount: i64,
+    /// Seconds since the epoch.
+    pub(crate) created: i64,
+}
+
+/// What an object of an event is about.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OfIntent {
+    #[serde(default)]
+    pub(crate) payment_intent: Option<String>,
+}
+
 /// An object of which nothing but its id matters.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Made {

@@ -6,7 +6,7 @@ use tollbooth_ingest::config::IngestConfig;
 use tollbooth_schemas::v1::{self, command::Body};
 
 use super::fake::{DECLINED, FakeStripe, Fault, NEEDS_ACTION, VISA, intent, succeeded};
-use super::{buy, postings, save, start, start_with, stripe};
+use super::{buy, postings, reconciled, reconciling, save, start, start_with, stripe};
 use crate::meter::FakeMeter;
 use crate::purchases::ledger;
 use crate::recharge::{Running, decide, requested};
@@ -92,19 +92,6 @@ async fn a_recharge_of_which_nobody_knows_is_asked_for_again_and_taken_once() {
         assert_eq!((running.attempts("no_answer"), running.attempts("failed")), (1, 0));
         running.stop().await;
     }
-}
-
-fn reconciling(fake: &FakeStripe) -> impl FnOnce(&mut IngestConfig) {
-    let fake = fake.clone();
-    move |config| {
-        stripe(config, &fake);
-        // Made in this second: no later one has to come before it is looked at.
-        config.purchases.stripe.reconcile_every_ms = 20;
-    }
-}
-
-fn reconciled(running: &Running, result: &str) -> u64 {
-    running.metric(&format!("tollbooth_payments_reconciled_total{{result=\"{result}\"}} "))
 }
 
 /// Made some minutes ago.

@@ -43,12 +43,15 @@ pub(crate) struct Seen {
 #[derive(Default)]
 struct Kept {
     intents: Vec<Value>,
+    refunds: Vec<Value>,
+    disputes: Vec<Value>,
     keys: HashMap<String, (HashMap<String, String>, Value)>,
     faults: VecDeque<(&'static str, Fault)>,
     seen: Vec<Seen>,
     /// How often money was taken.
     taken: usize,
     is_index_late: bool,
+    meanwhile: Option<(&'static str, usize)>,
 }
 
 #[derive(Clone)]
@@ -97,9 +100,43 @@ impl FakeStripe {
         change(&mut self.kept.lock().intents[at]);
     }
 
+    /// Somebody gives money of an intent back at Stripe.
+    pub(crate) fn refund(&self, id: &str, intent_id: &str, amount: i64, status: &str) {
+        let mut kept = self.kept.lock();
+        kept.refunds.retain(|refund| refund["id"] != *id);
+        kept.refunds.push(json!({
+            "id": id, "object": "refund", "amount": amount, "balance_transaction": "txn_1", "charge": "ch_1",
+            "created": chrono::Utc::now().timestamp(), "currency": "usd", "metadata": {}, "payment_intent": intent_id,
+            "reason": null, "receipt_number": null, "status": status}));
+    }
+
+    /// A payer's bank disputes an intent's charge; `moved` is what that did to the money, and how long ago in seconds.
+    pub(crate) fn dispute(&self, id: &str, intent_id: &str, amount: i64, moved: &[(i64, i64)]) {
+        let now_s = chrono::Utc::now().timestamp();
+        let mut kept = self.kept.lock();
+        kept.disputes.retain(|dispute| dispute["id"] != *id);
+        let moved: Vec<Value> = moved
+            .iter()
+            .map(|(amount, ago_s)| {
+                json!({"id": "txn_1", "object": "balance_transaction", "amount": amount, "created": now_s - ago_s,
+                       "currency": "usd", "fee": 1_500, "net": amount - 1_500})
+            })
+            .collect();
+        let created = now_s - 100;
+        kept.disputes.push(json!({
+            "id": id, "object": "dispute", "amount": amount, "balance_transactions": moved, "charge": "ch_1",
+            "created": created, "currency": "usd", "evidence": {}, "is_charge_refundable": false, "livemode": false,
+            "metadata": {}, "payment_intent": intent_id, "reason": "fraudulent", "status": "needs_response"}));
+    }
+
     /// Puts one there that another request made.
     pub(crate) fn put(&self, intent: Value) {
         self.kept.lock().intents.push(intent);
+    }
+
+    /// The payer is done at the bank while the next such request is on its way.
+    pub(crate) fn authenticate_before(&self, what: &'static str, at: usize) {
+        self.kept.lock().meanwhile = Some((what, at));
     }
 
     /// The payer does what the bank's page asks for, or does not.
@@ -178,6 +215,10 @@ async fn answer(State(fake): State<FakeStripe>, method: Method, uri: Uri, header
         Some(Fault::RequestLost) => std::future::pending().await,
         None | Some(Fault::AnswerLost) => {}
     }
+    let meanwhile = fake.kept.lock().meanwhile.take_if(|(of, _)| fits(&what, of));
+    if let Some((_, at)) = meanwhile {
+        fake.authenticate(at, true);
+    }
     let answer = carry_out(&mut fake.kept.lock(), &what, &form, &headers);
     if fault == Some(Fault::AnswerLost) {
         std::future::pending::<()>().await;
@@ -214,6 +255,9 @@ fn carry_out(kept: &mut Kept, what: &str, form: &HashMap<String, String>, header
         },
         ("POST", ["payment_intents"]) => create(kept, form, headers),
         ("POST", ["payment_intents", id, "confirm"]) => confirm(kept, id, form),
+        ("POST", ["payment_intents", id, "cancel"]) => cancel(kept, id),
+        ("GET", ["refunds"]) => ok(&list_back("/v1/refunds", &kept.refunds, form), false),
+        ("GET", ["disputes"]) => ok(&list_back("/v1/disputes", &kept.disputes, form), false),
         ("GET", ["payment_methods", id]) => {
             let customer = if id.starts_with("pm_card") { json!("cus_luna") } else { Value::Null };
             ok(&json!({"id": id, "object": "payment_method", "customer": customer, "type": "card"}), false)
@@ -232,8 +276,25 @@ fn carry_out(kept: &mut Kept, what: &str, form: &HashMap<String, String>, header
     }
 }
 
-/// Newest first, pages of two: as many as it takes.
+/// What went back: of an intent, or since an instant, in pages of two.
+fn list_back(url: &str, all: &[Value], form: &HashMap<String, String>) -> Value {
+    let is_meant = |object: &&Value| match (form.get("payment_intent"), form.get("created[gte]")) {
+        (Some(intent_id), _) => object["payment_intent"] == **intent_id,
+        (None, from_s) => object["created"].as_i64() >= from_s.map(|from_s| from_s.parse().unwrap()),
+    };
+    let newest: Vec<Value> = all.iter().rev().filter(is_meant).cloned().collect();
+    let begin = form.get("starting_after").map_or(0, |id| newest.iter().position(|one| one["id"] == *id).unwrap() + 1);
+    let end = newest.len().min(begin + 2);
+    json!({"object": "list", "url": url, "data": newest[begin..end], "has_more": end < newest.len()})
+}
+
+/// Newest first, pages of two: as many as it takes. Those of a customer, whatever the search knows.
 fn list(kept: &Kept, form: &HashMap<String, String>) -> Value {
+    if let Some(customer_id) = form.get("customer") {
+        let theirs: Vec<Value> =
+            kept.intents.iter().rev().filter(|intent| intent["customer"] == **customer_id).cloned().collect();
+        return json!({"object": "list", "url": "/v1/payment_intents", "data": theirs, "has_more": false});
+    }
     let within = |intent: &&Value| {
         let created = intent["created"].as_i64().unwrap();
         (form["created[gte]"].parse().unwrap()..form["created[lt]"].parse().unwrap()).contains(&created)
@@ -270,6 +331,18 @@ fn create(kept: &mut Kept, form: &HashMap<String, String>, headers: &HeaderMap) 
     kept.intents.push(made.clone());
     kept.keys.insert(key, (form.clone(), made.clone()));
     ok(&made, false)
+}
+
+fn cancel(kept: &mut Kept, id: &str) -> Response {
+    let intent = kept.intents.iter_mut().find(|intent| intent["id"] == *id).unwrap();
+    let status = intent["status"].as_str().unwrap();
+    if !matches!(status, "requires_payment_method" | "requires_confirmation" | "requires_action") {
+        let (kind, code) = ("invalid_request_error", "payment_intent_unexpected_state");
+        return error(400, &json!({"type": kind, "code": code, "payment_intent": intent}));
+    }
+    intent["status"] = json!("canceled");
+    intent["next_action"] = Value::Null;
+    ok(intent, false)
 }
 
 fn confirm(kept: &mut Kept, id: &str, form: &HashMap<String, String>) -> Response {

@@ -2,8 +2,10 @@
 
 mod effects;
 mod fake;
+mod given_up;
 mod payers;
 mod purchases;
+mod returned;
 mod webhooks;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,6 +17,7 @@ use tollbooth_ingest::config::{IngestConfig, Provider};
 use tollbooth_schemas::payers::PayerDocument;
 use tollbooth_schemas::v1::{self, command::Body};
 
+use crate::recharge::Running;
 use crate::stand::{Stand, read};
 use fake::{FakeStripe, VISA};
 
@@ -33,6 +36,20 @@ fn stripe(config: &mut IngestConfig, fake: &FakeStripe) {
     section.return_url = "https://dashboard.example/billing".to_owned();
     section.api_url = fake.address.clone();
     section.reconcile_after_ms = 0;
+}
+
+/// Effects that ask Stripe all the time.
+fn reconciling(fake: &FakeStripe) -> impl FnOnce(&mut IngestConfig) + use<> {
+    let fake = fake.clone();
+    move |config| {
+        stripe(config, &fake);
+        // Made in this second: no later one has to come before it is looked at.
+        config.purchases.stripe.reconcile_every_ms = 20;
+    }
+}
+
+fn reconciled(running: &Running, result: &str) -> u64 {
+    running.metric(&format!("tollbooth_payments_reconciled_total{{result=\"{result}\"}} "))
 }
 
 /// A stand over a Stripe that has a card of the account.

@@ -155,7 +155,7 @@ async fn what_is_not_ours_or_not_as_it_was_ordered_is_not_posted() {
         assert_eq!(tell(&stand, &event("payment_intent.succeeded", &about)).await, StatusCode::OK);
         assert_eq!(heard(&stand, result), before + 1.0);
     }
-    assert_eq!(tell(&stand, &event("charge.refunded", &json!({"id": "ch_1"}))).await, StatusCode::OK);
+    assert_eq!(tell(&stand, &event("customer.updated", &json!({"id": "cus_1"}))).await, StatusCode::OK);
     assert_eq!(tell(&stand, &event("payment_intent.succeeded", &json!({"id": 1}))).await, StatusCode::BAD_REQUEST);
     assert_eq!((heard(&stand, "malformed"), postings(&stand).len()), (1.0, 0));
     // A recharge that succeeded late is one in the ledger, too.

@@ -53,7 +53,7 @@ export interface Posted {
 }
 
 export interface PurchaseAnswer extends Partial<Posted> {
-  status: "succeeded" | "needs_action" | "pending";
+  status: "succeeded" | "needs_action" | "pending" | "canceled";
   purchase_id?: string;
   next_action?: { url: string };
   provider?: string;
@@ -89,6 +89,8 @@ export interface Webhook {
   secret?: string;
   previous_secret_until: string | null;
   created_at: string;
+  /** A mail address is told of nothing before it says that it wants it. */
+  confirmed: boolean;
   waiting: number;
   dead: number;
 }
@@ -317,6 +319,9 @@ export interface ContractPaths {
   "/v1/accounts/{account_id}/purchases": {
     post: Command<{ amount: string; payment_method?: string }, PurchaseAnswer, OfAccount>;
   };
+  "/v1/accounts/{account_id}/purchases/{purchase_id}/cancel": {
+    post: Ask<PurchaseAnswer, OfAccount & { purchase_id: string }>;
+  };
   "/v1/accounts/{account_id}/purchases/{purchase_id}/confirm": {
     post: Command<{ approve: boolean }, PurchaseAnswer, OfAccount & { purchase_id: string }>;
   };
@@ -332,9 +337,10 @@ export interface ContractPaths {
   "/v1/accounts/{account_id}/webhooks/{webhook_id}": { delete: Delete<OfWebhook> };
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate": { post: Ask<Webhook, OfWebhook> };
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/ping": { post: Ask<{ message_id: string }, OfWebhook> };
+  "/v1/accounts/{account_id}/webhooks/{webhook_id}/confirm": { post: Change<{ code: string }, Webhook, OfWebhook> };
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/dead": { get: Ask<Page<DeadDelivery>, OfWebhook> };
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/replay": {
-    post: Change<{ message_id?: string }, { replayed: number }, OfWebhook>;
+    post: Change<{ message_id?: string }, { replayed: number; left: number }, OfWebhook>;
   };
   "/v1/dead-letters/redrive": {
     post: Change<{ ids: string[] } | { reason: string; after?: number }, RedriveAnswer, never>;

@@ -28,7 +28,14 @@ export function PurchaseOutcome({ state, currency, dispatch, onClose }: Props) {
         </Outcome>
       );
     case "needs_action":
-      return <NeedsAction url={state.actionUrl} sandbox={state.sandbox} dispatch={dispatch} />;
+      return (
+        <NeedsAction
+          url={state.actionUrl}
+          sandbox={state.sandbox}
+          leavable={state.purchaseId !== undefined}
+          dispatch={dispatch}
+        />
+      );
     case "unknown":
       return (
         <Outcome step="unknown" title={buy.unknown} icon={<Icon name="clock" size={24} />}>
@@ -105,10 +112,11 @@ function Outcome({ step, title, icon, children }: OutcomeProps) {
 interface NeedsActionProps {
   url: string;
   sandbox: boolean;
+  leavable: boolean;
   dispatch: (event: PurchaseEvent) => void;
 }
 
-function NeedsAction({ url, sandbox, dispatch }: NeedsActionProps) {
+function NeedsAction({ url, sandbox, leavable, dispatch }: NeedsActionProps) {
   const [busy, setBusy] = useState<boolean | null>(null);
   const answer = (approve: boolean) => {
     setBusy(approve);
@@ -140,6 +148,11 @@ function NeedsAction({ url, sandbox, dispatch }: NeedsActionProps) {
           </Button>
         </div>
       )}
+      {leavable ? (
+        <Button disabled={busy !== null} onClick={() => dispatch({ type: "leave" })}>
+          {buy.leave}
+        </Button>
+      ) : null}
     </Outcome>
   );
 }

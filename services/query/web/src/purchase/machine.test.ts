@@ -74,6 +74,17 @@ describe("a purchase", () => {
     expect(keyOf(purchase(state, { type: "resend" }))).toBe("k1");
   });
 
+  it("gives a purchase up that waits for the payer, and believes what the same request is answered", () => {
+    const asked = answered({ status: "needs_action", next_action: { url: "/x" }, purchase_id: "pay_1" });
+    const leaving = purchase(run([...begun, asked]), { type: "leave" });
+    expect(leaving).toMatchObject({ step: "processing", leave: "pay_1", unsure: true });
+    expect(keyOf(leaving)).toBe("k1");
+    expect(purchase(leaving, problem(503, "unavailable"))).toMatchObject({ step: "processing", leave: "pay_1" });
+    expect(purchase(leaving, answered({ status: "succeeded" })).step).toBe("succeeded");
+    const nameless = run([...begun, answered({ status: "needs_action", next_action: { url: "/x" } })]);
+    expect(purchase(nameless, { type: "leave" })).toEqual(nameless);
+  });
+
   it.each([
     ["unknown", Array.from({ length: TRIES_MAX }, () => problem(0, "unreachable"))],
     ["needs_action", [answered({ status: "needs_action", next_action: { url: "/x" } })]],

@@ -17,8 +17,15 @@ export type PurchaseState =
   | { step: "idle" }
   | { step: "confirm"; amount: string }
   /** Unsure: an earlier try may have reached the server, so that only an answer about the purchase itself ends it. */
-  | { step: "processing"; attempt: Attempt; tries: number; unsure: boolean }
-  | { step: "needs_action"; attempt: Attempt; actionUrl: string; sandbox: boolean }
+  | {
+      step: "processing";
+      attempt: Attempt;
+      tries: number;
+      unsure: boolean;
+      /** Given up by this id first: what the request is answered says which came first, that or the money. */
+      leave?: string;
+    }
+  | { step: "needs_action"; attempt: Attempt; actionUrl: string; purchaseId?: string | undefined; sandbox: boolean }
   /** No answer: whether the money was taken is not known, and the same request will tell. */
   | { step: "unknown"; attempt: Attempt; reason?: string | undefined }
   /** As unknown or needs_action, with the dialog closed. */
@@ -34,6 +41,8 @@ export type PurchaseEvent =
   | { type: "answered"; answer: PurchaseAnswer; currency: string }
   | { type: "problem"; problem: ApiProblem }
   | { type: "resend" }
+  /** Gives a purchase up that waits for the payer. */
+  | { type: "leave" }
   | { type: "retry" }
   | { type: "close" };
 
@@ -69,6 +78,10 @@ export function purchase(state: PurchaseState, event: PurchaseEvent): PurchaseSt
       return state.step === "processing" ? refused(state, event.problem) : state;
     case "resend":
       return isWaiting(state) ? again(state.attempt) : state;
+    case "leave":
+      return state.step === "needs_action" && state.purchaseId !== undefined
+        ? { step: "processing", attempt: state.attempt, tries: 0, unsure: true, leave: state.purchaseId }
+        : state;
     case "retry":
       // What failed for good is over: it is asked anew, with another card if wanted, and gets another key.
       return state.step === "failed" ? { step: "confirm", amount: state.attempt.amount } : state;
@@ -99,7 +112,8 @@ function answered(state: Processing, answer: PurchaseAnswer, currency: string): 
     return { step: "succeeded", amount, balance: answer.balance ?? null, seq: answer.seq ?? null, sandbox };
   }
   if (answer.status === "needs_action" && answer.next_action !== undefined) {
-    return { step: "needs_action", attempt: state.attempt, actionUrl: answer.next_action.url, sandbox };
+    const { next_action: action, purchase_id: purchaseId } = answer;
+    return { step: "needs_action", attempt: state.attempt, actionUrl: action.url, purchaseId, sandbox };
   }
   return later(state);
 }

@@ -18,6 +18,12 @@ it("says that an earlier purchase is still open, and offers to look again", () =
   expect(html).toContain("Look again");
 });
 
+it("offers to give a purchase up that waits for the payer, where it is known by its id", () => {
+  const waiting: PurchaseState = { step: "needs_action", attempt: ATTEMPT, actionUrl: "https://bank.example", sandbox: false };
+  expect(markup({ ...waiting, purchaseId: "pay_1" })).toContain("Give this purchase up");
+  expect(markup(waiting)).not.toContain("Give this purchase up");
+});
+
 it("says why a repeat was turned away, and that the payment may have been taken all the same", () => {
   const html = markup({ step: "unknown", attempt: ATTEMPT, reason: "csrf" });
   expect(html).toContain("The session has changed.");

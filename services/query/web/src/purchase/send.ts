@@ -24,6 +24,15 @@ export async function sendPurchase(accountId: string, attempt: Attempt): Promise
   return { answer, retryAfterS: retryAfter(response) };
 }
 
+/** Ends a purchase that waits for its payer, unless its money was taken first. */
+export async function cancelPurchase(accountId: string, purchaseId: string): Promise<void> {
+  await unwrapWithResponse(
+    api.POST("/v1/accounts/{account_id}/purchases/{purchase_id}/cancel", {
+      params: { path: { account_id: accountId, purchase_id: purchaseId } },
+    }),
+  );
+}
+
 const CONFIRM_PATH = /\/v1\/accounts\/(?<account>acc_[A-Za-z0-9_-]{1,64})\/purchases\/(?<purchase>[A-Za-z0-9_-]{1,128})\/confirm$/;
 
 /** The sandbox's "your bank asks you": only ever at this origin, whatever host the address names. */

@@ -7,7 +7,7 @@ import { ApiProblem } from "@/api/problem";
 
 import { purchase, type PurchaseEvent, type PurchaseState } from "./machine";
 import { keep, kept } from "./pending";
-import { sendPurchase } from "./send";
+import { cancelPurchase, sendPurchase } from "./send";
 
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 8_000;
@@ -26,7 +26,9 @@ export function usePurchase(accountId: string, currency: string): [PurchaseState
     let live = true;
     const wait = state.tries === 0 ? 0 : Math.min((waitS.current ?? 0) * 1000 || RETRY_MS * state.tries, RETRY_MS_MAX);
     const timer = setTimeout(() => {
-      sendPurchase(accountId, state.attempt).then(
+      // Whatever comes of giving it up, the repeated purchase tells.
+      const left = state.leave === undefined ? Promise.resolve() : cancelPurchase(accountId, state.leave).catch(() => undefined);
+      left.then(() => sendPurchase(accountId, state.attempt)).then(
         ({ answer, retryAfterS }) => {
           if (!live) return;
           waitS.current = retryAfterS;

@@ -35,6 +35,7 @@ export const billing = {
     decline: "Decline",
     openBank: "Open the bank\u2019s page",
     continue: "I have confirmed",
+    leave: "Give this purchase up",
     unknown: "No answer yet",
     unknownDetail: "The payment may have been taken. Asking again is safe: the same purchase is never charged twice.",
     askAgain: "Ask again",

@@ -54,6 +54,15 @@ export const webhooks = {
     send: "Send a ping",
     sent: "A ping is on its way. It arrives, or is listed below as failed.",
   },
+  confirm: {
+    state: "Not confirmed",
+    text: "A mail with a code is on its way to this address. It is told nothing before the code is entered here.",
+    code: "Code from the mail",
+    missing: "Enter the code",
+    submit: "Confirm",
+    again: "Send the code again",
+    sent: "The code is on its way again.",
+  },
   rotate: {
     start: "Rotate secret",
     question: "Rotate the secret?",

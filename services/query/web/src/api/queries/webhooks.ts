@@ -49,6 +49,15 @@ export function pingWebhook(accountId: string, webhookId: string): Promise<unkno
   return unwrap(api.POST("/v1/accounts/{account_id}/webhooks/{webhook_id}/ping", pathOf(accountId, webhookId)));
 }
 
+export function confirmWebhook(accountId: string, webhookId: string, code: string): Promise<Webhook> {
+  return unwrap(
+    api.POST("/v1/accounts/{account_id}/webhooks/{webhook_id}/confirm", {
+      ...pathOf(accountId, webhookId),
+      body: { code },
+    }),
+  );
+}
+
 export function deleteWebhook(accountId: string, webhookId: string): Promise<unknown> {
   return unwrap(api.DELETE("/v1/accounts/{account_id}/webhooks/{webhook_id}", pathOf(accountId, webhookId)));
 }

@@ -7,6 +7,13 @@ const { webhooks: words } = text;
 
 /** Whether what was to be told has arrived. */
 export function DeliveryState({ webhook }: { webhook: Webhook }) {
+  if (!webhook.confirmed) {
+    return (
+      <Badge tone="warning" icon="clock">
+        {words.confirm.state}
+      </Badge>
+    );
+  }
   if (webhook.dead === 0 && webhook.waiting === 0) {
     return (
       <Badge tone="success" icon="check">

@@ -11,6 +11,7 @@ import { ProblemPanel } from "@/components/ProblemPanel";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
+import { ConfirmMail } from "./ConfirmMail";
 import { DeadList } from "./DeadList";
 import { DeleteWebhook } from "./DeleteWebhook";
 import { DeliveryState } from "./DeliveryState";
@@ -90,9 +91,10 @@ export function WebhookDrawer({ webhook, zone, onChanged, onClose }: Props) {
           </dd>
         </div>
       </dl>
+      {webhook.confirmed ? null : <ConfirmMail webhook={webhook} onConfirmed={onChanged} />}
       <div className="webhook-actions">
         <Button size="small" busy={ping.isPending} onClick={() => ping.mutate()}>
-          {words.ping.send}
+          {webhook.confirmed ? words.ping.send : words.confirm.again}
         </Button>
         {isMail(webhook.url) ? null : (
           <Button size="small" onClick={() => setAsked("rotate")}>
@@ -104,7 +106,7 @@ export function WebhookDrawer({ webhook, zone, onChanged, onClose }: Props) {
         </Button>
       </div>
       <div role="status">
-        {ping.isSuccess ? <p className="muted small">{words.ping.sent}</p> : null}
+        {ping.isSuccess ? <p className="muted small">{webhook.confirmed ? words.ping.sent : words.confirm.sent}</p> : null}
       </div>
       {ping.error === null ? null : <ProblemPanel error={ping.error} />}
       <DeadList webhook={webhook} zone={zone} onReplayed={onChanged} />
