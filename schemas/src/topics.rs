@@ -116,3 +116,33 @@ pub const METER_GROUP: &str = "tollbooth-meter";
 pub const SINK_LEASE_GROUP: &str = "tollbooth-sink";
 /// Group under which the sink's offsets of `ledger` are committed.
 pub const SINK_OFFSETS_GROUP: &str = "ledger-sink";
+
+/// What stands between a topic's name and its input generation; no topic's name may have it.
+const GENERATION_MARK: char = '@';
+
+/// The name under which records of an input topic's earlier generation are known: `tollbooth.usage@0`. Offsets of the topics
+/// that came after begin at 0 again.
+#[must_use]
+pub fn of_generation(topic: &str, generation: u32) -> String {
+    format!("{topic}{GENERATION_MARK}{generation}")
+}
+
+/// The topic's own name, and the earlier generation where it is of one.
+#[must_use]
+pub fn without_generation(name: &str) -> (&str, Option<u32>) {
+    let split = name.rsplit_once(GENERATION_MARK);
+    let earlier = split.and_then(|(topic, generation)| Some((topic, generation.parse().ok()?)));
+    earlier.map_or((name, None), |(topic, generation)| (topic, Some(generation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_read_back_from_a_name() {
+        assert_eq!(without_generation(&of_generation("a.usage", 3)), ("a.usage", Some(3)));
+        assert_eq!(without_generation("a.usage"), ("a.usage", None));
+        assert_eq!(without_generation("a@b"), ("a@b", None));
+    }
+}

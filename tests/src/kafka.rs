@@ -57,6 +57,12 @@ impl Log {
         Self { bootstrap: bootstrap.to_owned(), topics }
     }
 
+    /// The brokers' addresses.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("reconnect.backoff.max.ms", "1000");

@@ -10,6 +10,7 @@
 
 mod api;
 mod binaries;
+mod builder;
 pub mod crash;
 mod kafka;
 mod os;

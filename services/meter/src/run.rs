@@ -18,7 +18,7 @@ use tollbooth_chassis::{
 
 use crate::{
     config::MeterConfig,
-    dead_letters,
+    dead_letters, generation,
     member::Member,
     metrics::Metrics,
     price_books::PriceBookView,
@@ -127,6 +127,7 @@ impl Meter {
     pub async fn prepare(config: &MeterConfig, registry: &Registry, health: &Health) -> anyhow::Result<Self> {
         let limits = config.limits()?;
         let clients = KafkaClients::new(config.kafka.clone());
+        ensure_generation(config, &clients).await?;
         prepare_topics(config, &clients).await?;
         let (topics, partitions) = (config.topic_set(), config.topics.partitions);
         let metrics = Metrics::new(registry, &config.group, &topics)?;
@@ -150,6 +151,7 @@ impl Meter {
             topics: topics.clone(),
             group: config.group.clone(),
             queues: config.queue_shares(),
+            input_generation: config.input_generation,
             books,
             member,
             produce_errors: metrics.produce_errors.clone(),
@@ -202,6 +204,13 @@ impl Meter {
     pub fn close(self) {
         self.tables.trigger("drained");
     }
+}
+
+/// Before the topics are looked at: those of a restore that has not ended are not as they must be.
+async fn ensure_generation(config: &MeterConfig, clients: &KafkaClients) -> anyhow::Result<()> {
+    let (asking, group, topics) = (clients.clone(), config.group.clone(), config.topic_set());
+    let marks = tokio::task::spawn_blocking(move || generation::marks(&asking, &group, &topics)).await?;
+    Ok(generation::check(config.input_generation, &marks.context("cannot ask for the group's offsets")?)?)
 }
 
 /// `None`: there are no stores. Without the cluster's id nobody could tell another cluster's store.

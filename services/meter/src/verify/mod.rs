@@ -18,7 +18,7 @@ mod journal;
 mod journal_files;
 mod journal_lines;
 mod kinds;
-mod log;
+pub(crate) mod log;
 mod models;
 mod price;
 mod purse;
@@ -37,7 +37,11 @@ mod waiting;
 use std::{path::PathBuf, time::Duration};
 
 use tollbooth_chassis::kafka::KafkaClients;
-use tollbooth_schemas::{dead_letter::header, time::DAY_MS, topics::TopicSet};
+use tollbooth_schemas::{
+    dead_letter::header,
+    time::DAY_MS,
+    topics::{TopicSet, without_generation},
+};
 
 pub use audit::{Audit, AuditOptions, LogRecord, Source};
 pub use journal::Told;
@@ -195,13 +199,13 @@ impl Run<'_> {
         let (usage, commands) = (self.topics.usage(), self.topics.commands());
         let audit = &mut self.audit;
         self.log.read(&topic, &spans, |record| {
-            let named = record.header_text(header::SOURCE_TOPIC);
-            let source = match named {
-                Some(name) if name == usage => Some(Source::Usage),
-                Some(name) if name == commands => Some(Source::Commands),
-                _ => None,
-            };
-            audit.dead_letter(record, source);
+            let named = record.header_text(header::SOURCE_TOPIC).map(without_generation);
+            match named {
+                Some((name, Some(_))) if name == usage || name == commands => audit.earlier_dead_letter(record),
+                Some((name, None)) if name == usage => audit.dead_letter(record, Some(Source::Usage)),
+                Some((name, None)) if name == commands => audit.dead_letter(record, Some(Source::Commands)),
+                _ => audit.dead_letter(record, None),
+            }
         })
     }
 

@@ -121,13 +121,9 @@ impl Checkpoints {
         if config.url.is_empty() {
             return Ok(None);
         }
-        let bad = |error: &dyn std::fmt::Display| CheckpointError::Url(format!("{}: {error}", config.url));
-        let url: url::Url = config.url.parse().map_err(|error| bad(&error))?;
-        let environment = std::env::vars().map(|(name, value)| (name.to_lowercase(), value));
-        let aws = environment.filter(|(name, _)| name.starts_with("aws_"));
-        let (objects, prefix) = object_store::parse_url_opts(&url, aws).map_err(|error| bad(&error))?;
+        let (objects, prefix) = crate::objects::open(&config.url).map_err(CheckpointError::Url)?;
         Ok(Some(Self {
-            objects: objects.into(),
+            objects,
             prefix,
             rows: config.rows.max(1),
             every: Duration::from_secs(config.seconds),
