@@ -12,6 +12,7 @@ mod ingest;
 mod load;
 mod path;
 mod queries;
+mod rebuild;
 mod report;
 mod restart;
 mod stack;
@@ -30,7 +31,7 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart", "rebuild"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -79,7 +80,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"] {
+    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart", "rebuild"] {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
@@ -96,6 +97,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
             "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
+            "rebuild" if wanted(group) => rebuild::run(&bench, &mut report, cli.rows, cli.runs),
             _ => continue,
         };
         if let Err(error) = outcome {

@@ -190,6 +190,15 @@ impl Kafka {
         Ok(report)
     }
 
+    /// Which node of the cluster is the active controller, counted from 1, as Kafka's own tool tells it by this node; `None`
+    /// while there is none.
+    pub fn controller(&self) -> Result<Option<usize>> {
+        let Some(node) = &self.node else { return Ok(None) };
+        let told = node.tool("MetadataQuorumCommand", &["describe", "--status"])?;
+        let leader = told.lines().find_map(|line| line.strip_prefix("LeaderId:"));
+        Ok(leader.and_then(|id| id.trim().parse().ok()))
+    }
+
     fn own(&self) -> Result<&Node> {
         self.node.as_ref().ok_or(LocalError::External { engine: ENGINE })
     }
@@ -225,15 +234,20 @@ impl Node {
     }
 
     fn transactions_tool(&self, arguments: &[&str]) -> Result<String> {
+        self.tool("TransactionsCommand", arguments)
+    }
+
+    /// One of Kafka's own tools, and all that it says.
+    fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
         let mut java = self.java();
         java.args([
             "-Xmx128m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-            "org.apache.kafka.tools.TransactionsCommand",
-            "--bootstrap-server",
         ])
+        .arg(format!("org.apache.kafka.tools.{class}"))
+        .arg("--bootstrap-server")
         .arg(format!("127.0.0.1:{}", self.port))
         .args(arguments);
         sys::die_with_parent(&mut java);

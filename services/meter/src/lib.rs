@@ -12,6 +12,7 @@ pub mod member;
 pub mod metrics;
 mod objects;
 pub mod price_books;
+pub mod rebuild;
 pub mod run;
 pub mod sink;
 pub mod store;

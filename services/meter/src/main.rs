@@ -10,6 +10,7 @@ use tollbooth_chassis::{
 use tollbooth_meter::{
     backup::{self, BackupArgs, RestoreArgs},
     config::MeterConfig,
+    rebuild::{self, RebuildArgs},
     run,
     verify::{self, VerifyArgs},
 };
@@ -40,6 +41,8 @@ enum Command {
     Backup(BackupArgs),
     /// Writes a backup into new topics, of the same number of partitions or (`--rekey`) another one.
     Restore(RestoreArgs),
+    /// Fills a new ClickHouse database from the ledger, beside the one in use.
+    Rebuild(RebuildArgs),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Topics => runtime.block_on(run::topics(config))?,
         Command::Backup(args) => print!("{}", backup::backup(&config, &args)?),
         Command::Restore(args) => print!("{}", backup::restore(&config, &args)?),
+        Command::Rebuild(args) => print!("{}", rebuild::run(&config, &args)?),
         Command::Verify(args) => {
             let json = args.json;
             let report = verify::run(&config, args)?;
