@@ -120,19 +120,19 @@ pub const SINK_OFFSETS_GROUP: &str = "ledger-sink";
 /// What stands between a topic's name and its input generation; no topic's name may have it.
 const GENERATION_MARK: char = '@';
 
-/// The name under which records of an input topic's earlier generation are known: `tollbooth.usage@0`. Offsets of the topics
-/// that came after begin at 0 again.
+/// The name of an input topic in ids of its records: the topic's own in generation 0, `tollbooth.usage@1` in the next. Offsets
+/// of the topics of a later generation begin at 0 again.
 #[must_use]
 pub fn of_generation(topic: &str, generation: u32) -> String {
-    format!("{topic}{GENERATION_MARK}{generation}")
+    if generation == 0 { topic.to_owned() } else { format!("{topic}{GENERATION_MARK}{generation}") }
 }
 
-/// The topic's own name, and the earlier generation where it is of one.
+/// The topic's own name and its generation in such a name.
 #[must_use]
-pub fn without_generation(name: &str) -> (&str, Option<u32>) {
+pub fn without_generation(name: &str) -> (&str, u32) {
     let split = name.rsplit_once(GENERATION_MARK);
-    let earlier = split.and_then(|(topic, generation)| Some((topic, generation.parse().ok()?)));
-    earlier.map_or((name, None), |(topic, generation)| (topic, Some(generation)))
+    let later = split.and_then(|(topic, generation)| Some((topic, generation.parse().ok()?)));
+    later.unwrap_or((name, 0))
 }
 
 #[cfg(test)]
@@ -141,8 +141,10 @@ mod tests {
 
     #[test]
     fn a_generation_is_read_back_from_a_name() {
-        assert_eq!(without_generation(&of_generation("a.usage", 3)), ("a.usage", Some(3)));
-        assert_eq!(without_generation("a.usage"), ("a.usage", None));
-        assert_eq!(without_generation("a@b"), ("a@b", None));
+        for generation in [0, 1, 30] {
+            assert_eq!(without_generation(&of_generation("a.usage", generation)), ("a.usage", generation));
+        }
+        assert_eq!(of_generation("a.usage", 0), "a.usage");
+        assert_eq!(without_generation("a@b"), ("a@b", 0));
     }
 }

@@ -127,8 +127,12 @@ impl Meter {
     pub async fn prepare(config: &MeterConfig, registry: &Registry, health: &Health) -> anyhow::Result<Self> {
         let limits = config.limits()?;
         let clients = KafkaClients::new(config.kafka.clone());
-        ensure_generation(config, &clients).await?;
-        prepare_topics(config, &clients).await?;
+        let prepared = prepare_topics(config, &clients).await;
+        // Whatever is wrong with the topics: where it is half of a restore, that is what has to be said.
+        if !prepared.as_ref().is_err_and(is_unreachable) {
+            ensure_generation(config, &clients).await?;
+        }
+        prepared?;
         let (topics, partitions) = (config.topic_set(), config.topics.partitions);
         let metrics = Metrics::new(registry, &config.group, &topics)?;
         let store = store_settings(config, &clients, &topics.ledger(), limits.retention_weeks).await?;
@@ -206,7 +210,10 @@ impl Meter {
     }
 }
 
-/// Before the topics are looked at: those of a restore that has not ended are not as they must be.
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TopicError::Unreachable { .. }))
+}
+
 async fn ensure_generation(config: &MeterConfig, clients: &KafkaClients) -> anyhow::Result<()> {
     let (asking, group, topics) = (clients.clone(), config.group.clone(), config.topic_set());
     let marks = tokio::task::spawn_blocking(move || generation::marks(&asking, &group, &topics)).await?;

@@ -116,6 +116,7 @@ fn restored(place: &str) -> anyhow::Result<Stack> {
     // when the restore dies on its way, no meter starts on the half of it
     fs::write(stack.crash_dir().join("restore.in_transaction"), "kill")?;
     let dying = stack.tool("dying", Binary::Meter, &["restore", "--from", place])?;
+    dying.set("TOLLBOOTH_CRASH_DIR", stack.crash_dir().display().to_string());
     dying.start()?;
     assert!(!dying.wait(PATIENCE)?.success(), "{}", dying.log_tail());
     let told = meter(&stack, "restore", &["restore", "--from", place])?;
@@ -141,7 +142,6 @@ fn rekeyed(mut stack: Stack, place: &str) -> anyhow::Result<Stack> {
     for service in ["METER", "INGEST", "QUERY"] {
         stack.set_everywhere(&format!("TOLLBOOTH_{service}__KAFKA__TOPIC_PREFIX"), &topics.prefix);
     }
-    // Adding partitions by setting alone is refused; nothing else is asked for first.
     for service in ["METER", "INGEST"] {
         stack.set_everywhere(&format!("TOLLBOOTH_{service}__TOPICS__PARTITIONS"), "12");
     }

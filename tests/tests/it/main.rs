@@ -17,4 +17,5 @@ mod redrive;
 mod refunds;
 mod repricing;
 mod restarts;
+mod rolling;
 mod stage;

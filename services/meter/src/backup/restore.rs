@@ -3,8 +3,8 @@
 //! What names an offset, and how it stays right where offsets begin anew:
 //! - *Sources of entries* (`source_topic`, `source_offset`): the ledger's records keep their input generation, and the
 //!   meter goes on in the next one; offsets are compared within a generation only.
-//! - *Dead letters* are named after the record that they are of. They are written with the generation behind the topic's
-//!   name (`tollbooth.usage@0`), so that no new letter has an old one's id.
+//! - *Dead letters* are named after the record that they are of. From generation 1 on the meter writes it behind the topic's
+//!   name (`tollbooth.usage@1`), so that no new letter has an old one's id, nor that of one that was posted.
 //! - *Committed offsets* of the meter: 0, with the generation beside them. What had not been consumed is in the new topics,
 //!   from their beginning. What was consumed all the same (the backup is not of one instant) is a repeat: operations and
 //!   idempotency keys are in the ledger.
@@ -16,10 +16,7 @@ use std::time::Instant;
 
 use anyhow::{bail, ensure};
 use tollbooth_chassis::kafka::{KafkaClients, partition_for};
-use tollbooth_schemas::{
-    dead_letter::header,
-    topics::{TopicSet, of_generation, without_generation},
-};
+use tollbooth_schemas::{dead_letter::header, topics::TopicSet};
 
 use super::{
     Kept, Outcome, RestoreArgs,
@@ -96,15 +93,14 @@ pub(super) fn run(
     )))
 }
 
-/// The generation goes behind the name of the topic that a letter is of, unless an earlier restore put one there.
+/// A letter is of this installation's topics, whatever their prefix was.
 fn rename_source(stored: &mut Stored, manifest: &Manifest, topics: &TopicSet) {
     let sources = stored.headers.iter_mut().filter(|header| header.name == header::SOURCE_TOPIC);
     for value in sources.filter_map(|header| header.value.as_mut()) {
-        let Ok(text) = std::str::from_utf8(value) else { continue };
-        let (name, generation) = without_generation(text);
-        let name = name.strip_prefix(&manifest.prefix).unwrap_or(name);
-        let name = format!("{}{name}", topics.prefix);
-        *value = of_generation(&name, generation.unwrap_or(manifest.input_generation)).into_bytes();
+        let name = std::str::from_utf8(value).ok().and_then(|name| name.strip_prefix(&manifest.prefix));
+        if let Some(name) = name {
+            *value = topic(topics, name).into_bytes();
+        }
     }
 }
 
@@ -147,10 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_told_from_a_new_one_of_the_same_offset() {
-        let mut manifest =
-            Manifest::new("1", String::new(), String::new(), "old.".to_owned(), 8);
-        manifest.input_generation = 2;
+    fn a_letter_keeps_its_generation_and_takes_the_new_prefix() {
+        let manifest = Manifest::new("1", String::new(), String::new(), "old.".to_owned(), 8);
         let topics = TopicSet { prefix: "new.".to_owned(), partitions: 8 };
         let renamed = |name: &str| {
             let value = Some(name.as_bytes().to_vec());
@@ -159,8 +153,6 @@ mod tests {
             rename_source(&mut stored, &manifest, &topics);
             stored.header(header::SOURCE_TOPIC).unwrap().to_owned()
         };
-        assert_eq!(renamed("old.usage"), "new.usage@2");
-        // One that an earlier restore has renamed keeps its generation.
-        assert_eq!(renamed("old.usage@0"), "new.usage@0");
+        assert_eq!((renamed("old.usage"), renamed("old.usage@2")), ("new.usage".to_owned(), "new.usage@2".to_owned()));
     }
 }

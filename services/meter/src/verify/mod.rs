@@ -34,7 +34,7 @@ mod tests;
 mod wait;
 mod waiting;
 
-use std::{path::PathBuf, time::Duration};
+use std::{cmp::Ordering, path::PathBuf, time::Duration};
 
 use tollbooth_chassis::kafka::KafkaClients;
 use tollbooth_schemas::{
@@ -197,13 +197,15 @@ impl Run<'_> {
         let topic = self.topics.dead_letter();
         let spans = self.log.spans(&topic, 1)?;
         let (usage, commands) = (self.topics.usage(), self.topics.commands());
+        let generation = self.config.input_generation;
         let audit = &mut self.audit;
         self.log.read(&topic, &spans, |record| {
             let named = record.header_text(header::SOURCE_TOPIC).map(without_generation);
+            let named = named.map(|(name, of)| (name, of.cmp(&generation)));
             match named {
-                Some((name, Some(_))) if name == usage || name == commands => audit.earlier_dead_letter(record),
-                Some((name, None)) if name == usage => audit.dead_letter(record, Some(Source::Usage)),
-                Some((name, None)) if name == commands => audit.dead_letter(record, Some(Source::Commands)),
+                Some((name, Ordering::Equal)) if name == usage => audit.dead_letter(record, Some(Source::Usage)),
+                Some((name, Ordering::Equal)) if name == commands => audit.dead_letter(record, Some(Source::Commands)),
+                Some((name, Ordering::Less)) if name == usage || name == commands => audit.earlier_dead_letter(record),
                 _ => audit.dead_letter(record, None),
             }
         })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rand::{RngExt as _, SeedableRng as _};
 use tollbooth_meter::backup::{BackupArgs, Manifest, RestoreArgs, backup, restore};
+use tollbooth_schemas::dead_letter::header;
 use tollbooth_schemas::v1::Entry;
 
 use super::harness::{World, credit, image, open, wait_until};
@@ -129,8 +130,12 @@ fn accounts_of_a_few_partitions_go_on_in_more_of_them() {
         let again = (0..5).map(|round| image(account, &format!("op_{round}"), "nano"));
         wide.usage(account, &again.collect::<Vec<_>>());
     }
-    wide.run_until("what is new is charged", || accounts.iter().all(|id| wide.entries(id).len() == 7));
-    // then only that was
+    wide.usage(&accounts[0], &[image(&accounts[0], "op_letter", "pixie")]);
+    let is_new_charged = || accounts.iter().all(|id| wide.entries(id).len() == 7) && !wide.dead_letters().is_empty();
+    wide.run_until("what is new is charged, or a letter", is_new_charged);
+    // then only that was, and a letter's id is none of the generation before
+    let named = wide.read(&wide.topics.dead_letter(), 0, |letter| letter.header(header::SOURCE_TOPIC).map(<[u8]>::to_vec));
+    assert_eq!(named, [Some(format!("{}@1", wide.topics.usage()).into_bytes())]);
     let report = wide.verify();
     assert!(report.is_clean(), "{}", report.render(false));
     for account in &accounts {
