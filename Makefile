@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules test simulate model crash nightly bench lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model crash nightly bench lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -78,6 +78,9 @@ test: test-setup lint rules ## Format, lints and all tests, over the real engine
 
 rules: ## Check alert rules, their tests, runbooks and dashboards
 	@deploy/prometheus/check.sh
+
+packaging: ## Check chart, compose file, units, image and grants, as far as this machine can
+	@deploy/check.sh
 
 test-setup:
 	@deploy/local/setup.sh --tests

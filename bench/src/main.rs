@@ -13,6 +13,7 @@ mod ingest;
 mod load;
 mod path;
 mod queries;
+mod rebuild;
 mod report;
 mod restart;
 mod scrape;
@@ -30,12 +31,14 @@ use report::Report;
 use stack::Bench;
 
 /// What can be asked for by name.
-const GROUPS: [&str; 12] = [
+const GROUPS: [&str; 13] = [
     "core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "web", "scrape", "restart",
+    "rebuild",
 ];
 /// In which order: the copy belongs to the debits, and nothing that depends on a warm broker comes before it is.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "web", "scrape", "restart",
+    "rebuild",
 ];
 
 #[derive(Parser)]
@@ -111,6 +114,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "web" if wanted(group) => runtime.block_on(web::run(&bench, &mut report, cli.runs)),
             "scrape" if wanted(group) => runtime.block_on(scrape::run(&bench, &mut report, cli.runs, cli.seconds)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
+            "rebuild" if wanted(group) => rebuild::run(&bench, &mut report, cli.rows, cli.runs),
             _ => continue,
         };
         if let Err(error) = outcome {

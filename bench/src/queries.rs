@@ -226,8 +226,8 @@ async fn deep(address: &str, key: &str) -> anyhow::Result<(Histogram<u64>, usize
     Ok((asked, passed))
 }
 
-struct Written {
-    charges: usize,
+pub(crate) struct Written {
+    pub(crate) charges: usize,
     of_the_largest: usize,
 }
 
@@ -262,7 +262,7 @@ fn operation_id(account: usize, charge: u64) -> String {
     format!("op_{:016x}{charge:016x}", feed::mixed(((account as u64) << 40) | charge))
 }
 
-fn write_ledger(space: &Space<'_>, rows: usize) -> anyhow::Result<Written> {
+pub(crate) fn write_ledger(space: &Space<'_>, rows: usize) -> anyhow::Result<Written> {
     let (feed, ledger, shares) = (Feed::new(space)?, space.topics.ledger(), shares());
     let now_ms = chrono::Utc::now().timestamp_millis();
     let send = |number: usize, posted_at_ms: i64, entries: Vec<Entry>| {

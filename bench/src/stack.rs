@@ -151,6 +151,17 @@ impl Space<'_> {
         self.spawn("meter", command, &ops, RESTORED_WAIT)
     }
 
+    /// Runs a command of the meter's program to its end, and gives back what it printed.
+    pub(crate) fn meter_tool(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command("meter", arguments)?;
+        let output = command.stderr(Stdio::inherit()).output()?;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!("{arguments:?} ended with {}: {told}", output.status);
+        }
+        Ok(told)
+    }
+
     /// Runs the reconciliation.
     ///
     /// # Errors

@@ -60,9 +60,59 @@ impl Migration {
     }
 }
 
+/// All tables as they are on replicas: the same statements with replicated engines and the window that those look at.
+/// `{shard}` and `{replica}` are the servers' own macros.
+#[must_use]
+pub fn replicated() -> Vec<String> {
+    let all = std::iter::once(&BOOKKEEPING).chain(MIGRATIONS).flat_map(Migration::statements);
+    all.map(|statement| as_replicated(&statement)).collect()
+}
+
+fn as_replicated(statement: &str) -> String {
+    let lines = statement.lines().map(|line| {
+        let window = format!("non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}");
+        if let Some(engine) = line.strip_prefix("ENGINE = ") {
+            let (name, arguments) = engine.split_once('(').unwrap_or((engine, ")"));
+            let arguments = if arguments == ")" { arguments.to_owned() } else { format!(", {arguments}") };
+            let path = "'/clickhouse/tables/{database}/{shard}/{table}', '{replica}'";
+            return format!("ENGINE = Replicated{name}({path}{arguments}");
+        }
+        let replicated = format!(
+            "replicated_deduplication_window = {DEDUPLICATION_WINDOW},\n    replicated_deduplication_window_seconds = 604800"
+        );
+        line.replace(&window, &replicated)
+    });
+    lines.collect::<Vec<String>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RENDERED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/clickhouse/replicated.sql");
+
+    #[test]
+    fn the_replicated_tables_are_those_of_the_migrations() {
+        let head = "-- Made from schemas/clickhouse by the test of this name: UPDATE_SQL=1 writes it anew. See docs/scale.md.\n\n";
+        let rendered = head.to_owned() + &replicated().join(";\n\n") + ";\n";
+        if std::env::var_os("UPDATE_SQL").is_some() {
+            std::fs::write(RENDERED, &rendered).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(RENDERED).unwrap(), rendered, "UPDATE_SQL=1 writes it anew");
+    }
+
+    #[test]
+    fn every_table_is_replicated_and_remembers_its_blocks() {
+        let tables: Vec<String> =
+            replicated().into_iter().filter(|statement| statement.starts_with("CREATE TABLE")).collect();
+        assert_eq!(tables.len(), 8);
+        for table in tables {
+            assert!(table.contains("ENGINE = Replicated") && !table.contains("non_replicated"), "{table}");
+            assert!(table.contains("    replicated_deduplication_window = 100000,"), "{table}");
+        }
+        let ranges = replicated().into_iter().find(|table| table.contains("ReplacingMergeTree")).unwrap();
+        assert!(ranges.contains("{table}', '{replica}', position)"), "{ranges}");
+    }
 
     #[test]
     fn versions_are_file_numbers_without_a_gap() {

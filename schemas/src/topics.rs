@@ -116,3 +116,35 @@ pub const METER_GROUP: &str = "tollbooth-meter";
 pub const SINK_LEASE_GROUP: &str = "tollbooth-sink";
 /// Group under which the sink's offsets of `ledger` are committed.
 pub const SINK_OFFSETS_GROUP: &str = "ledger-sink";
+
+/// What stands between a topic's name and its input generation; no topic's name may have it.
+const GENERATION_MARK: char = '@';
+
+/// The name of an input topic in ids of its records: the topic's own in generation 0, `tollbooth.usage@1` in the next. Offsets
+/// of the topics of a later generation begin at 0 again.
+#[must_use]
+pub fn of_generation(topic: &str, generation: u32) -> String {
+    if generation == 0 { topic.to_owned() } else { format!("{topic}{GENERATION_MARK}{generation}") }
+}
+
+/// The topic's own name and its generation in such a name.
+#[must_use]
+pub fn without_generation(name: &str) -> (&str, u32) {
+    let split = name.rsplit_once(GENERATION_MARK);
+    let later = split.and_then(|(topic, generation)| Some((topic, generation.parse().ok()?)));
+    later.unwrap_or((name, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_read_back_from_a_name() {
+        for generation in [0, 1, 30] {
+            assert_eq!(without_generation(&of_generation("a.usage", generation)), ("a.usage", generation));
+        }
+        assert_eq!(of_generation("a.usage", 0), "a.usage");
+        assert_eq!(without_generation("a@b"), ("a@b", 0));
+    }
+}

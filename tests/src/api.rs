@@ -19,6 +19,8 @@ pub struct Answer {
     pub status: u16,
     /// JSON, or a string where the body is none.
     pub body: Value,
+    /// When to ask again, where the answer says so.
+    pub retry_after: Option<String>,
 }
 
 impl Answer {
@@ -92,9 +94,12 @@ impl Api {
         self.runtime.block_on(async {
             let response = request.send().await.with_context(|| format!("asking {url}"))?;
             let status = response.status().as_u16();
+            let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            let retry_after = retry_after.map(ToOwned::to_owned);
             let bytes = response.bytes().await.with_context(|| format!("reading the answer of {url}"))?;
             let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-            Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
+            let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+            Ok(Answer { status, body, retry_after })
         })
     }
 

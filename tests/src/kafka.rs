@@ -59,6 +59,22 @@ impl Log {
         Self { bootstrap: bootstrap.to_owned(), topics }
     }
 
+    /// The brokers' addresses.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Whether every partition of the cluster, internal topics included, has so many copies, all of them in sync.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn is_in_sync(&self, copies: usize) -> anyhow::Result<bool> {
+        let metadata = self.consumer("tests-metadata")?.fetch_metadata(None, BROKER_WAIT)?;
+        let mut partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+        Ok(partitions.all(|partition| partition.replicas().len() == copies && partition.isr().len() == copies))
+    }
+
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("reconnect.backoff.max.ms", "1000");

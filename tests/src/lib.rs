@@ -12,6 +12,7 @@
 mod api;
 mod binaries;
 mod collector;
+mod builder;
 pub mod crash;
 mod kafka;
 mod os;

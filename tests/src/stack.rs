@@ -1,20 +1,20 @@
 //! Engines and services, all on free ports, as one thing to test.
 
-use std::env;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::Method;
-use tollbooth_local::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, free_port};
-use tollbooth_schemas::keys::{ApiKey, KeyKind, RANDOM_BYTES};
+use tollbooth_local::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
 use tollbooth_schemas::topics::{METER_GROUP, TopicSet};
 
 use crate::api::Api;
-use crate::binaries::{Binary, locate};
+use crate::binaries::Binary;
+use crate::builder::{Builder, address, admin_key, fresh_dir, store_dir, with_store};
 use crate::collector::Collector;
 use crate::kafka::Log;
 use crate::process::Process;
@@ -22,8 +22,9 @@ use crate::wait::wait_until;
 use crate::watch::Ends;
 
 const LISTEN: &str = "TOLLBOOTH_INGEST__LISTEN";
-const DATABASE: &str = "tollbooth";
-const PARTITIONS: i32 = 8;
+pub(crate) const DATABASE: &str = "tollbooth";
+/// Of the keyed topics.
+pub(crate) const PARTITIONS: i32 = 8;
 /// A start may have to wait for a session of the process before it, and for a broker that recovers.
 const READY_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -78,8 +79,10 @@ impl Victim {
 /// Everything, running.
 #[derive(Debug)]
 pub struct Stack {
-    /// The broker.
+    /// The broker; of a cluster the first one.
     pub kafka: Kafka,
+    /// The cluster's other brokers.
+    pub others: Vec<Kafka>,
     /// The projection's server.
     pub clickhouse: ClickHouse,
     /// The write side.
@@ -99,6 +102,8 @@ pub struct Stack {
     /// What is sent the spans of requests that came with a trace; none begins here.
     pub collector: Collector,
     group: Mutex<String>,
+    /// What every process is told beside its own settings.
+    settings: Mutex<BTreeMap<String, String>>,
     kept: AtomicBool,
     pub(crate) ends: Mutex<Ends>,
     dir: PathBuf,
@@ -110,13 +115,27 @@ impl Stack {
     /// # Errors
     /// What is missing or did not start, with the end of its log.
     pub fn start(options: &StackOptions) -> anyhow::Result<Self> {
+        let stack = Self::prepare(options, 1)?;
+        stack.run()?;
+        Ok(stack)
+    }
+
+    /// Starts so many brokers, with a copy of every record on each, and ClickHouse; the services are made, and none runs.
+    ///
+    /// # Errors
+    /// What is missing or did not start, with the end of its log.
+    pub fn prepare(options: &StackOptions, brokers: usize) -> anyhow::Result<Self> {
         let dir = fresh_dir(options.name)?;
         let kafka = KafkaOptions { heap_mb: options.kafka_heap_mb, ..KafkaOptions::new(dir.join("kafka")) };
-        let kafka = std::thread::spawn(move || Kafka::start(kafka));
+        let kafka = std::thread::spawn(move || Kafka::start_cluster(kafka, brokers));
         let clickhouse = ClickHouse::start(ClickHouseOptions::new(dir.join("clickhouse")))?;
         clickhouse.create_database(DATABASE)?;
         let Ok(kafka) = kafka.join() else { bail!("starting Kafka panicked") };
-        let kafka = kafka?;
+        let mut others = kafka?;
+        let kafka = others.remove(0);
+        let bootstrap: Vec<&str> =
+            std::iter::once(&kafka).chain(&others).map(Kafka::bootstrap).collect();
+        let bootstrap = bootstrap.join(",");
 
         let key = admin_key()?;
         let logs = dir.join("logs");
@@ -124,7 +143,15 @@ impl Stack {
         fs::create_dir_all(&logs)?;
         let collector = Collector::start()?;
         let spans_to = collector.endpoint();
-        let build = Builder { dir: &dir, logs: &logs, kafka: &kafka, clickhouse: &clickhouse, key: &key, spans_to };
+        let build = Builder {
+            dir: &dir,
+            logs: &logs,
+            bootstrap: &bootstrap,
+            replication: brokers,
+            clickhouse: &clickhouse,
+            key: &key,
+            spans_to,
+        };
         let (ingest_at, query_at) = (address()?, address()?);
         let ingest = build.ingest("ingest", "serve", "TOLLBOOTH_INGEST__OPS_LISTEN")?.with(LISTEN, &ingest_at);
         let effects = build.ingest("effects", "effects", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN")?;
@@ -136,35 +163,47 @@ impl Stack {
         let query = build.query(&query_at)?;
         let api = Api::new(format!("http://{ingest_at}"), format!("http://{query_at}"), key.clone())?;
         let topics = TopicSet { prefix: "tollbooth.".to_owned(), partitions: PARTITIONS };
-        let log = Log::new(kafka.bootstrap(), topics);
+        let log = Log::new(&bootstrap, topics);
         let group = Mutex::new(METER_GROUP.to_owned());
-        let (kept, ends) = (AtomicBool::new(false), Mutex::default());
-        let stack = Self {
-            kafka,
-            clickhouse,
-            ingest,
-            effects,
-            meters,
-            sink,
-            query,
-            api,
-            log,
-            collector,
-            group,
-            kept,
-            ends,
-            dir,
-        };
+        let (settings, kept, ends) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
+        Ok(Self { kafka, others, clickhouse, ingest, effects, meters, sink, query, api, log, collector, group, settings, kept, ends, dir })
+    }
+
+    /// Starts the services and waits until all are ready.
+    ///
+    /// # Errors
+    /// With the log of the one that is not.
+    pub fn run(&self) -> anyhow::Result<()> {
         // The first one creates the topics; side by side they would only compete for it.
-        stack.ingest.start()?;
-        stack.wait_ready(&stack.ingest)?;
-        for service in stack.services() {
+        self.ingest.start()?;
+        self.wait_ready(&self.ingest)?;
+        for service in self.services() {
             if !service.is_running() {
                 service.start()?;
             }
         }
-        stack.wait_all_ready()?;
-        Ok(stack)
+        self.wait_all_ready()
+    }
+
+    /// Ends the services in order; the engines go on.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub fn stop_services(&self) -> anyhow::Result<()> {
+        for service in self.services() {
+            if service.is_running() {
+                service.stop(READY_PATIENCE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a variable for the next start of every service, and for every tool.
+    pub fn set_everywhere(&self, variable: &str, value: &str) {
+        for service in self.services() {
+            service.set(variable, value);
+        }
+        lock(&self.settings).insert(variable.to_owned(), value.to_owned());
     }
 
     /// The services, in the order of the path.
@@ -176,12 +215,12 @@ impl Stack {
     /// The meter's group as it is set.
     #[must_use]
     pub fn meter_group(&self) -> String {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.group).clone()
     }
 
     /// Another group for the meters' next start.
     pub fn set_meter_group(&self, group: &str) {
-        group.clone_into(&mut self.group.lock().unwrap_or_else(PoisonError::into_inner));
+        group.clone_into(&mut lock(&self.group));
         for meter in &self.meters {
             meter.set("TOLLBOOTH_METER__GROUP", group);
         }
@@ -297,7 +336,7 @@ impl Stack {
                 self.start_again(meter).ok()?;
             }
             let sum: f64 = self.meters.iter().filter_map(|meter| self.metric(meter, SERVING)).sum();
-            (sum >= f64::from(PARTITIONS)).then_some(())
+            (sum >= f64::from(self.log.topics.partitions)).then_some(())
         };
         self.wait("the meters to serve every partition", READY_PATIENCE, served)
     }
@@ -383,14 +422,24 @@ impl Stack {
     pub fn tool(&self, name: &str, binary: Binary, arguments: &[&str]) -> anyhow::Result<Process> {
         let logs = self.dir.join("logs");
         let key = self.api.admin_key();
-        let build = Builder { dir: &self.dir, logs: &logs, kafka: &self.kafka, clickhouse: &self.clickhouse, key };
+        let build = Builder {
+            dir: &self.dir,
+            logs: &logs,
+            bootstrap: self.log.bootstrap(),
+            replication: self.others.len() + 1,
+            clickhouse: &self.clickhouse,
+            key,
+        };
         let tool = build.process(name, binary, arguments)?.with_output(logs.join(format!("{name}.out")));
         let tool = tool
             .with("TOLLBOOTH_INGEST_URL", self.api.ingest_url())
             .with("TOLLBOOTH_QUERY_URL", self.api.query_url())
             .with("TOLLBOOTH_METER__GROUP", self.meter_group())
             .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
-            .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1");
+            .with("TOLLBOOTH_METER__TOPICS__REPLICATION", build.replication.to_string());
+        for (variable, value) in lock(&self.settings).iter() {
+            tool.set(variable, value);
+        }
         Ok(tool)
     }
 
@@ -410,6 +459,9 @@ impl Drop for Stack {
             service.kill().ok();
         }
         self.kafka.kill().ok();
+        for broker in &self.others {
+            broker.kill().ok();
+        }
         self.clickhouse.kill().ok();
         if !self.kept.load(Ordering::Relaxed) && !std::thread::panicking() {
             fs::remove_dir_all(&self.dir).ok();
@@ -417,104 +469,6 @@ impl Drop for Stack {
     }
 }
 
-struct Builder<'a> {
-    dir: &'a Path,
-    logs: &'a Path,
-    kafka: &'a Kafka,
-    clickhouse: &'a ClickHouse,
-    key: &'a str,
-    spans_to: &'a str,
-}
-
-impl Builder<'_> {
-    fn process(&self, name: &str, binary: Binary, arguments: &[&str]) -> anyhow::Result<Process> {
-        Ok(Process::new(name, locate(binary)?, arguments, self.logs)
-            .with("KAFKA_BOOTSTRAP", self.kafka.bootstrap())
-            .with("CLICKHOUSE_URL", self.clickhouse.url())
-            .with("CLICKHOUSE_DATABASE", DATABASE)
-            .with("TOLLBOOTH_ADMIN_KEY", self.key)
-            .with("TOLLBOOTH_LOG_FORMAT", "text"))
-    }
-
-    /// Follows requests that come with a trace, and begins none.
-    fn traced(&self, process: Process, service: &str) -> Process {
-        process
-            .with(&format!("TOLLBOOTH_{service}__TRACES__ENDPOINT"), self.spans_to)
-            .with(&format!("TOLLBOOTH_{service}__TRACES__SAMPLE_ONE_IN"), "0")
-    }
-
-    /// The write side, or what carries out effects: the same program with the same settings.
-    fn ingest(&self, name: &str, role: &str, ops: &str) -> anyhow::Result<Process> {
-        Ok(self
-            .traced(self.process(name, Binary::Ingest, &[role])?, "INGEST")
-            .with_ops(ops, address()?)
-            .with("TOLLBOOTH_INGEST__TOPICS__PARTITIONS", PARTITIONS.to_string())
-            .with("TOLLBOOTH_INGEST__TOPICS__REPLICATION", "1")
-            .with("TOLLBOOTH_INGEST__PURCHASES__PROVIDER", "sandbox")
-            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))
-    }
-
-    /// A member of the meter's group, or the sink: the same program.
-    fn meter(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
-        let ops = if name == "sink" { "TOLLBOOTH_METER__SINK_OPS_LISTEN" } else { "TOLLBOOTH_METER__OPS_LISTEN" };
-        Ok(self
-            .traced(self.process(name, Binary::Meter, arguments)?, "METER")
-            .with_ops(ops, address()?)
-            .with("TOLLBOOTH_METER__MEMBER_ID", name)
-            .with("TOLLBOOTH_METER__SINK_ENABLED", "false")
-            .with("TOLLBOOTH_METER__TOPICS__PARTITIONS", PARTITIONS.to_string())
-            .with("TOLLBOOTH_METER__TOPICS__REPLICATION", "1")
-            .with("TOLLBOOTH_CRASH_DIR", self.dir.join("crash-points").display().to_string()))
-    }
-
-    fn query(&self, listen: &str) -> anyhow::Result<Process> {
-        Ok(self
-            .traced(self.process("query", Binary::Query, &["serve"])?, "QUERY")
-            .with_ops("TOLLBOOTH_QUERY__OPS_LISTEN", address()?)
-            .with("TOLLBOOTH_QUERY__LISTEN", listen))
-    }
-}
-
-fn store_dir(dir: &Path, meter: usize) -> PathBuf {
-    dir.join("store").join(Victim::Meter(meter).name())
-}
-
-/// Written often, and nothing of it kept in memory: what is asked for comes from the disk.
-fn with_store(meter: &Process, dir: &Path) {
-    meter.set("TOLLBOOTH_METER__STORE__DIR", dir.display().to_string());
-    meter.set("TOLLBOOTH_METER__STORE__WRITE_ROWS", "500");
-    meter.set("TOLLBOOTH_METER__STORE__WRITE_SECONDS", "1");
-    meter.set("TOLLBOOTH_METER__STORE__RECENT_MIB_MAX", "0");
-}
-
-fn address() -> anyhow::Result<String> {
-    Ok(format!("127.0.0.1:{}", free_port()?))
-}
-
-fn admin_key() -> anyhow::Result<String> {
-    let chance: [u8; RANDOM_BYTES] = rand::random();
-    let key = ApiKey::generate(KeyKind::Admin, false, &chance).context("no admin key from these bytes")?;
-    Ok(key.reveal().to_owned())
-}
-
-/// `target/tmp/tollbooth-<name>-<pid>`; those of ended runs are removed, so that a failed one can be looked at until
-/// the next.
-fn fresh_dir(name: &str) -> anyhow::Result<PathBuf> {
-    let test = env::current_exe()?;
-    let target = test.ancestors().nth(3).context("the target folder")?;
-    let parent = target.join("tmp");
-    fs::create_dir_all(&parent)?;
-    for entry in fs::read_dir(&parent)?.filter_map(Result::ok) {
-        let file_name = entry.file_name();
-        let stale = file_name
-            .to_str()
-            .and_then(|text| text.strip_prefix("tollbooth-")?.rsplit_once('-'))
-            .is_some_and(|(of, pid)| of == name && !Path::new("/proc").join(pid).exists());
-        if stale {
-            fs::remove_dir_all(entry.path()).ok();
-        }
-    }
-    let dir = parent.join(format!("tollbooth-{name}-{}", std::process::id()));
-    fs::create_dir_all(&dir)?;
-    Ok(dir)
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A real single-node Apache Kafka (KRaft) on loopback.
+//! A real Apache Kafka (KRaft) on loopback: one node, or a cluster of them.
 
 use std::env;
 use std::ffi::OsString;
@@ -72,21 +72,62 @@ struct Node {
     jars: PathBuf,
     port: u16,
     controller_port: u16,
+    /// Its place among the cluster's nodes, from 1.
+    id: usize,
+    /// Every node's controller, as each of them must know it.
+    voters: String,
+    /// How many nodes there are.
+    nodes: usize,
+    cluster_id: String,
     process: Mutex<Option<Process>>,
 }
 
 impl Kafka {
     /// Fetches Kafka if need be, formats the data folder on first use, starts the node and waits until it is ready.
     pub fn start(options: KafkaOptions) -> Result<Self> {
+        let dir = options.data_dir.clone();
+        let node = Self::nodes(options, 1, |_| dir.clone())?.pop();
+        node.ok_or(LocalError::External { engine: ENGINE })
+    }
+
+    /// A cluster of so many nodes, each a broker and a controller, with its data in a folder of its own below the given
+    /// one. Internal topics have three copies where there are three nodes, of which two acknowledge.
+    pub fn start_cluster(options: KafkaOptions, nodes: usize) -> Result<Vec<Self>> {
+        if nodes == 1 {
+            return Self::start(options).map(|node| vec![node]);
+        }
+        let dir = options.data_dir.clone();
+        Self::nodes(KafkaOptions { port: None, ..options }, nodes, |id| dir.join(format!("node-{id}")))
+    }
+
+    fn nodes(options: KafkaOptions, count: usize, dir: impl Fn(usize) -> PathBuf) -> Result<Vec<Self>> {
         let jars = fetch::kafka_jars()?;
-        fs::create_dir_all(&options.data_dir).map_err(|e| LocalError::io("create", &options.data_dir, e))?;
-        let port = options.port.map_or_else(free_port, Ok)?;
-        let controller_port = free_port()?;
-        let node = Node { options, jars, port, controller_port, process: Mutex::new(None) };
-        node.write_properties()?;
-        node.format()?;
-        node.start()?;
-        Ok(Self { bootstrap: format!("127.0.0.1:{port}"), node: Some(node) })
+        let controllers = (0..count).map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
+        let voters = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
+        let voters = voters.collect::<Vec<String>>().join(",");
+        let cluster_id = new_cluster_id();
+        let mut nodes = Vec::new();
+        for (id, controller_port) in (1..).zip(controllers) {
+            let options = KafkaOptions { data_dir: dir(id), ..options.clone() };
+            fs::create_dir_all(&options.data_dir).map_err(|e| LocalError::io("create", &options.data_dir, e))?;
+            let port = options.port.map_or_else(free_port, Ok)?;
+            let (jars, voters, cluster_id) = (jars.clone(), voters.clone(), cluster_id.clone());
+            let process = Mutex::new(None);
+            let node = Node { options, jars, port, controller_port, id, voters, nodes: count, cluster_id, process };
+            node.write_properties()?;
+            node.format()?;
+            nodes.push(node);
+        }
+        // Side by side: none is ready before most of them are.
+        std::thread::scope(|scope| {
+            let starting: Vec<_> = nodes.iter().map(|node| scope.spawn(|| node.start())).collect();
+            starting.into_iter().try_for_each(|started| match started.join() {
+                Ok(started) => started,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })?;
+        let node = |node: Node| Self { bootstrap: format!("127.0.0.1:{}", node.port), node: Some(node) };
+        Ok(nodes.into_iter().map(node).collect())
     }
 
     /// A cluster that runs already; it cannot be stopped or restarted from here.
@@ -149,6 +190,15 @@ impl Kafka {
         Ok(report)
     }
 
+    /// Which node of the cluster is the active controller, counted from 1, as Kafka's own tool tells it by this node; `None`
+    /// while there is none.
+    pub fn controller(&self) -> Result<Option<usize>> {
+        let Some(node) = &self.node else { return Ok(None) };
+        let told = node.tool("MetadataQuorumCommand", &["describe", "--status"])?;
+        let leader = told.lines().find_map(|line| line.strip_prefix("LeaderId:"));
+        Ok(leader.and_then(|id| id.trim().parse().ok()))
+    }
+
     fn own(&self) -> Result<&Node> {
         self.node.as_ref().ok_or(LocalError::External { engine: ENGINE })
     }
@@ -184,15 +234,20 @@ impl Node {
     }
 
     fn transactions_tool(&self, arguments: &[&str]) -> Result<String> {
+        self.tool("TransactionsCommand", arguments)
+    }
+
+    /// One of Kafka's own tools, and all that it says.
+    fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
         let mut java = self.java();
         java.args([
             "-Xmx128m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-            "org.apache.kafka.tools.TransactionsCommand",
-            "--bootstrap-server",
         ])
+        .arg(format!("org.apache.kafka.tools.{class}"))
+        .arg("--bootstrap-server")
         .arg(format!("127.0.0.1:{}", self.port))
         .args(arguments);
         sys::die_with_parent(&mut java);
@@ -207,7 +262,7 @@ impl Node {
         }
         let mut java = self.java();
         java.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool"])
-            .args(["format", "--ignore-formatted", "--cluster-id", &new_cluster_id(), "--config"])
+            .args(["format", "--ignore-formatted", "--cluster-id", &self.cluster_id, "--config"])
             .arg(self.properties_file());
         sys::die_with_parent(&mut java);
         let output = java.output().map_err(process::start_error(ENGINE, "java"))?;
@@ -234,10 +289,11 @@ impl Node {
     fn base_properties(&self) -> Vec<(String, String)> {
         let (port, controller) = (self.port, self.controller_port);
         let session_ms = self.options.session_timeout_ms;
+        let (copies, acknowledging) = if self.nodes >= 3 { ("3", "2") } else { ("1", "1") };
         let mut properties = vec![
             ("process.roles", "broker,controller".to_owned()),
-            ("node.id", "1".to_owned()),
-            ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
+            ("node.id", self.id.to_string()),
+            ("controller.quorum.voters", self.voters.clone()),
             ("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}")),
             ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
             ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
@@ -246,17 +302,17 @@ impl Node {
             ("log.dirs", self.log_dir().display().to_string()),
             ("broker.session.timeout.ms", session_ms.to_string()),
             ("broker.heartbeat.interval.ms", (session_ms / 6).to_string()),
-            // One node: every internal topic has one copy, and few partitions, each of which costs open files.
-            ("offsets.topic.replication.factor", "1".to_owned()),
+            // Few partitions, each of which costs open files. On one node every internal topic has one copy.
+            ("offsets.topic.replication.factor", copies.to_owned()),
             ("offsets.topic.num.partitions", "4".to_owned()),
-            ("transaction.state.log.replication.factor", "1".to_owned()),
-            ("transaction.state.log.min.isr", "1".to_owned()),
+            ("transaction.state.log.replication.factor", copies.to_owned()),
+            ("transaction.state.log.min.isr", acknowledging.to_owned()),
             ("transaction.state.log.num.partitions", "8".to_owned()),
             // Compaction leaves the newest segment alone, so each of these partitions would come to its default of 100 MiB.
             ("offsets.topic.segment.bytes", INTERNAL_SEGMENT_BYTES.to_string()),
             ("transaction.state.log.segment.bytes", INTERNAL_SEGMENT_BYTES.to_string()),
-            ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
-            ("share.coordinator.state.topic.min.isr", "1".to_owned()),
+            ("share.coordinator.state.topic.replication.factor", copies.to_owned()),
+            ("share.coordinator.state.topic.min.isr", acknowledging.to_owned()),
             // A topic that was not created on purpose would have the wrong partition count.
             ("auto.create.topics.enable", "false".to_owned()),
             ("group.initial.rebalance.delay.ms", "0".to_owned()),

@@ -8,7 +8,9 @@ use tollbooth_chassis::{
     telemetry,
 };
 use tollbooth_meter::{
+    backup::{self, BackupArgs, RestoreArgs},
     config::MeterConfig,
+    rebuild::{self, RebuildArgs},
     run,
     verify::{self, VerifyArgs},
 };
@@ -35,6 +37,12 @@ enum Command {
     Topics,
     /// Proves that the ledger, its sources, the rows and a fleet's journal agree; exits with 1 where they do not.
     Verify(VerifyArgs),
+    /// Copies the installation's topics to object files; what an earlier backup has is not copied again.
+    Backup(BackupArgs),
+    /// Writes a backup into new topics, of the same number of partitions or (`--rekey`) another one.
+    Restore(RestoreArgs),
+    /// Fills a new ClickHouse database from the ledger, beside the one in use.
+    Rebuild(RebuildArgs),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -51,6 +59,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run => runtime.block_on(run::run(config))?,
         Command::Sink => runtime.block_on(run::sink(config))?,
         Command::Topics => runtime.block_on(run::topics(config))?,
+        Command::Backup(args) => print!("{}", backup::backup(&config, &args)?),
+        Command::Restore(args) => print!("{}", backup::restore(&config, &args)?),
+        Command::Rebuild(args) => print!("{}", rebuild::run(&config, &args)?),
         Command::Verify(args) => {
             let json = args.json;
             let report = verify::run(&config, args)?;

@@ -19,7 +19,7 @@ use tollbooth_chassis::{
 
 use crate::{
     config::MeterConfig,
-    dead_letters,
+    dead_letters, generation,
     member::Member,
     metrics::Metrics,
     price_books::PriceBookView,
@@ -131,7 +131,12 @@ impl Meter {
         let limits = config.limits()?;
         let statistics = KafkaStatistics::register(registry)?;
         let clients = KafkaClients::new(config.kafka.clone()).with_statistics(statistics);
-        prepare_topics(config, &clients).await?;
+        let prepared = prepare_topics(config, &clients).await;
+        // Whatever is wrong with the topics: where it is half of a restore, that is what has to be said.
+        if !prepared.as_ref().is_err_and(is_unreachable) {
+            ensure_generation(config, &clients).await?;
+        }
+        prepared?;
         let (topics, partitions) = (config.topic_set(), config.topics.partitions);
         let metrics = Metrics::new(registry, &config.group, &topics)?;
         let store = store_settings(config, &clients, &topics.ledger(), limits.retention_weeks).await?;
@@ -154,6 +159,7 @@ impl Meter {
             topics: topics.clone(),
             group: config.group.clone(),
             queues: config.queue_shares(),
+            input_generation: config.input_generation,
             books,
             member,
             produce_errors: metrics.produce_errors.clone(),
@@ -207,6 +213,16 @@ impl Meter {
     pub fn close(self) {
         self.tables.trigger("drained");
     }
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TopicError::Unreachable { .. }))
+}
+
+async fn ensure_generation(config: &MeterConfig, clients: &KafkaClients) -> anyhow::Result<()> {
+    let (asking, group, topics) = (clients.clone(), config.group.clone(), config.topic_set());
+    let marks = tokio::task::spawn_blocking(move || generation::marks(&asking, &group, &topics)).await?;
+    Ok(generation::check(config.input_generation, &marks.context("cannot ask for the group's offsets")?)?)
 }
 
 /// `None`: there are no stores. Without the cluster's id nobody could tell another cluster's store.

@@ -74,7 +74,8 @@ pub enum TopicError {
     /// It exists with another number of partitions.
     #[error(
         "topic {topic} has {actual} partitions, configured are {expected}; the number is chosen once, because growing a \
-         keyed topic moves accounts away from their state"
+         keyed topic moves accounts away from their state. To have more, copy the ledger into other topics: \
+         `tollbooth-meter backup`, then `restore --rekey`"
     )]
     PartitionCount {
         /// The topic.

@@ -23,6 +23,7 @@ use tollbooth_schemas::dead_letter::{LetterId, Reason, RedriveOutcome, header};
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::redrive;
+use tollbooth_schemas::topics::without_generation;
 use tollbooth_schemas::time::{parse_rfc3339_ms, serde_rfc3339_option};
 use tollbooth_schemas::v1::{self, LetterHeader, RedriveLetter, command::Body, reply::Outcome};
 
@@ -249,7 +250,7 @@ type NotSent = (&'static str, String);
 
 /// The command for a letter, and whose it is; or why nobody can be asked.
 fn command_of(app: &App, letter: &Letter, whole: &Whole) -> Result<(AccountId, RedriveLetter), NotSent> {
-    if letter.id.topic != app.config.topic_set().usage() {
+    if without_generation(&letter.id.topic).0 != app.config.topic_set().usage() {
         let detail = "it was a command: whoever sent it was answered, and sends it again";
         return Err(("not_usage", detail.to_owned()));
     }

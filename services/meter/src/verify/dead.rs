@@ -8,7 +8,7 @@ use tollbooth_schemas::{
 use super::{
     audit::{Audit, LogRecord, Source},
     digest,
-    report::{Checked, Defect},
+    report::{Checked, Defect, Unchecked},
 };
 
 /// Most bytes of a dead letter that are kept to find a journal's id in them.
@@ -33,6 +33,22 @@ pub(super) struct DeadLetter {
 }
 
 impl DeadLetter {
+    fn of(record: &LogRecord<'_>, source: Option<Place>) -> Self {
+        let payload = record.payload.unwrap_or_default();
+        let id = event_id(record, payload);
+        let raw = if id.is_some() { &[] } else { payload.get(..payload.len().min(RAW_BYTES_MAX)).unwrap_or_default() };
+        Self {
+            offset: record.offset,
+            source,
+            reason: record.header_text(header::REASON).and_then(Reason::from_code),
+            dead_at_ms: record.header_text(header::DEAD_AT).and_then(parse_rfc3339_ms),
+            bytes: digest::of_bytes(payload),
+            id,
+            raw: raw.into(),
+            is_seen: false,
+        }
+    }
+
     /// Whether these are the bytes of its record, as far as they are kept.
     pub(super) fn has_bytes(&self, payload: &[u8]) -> bool {
         self.bytes == digest::of_bytes(kept(payload))
@@ -53,19 +69,7 @@ impl Audit {
         let number = |name| record.header_text(name).and_then(|text| text.parse::<i64>().ok());
         let partition = number(header::SOURCE_PARTITION).and_then(|partition| i32::try_from(partition).ok());
         let source = source.zip(partition).zip(number(header::SOURCE_OFFSET)).map(|((a, b), c)| (a, b, c));
-        let payload = record.payload.unwrap_or_default();
-        let id = event_id(record, payload);
-        let raw = if id.is_some() { &[] } else { payload.get(..payload.len().min(RAW_BYTES_MAX)).unwrap_or_default() };
-        let letter = DeadLetter {
-            offset: record.offset,
-            source,
-            reason: record.header_text(header::REASON).and_then(Reason::from_code),
-            dead_at_ms: record.header_text(header::DEAD_AT).and_then(parse_rfc3339_ms),
-            bytes: digest::of_bytes(payload),
-            id,
-            raw: raw.into(),
-            is_seen: false,
-        };
+        let letter = DeadLetter::of(record, source);
         let at = record.offset;
         if source.is_none() || letter.reason.is_none() {
             self.report.defect(Defect::DeadUnfounded, || format!("dead letter {at} names no reason or no source"));
@@ -87,6 +91,17 @@ impl Audit {
         }
         self.note_dead(record, self.dead.len());
         self.dead.push(letter);
+    }
+
+    /// A record of `dead-letter` that names a topic of an earlier input generation: what it is of lies there no more.
+    pub fn earlier_dead_letter(&mut self, record: &LogRecord<'_>) {
+        if record.header(header::OUTCOME).is_some() {
+            self.redrive_outcome(record);
+            return;
+        }
+        self.note_dead(record, self.dead.len());
+        self.dead.push(DeadLetter::of(record, None));
+        self.count_unchecked(Unchecked::SourceGeneration, 1);
     }
 
     /// Whether a dead letter that is there may have been written once more.

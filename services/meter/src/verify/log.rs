@@ -23,21 +23,21 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// `[from, to)` of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) partition: i32,
-    pub(super) from: i64,
-    pub(super) to: i64,
+pub(crate) struct Span {
+    pub(crate) partition: i32,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
 }
 
 /// A cluster.
-pub(super) struct Log {
+pub(crate) struct Log {
     clients: KafkaClients,
     /// Sees records of open transactions, so that an end taken here is behind everything that was written before.
     uncommitted: BaseConsumer<LogContext>,
 }
 
 impl Log {
-    pub(super) fn new(clients: KafkaClients) -> anyhow::Result<Self> {
+    pub(crate) fn new(clients: KafkaClients) -> anyhow::Result<Self> {
         let mut config = clients.reader("tollbooth-verify", ReaderTuning::default());
         config.set("isolation.level", "read_uncommitted");
         let uncommitted = BaseConsumer::from_config_and_context(&config, LogContext)?;
@@ -45,7 +45,7 @@ impl Log {
     }
 
     /// First offset and end of every partition.
-    pub(super) fn spans(&self, topic: &str, partitions: i32) -> anyhow::Result<Vec<Span>> {
+    pub(crate) fn spans(&self, topic: &str, partitions: i32) -> anyhow::Result<Vec<Span>> {
         let span = |partition| {
             let (from, to) = self
                 .uncommitted
@@ -57,7 +57,7 @@ impl Log {
     }
 
     /// A group's next offset of every partition; `None` where it has none.
-    pub(super) fn committed(&self, group: &str, topic: &str, partitions: i32) -> anyhow::Result<Vec<Option<i64>>> {
+    pub(crate) fn committed(&self, group: &str, topic: &str, partitions: i32) -> anyhow::Result<Vec<Option<i64>>> {
         let reader = BatchReader::new(&self.clients.reader(group, ReaderTuning::default()))?;
         let mut asked = TopicPartitionList::new();
         for partition in 0..partitions {
@@ -74,7 +74,7 @@ impl Log {
     }
 
     /// Every committed record of these spans; those of a partition in order.
-    pub(super) fn read(&self, topic: &str, spans: &[Span], mut each: impl FnMut(&LogRecord<'_>)) -> anyhow::Result<()> {
+    pub(crate) fn read(&self, topic: &str, spans: &[Span], mut each: impl FnMut(&LogRecord<'_>)) -> anyhow::Result<()> {
         let mut open: Vec<Span> = spans.iter().copied().filter(|span| span.from < span.to).collect();
         if open.is_empty() {
             return Ok(());

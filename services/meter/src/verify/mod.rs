@@ -18,7 +18,7 @@ mod journal;
 mod journal_files;
 mod journal_lines;
 mod kinds;
-mod log;
+pub(crate) mod log;
 mod models;
 mod price;
 mod purse;
@@ -34,10 +34,14 @@ mod tests;
 mod wait;
 mod waiting;
 
-use std::{path::PathBuf, time::Duration};
+use std::{cmp::Ordering, path::PathBuf, time::Duration};
 
 use tollbooth_chassis::kafka::KafkaClients;
-use tollbooth_schemas::{dead_letter::header, time::DAY_MS, topics::TopicSet};
+use tollbooth_schemas::{
+    dead_letter::header,
+    time::DAY_MS,
+    topics::{TopicSet, without_generation},
+};
 
 pub use audit::{Audit, AuditOptions, LogRecord, Source};
 pub use journal::Told;
@@ -193,15 +197,17 @@ impl Run<'_> {
         let topic = self.topics.dead_letter();
         let spans = self.log.spans(&topic, 1)?;
         let (usage, commands) = (self.topics.usage(), self.topics.commands());
+        let generation = self.config.input_generation;
         let audit = &mut self.audit;
         self.log.read(&topic, &spans, |record| {
-            let named = record.header_text(header::SOURCE_TOPIC);
-            let source = match named {
-                Some(name) if name == usage => Some(Source::Usage),
-                Some(name) if name == commands => Some(Source::Commands),
-                _ => None,
-            };
-            audit.dead_letter(record, source);
+            let named = record.header_text(header::SOURCE_TOPIC).map(without_generation);
+            let named = named.map(|(name, of)| (name, of.cmp(&generation)));
+            match named {
+                Some((name, Ordering::Equal)) if name == usage => audit.dead_letter(record, Some(Source::Usage)),
+                Some((name, Ordering::Equal)) if name == commands => audit.dead_letter(record, Some(Source::Commands)),
+                Some((name, Ordering::Less)) if name == usage || name == commands => audit.earlier_dead_letter(record),
+                _ => audit.dead_letter(record, None),
+            }
         })
     }
 

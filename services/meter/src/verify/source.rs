@@ -357,7 +357,9 @@ impl Audit {
             index.sort();
             let input =
                 self.inputs.get(&(*source, *partition)).filter(|_| *generation == self.options.input_generation);
-            for pair in index.entries.windows(2) {
+            // In an earlier one accounts of several partitions may have come to lie in this one.
+            let compared = if *generation == self.options.input_generation { index.entries.as_slice() } else { &[] };
+            for pair in compared.windows(2) {
                 if let [first, second] = pair
                     && first.offset == second.offset
                 {

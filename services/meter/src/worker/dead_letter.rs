@@ -5,20 +5,26 @@ use tollbooth_schemas::{
     dead_letter::{self, LetterId, RedriveOutcome, header},
     ids::entry_id,
     time::rfc3339,
+    topics::of_generation,
     v1::{Command, Entry, Reply, reply},
 };
 
 use super::{decide::DeadLetter, outside::SourceRecord};
 
-/// The original's headers, and where it came from, when, and why it is here.
-pub(super) fn headers<'b>(letter: &DeadLetter<impl SourceRecord<'b>>, now_ms: i64) -> OwnedHeaders {
+/// The original's headers, and where it came from, when, and why it is here. A letter is named after its record for as long
+/// as the ledger is: the generation tells it from one of the same offset in the topics of before.
+pub(super) fn headers<'b>(
+    letter: &DeadLetter<impl SourceRecord<'b>>,
+    input_generation: u32,
+    now_ms: i64,
+) -> OwnedHeaders {
     let record = letter.record;
     let received_at = record.appended_ms().map(rfc3339).unwrap_or_default();
     let own = [
         (header::REASON, letter.dead.reason.code().to_owned()),
         (header::DETAIL, letter.dead.detail.clone()),
         (header::STEP, letter.step.to_owned()),
-        (header::SOURCE_TOPIC, record.topic().to_owned()),
+        (header::SOURCE_TOPIC, of_generation(record.topic(), input_generation)),
         (header::SOURCE_PARTITION, record.partition().to_string()),
         (header::SOURCE_OFFSET, record.offset().to_string()),
         (header::RECEIVED_AT, received_at),

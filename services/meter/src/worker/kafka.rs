@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     config::QueueShares,
+    generation::Mark,
     member::{Epoch, Member},
     price_books::{NotPriced, PriceBookView},
 };
@@ -56,6 +57,8 @@ pub struct Kafka {
     pub group: String,
     /// What a partition may hold in queues.
     pub queues: QueueShares,
+    /// Stands beside every offset that is committed.
+    pub input_generation: u32,
     /// Where partitions begin and end; shared, because the workers' readers answer late.
     pub watermarks: Watermarks,
     /// Prices.
@@ -129,8 +132,9 @@ impl Outside for Kafka {
     ) -> Result<(), TxnError> {
         let mut offsets = TopicPartitionList::new();
         for (topic, next) in next {
-            let added = offsets.add_partition_offset(topic, partition, Offset::Offset(*next));
-            added.map_err(|error| txn::classify(&error))?;
+            let mut element = offsets.add_partition(topic, partition);
+            element.set_offset(Offset::Offset(*next)).map_err(|error| txn::classify(&error))?;
+            element.set_metadata(Mark::Generation(self.input_generation).text());
         }
         let unknown = KafkaError::Global(RDKafkaErrorCode::UnknownMemberId);
         let group = self.member.group_metadata().ok_or(TxnError::GroupLost(unknown))?;

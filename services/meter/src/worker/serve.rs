@@ -397,7 +397,8 @@ impl<O: Outside> Worker<O> {
         for letter in &output.dead {
             let key = dead_letter::cut(letter.record.key().unwrap_or_default(), letters::KEY_BYTES_MAX);
             let payload = dead_letter::cut(letter.record.payload().unwrap_or_default(), letters::BYTES_MAX);
-            producer.send(&dead_letters, 0, key, payload, Some(dead_letter::headers(letter, now_ms)))?;
+            let headers = dead_letter::headers(letter, self.context.input_generation, now_ms);
+            producer.send(&dead_letters, 0, key, payload, Some(headers))?;
         }
         for redriven in &output.redriven {
             let key = redriven.account_id.as_bytes();

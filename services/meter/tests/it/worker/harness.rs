@@ -88,6 +88,19 @@ impl World {
         }
     }
 
+    /// Where a backup of it goes: topics that nobody has made yet, of the next input generation.
+    pub(super) fn beside(&self, partitions: i32) -> Self {
+        let mut beside = self.again();
+        beside.config.kafka.topic_prefix = format!("{}beside.", self.topics.prefix);
+        beside.config.topics.partitions = partitions;
+        beside.config.input_generation = self.config.input_generation + 1;
+        Self {
+            topics: beside.config.topic_set(),
+            clients: KafkaClients::new(beside.config.kafka.clone()),
+            ..beside
+        }
+    }
+
     /// Appends a record and waits for the broker's word.
     pub(super) fn append(&self, topic: &str, partition: i32, key: &str, payload: &[u8]) {
         self.append_all(topic, partition, key, &[payload.to_vec()]);
@@ -155,7 +168,7 @@ impl World {
     }
 
     /// Every committed record of a partition, with `of` applied.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         topic: &str,
         partition: i32,

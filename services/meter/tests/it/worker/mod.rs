@@ -1,6 +1,7 @@
 //! Partition workers over a real broker: what is served in which order, and what is refused.
 
 mod alerts;
+mod backups;
 mod checkpoints;
 mod harness;
 mod holds;

@@ -1,0 +1,113 @@
+//! The topics that a backup is written into.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, AlterConfig, ConfigSource, ResourceSpecifier},
+    config::FromClientConfigAndContext as _,
+};
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, TopicSpec, ensure_topics};
+use tollbooth_schemas::topics::TopicSet;
+
+use super::{KEPT, topic};
+use crate::{config::MeterConfig, verify::log::Log};
+
+const TIMESTAMP: &str = "message.timestamp.type";
+const BROKER_WAIT: Duration = Duration::from_secs(30);
+
+/// Whose clock stamps what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// The record keeps the time that it brings along.
+    Record,
+    /// The broker's.
+    Append,
+}
+
+/// Topics, asked and changed by an administrator.
+pub(super) struct Target {
+    admin: AdminClient<LogContext>,
+    runtime: tokio::runtime::Runtime,
+    topics: TopicSet,
+    specs: Vec<TopicSpec>,
+}
+
+impl Target {
+    pub(super) fn new(config: &MeterConfig, clients: &KafkaClients) -> anyhow::Result<Self> {
+        Ok(Self {
+            admin: AdminClient::from_config_and_context(&clients.base(), LogContext)?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            topics: config.topic_set(),
+            specs: TopicSpec::all(&config.topic_set(), config.topics.replication),
+        })
+    }
+
+    /// Makes the topics that are missing. Until [`close`](Self::close) records keep their times, by which the age of usage
+    /// is judged; and a service that starts too early refuses such topics.
+    pub(super) fn open(&self) -> anyhow::Result<()> {
+        // Without a word about the clock: after an interruption some have it one way and some the other.
+        let specs: Vec<TopicSpec> = self
+            .specs
+            .iter()
+            .map(|spec| {
+                let config = spec.config.iter().filter(|(key, _)| key != TIMESTAMP).cloned().collect();
+                TopicSpec { config, ..spec.clone() }
+            })
+            .collect();
+        self.runtime.block_on(ensure_topics(&self.admin, &specs))?;
+        self.set_clocks(Clock::Record)
+    }
+
+    /// As the services want them.
+    pub(super) fn close(&self) -> anyhow::Result<()> {
+        self.set_clocks(Clock::Append)?;
+        Ok(self.runtime.block_on(ensure_topics(&self.admin, &self.specs))?)
+    }
+
+    /// That nothing was ever written to what is to be filled.
+    pub(super) fn ensure_empty(&self, log: &Log) -> anyhow::Result<()> {
+        for kept in &KEPT {
+            let name = topic(&self.topics, kept.name);
+            let partitions = if kept.is_keyed { self.topics.partitions } else { 1 };
+            for span in log.spans(&name, partitions)? {
+                let (partition, end) = (span.partition, span.to);
+                ensure!(
+                    end == 0,
+                    "{name}/{partition} has had {end} records: restore into topics that are new, with another \
+                     kafka.topic_prefix or after these were deleted"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn set_clocks(&self, clock: Clock) -> anyhow::Result<()> {
+        let by_broker = self.specs.iter().filter(|spec| spec.config.iter().any(|(key, _)| key == TIMESTAMP));
+        for spec in by_broker {
+            let what = || format!("cannot alter {}: it takes a user that may alter topics", spec.name);
+            self.runtime.block_on(self.set_clock(&spec.name, clock)).with_context(what)?;
+        }
+        Ok(())
+    }
+
+    /// The request replaces all settings of a topic, so that those it has are sent along.
+    async fn set_clock(&self, name: &str, clock: Clock) -> anyhow::Result<()> {
+        let options = AdminOptions::new().request_timeout(Some(BROKER_WAIT)).operation_timeout(Some(BROKER_WAIT));
+        let specifier = ResourceSpecifier::Topic(name);
+        let mut settings = BTreeMap::new();
+        for resource in self.admin.describe_configs([&specifier], &options).await? {
+            let entries = resource?.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+            settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        let wanted = if clock == Clock::Record { "CreateTime" } else { "LogAppendTime" };
+        if settings.insert(TIMESTAMP.to_owned(), wanted.to_owned()).as_deref() == Some(wanted) {
+            return Ok(());
+        }
+        let alter = settings.iter().fold(AlterConfig::new(specifier), |alter, (key, value)| alter.set(key, value));
+        for altered in self.admin.alter_configs([&alter], &options).await? {
+            altered.map_err(|(_, code)| anyhow::anyhow!("{code}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! ClickHouse from the ledger, from nothing: `tollbooth-meter rebuild`.
+//!
+//! Fills a database of its own from offset 0 while the one in use goes on, with a group and a lease of its own, and ends
+//! when it has all that was in the ledger when it began. It is the sink's own path: the same blocks, under the same kind of
+//! token, with the same checks. Interrupted, it goes on where it was.
+
+use std::{
+    fmt,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use tollbooth_chassis::{kafka::KafkaClients, ops::Health, shutdown::Shutdown, telemetry};
+use tollbooth_schemas::topics::{SINK_LEASE_GROUP, SINK_OFFSETS_GROUP};
+
+use crate::{
+    config::MeterConfig,
+    sink::{self, SinkConfig, SinkError, SinkOptions},
+    verify::log::{Log, Span},
+};
+
+/// Between two looks at how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Offsets of a partition that may all be markers: fewer than that are read before they are believed to be.
+const TAIL_MAX: i64 = 10_000;
+
+/// What `tollbooth-meter rebuild` is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RebuildArgs {
+    /// Database to fill: new, or of a rebuild that was interrupted.
+    #[arg(long, value_name = "NAME")]
+    pub database: String,
+}
+
+/// What was filled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rebuilt {
+    /// Database.
+    pub database: String,
+    /// Group with its offsets.
+    pub offsets_group: String,
+    /// Group of its lease.
+    pub lease_group: String,
+    /// Rows of this run.
+    pub rows: u64,
+    /// Of this run.
+    pub elapsed: Duration,
+}
+
+impl Rebuilt {
+    /// Entries a second.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // For people.
+    pub fn rate(&self) -> f64 {
+        self.rows as f64 / self.elapsed.as_secs_f64().max(0.001)
+    }
+}
+
+impl fmt::Display for Rebuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { database, offsets_group, lease_group, rows, elapsed } = self;
+        let seconds = elapsed.as_secs_f64();
+        writeln!(f, "database {database} has the ledger: {rows} rows in {seconds:.1} s, {:.0} a second.", self.rate())?;
+        writeln!(f, "To switch, set for sinks and verify, then for query, and restart them in this order:")?;
+        writeln!(f, "  CLICKHOUSE_DATABASE={database}")?;
+        writeln!(f, "  TOLLBOOTH_METER__SINK__OFFSETS_GROUP={offsets_group}")?;
+        writeln!(f, "  TOLLBOOTH_METER__SINK__LEASE_GROUP={lease_group}")?;
+        writeln!(f, "  TOLLBOOTH_QUERY__LIVE__OFFSETS_GROUP={offsets_group}")
+    }
+}
+
+/// The settings of a sink that fills another database beside the one in use.
+fn options(config: &MeterConfig, database: &str) -> anyhow::Result<SinkOptions> {
+    ensure!(database != config.clickhouse.database, "{database} is in use: name another database");
+    let sink = SinkConfig {
+        offsets_group: format!("{SINK_OFFSETS_GROUP}-{database}"),
+        lease_group: format!("{SINK_LEASE_GROUP}-{database}"),
+        // Nobody looks at it yet.
+        drift_interval_ms: 0,
+        ..config.sink.clone()
+    };
+    let mut clickhouse = config.clickhouse.clone();
+    database.clone_into(&mut clickhouse.database);
+    let instance_id = format!("{}-rebuild", config.member_id);
+    Ok(SinkOptions { sink, kafka: config.kafka.clone(), clickhouse, instance_id })
+}
+
+/// Fills the database. Blocks; call it outside a runtime.
+///
+/// # Errors
+/// Where the sink stops: the database is of another ledger, or an engine refuses.
+pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> {
+    let options = options(config, &args.database)?;
+    let log = Log::new(KafkaClients::new(config.kafka.clone()))?;
+    let topic = config.topic_set().ledger();
+    let ends = log.spans(&topic, config.topics.partitions)?;
+    let registry = telemetry::registry("sink", env!("CARGO_PKG_VERSION"))?;
+    let (health, shutdown, began) = (Health::new(), Shutdown::new(), Instant::now());
+    let filling = std::thread::Builder::new().name("sink".to_owned()).spawn({
+        let (options, registry, shutdown) = (options.clone(), registry.clone(), shutdown.clone());
+        move || sink::run(&options, &registry, &health, &shutdown)
+    })?;
+    let outcome = wait_filled(&log, &topic, &options.sink.offsets_group, &ends, &filling);
+    let elapsed = began.elapsed();
+    shutdown.trigger("filled");
+    let ended = filling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    ended.context("the sink has stopped")?;
+    outcome?;
+    Ok(Rebuilt {
+        database: args.database.clone(),
+        offsets_group: options.sink.offsets_group,
+        lease_group: options.sink.lease_group,
+        rows: counted(&registry, "tollbooth_sink_rows_inserted_total"),
+        elapsed,
+    })
+}
+
+fn wait_filled(
+    log: &Log,
+    topic: &str,
+    group: &str,
+    ends: &[Span],
+    filling: &JoinHandle<Result<(), SinkError>>,
+) -> anyhow::Result<()> {
+    let partitions = i32::try_from(ends.len())?;
+    let mut told = Instant::now();
+    loop {
+        if filling.is_finished() {
+            bail!("it ended before it had all");
+        }
+        let committed = log.committed(group, topic, partitions)?;
+        let open: Vec<Span> = ends
+            .iter()
+            .zip(committed)
+            .map(|(end, next)| Span { from: next.unwrap_or(end.from).max(end.from), ..*end })
+            .filter(|span| span.from < span.to)
+            .collect();
+        let left: i64 = open.iter().map(|span| span.to - span.from).sum();
+        // Committed are the ends of records; behind the last one there may be markers.
+        if open.iter().all(|span| span.to - span.from <= TAIL_MAX) {
+            let mut records = 0_u64;
+            log.read(topic, &open, |_| records += 1)?;
+            if records == 0 {
+                return Ok(());
+            }
+        }
+        if told.elapsed() > Duration::from_secs(5) {
+            told = Instant::now();
+            tracing::info!(left, "offsets of the ledger to go");
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A count.
+fn counted(registry: &prometheus::Registry, name: &str) -> u64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let sum: f64 = family.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().value()).sum();
+    sum as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_in_use_is_not_filled_again_and_another_one_has_groups_of_its_own() {
+        let config = MeterConfig::default();
+        assert!(options(&config, "tollbooth").is_err());
+        let options = options(&config, "second").unwrap();
+        assert_eq!(options.clickhouse.database, "second");
+        assert_eq!(options.sink.offsets_group, "ledger-sink-second");
+        assert_eq!(options.sink.transactional_id("t.ledger"), "t.ledger-sink-ledger-sink-second");
+    }
+}
