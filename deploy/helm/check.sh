@@ -52,7 +52,8 @@ refused provider "${given[@]}" --set purchases.provider=paypal
 
 # Every switch once: what is rendered with it must be in order as well.
 render --set purchases.provider=stripe --set-string purchases.stripe.returnUrl=https://app.example.com \
-    --set webhooks.enabled=true --set meter.persistence.enabled=true --set-string meter.checkpointUrl=s3://bucket/prefix \
+    --set webhooks.enabled=true --set-string meter.checkpointUrl=s3://bucket/prefix \
+    --set-string meter.checkpointSettings.REGION=eu-central-1 --set-string meter.checkpointSecretSettings.SECRET_ACCESS_KEY=s3-key \
     --set-string ingest.settings.EVENTS__AGE_DAYS_MAX=30 --set-string effects.secretSettings.MAIL__PASSWORD=mail-password \
     --set 'effects.egress[0].ports[0].port=587' --set 'networkPolicy.apiFrom[0].namespaceSelector.matchLabels.name=ingress' \
     --set 'imagePullSecrets[0].name=registry' --set nodeSelector.disk=ssd --set serviceMonitor.enabled=true >"$kept/switched.yaml"

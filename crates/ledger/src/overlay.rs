@@ -64,6 +64,13 @@ impl<'a> Overlay<'a> {
         Self { base, delta: Delta::default(), recalled: Recalled::default() }
     }
 
+    /// Makes room for so many operations at once, instead of again and again on the way.
+    #[must_use]
+    pub fn with_room(mut self, operations: usize) -> Self {
+        self.delta.operations.reserve(operations);
+        self
+    }
+
     /// Whether memory has the row, so that it need not be looked up elsewhere.
     #[must_use]
     pub fn knows(&self, key: &Key) -> bool {

@@ -149,6 +149,13 @@ impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
         Self { rules, state, store: None, overlay, output: Output::default() }
     }
 
+    /// For so much usage.
+    pub(super) fn with_room(mut self, records: usize) -> Self {
+        self.overlay = self.overlay.with_room(records);
+        self.output.received_at_ms.reserve(records);
+        self
+    }
+
     pub(super) const fn with_store(mut self, store: Option<&'a Store>) -> Self {
         self.store = store;
         self

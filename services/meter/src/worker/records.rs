@@ -46,7 +46,9 @@ impl Records {
                 || chunk.bytes.len() + self.encoded.len() + OVERHEAD_BYTES > RECORD_BYTES_MAX
         });
         if full {
-            chunks.push(Chunk::default());
+            // The next record of an account is about as long as the one before.
+            let room = chunks.last().map_or(0, |chunk| chunk.bytes.len());
+            chunks.push(Chunk { bytes: Vec::with_capacity(room), entries: 0 });
         }
         if let Some(chunk) = chunks.last_mut() {
             chunk.bytes.extend_from_slice(&self.encoded);

@@ -350,7 +350,9 @@ impl<O: Outside> Worker<O> {
             now_ms,
             traces: context.traces.are_on(),
         };
-        let mut decider = Decider::new(&self.state, rules).with_store(self.kept.as_ref().map(|kept| &kept.store));
+        let store = self.kept.as_ref().map(|kept| &kept.store);
+        let records = taken.usage.as_ref().map_or(0, Batch::len);
+        let mut decider = Decider::new(&self.state, rules).with_store(store).with_room(records);
         decider.ticks(due)?;
         for batch in &taken.commands {
             decider.commands(batch.iter())?;
