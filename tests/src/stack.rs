@@ -383,7 +383,8 @@ impl Stack {
     pub fn tool(&self, name: &str, binary: Binary, arguments: &[&str]) -> anyhow::Result<Process> {
         let logs = self.dir.join("logs");
         let key = self.api.admin_key();
-        let build = Builder { dir: &self.dir, logs: &logs, kafka: &self.kafka, clickhouse: &self.clickhouse, key };
+        let (kafka, clickhouse, spans_to) = (&self.kafka, &self.clickhouse, self.collector.endpoint());
+        let build = Builder { dir: &self.dir, logs: &logs, kafka, clickhouse, key, spans_to };
         let tool = build.process(name, binary, arguments)?.with_output(logs.join(format!("{name}.out")));
         let tool = tool
             .with("TOLLBOOTH_INGEST_URL", self.api.ingest_url())
