@@ -429,6 +429,7 @@ impl Stack {
             replication: self.others.len() + 1,
             clickhouse: &self.clickhouse,
             key,
+            spans_to: self.collector.endpoint(),
         };
         let tool = build.process(name, binary, arguments)?.with_output(logs.join(format!("{name}.out")));
         let tool = tool

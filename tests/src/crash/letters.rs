@@ -137,7 +137,7 @@ mod tests {
     fn letter(id: Option<&str>, reason: &str, offset: i64) -> DeadLetter {
         let source = Place { topic: "tollbooth.usage".to_owned(), partition: 3, offset };
         let (reason, detail, id) = (reason.to_owned(), String::new(), id.map(ToOwned::to_owned));
-        DeadLetter { reason, detail, source, id, payload: b"this is no event: r-2".to_vec() }
+        DeadLetter { reason, detail, source, id, traceparent: None, payload: b"this is no event: r-2".to_vec() }
     }
 
     fn compare(letters: &[DeadLetter]) -> anyhow::Result<(BTreeMap<String, Letters>, Vec<String>)> {

@@ -11,7 +11,7 @@
 mod exporter;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::Context;
@@ -69,6 +69,9 @@ struct Inner {
     provider: SdkTracerProvider,
     propagator: TraceContextPropagator,
     budget: Budget,
+    /// Of requests without a trace, one in so many begins one; 0: none.
+    sample_one_in: u64,
+    requests: AtomicU64,
 }
 
 /// Room for spans that are made and not sent.
@@ -169,21 +172,24 @@ impl Traces {
             .with_scheduled_delay(SEND_EVERY)
             .build();
         let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-        let begun_here = match section.sample_one_in {
-            0 => Sampler::AlwaysOff,
-            one_in => Sampler::TraceIdRatioBased(1.0 / f64::from(one_in)),
-        };
         let resource = Resource::builder_empty()
             .with_attribute(KeyValue::new("service.name", format!("tollbooth-{service}")))
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
-            .with_sampler(Sampler::ParentBased(Box::new(begun_here)))
+            // What is to be sampled is decided before a span is made: one that is made is sent, even where it is only dropped.
+            .with_sampler(Sampler::AlwaysOn)
             .with_resource(resource)
             .build();
-        let tracer = provider.tracer("tollbooth");
-        Ok(Self(Some(Arc::new(Inner { tracer, provider, propagator: TraceContextPropagator::new(), budget }))))
+        Ok(Self(Some(Arc::new(Inner {
+            tracer: provider.tracer("tollbooth"),
+            provider,
+            propagator: TraceContextPropagator::new(),
+            budget,
+            sample_one_in: section.sample_one_in.into(),
+            requests: AtomicU64::new(0),
+        }))))
     }
 
     /// Whether any are made.
@@ -197,12 +203,13 @@ impl Traces {
     pub fn begin(&self, name: String, parent: Option<&[u8]>, attributes: Vec<KeyValue>) -> Option<Underway> {
         let inner = self.0.as_ref()?;
         let parent = parent.and_then(|parent| inner.remote(parent));
+        let is_sampled = parent.as_ref().map_or_else(|| inner.begins(), SpanContext::is_sampled);
+        if !is_sampled || !inner.budget.take() {
+            return None;
+        }
         let context = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_attributes(attributes);
         let span = inner.tracer.build_with_context(builder, &context);
-        if !span.span_context().is_sampled() || !inner.budget.take() {
-            return None;
-        }
         let header = inner.header(span.span_context())?;
         Some(Underway { span, header })
     }
@@ -237,6 +244,12 @@ impl Traces {
 }
 
 impl Inner {
+    /// Whether this request, which came without a trace, begins one.
+    fn begins(&self) -> bool {
+        let before = self.requests.fetch_add(1, Ordering::Relaxed);
+        before.checked_rem(self.sample_one_in) == Some(0)
+    }
+
     fn remote(&self, traceparent: &[u8]) -> Option<SpanContext> {
         let text = std::str::from_utf8(traceparent).ok()?;
         let found = self.propagator.extract(&Carrier(text)).span().span_context().clone();
