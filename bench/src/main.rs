@@ -4,16 +4,20 @@
 //! A figure is written only when the run it comes from was verified.
 
 mod copy;
+mod dataset;
 mod debits;
 mod feed;
 mod freshness;
 mod holds;
 mod ingest;
 mod load;
+mod mixed;
 mod path;
 mod queries;
 mod report;
 mod restart;
+mod rows;
+mod schedule;
 mod stack;
 mod streams;
 mod warm;
@@ -30,7 +34,7 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "mixed", "restart"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -41,6 +45,9 @@ struct Cli {
     /// Ledger rows that the query service is asked about.
     #[arg(long, default_value_t = 2_000_000)]
     rows: usize,
+    /// Only these questions to the query service, as `newest`. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    questions: Vec<String>,
     /// Whether the measured meters keep their state in a store.
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     store: bool,
@@ -59,6 +66,9 @@ struct Cli {
     /// Events a second of that load, below what the path holds.
     #[arg(long, default_value_t = 15_000.0)]
     warm_up_rate: f64,
+    /// Seconds of mixed requests before they are measured: what is kept is kept by then.
+    #[arg(long, default_value_t = 120)]
+    mixed_warm_up: u64,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -79,7 +89,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"] {
+    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "mixed", "restart"]
+    {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
@@ -94,7 +105,11 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             "holds" if wanted(group) => runtime.block_on(holds::run(&bench, &mut report, cli.runs, cli.seconds)),
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
-            "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
+            "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows, &cli.questions)),
+            "mixed" if wanted(group) => {
+                let times = mixed::Times { warm_up_s: cli.mixed_warm_up, measured_s: cli.seconds };
+                runtime.block_on(mixed::run(&bench, &mut report, cli.rows, times))
+            }
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             _ => continue,
         };

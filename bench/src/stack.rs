@@ -193,8 +193,14 @@ impl Space<'_> {
     }
 
     pub(crate) fn query(&self) -> anyhow::Result<(Service, String)> {
+        self.query_with(&[])
+    }
+
+    /// With further settings.
+    pub(crate) fn query_with(&self, variables: &[(&str, &str)]) -> anyhow::Result<(Service, String)> {
         let (ops, listen) = (address()?, address()?);
         let mut command = self.command("query", &["serve"])?;
+        command.envs(variables.iter().copied());
         command.env("TOLLBOOTH_QUERY__OPS_LISTEN", &ops).env("TOLLBOOTH_QUERY__LISTEN", &listen);
         Ok((self.spawn("query", command, &ops, READY_WAIT)?, listen))
     }
