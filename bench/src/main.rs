@@ -5,22 +5,27 @@
 
 mod copy;
 mod core;
+mod dataset;
 mod debits;
 mod feed;
 mod freshness;
 mod holds;
 mod ingest;
 mod load;
+mod mixed;
 mod path;
 mod queries;
 mod rebuild;
 mod report;
 mod restart;
+mod rows;
+mod schedule;
 mod scrape;
 mod stack;
 mod streams;
 mod warm;
 mod web;
+mod year;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -31,13 +36,13 @@ use report::Report;
 use stack::Bench;
 
 /// What can be asked for by name.
-const GROUPS: [&str; 13] = [
-    "core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "web", "scrape", "restart",
+const GROUPS: [&str; 14] = [
+    "core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "mixed", "web", "scrape", "restart",
     "rebuild",
 ];
 /// In which order: the copy belongs to the debits, and nothing that depends on a warm broker comes before it is.
-const ORDER: [&str; 13] = [
-    "core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "web", "scrape", "restart",
+const ORDER: [&str; 14] = [
+    "core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "mixed", "web", "scrape", "restart",
     "rebuild",
 ];
 
@@ -56,6 +61,9 @@ struct Cli {
     /// Ledger rows that the query service is asked about.
     #[arg(long, default_value_t = 2_000_000)]
     rows: usize,
+    /// Only these questions to the query service, as `newest`. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    questions: Vec<String>,
     /// Whether the measured meters keep their state in a store.
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     store: bool,
@@ -74,6 +82,9 @@ struct Cli {
     /// Events a second of that load, below what the path holds.
     #[arg(long, default_value_t = 15_000.0)]
     warm_up_rate: f64,
+    /// Seconds of mixed requests before they are measured: what is kept is kept by then.
+    #[arg(long, default_value_t = 120)]
+    mixed_warm_up: u64,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -110,7 +121,11 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             "holds" if wanted(group) => runtime.block_on(holds::run(&bench, &mut report, cli.runs, cli.seconds)),
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
-            "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
+            "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows, &cli.questions)),
+            "mixed" if wanted(group) => {
+                let times = mixed::Times { warm_up_s: cli.mixed_warm_up, measured_s: cli.seconds };
+                runtime.block_on(mixed::run(&bench, &mut report, cli.rows, times))
+            }
             "web" if wanted(group) => runtime.block_on(web::run(&bench, &mut report, cli.runs)),
             "scrape" if wanted(group) => runtime.block_on(scrape::run(&bench, &mut report, cli.runs, cli.seconds)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),

@@ -3,19 +3,20 @@
 use anyhow::Context as _;
 
 use crate::{
-    feed, queries,
+    feed,
     report::Report,
     stack::{Bench, Space},
+    year,
 };
 
 /// Fills a database of its own for each run.
 pub(crate) fn run(bench: &Bench, report: &mut Report, rows: usize, runs: u32) -> anyhow::Result<()> {
     let space = bench.space("rebuild")?;
     feed::prepare(&space, 0)?;
-    let written = queries::write_ledger(&space, rows)?.charges;
+    year::write_ledger(&space, rows)?;
     let rates = (0..runs).map(|run| filled(&space, run)).collect::<anyhow::Result<Vec<f64>>>()?;
     let conditions = format!(
-        "{written} entries over a year from offset 0 into an empty database, all tables and views, from start to the last \
+        "{rows} entries over a year from offset 0 into an empty database, all tables and views, from start to the last \
          commit; the command's own start is in it"
     );
     report.add("rebuild_rate", "entries/s", &rates, conditions);

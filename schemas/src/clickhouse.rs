@@ -40,7 +40,9 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(8, "008_no_token_index.sql"),
     migration!(9, "009_repriced.sql"),
     migration!(10, "010_whole_months.sql"),
-    migration!(11, "011_drift.sql"),
+    migration!(11, "011_whole_operations.sql"),
+    migration!(12, "012_by_occurrence.sql"),
+    migration!(13, "013_drift.sql"),
 ];
 
 impl Migration {

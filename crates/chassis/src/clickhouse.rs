@@ -42,6 +42,24 @@ fn encrypted(ca_location: &str) -> Client {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn why_there_is_no_connection_is_told() {
+        // given something that does not speak TLS
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let answers = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        };
+        // when it is asked something
+        let asked = client(&ClickHouseSection { url, ..ClickHouseSection::default() });
+        let (outcome, ()) = tokio::join!(asked.query("SELECT 1").execute(), answers);
+        // then the error says more than that there is no connection
+        let error = outcome.unwrap_err();
+        let told = crate::causes::Causes(&error).to_string();
+        assert!(told.contains("client error (Connect): ") && told.contains("corrupt message"), "{told}");
+    }
+
     #[test]
     fn the_address_alone_says_whether_the_password_travels_encrypted() {
         assert!(is_https("https://a:8443") && is_https("HTTPS://a"));

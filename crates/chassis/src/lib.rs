@@ -16,6 +16,7 @@
 //! [`crashpoint::hit`] marks places for the crash tests; it is empty in a released binary.
 
 pub mod auth;
+pub mod causes;
 pub mod clickhouse;
 pub mod config;
 pub mod crashpoint;

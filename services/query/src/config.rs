@@ -133,6 +133,12 @@ pub struct StoreSection {
     /// Bytes of pages of transactions that are kept for whoever asks the same again: an entry never changes. Beyond it
     /// those go that are asked for least. 0: none is kept. Default 32 MiB.
     pub pages_bytes_max: u64,
+    /// Entries of an account up to which a search looks into the text of every one, parts of operation ids included. Of one
+    /// with more, names are searched as before, and operations by their whole ids. Default 100,000.
+    pub searched_entries_max: u64,
+    /// Bytes of names (services, engines, events, booths) that are kept of large accounts for the next search. 0: none is
+    /// kept. Default 16 MiB.
+    pub names_bytes_max: u64,
 }
 
 impl Default for StoreSection {
@@ -146,6 +152,8 @@ impl Default for StoreSection {
             threads_max: 2,
             stream_wait_ms: 60_000,
             pages_bytes_max: 32 * 1024 * 1024,
+            searched_entries_max: 100_000,
+            names_bytes_max: 16 * 1024 * 1024,
         }
     }
 }

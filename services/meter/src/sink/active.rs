@@ -8,6 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::producer::BaseProducer;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::AbortHandle;
+use tollbooth_chassis::causes::Causes;
 use tollbooth_chassis::crashpoint;
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
 use tollbooth_chassis::kafka::{ClientKind, ReaderTuning, WatchedContext, Watermarks, txn};
@@ -421,6 +422,7 @@ async fn insert_until_done(store: &Store, block: &Block, context: &Context) -> R
             }
             Ok(standing) => return Err(SinkError::Contradiction(not_whole(block, &standing))),
             Err(error) => {
+                let error = Causes(&error);
                 context.component.not_ready(format!("ClickHouse does not take a block: {error}"));
                 let pause_ms = pause.as_millis();
                 tracing::warn!(%error, rows = block.rows, token = block.token, pause_ms, "insert failed");

@@ -1,6 +1,7 @@
 //! What ends or interrupts a sink.
 
 use rdkafka::error::KafkaError;
+use tollbooth_chassis::causes::Causes;
 use tollbooth_chassis::kafka::txn::TxnError;
 
 use super::migrate::MigrationError;
@@ -21,7 +22,7 @@ pub enum SinkError {
     #[error("committing the sink's offsets: {0}")]
     Transaction(#[from] TxnError),
     /// ClickHouse did not answer, or refused.
-    #[error("ClickHouse, {doing}: {source}")]
+    #[error("ClickHouse, {doing}: {}", Causes(source))]
     ClickHouse {
         /// What was asked of it.
         doing: &'static str,

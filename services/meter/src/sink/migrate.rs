@@ -2,6 +2,7 @@
 
 use clickhouse::{Client, Row};
 use serde::Deserialize;
+use tollbooth_chassis::causes::Causes;
 use tollbooth_schemas::clickhouse::{BOOKKEEPING, MIGRATIONS, Migration};
 
 use super::store::{identifier, within_limit};
@@ -28,7 +29,7 @@ impl std::fmt::Display for Binding {
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// ClickHouse did not answer, or refused.
-    #[error("migration, {doing}: {source}")]
+    #[error("migration, {doing}: {}", Causes(source))]
     ClickHouse {
         /// What was asked of it.
         doing: String,

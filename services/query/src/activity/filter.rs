@@ -44,7 +44,8 @@ const ZONE: Parameter = Parameter {
 const WORDS: Parameter = Parameter {
     name: "q",
     kind: Text,
-    about: "Words, each of which must be a part of service, engine, event, booth or operation id.",
+    about: "Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very \
+            large account the whole operation id.",
 };
 const INCLUDE: Parameter =
     Parameter { name: "include", kind: Choice(|| vec!["all"]), about: "`all`: also entries that move no money." };

@@ -124,10 +124,18 @@ struct State {
 
 type Place = Arc<Mutex<State>>;
 
+#[derive(Debug)]
+struct Slot {
+    place: Place,
+    bytes: usize,
+    /// It was asked for since it came, or since it was spared.
+    is_used: bool,
+}
+
 #[derive(Debug, Default)]
 struct Places {
-    by_key: HashMap<Arc<str>, (Place, usize)>,
-    /// Oldest first.
+    by_key: HashMap<Arc<str>, Slot>,
+    /// Those that came, or were spared, longest ago first.
     order: VecDeque<Arc<str>>,
     bytes: usize,
 }
@@ -327,14 +335,15 @@ impl Answers {
 
     fn place(&self, key: &str) -> Place {
         let mut places = self.places.lock();
-        if let Some((place, _)) = places.by_key.get(key) {
-            return Arc::clone(place);
+        if let Some(slot) = places.by_key.get_mut(key) {
+            slot.is_used = true;
+            return Arc::clone(&slot.place);
         }
         let (key, place): (Arc<str>, Place) = (key.into(), Arc::default());
         let cost = key.len() + OVERHEAD_BYTES;
         places.bytes += cost;
         places.order.push_back(Arc::clone(&key));
-        places.by_key.insert(key, (Arc::clone(&place), cost));
+        places.by_key.insert(key, Slot { place: Arc::clone(&place), bytes: cost, is_used: false });
         self.shrink(&mut places);
         place
     }
@@ -342,20 +351,25 @@ impl Answers {
     /// What is kept at `key` has so many bytes now.
     fn account_for(&self, key: &str, kept_bytes: usize) {
         let mut places = self.places.lock();
-        let Some((_, cost)) = places.by_key.get_mut(key) else { return };
-        let (before, now) = (*cost, key.len() + OVERHEAD_BYTES + kept_bytes);
-        *cost = now;
+        let Some(slot) = places.by_key.get_mut(key) else { return };
+        let now = key.len() + OVERHEAD_BYTES + kept_bytes;
+        let before = std::mem::replace(&mut slot.bytes, now);
         places.bytes = places.bytes - before + now;
         self.shrink(&mut places);
     }
 
-    /// Forgets the oldest until the bound is kept. Who waits for one still gets it.
+    /// Forgets what nobody asked for since it was looked at last, the oldest first, until the bound is kept. Who waits for
+    /// one still gets it.
     fn shrink(&self, places: &mut Places) {
         while places.bytes > self.settings.bytes_max {
             let Some(oldest) = places.order.pop_front() else { break };
-            if let Some((_, cost)) = places.by_key.remove(&oldest) {
-                places.bytes -= cost;
+            let Some(slot) = places.by_key.get_mut(&oldest) else { continue };
+            if std::mem::take(&mut slot.is_used) {
+                places.order.push_back(oldest);
+                continue;
             }
+            places.bytes -= slot.bytes;
+            places.by_key.remove(&oldest);
         }
         self.metrics.bytes.set(i64::try_from(places.bytes).unwrap_or(i64::MAX));
     }

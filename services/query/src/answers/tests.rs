@@ -242,3 +242,17 @@ async fn what_is_kept_has_a_bound() {
         assert_eq!(ask(&off, request("a"), told(6, Some(7))).await.2, 1);
     }
 }
+
+#[tokio::test]
+async fn what_is_asked_for_again_stays_while_others_go() {
+    // given room for a few answers, and one that is asked for between all others
+    let answers = stand(AnswersSection { bytes_max: 20_000, ..long() });
+    ask(&answers, request("often"), told(6, Some(7))).await;
+    for number in 0..50 {
+        ask(&answers, request(&format!("key {number}")), told(6, Some(7))).await;
+        // then it is never asked of ClickHouse again
+        assert_eq!(ask(&answers, request("often"), told(6, Some(7))).await.2, 0, "{number}");
+    }
+    // and an older one that nobody asked for went
+    assert_eq!(ask(&answers, request("key 0"), told(6, Some(7))).await.2, 1);
+}

@@ -180,7 +180,10 @@ pub(super) async fn page(api: &Api, recent: &Recent, asked: Asked<'_>) -> Result
     if let Some(before) = before {
         posted.by_ms = posted.by_ms.min(before.posted_at_ms);
     }
-    let below = |seq: u64| Below { account_id, filter, seq, posted: Posted { entries: seq, ..posted } };
+    let below = |seq: u64| {
+        let posted = Posted { entries: seq, ..posted };
+        Below { account_id, filter, seq, lower_seq: 0, posted, account_entries: newest_seq }
+    };
     let mut stored_seq = stored_seq(api, account_id, upper_seq).await?;
     if stored_seq < upper_seq && awaited.is_some_and(|awaited| awaited.seq > stored_seq) {
         // The page would show the account as of an entry before the one that it must show.

@@ -5,7 +5,9 @@ use clickhouse::query::Query;
 use serde::Deserialize;
 use tollbooth_schemas::ledger::EntryType;
 
+use super::pages::ROWS_MAX;
 use super::windows::{Posted, Window};
+use super::words::{Words, is_in_rollups};
 use super::{Store, StoreError};
 use crate::activity::{ActivityFilter, ActivityRow, Alert};
 
@@ -107,6 +109,14 @@ impl Store {
         if below.seq == 0 {
             return Ok(Some(Vec::new()));
         }
+        if below.filter.is_search() {
+            self.pages.passed_by();
+            return self.search(below, limit).await;
+        }
+        if limit > ROWS_MAX {
+            self.pages.passed_by();
+            return self.read_activity(below, limit).await;
+        }
         let rows = self.pages.get(below, limit, |rows| self.read_activity(below, rows)).await?;
         Ok(rows.map(|rows| rows.iter().take(limit).cloned().collect()))
     }
@@ -114,27 +124,20 @@ impl Store {
     /// One question for the rows and for whether the uppermost is there: what a question costs is opening the parts. Where
     /// an index can leave parts out, two are cheaper, since an alternative to its condition takes that from it.
     async fn read_activity(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
-        let Below { account_id, filter, seq: upper_seq, posted } = below;
-        let is_indexed = !filter.event_ids.is_empty();
-        if is_indexed && self.newest_seq(account_id, posted).await? < upper_seq {
-            return Ok(None);
+        if !below.filter.event_ids.is_empty() {
+            if self.newest_seq(below.account_id, below.posted).await? < below.seq {
+                return Ok(None);
+            }
+            return self.read_below(below, None, limit).await.map(Some);
         }
-        let (condition, witness) = (condition(filter), if is_indexed { "" } else { " OR seq = {upper:UInt64}" });
-        let sql = format!(
-            "SELECT {COLUMNS}, {NO_ALERT}, ({condition}) AS is_wanted FROM ledger \
-             WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND {} AND (({condition}){witness}) \
-             ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}",
-            Window::CONDITION
-        );
-        let mut is_there = is_indexed;
+        let mut is_there = false;
         let mut found: Vec<ActivityRow> = Vec::new();
-        for window in posted.windows(limit) {
+        for window in below.posted.windows(limit) {
             // One more than is missing, for the witness.
             let missing = limit - found.len();
-            let query = window.bind(self.query(&sql)).param("account", account_id).param("upper", upper_seq);
-            let rows = self.rows::<LedgerRow>(bind(query.param("limit", missing + 1), filter)).await?;
+            let rows = self.read_window(below, None, window, missing + 1, " OR seq = {upper:UInt64}").await?;
             // It is the newest of all, and the first row of whichever window has any.
-            is_there = is_there || rows.first().is_some_and(|row| row.seq == upper_seq);
+            is_there = is_there || rows.first().is_some_and(|row| row.seq == below.seq);
             if !is_there && !rows.is_empty() {
                 return Ok(None);
             }
@@ -144,6 +147,78 @@ impl Store {
             }
         }
         Ok(is_there.then_some(found))
+    }
+
+    /// The rows, without a word on whether the uppermost is there.
+    async fn read_below(
+        &self,
+        below: Below<'_>,
+        words: Option<&Words<'_>>,
+        limit: usize,
+    ) -> Result<Vec<ActivityRow>, StoreError> {
+        let mut found: Vec<ActivityRow> = Vec::new();
+        for window in below.posted.windows(limit) {
+            let missing = limit - found.len();
+            let rows = self.read_window(below, words, window, missing, "").await?;
+            found.extend(rows.into_iter().map(ActivityRow::from));
+            if found.len() == limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read_window(
+        &self,
+        below: Below<'_>,
+        words: Option<&Words<'_>>,
+        window: Window,
+        limit: usize,
+        witness: &str,
+    ) -> Result<Vec<LedgerRow>, StoreError> {
+        let condition = condition(below.filter, words);
+        let prewhere = words.map_or("", Words::prewhere);
+        let sql = format!(
+            "SELECT {COLUMNS}, {NO_ALERT}, ({condition}) AS is_wanted FROM ledger \
+             {prewhere}WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND seq >= {{lower:UInt64}} AND {} \
+             AND (({condition}){witness}) ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}",
+            Window::CONDITION
+        );
+        let query = window.bind(self.query(&sql)).param("account", below.account_id).param("upper", below.seq);
+        let query = query.param("lower", below.lower_seq);
+        let mut query = bind(query.param("limit", limit), below.filter);
+        if let Some(words) = words {
+            query = words.bind(query, below.filter);
+        }
+        self.rows::<LedgerRow>(query).await
+    }
+
+    /// A page of a search, which is not kept: several questions tell it, and perhaps several servers.
+    ///
+    /// Of a small account every row's text is looked into. Of a large one the rows are asked for by the names that the words
+    /// are a part of, and beside them by the ids of operations as a whole, of which an index knows where they may be.
+    async fn search(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
+        let is_large = below.account_entries > self.settings.searched_entries_max && is_in_rollups(below.filter);
+        let newest_seq = self.newest_seq(below.account_id, below.posted);
+        let (newest_seq, meaning) = tokio::try_join!(newest_seq, self.meaning(below, is_large))?;
+        if newest_seq < below.seq {
+            return Ok(None);
+        }
+        if !is_large {
+            return self.read_below(below, Some(&Words::Texts(&meaning)), limit).await.map(Some);
+        }
+        let (names, operations) = (Words::Names(&meaning), Words::Operations(&meaning));
+        let is_named = self.are_in_names(below, &meaning).await?;
+        let mut rows = if is_named { self.read_below(below, Some(&names), limit).await? } else { Vec::new() };
+        // Below a full page nothing is of interest. In one window: what there is of it is one row or none.
+        let lower_seq = if rows.len() < limit { 0 } else { rows.last().map_or(0, |row| row.seq) };
+        let rare = Below { posted: below.posted.at_once(), lower_seq, ..below };
+        let by_operation = self.read_below(rare, Some(&operations), limit).await?;
+        rows.extend(by_operation);
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
+        rows.dedup_by_key(|row| row.seq);
+        rows.truncate(limit);
+        Ok(Some(rows))
     }
 }
 
@@ -156,8 +231,12 @@ pub struct Below<'a> {
     pub filter: &'a ActivityFilter,
     /// The uppermost entry.
     pub seq: u64,
+    /// The lowermost.
+    pub lower_seq: u64,
     /// When they were posted.
     pub posted: Posted,
+    /// How many entries the account has, those above included.
+    pub account_entries: u64,
 }
 
 impl Store {
@@ -184,7 +263,7 @@ impl Store {
 
 /// The filter as a condition over names of parameters; [`bind`] gives the values. One to one with
 /// [`ActivityFilter::allows`].
-fn condition(filter: &ActivityFilter) -> String {
+fn condition(filter: &ActivityFilter, words: Option<&Words<'_>>) -> String {
     let mut all: Vec<String> = Vec::new();
     for (values, condition) in [
         (&filter.services, "service IN {services:Array(String)}"),
@@ -212,15 +291,13 @@ fn condition(filter: &ActivityFilter) -> String {
     if filter.to_ms.is_some() {
         all.push("occurred_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')".to_owned());
     }
-    // A term may be any part of the text, and the token index knows whole words only. So the account's rows are read,
-    // newest first, until the page is full.
-    all.extend((0..filter.terms.len()).map(|index| format!("position(search_text, {{term{index}:String}}) > 0")));
+    all.extend(words.map(Words::conditions).unwrap_or_default());
     if all.is_empty() { "true".to_owned() } else { all.join(" AND ") }
 }
 
-fn bind(mut query: Query, filter: &ActivityFilter) -> Query {
+fn bind(query: Query, filter: &ActivityFilter) -> Query {
     let unlisted: Vec<&str> = EntryType::ALL.iter().filter(|t| !t.is_listed()).map(|t| t.code()).collect();
-    query = query
+    query
         .param("services", &filter.services)
         .param("engines", &filter.engines)
         .param("events", &filter.event_ids)
@@ -228,9 +305,5 @@ fn bind(mut query: Query, filter: &ActivityFilter) -> Query {
         .param("types", &filter.types)
         .param("unlisted", unlisted)
         .param("from", filter.from_ms.unwrap_or_default())
-        .param("to", filter.to_ms.unwrap_or_default());
-    for (index, term) in filter.terms.iter().enumerate() {
-        query = query.param(&format!("term{index}"), term);
-    }
-    query
+        .param("to", filter.to_ms.unwrap_or_default())
 }

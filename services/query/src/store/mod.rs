@@ -13,6 +13,7 @@ mod purse;
 mod recharge;
 mod usage;
 mod windows;
+mod words;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ use clickhouse::query::Query;
 use clickhouse::{Client, RowOwned, RowRead};
 use prometheus::IntGauge;
 use tokio::sync::Semaphore;
+use tollbooth_chassis::causes::Causes;
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::problem::Problem;
@@ -36,6 +38,7 @@ pub use projection::{Behind, Projection};
 pub use recharge::RechargeRow;
 pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 pub use windows::Posted;
+use words::{KeptNames, kept_names};
 
 use crate::config::StoreSection;
 use crate::metrics::PagesMetrics;
@@ -50,7 +53,7 @@ const NO_HISTORY: &str = "history is not available at the moment; balances are";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// ClickHouse is away, not migrated yet, or too slow.
-    #[error("clickhouse: {0}")]
+    #[error("clickhouse: {}", Causes(.0))]
     Unavailable(#[source] clickhouse::error::Error),
     /// Too many questions at once.
     #[error("too many queries under way")]
@@ -102,7 +105,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Busy => Self::unavailable(1).with_detail("too many queries at once"),
             StoreError::Unavailable(source) => {
-                tracing::warn!(error = %source, "ClickHouse gives no answer");
+                tracing::warn!(error = %Causes(&source), "ClickHouse gives no answer");
                 Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
             }
             StoreError::TooLarge(source) => {
@@ -126,6 +129,7 @@ pub struct Store {
     inflight: IntGauge,
     settings: StoreSection,
     pages: Pages,
+    names: KeptNames,
     component: Component,
     answered: AtomicBool,
     was_ready: AtomicBool,
@@ -164,6 +168,7 @@ impl Store {
             inflight,
             settings,
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
+            names: kept_names(settings.names_bytes_max),
             component,
             answered: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),

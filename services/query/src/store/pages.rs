@@ -17,7 +17,7 @@ use crate::metrics::{PageSource, PagesMetrics};
 /// Pages are read in steps of so many rows, so that one more or less of what memory has does not make another page.
 const STEP: usize = 64;
 /// Of larger ones, the pieces of a file, nobody asks for the same twice.
-const ROWS_MAX: usize = 256;
+pub(super) const ROWS_MAX: usize = 256;
 /// What a page costs beside its rows, and a row beside its texts.
 const PAGE_BYTES: usize = 400;
 /// Guess of a page's size, for the first allocation alone.
@@ -72,6 +72,11 @@ impl Pages {
         Self { cache, wait, metrics }
     }
 
+    /// Counts a page that is not looked for here.
+    pub(super) fn passed_by(&self) {
+        self.metrics.count(PageSource::ClickHouse);
+    }
+
     /// At least `rows` entries below, as far as there are so many: as they are kept, or as `read` tells so many or more.
     /// `None` where it tells none, which is not kept. Of several who ask for the same at once, one reads.
     ///
@@ -89,7 +94,7 @@ impl Pages {
         // Where another question than that for the rows finds the uppermost entry, another server may have told the rows.
         let is_sure = below.filter.event_ids.is_empty();
         let Some(cache) = self.cache.as_ref().filter(|_| is_sure && rows <= ROWS_MAX) else {
-            self.metrics.count(PageSource::ClickHouse);
+            self.passed_by();
             return Ok(read(rows).await?.map(Arc::from));
         };
         let rows = rows.next_multiple_of(STEP);
@@ -132,7 +137,8 @@ mod tests {
     }
 
     fn below<'a>(account_id: &'a str, filter: &'a ActivityFilter, seq: u64) -> Below<'a> {
-        Below { account_id, filter, seq, posted: Posted { by_ms: 0, opened_at_ms: 0, entries: seq } }
+        let posted = Posted { by_ms: 0, opened_at_ms: 0, entries: seq };
+        Below { account_id, filter, seq, lower_seq: 0, posted, account_entries: seq }
     }
 
     #[tokio::test]

@@ -18,6 +18,10 @@ const OCCURRED_AHEAD_MS_MAX: i64 = 2 * 86_400_000;
 /// What the rollups can hold: no range is all of it.
 pub const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: (u32::MAX as i64) / 900 * QUARTER_MS };
 
+/// Groups that came to nothing are left out.
+const SOMETHING: &str = "HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 OR quantity_micros != 0 \
+     OR cost_micros != 0";
+
 /// What a timeline is split by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {
@@ -327,6 +331,9 @@ impl UsageQuery<'_> {
         let key = self.group_by.map_or("''", GroupBy::expression);
         let filter = self.kinds.condition().to_owned() + &self.filter.conditions();
         let scope = self.scope.condition();
+        if parts.rollup.is_some() && parts.entries.is_empty() && !self.lacks_rest() {
+            return self.plain_sql(key, &filter);
+        }
         let mut pieces = Vec::new();
         if parts.rollup.is_some() {
             let rollup = |table: &str, key: &str, sign: &str| {
@@ -358,20 +365,43 @@ impl UsageQuery<'_> {
                  AND occurred_at < fromUnixTimestamp64Milli({{to{index}:Int64}}, 'UTC'){filter}"
             ));
         }
-        let bucket = if self.starts_ms.is_empty() { "toInt64(0)" } else { "roundDown(at, {starts:Array(Int64)})" };
-        let (key, order) = match self.keep {
-            Keep::All => ("k", String::new()),
-            Keep::These(_) => ("if(has({kept:Array(String)}, k), k, '\\0rest')", String::new()),
-            Keep::Largest(measure) => ("k", format!("ORDER BY {} DESC, group_key ", measure.expression())),
-        };
+        let (bucket, key, order) = self.cut("at", "k");
         format!(
             "SELECT {bucket} AS start_ms, {key} AS group_key, sum(n) AS succeeded, sum(f) AS failures, \
              sum(q) AS quantity_micros, -sum(a) AS spent_micros, sum(c) AS cost_micros \
-             FROM ({}) GROUP BY start_ms, group_key \
-             HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 OR quantity_micros != 0 OR cost_micros != 0 \
-             {order}LIMIT {{rows_max:UInt64}}",
+             FROM ({}) GROUP BY start_ms, group_key {SOMETHING} {order}LIMIT {{rows_max:UInt64}}",
             pieces.join(" UNION ALL ")
         )
+    }
+
+    /// Of whole quarters alone, which are most questions: no more than the rollup's own columns, for what such a question
+    /// costs is its planning.
+    fn plain_sql(&self, key: &str, filter: &str) -> String {
+        let (bucket, key, order) = self.cut("(toInt64(toUnixTimestamp(bucket)) * 1000)", key);
+        format!(
+            "SELECT {bucket} AS start_ms, {key} AS group_key, sum(count) AS succeeded, sum(failed) AS failures, \
+             sumIf(quantity, status != 'failed') AS quantity_micros, -sum(amount) AS spent_micros, \
+             sum(provider_cost) AS cost_micros FROM {table} WHERE {scope} \
+             AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC'){filter} \
+             GROUP BY start_ms, group_key {SOMETHING} {order}LIMIT {{rows_max:UInt64}}",
+            table = self.source().table(),
+            scope = self.scope.condition(),
+        )
+    }
+
+    /// Bucket, group and order, of the instant and the key of a row.
+    fn cut(&self, at: &str, key: &str) -> (String, String, String) {
+        let bucket = if self.starts_ms.is_empty() {
+            "toInt64(0)".to_owned()
+        } else {
+            format!("roundDown({at}, {{starts:Array(Int64)}})")
+        };
+        let (key, order) = match self.keep {
+            Keep::All => (key.to_owned(), String::new()),
+            Keep::These(_) => (format!("if(has({{kept:Array(String)}}, {key}), {key}, '\\0rest')"), String::new()),
+            Keep::Largest(measure) => (key.to_owned(), format!("ORDER BY {} DESC, group_key ", measure.expression())),
+        };
+        (bucket, key, order)
     }
 
     fn bind(&self, mut query: Query, parts: &Parts) -> Query {

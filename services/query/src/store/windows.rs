@@ -7,8 +7,10 @@ use clickhouse::query::Query;
 
 /// So much before the newest moment lies in the first window, or more: early in a month it takes the month before.
 const FIRST_MS: i64 = 7 * 86_400_000;
-/// The first window is worth a question of its own where it holds so many times what is wanted, by the account's average.
+/// The first window holds so many times what is wanted, by the account's average.
 const PLENTY: i128 = 2;
+/// Where it would take more than one of so many parts of the account's life, all of it is asked at once.
+const SHARE_MAX: i128 = 2;
 /// The least moment of the column, and the one after the largest.
 const MIN_MS: i64 = -2_208_988_800_000;
 const END_MS: i64 = 10_413_792_000_000;
@@ -43,21 +45,30 @@ pub struct Posted {
 }
 
 impl Posted {
-    /// Two windows that hold everything and share no month, the newest first; or one, where that holds less than `wanted`
-    /// as far as can be guessed.
+    /// As of an account so quiet that all of it is asked for at once.
+    pub(super) const fn at_once(self) -> Self {
+        Self { entries: 0, opened_at_ms: i64::MIN, ..self }
+    }
+
+    /// Two windows that hold everything and share no month, the newest first; or one, where the newest months do not hold
+    /// what is wanted as far as can be guessed.
     ///
     /// Entries of an account are posted in order, so that all of the first are newer than all of the second.
     pub(super) fn windows(self, wanted: usize) -> Vec<Window> {
-        let Some(edge_ms) = month_start_ms(self.by_ms.saturating_sub(FIRST_MS)).filter(|_| self.is_busy(wanted)) else {
-            return vec![ALL];
-        };
+        let edge_ms = self.first_ms(wanted).and_then(|first_ms| month_start_ms(self.by_ms.saturating_sub(first_ms)));
+        let Some(edge_ms) = edge_ms else { return vec![ALL] };
         vec![Window { from_ms: edge_ms, ..ALL }, Window { to_ms: edge_ms, ..ALL }]
     }
 
-    fn is_busy(self, wanted: usize) -> bool {
+    /// How far back the first window must reach; `None`: nearly over the whole life.
+    fn first_ms(self, wanted: usize) -> Option<i64> {
         let life_ms = i128::from(self.by_ms) - i128::from(self.opened_at_ms);
-        // As many as wanted are there at the average rate, or it is too young for an average.
-        i128::from(self.entries) * i128::from(FIRST_MS) >= life_ms * PLENTY * wanted as i128
+        let needed_ms = (life_ms * PLENTY * wanted as i128).checked_div(i128::from(self.entries))?;
+        if needed_ms <= i128::from(FIRST_MS) {
+            // There is so much, or it is too young for an average.
+            return Some(FIRST_MS);
+        }
+        i64::try_from(needed_ms).ok().filter(|_| needed_ms * SHARE_MAX <= life_ms)
     }
 }
 
@@ -91,9 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn of_one_that_is_not_all_months_are_asked_at_once() {
-        // 330 days, 7 of which hold a page twice over from 4,714 entries on
-        assert_eq!((edge("2026-11-27T00:00:00Z", 4_714), edge("2026-11-27T00:00:00Z", 4_716).is_some()), (None, true));
+    fn of_a_quieter_one_come_as_many_months_as_hold_a_page_and_of_a_quiet_one_all() {
+        // 330 days: of 1,000 entries 33 days hold a page twice over, of 300 entries 110 days, of 199 more than half
+        for (entries, first) in
+            [(1_000, Some("2026-10-01T00:00:00.000Z")), (300, Some("2026-08-01T00:00:00.000Z")), (199, None), (0, None)]
+        {
+            assert_eq!(edge("2026-11-27T00:00:00Z", entries), first.map(str::to_owned), "{entries}");
+        }
     }
 
     proptest! {

@@ -27,6 +27,7 @@ mod prices;
 mod projection;
 mod query;
 mod recharge;
+mod search;
 mod session;
 mod simulate;
 mod site;

@@ -3175,7 +3175,7 @@ export interface operations {
                 limit?: number;
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
-                /** @description Words, each of which must be a part of service, engine, event, booth or operation id. */
+                /** @description Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
                 service?: string[];
@@ -3939,7 +3939,7 @@ export interface operations {
                 limit?: number;
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
-                /** @description Words, each of which must be a part of service, engine, event, booth or operation id. */
+                /** @description Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
                 service?: string[];
@@ -4075,7 +4075,7 @@ export interface operations {
                 include?: "all";
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
-                /** @description Words, each of which must be a part of service, engine, event, booth or operation id. */
+                /** @description Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
                 service?: string[];

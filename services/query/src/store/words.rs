@@ -1,0 +1,386 @@
+//! What the words of a search mean: the services, engines, events and booths whose names they are a part of.
+//!
+//! Names are few, rows are many: so a word is looked up among the names, and the rows are asked for by those. Which names a
+//! large account has stands in its rollups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use clickhouse::Row;
+use clickhouse::query::Query;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use serde::Deserialize;
+use tollbooth_schemas::ledger::EntryType;
+
+use super::activity::Below;
+use super::{Store, StoreError};
+use crate::activity::ActivityFilter;
+
+/// Most events, and most booths, that are named one by one; beyond it every row's is looked at.
+const NAMES_MAX: usize = 1_000;
+
+/// Most names of a kind that are kept of an account.
+const KEPT_MAX: usize = 50_000;
+/// Of a name in memory, beside its letters.
+const NAME_BYTES: usize = 64;
+/// Guess of what is kept of an account, for the first allocation alone.
+const GUESS_BYTES: u64 = 65_536;
+
+#[derive(Debug, Row, Deserialize)]
+struct NameRow {
+    kind: String,
+    name: String,
+    /// What is searched of it.
+    text: String,
+}
+
+/// The names of the kinds of rows.
+const SERVICE: &str = "service";
+const ENGINE: &str = "engine";
+const EVENT: &str = "event";
+/// An event by what it is called.
+const CALLED: &str = "called";
+const BOOTH: &str = "booth";
+
+/// The names of one account, as far as entry `seq` knows them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    seq: u64,
+    services: BTreeSet<String>,
+    engines: BTreeSet<String>,
+    events: BTreeSet<String>,
+    booths: BTreeSet<String>,
+    /// By id, what an event is called, in lower case.
+    called: BTreeMap<String, String>,
+}
+
+impl Names {
+    fn add(&mut self, row: NameRow) {
+        let names = match row.kind.as_str() {
+            SERVICE => &mut self.services,
+            ENGINE => &mut self.engines,
+            EVENT => &mut self.events,
+            BOOTH => &mut self.booths,
+            _ => {
+                self.called.insert(row.name, row.text);
+                return;
+            }
+        };
+        names.insert(row.name);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.events.len() > KEPT_MAX || self.booths.len() > KEPT_MAX || self.called.len() > KEPT_MAX
+    }
+
+    fn word(&self, term: &str) -> Word {
+        let having = |names: &BTreeSet<String>| -> Vec<String> {
+            names.iter().filter(|name| name.to_ascii_lowercase().contains(term)).cloned().collect()
+        };
+        let called = self.called.iter().filter(|(_, text)| text.contains(term)).map(|(event_id, _)| event_id.clone());
+        let mut events: BTreeSet<String> = called.take(NAMES_MAX).collect();
+        let (by_id, mut booths) = (having(&self.events), having(&self.booths));
+        let has_many_events = by_id.len() > NAMES_MAX || self.is_cut();
+        let has_many_booths = booths.len() > NAMES_MAX || self.is_cut();
+        if !has_many_events {
+            events.extend(by_id);
+        }
+        if has_many_booths {
+            booths.clear();
+        }
+        Word {
+            services: having(&self.services),
+            engines: having(&self.engines),
+            events: events.into_iter().collect(),
+            booths,
+            has_many_events,
+            has_many_booths,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Weight;
+
+impl Weighter<Box<str>, Arc<Names>> for Weight {
+    fn weight(&self, account_id: &Box<str>, names: &Arc<Names>) -> u64 {
+        let sets = [&names.services, &names.engines, &names.events, &names.booths].into_iter().flatten();
+        let all = sets.chain(names.called.iter().flat_map(|(event_id, text)| [event_id, text]));
+        let bytes: usize = all.map(|name| NAME_BYTES + name.len()).sum();
+        u64::try_from(NAME_BYTES + account_id.len() + bytes).unwrap_or(u64::MAX)
+    }
+}
+
+/// The names of large accounts that were searched, for the next search: they are only ever added to.
+pub(super) type KeptNames = Cache<Box<str>, Arc<Names>, Weight>;
+
+/// None yet.
+pub(super) fn kept_names(bytes_max: u64) -> KeptNames {
+    Cache::with_weighter(usize::try_from(bytes_max / GUESS_BYTES).unwrap_or(1).max(1), bytes_max, Weight)
+}
+
+/// What events are called, those that were named last.
+const CALLED_SQL: &str = "SELECT 'called' AS kind, event_id AS name, lower(argMax(note, seq)) AS text FROM ledger \
+     WHERE account_id = {account:String} AND type = 'event_defined' AND seq <= {upper:UInt64} GROUP BY name \
+     ORDER BY max(seq) DESC LIMIT {limit:UInt64}";
+
+/// What one word may stand for.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    services: Vec<String>,
+    engines: Vec<String>,
+    /// Of which the id or the name has it.
+    events: Vec<String>,
+    booths: Vec<String>,
+    has_many_events: bool,
+    has_many_booths: bool,
+}
+
+/// What all of them may stand for.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Meaning {
+    words: Vec<Word>,
+}
+
+impl Meaning {
+    /// Whether no row's names have all of the words, because one of them is in none.
+    fn is_in_no_names(&self) -> bool {
+        self.words.iter().any(Word::is_none)
+    }
+
+    /// Whether several words are asked of services and engines alone: do they ever meet?
+    fn must_meet_in_work(&self) -> bool {
+        self.words.len() > 1 && self.words.iter().all(Word::is_of_work_alone)
+    }
+}
+
+/// How the rows are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Words<'a> {
+    /// Each row's text, and the events whose names have the word.
+    Texts(&'a Meaning),
+    /// The names alone.
+    Names(&'a Meaning),
+    /// The ids of operations, as a whole, one of which each row has.
+    Operations(&'a Meaning),
+}
+
+impl Word {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn is_of_work_alone(&self) -> bool {
+        self.events.is_empty() && self.booths.is_empty() && !self.has_many_events && !self.has_many_booths
+    }
+
+    /// What makes it be in a row's names; parameters are numbered by `index`.
+    fn condition(&self, index: usize) -> Vec<String> {
+        let lists = [
+            ("service", &self.services, false),
+            ("engine", &self.engines, false),
+            ("event_id", &self.events, self.has_many_events),
+            ("booth_id", &self.booths, self.has_many_booths),
+        ];
+        let mut any = Vec::new();
+        for (column, names, has_many) in lists {
+            if has_many {
+                any.push(format!("position(lower({column}), {{term{index}:String}}) > 0"));
+            }
+            if !names.is_empty() {
+                any.push(format!("{column} IN {{{column}{index}:Array(String)}}"));
+            }
+        }
+        any
+    }
+}
+
+impl Words<'_> {
+    fn meaning(&self) -> &[Word] {
+        let (Self::Texts(meaning) | Self::Names(meaning) | Self::Operations(meaning)) = self;
+        &meaning.words
+    }
+
+    /// What is looked at before any other column of a row is read: nearly no row has it.
+    pub(super) const fn prewhere(&self) -> &'static str {
+        match self {
+            Self::Texts(_) | Self::Names(_) => "",
+            Self::Operations(_) => "PREWHERE lower(operation_id) IN {terms:Array(String)} ",
+        }
+    }
+
+    /// One condition a word.
+    pub(super) fn conditions(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for (index, word) in self.meaning().iter().enumerate() {
+            let mut any = word.condition(index);
+            match self {
+                Self::Texts(_) => any.push(format!("position(search_text, {{term{index}:String}}) > 0")),
+                Self::Operations(_) => any.push(format!("lower(operation_id) = {{term{index}:String}}")),
+                Self::Names(_) if any.is_empty() => any.push("false".to_owned()),
+                Self::Names(_) => {}
+            }
+            all.push(format!("({})", any.join(" OR ")));
+        }
+        all
+    }
+
+    pub(super) fn bind(&self, mut query: Query, filter: &ActivityFilter) -> Query {
+        if matches!(self, Self::Operations(_)) {
+            query = query.param("terms", &filter.terms);
+        }
+        for (index, (word, term)) in self.meaning().iter().zip(&filter.terms).enumerate() {
+            query = query.param(&format!("term{index}"), term);
+            for (column, names) in [
+                ("service", &word.services),
+                ("engine", &word.engines),
+                ("event_id", &word.events),
+                ("booth_id", &word.booths),
+            ] {
+                if !names.is_empty() {
+                    query = query.param(&format!("{column}{index}"), names);
+                }
+            }
+        }
+        query
+    }
+}
+
+/// Whether every entry that the filter lets pass is in the rollups, whose names are all that is looked at.
+pub(super) fn is_in_rollups(filter: &ActivityFilter) -> bool {
+    let is_listed = |code: &String| EntryType::from_code(code).is_some_and(EntryType::is_listed);
+    !filter.include_all && filter.types.iter().all(is_listed)
+}
+
+impl Store {
+    /// What the words stand for among the names of the account's entries up to `below.seq`; of a small account only among
+    /// what its events are called.
+    pub(super) async fn meaning(&self, below: Below<'_>, is_large: bool) -> Result<Meaning, StoreError> {
+        let names = if is_large { self.names(below).await? } else { Arc::new(self.called(below).await?) };
+        Ok(Meaning { words: below.filter.terms.iter().map(|term| names.word(term)).collect() })
+    }
+
+    /// As they are kept, with those that entries since then brought.
+    async fn names(&self, below: Below<'_>) -> Result<Arc<Names>, StoreError> {
+        let kept = self.names.get(below.account_id);
+        let names = match kept {
+            Some(names) if names.seq >= below.seq => return Ok(names),
+            Some(names) => self.names_since(below, &names).await?,
+            None => self.all_names(below).await?,
+        };
+        let names = Arc::new(Names { seq: below.seq, ..names });
+        if !names.is_cut() {
+            self.names.insert(below.account_id.into(), Arc::clone(&names));
+        }
+        Ok(names)
+    }
+
+    /// The rollups have those of every entry that moves money up to `below.seq`, and perhaps of newer ones.
+    async fn all_names(&self, below: Below<'_>) -> Result<Names, StoreError> {
+        let mut pieces = vec![CALLED_SQL.to_owned()];
+        for (kind, column, rollup) in [
+            (SERVICE, "service", "usage_15m_by_account"),
+            (ENGINE, "engine", "usage_15m_by_account"),
+            (EVENT, "event_id", "usage_15m_by_event"),
+            (BOOTH, "booth_id", "usage_15m_by_booth"),
+        ] {
+            pieces.push(format!(
+                "SELECT '{kind}' AS kind, toString({column}) AS name, '' AS text FROM (SELECT DISTINCT {column} \
+                 FROM {rollup} WHERE account_id = {{account:String}}) LIMIT {{limit:UInt64}}"
+            ));
+        }
+        self.ask_names(below, &pieces.join(" UNION ALL "), Names::default()).await
+    }
+
+    async fn names_since(&self, below: Below<'_>, names: &Names) -> Result<Names, StoreError> {
+        let new = "FROM ledger WHERE account_id = {account:String} AND seq > {since:UInt64} AND seq <= {upper:UInt64}";
+        let sql = format!(
+            "SELECT kind, name, '' AS text FROM (SELECT DISTINCT arrayJoin([('{SERVICE}', toString(service)), \
+             ('{ENGINE}', toString(engine)), ('{EVENT}', event_id), ('{BOOTH}', booth_id)]) AS named, named.1 AS kind, \
+             named.2 AS name {new}) WHERE name != '' UNION ALL SELECT '{CALLED}' AS kind, event_id AS name, \
+             lower(argMax(note, seq)) AS text {new} AND type = 'event_defined' GROUP BY name"
+        );
+        self.ask_names(below, &sql, names.clone()).await
+    }
+
+    async fn called(&self, below: Below<'_>) -> Result<Names, StoreError> {
+        self.ask_names(below, CALLED_SQL, Names::default()).await
+    }
+
+    async fn ask_names(&self, below: Below<'_>, sql: &str, mut names: Names) -> Result<Names, StoreError> {
+        let query = self
+            .bounded_query(sql)
+            .param("account", below.account_id)
+            .param("upper", below.seq)
+            .param("since", names.seq)
+            .param("limit", KEPT_MAX + 1);
+        self.rows::<NameRow>(query).await?.into_iter().for_each(|row| names.add(row));
+        Ok(names)
+    }
+
+    /// Whether rows can have all of the words in their names.
+    pub(super) async fn are_in_names(&self, below: Below<'_>, meaning: &Meaning) -> Result<bool, StoreError> {
+        if meaning.is_in_no_names() || !meaning.must_meet_in_work() {
+            return Ok(!meaning.is_in_no_names());
+        }
+        let words = Words::Names(meaning);
+        let sql = format!(
+            "SELECT toUInt64(1) FROM usage_15m_by_account WHERE account_id = {{account:String}} AND {} LIMIT 1",
+            words.conditions().join(" AND ")
+        );
+        let query = words.bind(self.bounded_query(&sql).param("account", below.account_id), below.filter);
+        Ok(!self.rows::<u64>(query).await?.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(rows: &[(&str, &str, &str)]) -> Names {
+        let mut names = Names::default();
+        for (kind, name, text) in rows {
+            names.add(NameRow { kind: (*kind).to_owned(), name: (*name).to_owned(), text: (*text).to_owned() });
+        }
+        names
+    }
+
+    fn meaning(terms: &[&str], names: &Names) -> Meaning {
+        Meaning { words: terms.iter().map(|term| names.word(term)).collect() }
+    }
+
+    #[test]
+    fn rows_are_not_asked_for_what_is_in_no_name() {
+        // given an account with work of two services, and an event that is called after one of them
+        let names = names(&[
+            (SERVICE, "sms", ""),
+            (SERVICE, "ai_modify", ""),
+            (ENGINE, "kling", ""),
+            (EVENT, "evt_a", ""),
+            (CALLED, "evt_a", "the kling party"),
+        ]);
+        // then a word that is in no name is nowhere, and what only work has must meet there
+        assert!(meaning(&["sms", "seedance"], &names).is_in_no_names());
+        assert!(!meaning(&["sms", "party"], &names).is_in_no_names());
+        assert!(meaning(&["sms", "modify"], &names).must_meet_in_work());
+        assert!(!meaning(&["sms", "kling"], &names).must_meet_in_work());
+        assert!(!meaning(&["sms"], &names).must_meet_in_work());
+        assert_eq!(meaning(&["evt_", "party"], &names).words[0].events, ["evt_a"]);
+    }
+
+    #[test]
+    fn of_too_many_names_every_row_is_looked_at() {
+        // given more events that have a word than are named one by one
+        let mut many = Names::default();
+        many.events.extend((0..=NAMES_MAX).map(|number| format!("evt_{number}")));
+        // then every row's is looked at for it, and not for a word that few of them have
+        let word = meaning(&["evt"], &many);
+        assert!(!word.is_in_no_names());
+        assert_eq!(Words::Names(&word).conditions(), ["(position(lower(event_id), {term0:String}) > 0)"]);
+        assert_eq!(meaning(&["evt_77"], &many).words[0].events.len(), 11);
+        // and where more than are kept were told, none is known not to be there
+        many.booths.extend((0..=KEPT_MAX).map(|number| format!("bth_{number}")));
+        assert!(!meaning(&["nothing"], &many).is_in_no_names());
+    }
+}

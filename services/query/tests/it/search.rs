@@ -1,0 +1,128 @@
+//! Words of a search, of an account whose every text is looked into and of one that is too large for that.
+
+use serde_json::Value;
+use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{EventDefined, UsageStatus};
+
+use crate::query::Query;
+use crate::stand::{BASE_MS, Ledger, Stand, usage};
+
+fn work(service: &str, engine: &str, event_id: &str, booth_id: &str, number: u64) -> (Kind, i64, i64) {
+    let Kind::Usage(mut usage) = usage(service, engine, UsageStatus::Success, number) else { unreachable!() };
+    (usage.event_id, usage.booth_id) = (event_id.to_owned(), booth_id.to_owned());
+    (Kind::Usage(usage), -10_000, BASE_MS + i64::try_from(number).unwrap() * 60_000)
+}
+
+fn defined(event_id: &str, name: &str) -> (Kind, i64, i64) {
+    let event = EventDefined { event_id: event_id.to_owned(), name: name.to_owned(), ..EventDefined::default() };
+    (Kind::EventDefined(event), 0, BASE_MS)
+}
+
+async fn found(query: &Query, q: &str) -> Vec<u64> {
+    let list = query.ok(&format!("/v1/accounts/acc_luna/transactions?{q}")).await;
+    list["data"].as_array().unwrap().iter().map(|row: &Value| row["seq"].as_u64().unwrap()).collect()
+}
+
+/// Entries 2 to 4 define events; 5 to 10 are work.
+async fn luna(stand: &Stand) -> Ledger {
+    let mut luna = Ledger::open("acc_luna");
+    luna.push(vec![defined("evt_a", "Summer"), defined("evt_b", "Winter Gala"), defined("evt_a", "Autumn Ball")]);
+    luna.push(vec![
+        work("ai_modify", "kling", "evt_a", "bth_door", 1),
+        work("sms", "sms_intl", "evt_a", "bth_door", 2),
+        work("sms", "sms_us_ca", "evt_b", "bth_hall", 3),
+        work("ai_modify", "kling", "evt_b", "bth_hall", 4),
+        work("face_switch", "face_switch", "evt_c", "bth_hall", 5),
+        work("ai_modify", "kling", "", "", 25),
+    ]);
+    let mut sol = Ledger::open("acc_sol");
+    sol.push(vec![work("ai_modify", "seedance", "evt_a", "bth_roof", 7)]);
+    for ledger in [&luna, &sol] {
+        stand.post(&ledger.records);
+        stand.sink(&ledger.records).await;
+    }
+    stand.commit_all().await;
+    luna
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_find_the_same_in_a_large_account_but_operations_by_their_whole_ids() {
+    // given the same entries in an account that is small, and in one that counts as large
+    let stand = Stand::new().await;
+    let mut luna = luna(&stand).await;
+    let small = stand.query().await;
+    let mut config = stand.config();
+    config.store.searched_entries_max = 0;
+    let large = Query::start(config, &stand.admin_key).await;
+
+    for (q, seqs) in [
+        ("q=kling", vec![10, 8, 5]),
+        ("q=KLI", vec![10, 8, 5]),
+        ("q=sms", vec![7, 6]),
+        ("q=sms+kling", vec![]),
+        ("q=sms_intl+door", vec![6]),
+        ("q=bth_", vec![9, 8, 7, 6, 5]),
+        ("q=evt_b", vec![8, 7]),
+        ("q=seedance", vec![]),
+        ("q=roof", vec![]),
+        // by what an event is called, as it was called last
+        ("q=gala", vec![8, 7]),
+        ("q=winter+GALA+kling", vec![8]),
+        ("q=autumn", vec![6, 5]),
+        ("q=summer", vec![]),
+        // by the id of an operation, alone and with what else is known of it
+        ("q=OP_25", vec![10]),
+        ("q=op_3+gala", vec![7]),
+        ("q=op_3+kling", vec![]),
+        ("q=op_3+op_4", vec![]),
+        ("q=nothing", vec![]),
+        // with filters beside the words, and a page that does not hold all
+        ("q=kling&event_id=evt_b", vec![8]),
+        ("q=kling&limit=2", vec![10, 8]),
+        ("q=gala&include=all", vec![8, 7, 3]),
+    ] {
+        // when, then
+        assert_eq!(found(&small, q).await, seqs, "small: {q}");
+        assert_eq!(found(&large, q).await, seqs, "large: {q}");
+    }
+    // and a part of an operation's id is enough in the small one alone
+    assert_eq!(found(&small, "q=op_2").await, [10, 6]);
+    assert_eq!(found(&large, "q=op_2").await, [6]);
+
+    // and when work of other names comes, then it is found by them
+    let known = luna.records.len();
+    luna.push(vec![defined("evt_d", "Spring Fair"), work("ai_draw_me", "draw_me", "evt_d", "bth_tent", 30)]);
+    stand.post(&luna.records[known..]);
+    stand.sink(&luna.records[known..]).await;
+    stand.commit_all().await;
+    for query in [&small, &large] {
+        for q in ["draw", "evt_d", "tent", "fair", "spring+draw_me+tent", "op_30"] {
+            assert_eq!(found(query, &format!("q={q}&min_seq=12")).await, [12], "{q}");
+        }
+        assert_eq!(found(query, "q=kling").await, [10, 8, 5]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_events_than_can_be_named_are_looked_for_in_every_row() {
+    // given an account with more events than are named one by one
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    for first in (0..1_200_u64).step_by(100) {
+        let event = |number: u64| format!("evt_{number:04}");
+        luna.push(
+            (first..first + 100).map(|number| work("sms", "sms_intl", &event(number), "bth_1", number)).collect(),
+        );
+    }
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    stand.commit_all().await;
+    let mut config = stand.config();
+    config.store.searched_entries_max = 0;
+    let query = Query::start(config, &stand.admin_key).await;
+
+    // when they are searched for by what all have and by what some have, then the newest and the right ones are found
+    assert_eq!(found(&query, "q=evt_&limit=3").await, [1_201, 1_200, 1_199]);
+    assert_eq!(found(&query, "q=evt_+0007&limit=3").await, [9]);
+    assert_eq!(found(&query, "q=evt_1199").await, [1_201]);
+}
