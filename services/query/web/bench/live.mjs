@@ -1,5 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
+import { until } from "./until.mjs";
+
 const RATE = 200;
 const BATCH = 20;
 const SECONDS = 15;
@@ -22,11 +24,8 @@ export async function liveRows(visitor, stack, runs) {
     });
     rates.push(await send(stack, run));
     const { seq } = await newest(stack);
-    await page.waitForFunction(
-      (wanted) => Number(document.querySelector("tr[data-seq]")?.getAttribute("data-seq")) >= wanted,
-      seq,
-      { timeout: CAUGHT_UP_MS },
-    );
+    const top = page.locator("tr[data-seq]").first();
+    await until("the newest row on the page", async () => Number(await top.getAttribute("data-seq")) >= seq, CAUGHT_UP_MS);
     // Nothing was longer than the 50 ms from which on a browser tells.
     longest.push(Math.max(0, ...(await page.evaluate(() => globalThis.longTasks))));
     await context.close();

@@ -7,6 +7,7 @@ import { chromium } from "playwright-core";
 
 import { gallery } from "./gallery.mjs";
 import { liveRows } from "./live.mjs";
+import { until } from "./until.mjs";
 
 const runs = Number(process.argv[2] ?? "3");
 const need = (name) => {
@@ -48,7 +49,8 @@ async function counted(page) {
 
 const isDrawn = async (page) => {
   await page.locator("h1").first().waitFor();
-  await page.waitForFunction(() => document.querySelectorAll("[aria-busy='true']").length === 0);
+  const isBusy = () => page.locator("[aria-busy='true']").count();
+  await until("the page's parts", async () => (await isBusy()) === 0);
   await page.evaluate(() => document.fonts.ready);
 };
 
