@@ -80,7 +80,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart", "rebuild"] {
+    for group in
+        ["debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart", "rebuild"]
+    {
         let outcome = match group {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))

@@ -130,16 +130,21 @@ impl Stack {
         let Ok(kafka) = kafka.join() else { bail!("starting Kafka panicked") };
         let mut others = kafka?;
         let kafka = others.remove(0);
-        let bootstrap: Vec<&str> =
-            std::iter::once(&kafka).chain(&others).map(Kafka::bootstrap).collect();
+        let bootstrap: Vec<&str> = std::iter::once(&kafka).chain(&others).map(Kafka::bootstrap).collect();
         let bootstrap = bootstrap.join(",");
 
         let key = admin_key()?;
         let logs = dir.join("logs");
         fs::create_dir_all(dir.join("crash-points"))?;
         fs::create_dir_all(&logs)?;
-        let build =
-            Builder { dir: &dir, logs: &logs, bootstrap: &bootstrap, replication: brokers, clickhouse: &clickhouse, key: &key };
+        let build = Builder {
+            dir: &dir,
+            logs: &logs,
+            bootstrap: &bootstrap,
+            replication: brokers,
+            clickhouse: &clickhouse,
+            key: &key,
+        };
         let (ingest_at, query_at) = (address()?, address()?);
         let ingest = build.ingest("ingest", "serve", "TOLLBOOTH_INGEST__OPS_LISTEN")?.with(LISTEN, &ingest_at);
         let effects = build.ingest("effects", "effects", "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN")?;
@@ -154,7 +159,23 @@ impl Stack {
         let log = Log::new(&bootstrap, topics);
         let group = Mutex::new(METER_GROUP.to_owned());
         let (settings, kept, ends) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        Ok(Self { kafka, others, clickhouse, ingest, effects, meters, sink, query, api, log, group, settings, kept, ends, dir })
+        Ok(Self {
+            kafka,
+            others,
+            clickhouse,
+            ingest,
+            effects,
+            meters,
+            sink,
+            query,
+            api,
+            log,
+            group,
+            settings,
+            kept,
+            ends,
+            dir,
+        })
     }
 
     /// Starts the services and waits until all are ready.
