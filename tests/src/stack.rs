@@ -133,8 +133,7 @@ impl Stack {
         let Ok(kafka) = kafka.join() else { bail!("starting Kafka panicked") };
         let mut others = kafka?;
         let kafka = others.remove(0);
-        let bootstrap: Vec<&str> =
-            std::iter::once(&kafka).chain(&others).map(Kafka::bootstrap).collect();
+        let bootstrap: Vec<&str> = std::iter::once(&kafka).chain(&others).map(Kafka::bootstrap).collect();
         let bootstrap = bootstrap.join(",");
 
         let key = admin_key()?;
@@ -166,7 +165,24 @@ impl Stack {
         let log = Log::new(&bootstrap, topics);
         let group = Mutex::new(METER_GROUP.to_owned());
         let (settings, kept, ends) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        Ok(Self { kafka, others, clickhouse, ingest, effects, meters, sink, query, api, log, collector, group, settings, kept, ends, dir })
+        Ok(Self {
+            kafka,
+            others,
+            clickhouse,
+            ingest,
+            effects,
+            meters,
+            sink,
+            query,
+            api,
+            log,
+            collector,
+            group,
+            settings,
+            kept,
+            ends,
+            dir,
+        })
     }
 
     /// Starts the services and waits until all are ready.

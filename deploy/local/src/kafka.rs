@@ -86,7 +86,7 @@ impl Kafka {
     /// Fetches Kafka if need be, formats the data folder on first use, starts the node and waits until it is ready.
     pub fn start(options: KafkaOptions) -> Result<Self> {
         let dir = options.data_dir.clone();
-        let node = Self::nodes(options, 1, |_| dir.clone())?.pop();
+        let node = Self::nodes(&options, 1, |_| dir.clone())?.pop();
         node.ok_or(LocalError::External { engine: ENGINE })
     }
 
@@ -97,10 +97,10 @@ impl Kafka {
             return Self::start(options).map(|node| vec![node]);
         }
         let dir = options.data_dir.clone();
-        Self::nodes(KafkaOptions { port: None, ..options }, nodes, |id| dir.join(format!("node-{id}")))
+        Self::nodes(&KafkaOptions { port: None, ..options }, nodes, |id| dir.join(format!("node-{id}")))
     }
 
-    fn nodes(options: KafkaOptions, count: usize, dir: impl Fn(usize) -> PathBuf) -> Result<Vec<Self>> {
+    fn nodes(options: &KafkaOptions, count: usize, dir: impl Fn(usize) -> PathBuf) -> Result<Vec<Self>> {
         let jars = fetch::kafka_jars()?;
         let controllers = (0..count).map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
         let voters = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}"));

@@ -157,7 +157,8 @@ fn wait_filled(
 fn counted(registry: &prometheus::Registry, name: &str) -> u64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == name);
-    let sum: f64 = family.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().value()).sum();
+    let sum: f64 =
+        family.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value()).sum();
     sum as u64
 }
 

@@ -1,6 +1,5 @@
 //! The whole path over the real engines: what a booth, an operator and an accident do, and what must come of it.
 
-mod backup;
 mod bad_input;
 mod dead_letters;
 mod first_event;
@@ -17,7 +16,6 @@ mod redrive;
 mod refunds;
 mod repricing;
 mod restarts;
-mod rolling;
 mod stage;
 mod traces;
 mod stripe;

@@ -23,8 +23,8 @@ use tollbooth_schemas::dead_letter::{LetterId, Reason, RedriveOutcome, header};
 use tollbooth_schemas::ids::entry_id;
 use tollbooth_schemas::keys::Scope;
 use tollbooth_schemas::redrive;
-use tollbooth_schemas::topics::without_generation;
 use tollbooth_schemas::time::{parse_rfc3339_ms, serde_rfc3339_option};
+use tollbooth_schemas::topics::without_generation;
 use tollbooth_schemas::v1::{self, LetterHeader, RedriveLetter, command::Body, reply::Outcome};
 
 use super::check::Check;

@@ -189,7 +189,11 @@ impl Export<'_> {
 fn continues(kept: &Kept, part: &Part, span: Span) -> anyhow::Result<()> {
     let (name, partition) = (kept.name, span.partition);
     if span.to < part.to {
-        bail!("{name}/{partition} ends at {}, and an earlier backup has it up to {}: it was made anew", span.to, part.to);
+        bail!(
+            "{name}/{partition} ends at {}, and an earlier backup has it up to {}: it was made anew",
+            span.to,
+            part.to
+        );
     }
     // Dead letters are kept for 90 days; those that are gone are too old to be driven again.
     if span.from > part.to && name != "dead-letter" {

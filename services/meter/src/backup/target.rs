@@ -1,6 +1,9 @@
 //! The topics that a backup is written into.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use rdkafka::{
@@ -15,6 +18,7 @@ use crate::{config::MeterConfig, verify::log::Log};
 
 const TIMESTAMP: &str = "message.timestamp.type";
 const BROKER_WAIT: Duration = Duration::from_secs(30);
+const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whose clock stamps what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +99,7 @@ impl Target {
     async fn set_clock(&self, name: &str, clock: Clock) -> anyhow::Result<()> {
         let options = AdminOptions::new().request_timeout(Some(BROKER_WAIT)).operation_timeout(Some(BROKER_WAIT));
         let specifier = ResourceSpecifier::Topic(name);
-        let mut settings = BTreeMap::new();
-        for resource in self.admin.describe_configs([&specifier], &options).await? {
-            let entries = resource?.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
-            settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
-        }
+        let mut settings = self.settings(name).await?;
         let wanted = if clock == Clock::Record { "CreateTime" } else { "LogAppendTime" };
         if settings.insert(TIMESTAMP.to_owned(), wanted.to_owned()).as_deref() == Some(wanted) {
             return Ok(());
@@ -108,6 +108,23 @@ impl Target {
         for altered in self.admin.alter_configs([&alter], &options).await? {
             altered.map_err(|(_, code)| anyhow::anyhow!("{code}"))?;
         }
+        // The controller has it now; the brokers follow.
+        let deadline = Instant::now() + BROKER_WAIT;
+        while self.settings(name).await?.get(TIMESTAMP).map(String::as_str) != Some(wanted) {
+            ensure!(Instant::now() < deadline, "the brokers do not take the new setting over");
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
         Ok(())
+    }
+
+    /// What a topic says otherwise than its broker.
+    async fn settings(&self, name: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let options = AdminOptions::new().request_timeout(Some(BROKER_WAIT)).operation_timeout(Some(BROKER_WAIT));
+        let mut settings = BTreeMap::new();
+        for resource in self.admin.describe_configs([&ResourceSpecifier::Topic(name)], &options).await? {
+            let entries = resource?.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+            settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        Ok(settings)
     }
 }

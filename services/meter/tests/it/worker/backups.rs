@@ -71,8 +71,7 @@ fn a_restore_that_is_interrupted_goes_on_where_it_stopped() {
 
     // then every record is there once, in order, with its time, key and headers
     assert!(!told.contains(" 0 of them before"), "it began anew: {told}");
-    let (was, is) =
-        (records(&world, &world.topics.usage(), 0), records(&beside, &beside.topics.usage(), 0));
+    let (was, is) = (records(&world, &world.topics.usage(), 0), records(&beside, &beside.topics.usage(), 0));
     assert_eq!((was.len(), is.len()), (45_000, 45_000));
     assert!(was == is, "the records differ");
     // and once more it writes nothing
@@ -134,7 +133,8 @@ fn accounts_of_a_few_partitions_go_on_in_more_of_them() {
     let is_new_charged = || accounts.iter().all(|id| wide.entries(id).len() == 7) && !wide.dead_letters().is_empty();
     wide.run_until("what is new is charged, or a letter", is_new_charged);
     // then only that was, and a letter's id is none of the generation before
-    let named = wide.read(&wide.topics.dead_letter(), 0, |letter| letter.header(header::SOURCE_TOPIC).map(<[u8]>::to_vec));
+    let named =
+        wide.read(&wide.topics.dead_letter(), 0, |letter| letter.header(header::SOURCE_TOPIC).map(<[u8]>::to_vec));
     assert_eq!(named, [Some(format!("{}@1", wide.topics.usage()).into_bytes())]);
     let report = wide.verify();
     assert!(report.is_clean(), "{}", report.render(false));

@@ -94,11 +94,7 @@ impl World {
         beside.config.kafka.topic_prefix = format!("{}beside.", self.topics.prefix);
         beside.config.topics.partitions = partitions;
         beside.config.input_generation = self.config.input_generation + 1;
-        Self {
-            topics: beside.config.topic_set(),
-            clients: KafkaClients::new(beside.config.kafka.clone()),
-            ..beside
-        }
+        Self { topics: beside.config.topic_set(), clients: KafkaClients::new(beside.config.kafka.clone()), ..beside }
     }
 
     /// Appends a record and waits for the broker's word.
