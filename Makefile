@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules test simulate crash nightly bench lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules test simulate crash nightly bench bench-setup lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -94,7 +94,10 @@ simulate: ## Run the worker's loop in a simulated world (SIM_SEEDS=20000)
 
 nightly: test simulate crash bench ## Everything that takes long
 
-bench: setup ## Measure, print a table and write bench/results.json
+bench-setup:
+	@deploy/local/setup.sh --bench
+
+bench: bench-setup ## Measure, print a table and write bench/results.json
 	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
 	$(TARGET)/release/tollbooth-bench $(ARGS)
 

@@ -10,13 +10,17 @@ mod feed;
 mod freshness;
 mod holds;
 mod ingest;
+mod kstreams;
 mod load;
 mod path;
+mod postgres;
 mod queries;
+mod ratio;
 mod report;
 mod restart;
 mod stack;
 mod streams;
+mod tariff;
 mod warm;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -31,7 +35,7 @@ use stack::Bench;
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["core", "copy", "debits", "postgres", "kstreams", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -80,13 +84,28 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for group in ["core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "restart"]
-    {
+    let groups = [
+        "core",
+        "debits",
+        "postgres",
+        "kstreams",
+        "ingest",
+        "warm-up",
+        "path",
+        "freshness",
+        "holds",
+        "streams",
+        "queries",
+        "restart",
+    ];
+    for group in groups {
         let outcome = match group {
             "core" if wanted(group) => core::run(&mut report, cli.runs),
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
             }
+            "postgres" if wanted(group) => postgres::run(&bench, &runtime, &mut report, cli.backlog, cli.runs),
+            "kstreams" if wanted(group) => kstreams::run(&bench, &mut report, cli.backlog, cli.runs),
             "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
             "warm-up" if wanted("path") || wanted("freshness") || wanted("holds") => {
                 runtime.block_on(warm::run(&bench, cli.warm_up, cli.warm_up_rate))
