@@ -22,8 +22,11 @@ use crate::stack::Space;
 /// The sample price book that the local set-up publishes.
 const PRICE_BOOK: &str = include_str!("../../deploy/local/price-book.json");
 
-/// Work as guests ask for it: percent, service, engine, variant, unit.
-pub(crate) const WORK: [(u64, &str, &str, Option<&str>, &str); 14] = [
+/// A kind of work: percent of all, service, engine, variant, unit.
+pub(crate) type Work = (u64, &'static str, &'static str, Option<&'static str>, &'static str);
+
+/// Work as guests ask for it.
+pub(crate) const WORK: [Work; 14] = [
     (23, "ai_modify", "nano_banana_2", None, "image"),
     (13, "ai_modify", "gpt_image_2", None, "image"),
     (9, "ai_modify", "grok_imagine", None, "image"),

@@ -12,6 +12,7 @@ mod holds;
 mod ingest;
 mod kstreams;
 mod load;
+mod other;
 mod path;
 mod postgres;
 mod queries;
@@ -31,11 +32,28 @@ use clap::Parser;
 use report::Report;
 use stack::Bench;
 
+/// In this order; the warm-up has no figure.
+const GROUPS: [&str; 13] = [
+    "core",
+    "debits",
+    "postgres",
+    "kstreams",
+    "ingest",
+    "warm-up",
+    "path",
+    "freshness",
+    "holds",
+    "streams",
+    "queries",
+    "restart",
+    "other",
+];
+
 #[derive(Parser)]
 #[command(about = "Measures tollbooth on this machine and writes bench/results.json.")]
 struct Cli {
     /// Only these groups. Default: all.
-    #[arg(long, value_delimiter = ',', value_parser = ["core", "copy", "debits", "postgres", "kstreams", "ingest", "path", "freshness", "holds", "streams", "queries", "restart"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["core", "copy", "debits", "postgres", "kstreams", "ingest", "path", "freshness", "holds", "streams", "queries", "restart", "other"])]
     only: Vec<String>,
     /// Usage records of a drained backlog.
     #[arg(long, default_value_t = 2_000_000)]
@@ -64,6 +82,9 @@ struct Cli {
     /// Events a second of that load, below what the path holds.
     #[arg(long, default_value_t = 15_000.0)]
     warm_up_rate: f64,
+    /// A file that names another product's endpoint and questions, see bench/README.md; measured as the last group.
+    #[arg(long)]
+    other: Option<PathBuf>,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -84,21 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let bench = Bench::start(&dir, cli.store).context("engines")?;
     let mut report = Report::new(&dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let groups = [
-        "core",
-        "debits",
-        "postgres",
-        "kstreams",
-        "ingest",
-        "warm-up",
-        "path",
-        "freshness",
-        "holds",
-        "streams",
-        "queries",
-        "restart",
-    ];
-    for group in groups {
+    for group in GROUPS {
         let outcome = match group {
             "core" if wanted(group) => core::run(&mut report, cli.runs),
             "debits" if wanted("debits") || wanted("copy") => {
@@ -118,6 +125,9 @@ fn main() -> anyhow::Result<ExitCode> {
             "streams" if wanted(group) => runtime.block_on(streams::run(&bench, &mut report, cli.runs)),
             "queries" if wanted(group) => runtime.block_on(queries::run(&bench, &mut report, cli.rows)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
+            "other" if wanted(group) => {
+                cli.other.as_ref().map_or(Ok(()), |file| runtime.block_on(other::run(&mut report, file, cli.runs)))
+            }
             _ => continue,
         };
         if let Err(error) = outcome {

@@ -1,7 +1,7 @@
 //! Prices as others than tollbooth have them here: one for each kind of work, without dates, tiers and packs.
 
 use anyhow::Context as _;
-use tollbooth_schemas::usage::UsageEvent;
+use tollbooth_schemas::{price_book::PriceBook, usage::UsageEvent};
 
 use crate::feed;
 
@@ -27,21 +27,7 @@ impl Tariff {
     /// From the published price book.
     pub(crate) fn published() -> anyhow::Result<Self> {
         let book = feed::price_book()?;
-        let rate =
-            |(_, service, engine, variant, unit): &(u64, &'static str, &'static str, Option<&'static str>, _)| {
-                let price = book.prices.iter().find(|price| {
-                    price.service == *service
-                        && price.engine == *engine
-                        && price.variant.as_deref() == *variant
-                        && price.unit == *unit
-                        && price.effective_to.is_none()
-                });
-                let micros =
-                    price.and_then(|price| price.plans.get(PLAN)).with_context(|| format!("{engine} has no price"))?;
-                let variant = variant.unwrap_or_default();
-                Ok(Rate { service, engine, variant, unit, micros: micros.micros() })
-            };
-        feed::WORK.iter().map(rate).collect::<anyhow::Result<_>>().map(Self)
+        feed::WORK.iter().map(|work| rate(&book, *work)).collect::<anyhow::Result<_>>().map(Self)
     }
 
     /// What an event costs, in micros, and by which rate.
@@ -67,6 +53,20 @@ impl Tariff {
         };
         self.0.iter().map(line).collect()
     }
+}
+
+/// The price of some work that has no end.
+fn rate(book: &PriceBook, work: feed::Work) -> anyhow::Result<Rate> {
+    let (_, service, engine, variant, unit) = work;
+    let price = book.prices.iter().find(|price| {
+        price.service == service
+            && price.engine == engine
+            && price.variant.as_deref() == variant
+            && price.unit == unit
+            && price.effective_to.is_none()
+    });
+    let price = price.and_then(|price| price.plans.get(PLAN)).with_context(|| format!("{engine} has no price"))?;
+    Ok(Rate { service, engine, variant: variant.unwrap_or_default(), unit, micros: price.micros() })
 }
 
 #[cfg(test)]

@@ -40,10 +40,10 @@ pub(crate) async fn run(
         let client = server.connect_for_batches().await?;
         let (send, receive) = mpsc::channel::<Debits>(WAITING);
         calls.push(send);
-        let batches = futures_util::stream::unfold(receive, |mut receive| async {
+        let batches = futures_util::stream::unfold(receive, |mut receive| async move {
             receive.recv().await.map(|debits| (debits, receive))
         });
-        tasks.spawn(async move { ledger::send_batches(&client, Box::pin(batches)).await });
+        tasks.spawn(async move { ledger::send_batches(&client, batches).await });
     }
     let reader = BatchReader::new(&space.clients.reader("bench-postgres", ReaderTuning::default()))?;
     let topic = space.topics.usage();

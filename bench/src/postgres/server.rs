@@ -132,7 +132,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Without waiting for its clients, and without a last checkpoint; it takes its shared memory away.
-        signal(&self.child, "QUIT");
+        if matches!(self.child.try_wait(), Ok(None)) {
+            signal(&self.child, "QUIT");
+        }
         let begun = Instant::now();
         while begun.elapsed() < STOP_WAIT {
             if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
