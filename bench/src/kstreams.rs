@@ -14,6 +14,7 @@ use tollbooth_chassis::kafka::{
     ReaderTuning, TopicSpec,
     batch::{BatchLimit, BatchReader, TimestampKind},
 };
+use tollbooth_schemas::usage::parse_structured;
 
 use crate::{
     debits::{MANY, per_second},
@@ -126,7 +127,7 @@ fn start(space: &Space<'_>, out: &str, commit_ms: u32) -> anyhow::Result<Child> 
     java.args(["-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-XX:-UsePerfData"]);
     java.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
     java.arg("-cp").arg(libs.join("*")).arg(program);
-    java.args([&space.clients.section().bootstrap, out, &space.topics.usage(), out]);
+    java.args([space.clients.section().bootstrap.as_str(), out, space.topics.usage().as_str(), out]);
     java.arg(dir.join("state")).arg(commit_ms.to_string()).arg(prices).arg(CREDIT_MICROS.to_string());
     java.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(dir.join("log"))?);
     tollbooth_local::die_with_parent(&mut java);
@@ -220,9 +221,7 @@ fn expected_sum(records: usize, run: u32) -> anyhow::Result<i64> {
     let tariff = Tariff::published()?;
     let mut sum = 0;
     feed::each_event(MANY, records, run, |_, text| {
-        let event = tollbooth_schemas::usage::parse_structured(text.as_bytes());
-        let event = event.map_err(|error| anyhow::anyhow!("{}: {}", error.pointer, error.detail))?;
-        sum += tariff.price(&event)?.1;
+        sum += tariff.price(&parse_structured(text.as_bytes())?)?.1;
         Ok(())
     })?;
     Ok(sum)

@@ -157,7 +157,7 @@ async fn measure_query(report: &mut Report, query: &Query, accounts: usize, runs
                     // Several questions on one connection would wait for each other.
                     let client = &clients[usize::try_from(request)? % clients.len()];
                     client.simple_query(&named(sql, accounts, request)).await?;
-                    Ok(())
+                    anyhow::Ok(())
                 };
                 schedule.drive(query.connections, ask).await?.1
             }
@@ -228,7 +228,8 @@ impl Schedule {
         connections: usize,
         ask: impl AsyncFn(u64) -> anyhow::Result<()>,
     ) -> anyhow::Result<(u64, Histogram<u64>)> {
-        let each = (0..connections).map(|_| async {
+        let ask = &ask;
+        let each = (0..connections).map(|_| async move {
             let mut latency = Histogram::<u64>::new(3)?;
             while let Some((request, due)) = self.due().await {
                 ask(request).await?;

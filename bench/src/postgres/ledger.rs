@@ -105,7 +105,7 @@ impl Divider {
 
     /// Takes an event's text; gives back a connection and its call, once that is full.
     pub(crate) fn take(&mut self, text: &[u8]) -> anyhow::Result<Option<(usize, Debits)>> {
-        let event = parse_structured(text).map_err(|error| anyhow::anyhow!("{}: {}", error.pointer, error.detail))?;
+        let event = parse_structured(text)?;
         let account = account_index(&event.account_id.0).context("an account of another set")?;
         let connection = account % self.open.len();
         let open = &mut self.open[connection];
@@ -125,8 +125,7 @@ pub(crate) async fn prepare(server: &Server, accounts: usize) -> anyhow::Result<
     client.batch_execute(SCHEMA).await.context("the schema")?;
     let numbers: Vec<i64> = (0..accounts).map(i64::try_from).collect::<Result<_, _>>()?;
     let ids: Vec<String> = (0..accounts).map(account_id).collect();
-    let insert =
-        "INSERT INTO accounts SELECT account, id, $3, 0 FROM unnest($1::bigint[], $2::text[]) AS new (account, id)";
+    let insert = "INSERT INTO accounts SELECT account, id, $3::bigint, 0 FROM unnest($1::bigint[], $2::text[]) AS new (account, id)";
     client.execute(insert, &[&numbers, &ids, &CREDIT_MICROS]).await?;
     client.batch_execute("ANALYZE accounts; CHECKPOINT").await?;
     Ok(client)

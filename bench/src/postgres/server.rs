@@ -87,7 +87,7 @@ impl Server {
         let log = dir.path().join("postgres.log");
         let mut postgres = command("postgres");
         postgres.arg("-k").arg(dir.path()).args(["-p", &PORT.to_string()]);
-        postgres.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        postgres.args(SETTINGS.iter().flat_map(|setting| ["-c", *setting]));
         postgres.stdout(Stdio::null()).stderr(File::create(&log)?);
         tollbooth_local::die_with_parent(&mut postgres);
         let mut server = Self { child: postgres.spawn().context("start postgres")?, dir };
