@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model crash nightly bench lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model crash nightly bench bench-setup lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -102,7 +102,10 @@ model: ## Hold the core against its model (MODEL_SEQUENCES=2000000)
 
 nightly: test model simulate crash bench ## Everything that takes long
 
-bench: setup ## Measure, print a table and write bench/results.json
+bench-setup:
+	@deploy/local/setup.sh --bench
+
+bench: bench-setup ## Measure, print a table and write bench/results.json
 	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
 	$(TARGET)/release/tollbooth-bench $(ARGS)
 

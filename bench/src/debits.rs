@@ -12,7 +12,7 @@ use crate::{
 
 const DRAIN_WAIT: Duration = Duration::from_secs(300);
 const SIZES_WAIT: Duration = Duration::from_secs(30);
-const MANY: usize = 10_000;
+pub(crate) const MANY: usize = 10_000;
 
 /// One backlog, drained and verified.
 struct Drained {
@@ -86,7 +86,7 @@ fn figures(report: &mut Report, measured: &Measured, records: usize) {
 }
 
 #[allow(clippy::cast_precision_loss)] // Far below 2^52.
-fn per_second(count: usize, seconds: f64) -> f64 {
+pub(crate) fn per_second(count: usize, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 

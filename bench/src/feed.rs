@@ -22,7 +22,7 @@ use crate::stack::Space;
 /// The sample price book that the local set-up publishes.
 const PRICE_BOOK: &str = include_str!("../../deploy/local/price-book.json");
 
-/// Percent, service, engine, variant, unit.
+/// A kind of work: percent of all, service, engine, variant, unit.
 pub(crate) type Work = (u64, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// Work as guests ask for it.
@@ -87,11 +87,18 @@ impl Feed {
     }
 }
 
+/// What every account begins with.
+pub(crate) const CREDIT_MICROS: i64 = 1_000_000_000_000;
 const ACCOUNT_PREFIX: &str = "acc_bench";
 
 /// The id of an account of the set.
 pub(crate) fn account_id(index: usize) -> String {
     format!("{ACCOUNT_PREFIX}{index:05}")
+}
+
+/// The number of an account of the set.
+pub(crate) fn account_index(account_id: &str) -> Option<usize> {
+    account_id.strip_prefix(ACCOUNT_PREFIX)?.parse().ok()
 }
 
 /// The prices that everything is measured with.
@@ -116,7 +123,7 @@ pub(crate) fn prepare(space: &Space<'_>, accounts: usize) -> anyhow::Result<()> 
             occurred_at_ms: None,
         };
         let credit = PostAdjustment {
-            amount_micros: 1_000_000_000_000,
+            amount_micros: CREDIT_MICROS,
             reason: "import".to_owned(),
             note: String::new(),
             occurred_at_ms: None,
@@ -201,19 +208,32 @@ pub(crate) fn mixed(number: u64) -> u64 {
 pub(crate) fn backlog(space: &Space<'_>, accounts: usize, records: usize, run: u32) -> anyhow::Result<usize> {
     let feed = Feed::new(space)?;
     let topic = space.topics.usage();
+    let mut bytes = 0;
+    each_event(accounts, records, run, |account_id, text| {
+        bytes += text.len();
+        feed.send(&topic, account_id, text.as_bytes(), true)
+    })?;
+    feed.flush()?;
+    Ok(bytes)
+}
+
+/// What a backlog consists of, in order: the account and the event's text.
+pub(crate) fn each_event(
+    accounts: usize,
+    records: usize,
+    run: u32,
+    mut take: impl FnMut(&str, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let ids: Vec<String> = (0..accounts).map(account_id).collect();
     let now_ms = chrono::Utc::now().timestamp_millis();
     let mut text = String::with_capacity(512);
-    let mut bytes = 0;
     for number in 0..records {
         let account_id = &ids[number.wrapping_mul(7919) % accounts];
         text.clear();
         usage_event(&mut text, account_id, run, number, happened_ms(now_ms, number, records));
-        bytes += text.len();
-        feed.send(&topic, account_id, text.as_bytes(), true)?;
+        take(account_id, &text)?;
     }
-    feed.flush()?;
-    Ok(bytes)
+    Ok(())
 }
 
 /// A backlog lies there in the order in which it happened, more or less.

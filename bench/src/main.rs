@@ -11,10 +11,14 @@ mod feed;
 mod freshness;
 mod holds;
 mod ingest;
+mod kstreams;
 mod load;
 mod mixed;
+mod other;
 mod path;
+mod postgres;
 mod queries;
+mod ratio;
 mod rebuild;
 mod report;
 mod restart;
@@ -23,6 +27,7 @@ mod schedule;
 mod scrape;
 mod stack;
 mod streams;
+mod tariff;
 mod warm;
 mod web;
 mod year;
@@ -36,14 +41,44 @@ use report::Report;
 use stack::Bench;
 
 /// What can be asked for by name.
-const GROUPS: [&str; 14] = [
-    "core", "copy", "debits", "ingest", "path", "freshness", "holds", "streams", "queries", "mixed", "web", "scrape", "restart",
+const GROUPS: [&str; 17] = [
+    "core",
+    "copy",
+    "debits",
+    "postgres",
+    "kstreams",
+    "ingest",
+    "path",
+    "freshness",
+    "holds",
+    "streams",
+    "queries",
+    "mixed",
+    "web",
+    "scrape",
+    "restart",
     "rebuild",
+    "other",
 ];
 /// In which order: the copy belongs to the debits, and nothing that depends on a warm broker comes before it is.
-const ORDER: [&str; 14] = [
-    "core", "debits", "ingest", "warm-up", "path", "freshness", "holds", "streams", "queries", "mixed", "web", "scrape", "restart",
+const ORDER: [&str; 17] = [
+    "core",
+    "debits",
+    "postgres",
+    "kstreams",
+    "ingest",
+    "warm-up",
+    "path",
+    "freshness",
+    "holds",
+    "streams",
+    "queries",
+    "mixed",
+    "web",
+    "scrape",
+    "restart",
     "rebuild",
+    "other",
 ];
 
 #[derive(Parser)]
@@ -85,6 +120,9 @@ struct Cli {
     /// Seconds of mixed requests before they are measured: what is kept is kept by then.
     #[arg(long, default_value_t = 120)]
     mixed_warm_up: u64,
+    /// A file that names another product's endpoint and questions, see bench/README.md; measured as the last group.
+    #[arg(long)]
+    other: Option<PathBuf>,
     /// Where the results go.
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -111,6 +149,8 @@ fn main() -> anyhow::Result<ExitCode> {
             "debits" if wanted("debits") || wanted("copy") => {
                 debits::run(&bench, &mut report, cli.backlog, cli.runs, wanted("debits"))
             }
+            "postgres" if wanted(group) => postgres::run(&bench, &runtime, &mut report, cli.backlog, cli.runs),
+            "kstreams" if wanted(group) => kstreams::run(&bench, &mut report, cli.backlog, cli.runs),
             "ingest" if wanted(group) => runtime.block_on(ingest::run(&bench, &mut report, cli.runs, cli.seconds)),
             "warm-up" if wanted("path") || wanted("freshness") || wanted("holds") => {
                 runtime.block_on(warm::run(&bench, cli.warm_up, cli.warm_up_rate))
@@ -130,6 +170,9 @@ fn main() -> anyhow::Result<ExitCode> {
             "scrape" if wanted(group) => runtime.block_on(scrape::run(&bench, &mut report, cli.runs, cli.seconds)),
             "restart" if wanted(group) => restart::run(&bench, &mut report, cli.entries),
             "rebuild" if wanted(group) => rebuild::run(&bench, &mut report, cli.rows, cli.runs),
+            "other" if wanted(group) => {
+                cli.other.as_ref().map_or(Ok(()), |file| runtime.block_on(other::run(&mut report, file, cli.runs)))
+            }
             _ => continue,
         };
         if let Err(error) = outcome {

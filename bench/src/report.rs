@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::ratio::{self, Ratio};
+
 /// One figure over its runs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
@@ -25,6 +27,8 @@ pub(crate) struct Report {
     commit: String,
     started_at: String,
     figures: Vec<Figure>,
+    /// Figures of this run beside those of others.
+    ratios: Vec<Ratio>,
     /// Groups without figures, or without all of them, and why.
     failed: Vec<String>,
 }
@@ -37,6 +41,7 @@ impl Report {
             commit: commit(),
             started_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             figures: Vec::new(),
+            ratios: Vec::new(),
             failed: Vec::new(),
         }
     }
@@ -69,6 +74,7 @@ impl Report {
         let figure = Figure { id, unit, min: *min, median, max: *max, held, conditions };
         println!("{}", line(&figure));
         self.figures.push(figure);
+        self.ratios = ratio::all(|id| self.figures.iter().find(|figure| figure.id == id).map(|figure| figure.median));
     }
 
     /// Notes that a group could not be measured.
@@ -89,6 +95,12 @@ impl Report {
         println!("{:<22} {:>14} {:>14} {:>14}  {:<10} conditions", "id", "min", "median", "max", "unit");
         for figure in &self.figures {
             println!("{}", line(figure));
+        }
+        if !self.ratios.is_empty() {
+            println!("\n{}", ratio::HEADER);
+        }
+        for ratio in &self.ratios {
+            println!("{}", ratio::line(ratio));
         }
     }
 

@@ -58,7 +58,7 @@ impl Bench {
         let topics = TopicSet { prefix: section.topic_prefix.clone(), partitions: PARTITIONS };
         let clients = KafkaClients::new(section);
         let space = Space { bench: self, name: name.to_owned(), clients, topics };
-        space.create_topics()?;
+        space.create_topics(&TopicSpec::all(&space.topics, 1))?;
         Ok(space)
     }
 
@@ -76,15 +76,14 @@ pub(crate) struct Space<'b> {
 }
 
 impl Space<'_> {
-    fn create_topics(&self) -> anyhow::Result<()> {
+    pub(crate) fn create_topics(&self, specs: &[TopicSpec]) -> anyhow::Result<()> {
         use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext as _};
         let admin: AdminClient<LogContext> = AdminClient::from_config_and_context(&self.clients.base(), LogContext)?;
-        let specs = TopicSpec::all(&self.topics, 1);
         // On a thread of its own: the caller may be inside a runtime.
         let created = std::thread::scope(|scope| {
             let create = || -> anyhow::Result<()> {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                Ok(runtime.block_on(ensure_topics(&admin, &specs))?)
+                Ok(runtime.block_on(ensure_topics(&admin, specs))?)
             };
             scope.spawn(create).join()
         });
@@ -276,9 +275,7 @@ impl Service {
 
     /// SIGTERM, and the wait for the end.
     pub(crate) fn stop(mut self) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            terminate(pid);
-        }
+        signal(&self.child, "TERM");
         drop(self.child.wait());
     }
 }
@@ -290,9 +287,10 @@ impl Drop for Service {
     }
 }
 
-/// SIGTERM through the system's own `kill`, so that this program has no unsafe code.
-fn terminate(pid: i32) {
-    drop(Command::new("kill").arg("-TERM").arg(pid.to_string()).status());
+/// Sends a signal through the system's own `kill`, so that this program has no unsafe code. Only to a child that was not
+/// waited for: its id cannot have been given to another process.
+pub(crate) fn signal(child: &Child, name: &str) {
+    drop(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status());
 }
 
 /// One GET with its whole answer.

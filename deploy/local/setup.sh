@@ -6,6 +6,7 @@
 #   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules,
 #                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe, curl and Python
 #                       for the examples of the guide
+#   setup.sh --bench    also what `make bench` compares with: a PostgreSQL server, and Java's compiler for Kafka Streams
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
 # What an engine needs is left out when KAFKA_BOOTSTRAP or CLICKHOUSE_URL point at one that runs elsewhere.
@@ -21,12 +22,14 @@ go_min=1.22.1
 
 install=yes
 tests=no
+bench=no
 for argument in "$@"; do
     case "$argument" in
     --check) install=no ;;
     --tests) tests=yes ;;
+    --bench) bench=yes ;;
     *)
-        echo "usage: setup.sh [--check] [--tests]" >&2
+        echo "usage: setup.sh [--check] [--tests] [--bench]" >&2
         exit 2
         ;;
     esac
@@ -84,6 +87,11 @@ has_python() { has python3; }
 # Comes with Prometheus.
 has_promtool() { has promtool; }
 
+# A server of any version; it is started by `make bench` itself, in a folder of its own.
+has_postgres() { has initdb && has postgres || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+# The module that compiles a source file which `java` is given.
+has_java_compiler() { "$(java_program)" --list-modules 2>/dev/null | grep '^jdk\.compiler' >/dev/null; }
+
 # Stripe's mock server, beside the engines in the cache; TOLLBOOTH_STRIPE_MOCK names one that stands elsewhere.
 stripe_mock_dir() {
     local cache="${TOLLBOOTH_CACHE_DIR:-${XDG_CACHE_HOME:+$XDG_CACHE_HOME/tollbooth}}"
@@ -130,6 +138,10 @@ missing_system() {
         has_curl || echo curl
         has_python || echo python3
     fi
+    if [ "$bench" = yes ]; then
+        has_postgres || echo postgres
+        has_java_compiler || names_old_java || echo javac
+    fi
 }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -148,7 +160,10 @@ install_system() {
         zlib) packages+=(zlib1g-dev) ;;
         openssl) packages+=(libssl-dev pkg-config) ;;
         java) packages+=("$(first_known openjdk-21-jre-headless openjdk-17-jre-headless default-jre-headless)") ;;
+        # Of the same version as the Java that is there, or the other one would become the system's.
+        javac) packages+=("$(first_known "openjdk-$(java_version)-jdk-headless" openjdk-21-jdk-headless openjdk-17-jdk-headless default-jdk-headless)") ;;
         maven) packages+=(maven) ;;
+        postgres) packages+=(postgresql) ;;
         # Ubuntu's chromium is a snap that containers cannot run: there a missing one is reported below.
         chromium) packages+=(chromium fonts-liberation) ;;
         promtool) packages+=(prometheus) ;;
@@ -169,6 +184,10 @@ install_system() {
     # The package would run a Prometheus of its own on port 9090; only its tools are wanted.
     if [[ " ${packages[*]} " == *" prometheus "* ]] && has systemctl; then
         as_root systemctl disable --now prometheus >/dev/null 2>&1 || true
+    fi
+    # Likewise a PostgreSQL on port 5432.
+    if [[ " ${packages[*]} " == *" postgresql "* ]] && has systemctl; then
+        as_root systemctl disable --now postgresql >/dev/null 2>&1 || true
     fi
 }
 
@@ -233,6 +252,11 @@ build it; it says above why. With a network: setup.sh --tests. Or set TOLLBOOTH_
 what is asked of Stripe. Debian, Ubuntu: apt-get install golang-go; where that is too old: https://go.dev/dl. Or set \
 TOLLBOOTH_STRIPE_MOCK to a stripe-mock $stripe_mock_version."
     fi
+fi
+if [ "$bench" = yes ]; then
+    require has_postgres "a PostgreSQL server, for the figures beside it. Debian, Ubuntu: apt-get install postgresql"
+    require has_java_compiler "Java's compiler, for the figures beside Kafka Streams. Debian, Ubuntu: apt-get install \
+openjdk-$(java_version)-jdk-headless"
 fi
 if needs_clickhouse; then
     require has_platform "x86-64 Linux with glibc, to run the ClickHouse library. Elsewhere set CLICKHOUSE_URL to a server that runs."

@@ -34,15 +34,21 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The folder of Kafka's jars, fetched with Maven on first use and checked against the committed SHA-256 list.
 pub fn kafka_jars() -> Result<PathBuf> {
-    ensure(&cache_dir(), KAFKA_FOLDER, |staging| {
-        eprintln!("Fetching {KAFKA} (about 54 MB) with Maven, once, into {}", cache_dir().display());
-        write(&staging.join("pom.xml"), KAFKA_POM)?;
+    maven_jars(KAFKA, 54, KAFKA_FOLDER, KAFKA_POM, KAFKA_JARS)
+}
+
+/// The folder of the jars that a pom names, fetched with Maven on first use into `folder` of the cache and checked against
+/// `pinned`, a list in the format of `sha256sum` that names every one of them.
+pub fn maven_jars(what: &'static str, about_mb: u32, folder: &str, pom: &str, pinned: &str) -> Result<PathBuf> {
+    ensure(&cache_dir(), folder, |staging| {
+        eprintln!("Fetching {what} (about {about_mb} MB) with Maven, once, into {}", cache_dir().display());
+        write(&staging.join("pom.xml"), pom)?;
         let mut maven = Command::new("mvn");
         maven
             .args(["--batch-mode", "--file", "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
             .current_dir(staging);
-        run(KAFKA, "Maven (mvn)", maven, staging)?;
-        check_jars(&staging.join("libs"), KAFKA_JARS)
+        run(what, "Maven (mvn)", maven, staging)?;
+        check_jars(what, &staging.join("libs"), pinned)
     })
     .map(|folder| folder.join("libs"))
 }
@@ -156,9 +162,9 @@ fn folder_bytes(folder: &Path) -> u64 {
 }
 
 /// Compares the jars of a folder with a list in the format of `sha256sum`: each one there, no other one, all unchanged.
-fn check_jars(folder: &Path, pinned: &str) -> Result<()> {
+fn check_jars(what: &'static str, folder: &Path, pinned: &str) -> Result<()> {
     let wrong = |file: &str, problem: &str| LocalError::Integrity {
-        engine: KAFKA,
+        engine: what,
         file: file.to_owned(),
         problem: problem.to_owned(),
     };
@@ -203,7 +209,7 @@ mod tests {
     fn jars_that_match_the_list_pass() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.jar"), "").unwrap();
-        check_jars(dir.path(), &format!("{EMPTY}  a.jar\n")).unwrap();
+        check_jars(KAFKA, dir.path(), &format!("{EMPTY}  a.jar\n")).unwrap();
     }
 
     #[test]
@@ -211,16 +217,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.jar"), "x").unwrap();
         let pinned = format!("{EMPTY}  a.jar\n");
-        let changed = check_jars(dir.path(), &pinned).unwrap_err();
+        let changed = check_jars(KAFKA, dir.path(), &pinned).unwrap_err();
         assert!(changed.to_string().contains("a.jar"), "{changed}");
 
         fs::write(dir.path().join("a.jar"), "").unwrap();
         fs::write(dir.path().join("b.jar"), "").unwrap();
-        let unexpected = check_jars(dir.path(), &pinned).unwrap_err();
+        let unexpected = check_jars(KAFKA, dir.path(), &pinned).unwrap_err();
         assert!(unexpected.to_string().contains("b.jar"), "{unexpected}");
 
         fs::remove_file(dir.path().join("b.jar")).unwrap();
-        let missing = check_jars(dir.path(), &format!("{pinned}{EMPTY}  c.jar\n")).unwrap_err();
+        let missing = check_jars(KAFKA, dir.path(), &format!("{pinned}{EMPTY}  c.jar\n")).unwrap_err();
         assert!(missing.to_string().contains("c.jar"), "{missing}");
     }
 }

@@ -353,7 +353,7 @@ impl Node {
 }
 
 /// `$JAVA_HOME/bin/java` when that is there, else `java` from the PATH.
-fn java_program() -> OsString {
+pub fn java_program() -> OsString {
     env::var_os("JAVA_HOME")
         .map(|home| Path::new(&home).join("bin").join("java"))
         .filter(|java| java.exists())

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Makes the kernel kill the child when the thread that spawns it ends; so spawn from a thread that lives on.
 ///
 /// Nothing else works when this process is killed with SIGKILL: no destructor and no signal handler runs then.
-pub(crate) fn die_with_parent(command: &mut Command) {
+pub fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();
     // SAFETY: the closure runs between fork and exec and calls only prctl, getppid and _exit, which are
     // async-signal-safe, and touches no memory but its own copy of `parent`.
