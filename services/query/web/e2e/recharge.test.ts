@@ -22,7 +22,7 @@ describe("Auto-recharge", () => {
     await recharge.getByLabel("Buy credits by itself").check();
     await recharge.getByRole("button", { name: "Save" }).click();
     await recharge.getByText("Saved").waitFor();
-    expect(await shown(recharge)).toContain("$10.00");
+    await recharge.getByText("When the balance falls to $10.00").waitFor();
 
     // when work takes it there
     await account.report([{ work: VIDEO }, { work: VIDEO }]);

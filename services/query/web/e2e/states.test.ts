@@ -42,13 +42,13 @@ describe("A page says how things are", () => {
   it("live updates that are away are told, and the ledger stays usable", async () => {
     const account = await TestAccount.open();
     const { page, context } = await open(browser, account.key);
-    await panel(page, "Recent Activity").locator("tr[data-seq]").first().waitFor();
-    await context.setOffline(true);
+    await page.route("**/stream*", (route) => route.abort());
+    await page.reload();
     await page.getByText("Live updates paused").waitFor({ timeout: 20_000 });
     await panel(page, "Recent Activity").locator("tr[data-seq]").first().click();
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
-    await context.setOffline(false);
+    await page.unroute("**/stream*");
     await page.getByText("Live updates paused").waitFor({ state: "detached", timeout: 40_000 });
     await context.close();
   });
