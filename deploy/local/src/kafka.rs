@@ -84,6 +84,7 @@ struct Node {
 
 impl Kafka {
     /// Fetches Kafka if need be, formats the data folder on first use, starts the node and waits until it is ready.
+    #[allow(clippy::needless_pass_by_value)] // As a cluster takes them.
     pub fn start(options: KafkaOptions) -> Result<Self> {
         let dir = options.data_dir.clone();
         let node = Self::nodes(&options, 1, |_| dir.clone())?.pop();

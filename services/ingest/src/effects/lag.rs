@@ -54,7 +54,9 @@ impl Lag {
         // Log lines wait in its queue.
         drop(self.consumer.poll(Duration::ZERO));
         let mut asked = TopicPartitionList::new();
-        (0..self.partitions).for_each(|partition| drop(asked.add_partition(&self.topic, partition)));
+        for partition in 0..self.partitions {
+            asked.add_partition(&self.topic, partition);
+        }
         let committed = self.consumer.committed_offsets(asked, PATIENCE)?;
         for partition in 0..self.partitions {
             let (begin, end) = self.ends.ask(&self.topic, partition, PATIENCE)?;

@@ -41,7 +41,7 @@ impl S3 {
                     tokio::spawn(async move {
                         let serving = hyper::server::conn::http1::Builder::new();
                         // A client that goes away is no failure of ours.
-                        let _ = serving.serve_connection(TokioIo::new(stream), service).await;
+                        drop(serving.serve_connection(TokioIo::new(stream), service).await);
                     });
                 }
             });
