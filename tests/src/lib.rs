@@ -11,8 +11,8 @@
 
 mod api;
 mod binaries;
-mod collector;
 mod builder;
+mod collector;
 pub mod crash;
 mod kafka;
 mod os;

@@ -33,7 +33,8 @@ fn encrypted(ca_location: &str) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_keepalive(Some(KEEPALIVE));
-    let tls = tls::trusting_or_nobody(ca_location, "clickhouse: install ca-certificates, or set clickhouse.ca_location");
+    let tls =
+        tls::trusting_or_nobody(ca_location, "clickhouse: install ca-certificates, or set clickhouse.ca_location");
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(http);
     Client::with_http_client(HyperClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(https))
 }

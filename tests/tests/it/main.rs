@@ -1,5 +1,6 @@
 //! The whole path over the real engines: what a booth, an operator and an accident do, and what must come of it.
 
+mod backup;
 mod bad_input;
 mod dead_letters;
 mod first_event;
@@ -16,6 +17,7 @@ mod redrive;
 mod refunds;
 mod repricing;
 mod restarts;
+mod rolling;
 mod stage;
-mod traces;
 mod stripe;
+mod traces;

@@ -21,8 +21,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
 
 use super::{Budget, TracesError};
-use crate::tls;
 use crate::config::TracesSection;
+use crate::tls;
 
 /// A collector says little.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
