@@ -513,3 +513,29 @@ ALTER TABLE usage_15m_by_event MODIFY SETTING auto_statistics_types = '';
 ALTER TABLE usage_15m_by_booth MODIFY SETTING auto_statistics_types = '';
 
 ALTER TABLE account_balances MODIFY SETTING auto_statistics_types = '';
+
+ALTER TABLE ledger ADD INDEX IF NOT EXISTS operation_filter lower(operation_id) TYPE bloom_filter(0.025) GRANULARITY 1;
+
+ALTER TABLE ledger MATERIALIZE INDEX operation_filter;
+
+ALTER TABLE ledger ADD INDEX IF NOT EXISTS occurred_filter occurred_at TYPE minmax GRANULARITY 1;
+
+ALTER TABLE ledger MATERIALIZE INDEX occurred_filter;
+
+CREATE TABLE IF NOT EXISTS drift
+(
+    kind      LowCardinality(String),
+    began_at  DateTime64(3, 'UTC'),
+    looked_at DateTime64(3, 'UTC'),
+    passed_at DateTime64(3, 'UTC'),
+    accounts  UInt64,
+    examples  Array(Tuple(account_id String, micros UInt64))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{database}/{shard}/{table}', '{replica}', looked_at)
+ORDER BY kind
+SETTINGS
+    replicated_deduplication_window = 100000,
+    replicated_deduplication_window_seconds = 604800,
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    auto_statistics_types = '';

@@ -12,7 +12,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 /// Labels that a metric may have. Each has few values, none of which a client can add to: a value comes from an enum of
 /// the code, from the configuration, or from a price book that an administrator published.
-pub const LABELS: [&str; 24] = [
+pub const LABELS: [&str; 25] = [
     "broker",
     "bucket",
     "by",
@@ -37,6 +37,7 @@ pub const LABELS: [&str; 24] = [
     "status",
     "status_class",
     "topic",
+    "way",
 ];
 /// Those beside them whose values are not worth listing: they are many, or differ between installations.
 const UNLISTED: [&str; 8] = ["broker", "bucket", "endpoint", "engine", "group", "partition", "route", "topic"];

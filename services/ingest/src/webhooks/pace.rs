@@ -94,7 +94,7 @@ mod tests {
         let next = start + WINDOW;
         assert!(pace.take(&luna, next).is_ok() && pace.take(&luna, next).is_ok());
         assert!(pace.take(&luna, next).is_err());
-        assert_eq!(pace.take_some(&sol, 5, next).ok(), Some(2), "what is left of it");
+        assert_eq!(pace.take_some(&sol, 5, next).ok(), Some(1), "what is left of its own hour");
     }
 
     #[test]

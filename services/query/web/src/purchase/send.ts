@@ -37,7 +37,7 @@ const CONFIRM_PATH = /\/v1\/accounts\/(?<account>acc_[A-Za-z0-9_-]{1,64})\/purch
 
 /** The sandbox's "your bank asks you": only ever at this origin, whatever host the address names. */
 export async function answerAction(actionUrl: string, approve: boolean): Promise<void> {
-  const groups = CONFIRM_PATH.exec(new URL(actionUrl, location.origin).pathname)?.groups;
+  const groups = CONFIRM_PATH.exec(new URL(actionUrl, RELATIVE_TO).pathname)?.groups;
   if (groups?.account === undefined || groups.purchase === undefined) throw new Error("unexpected address");
   await unwrapWithResponse(
     api.POST("/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", {
@@ -50,7 +50,10 @@ export async function answerAction(actionUrl: string, approve: boolean): Promise
   );
 }
 
+/** An address without an origin is this service's own; only its path counts here. */
+const RELATIVE_TO = 'http://localhost';
+
 /** True for the sandbox's own page-less action; any other action is a page of the provider. */
 export function isSandboxAction(actionUrl: string): boolean {
-  return CONFIRM_PATH.test(new URL(actionUrl, location.origin).pathname);
+  return CONFIRM_PATH.test(new URL(actionUrl, RELATIVE_TO).pathname);
 }
