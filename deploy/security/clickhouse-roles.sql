@@ -15,7 +15,7 @@ CREATE ROLE IF NOT EXISTS tollbooth_verify;
 -- Owns the tables: makes them, changes them by this release's migrations, fills them. It deletes nothing: no DROP, TRUNCATE, DELETE
 -- or UPDATE. (CREATE DATABASE, of this one: it is asked for at every start, and answered that it is there.)
 GRANT SELECT, INSERT, CREATE DATABASE, CREATE TABLE, CREATE VIEW ON tollbooth.* TO tollbooth_sink;
-GRANT ALTER ADD COLUMN, ALTER ADD INDEX, ALTER DROP INDEX, ALTER SETTINGS, ALTER VIEW MODIFY QUERY ON tollbooth.* TO tollbooth_sink;
+GRANT ALTER ADD COLUMN, ALTER ADD INDEX, ALTER DROP INDEX, ALTER MATERIALIZE INDEX, ALTER SETTINGS, ALTER VIEW MODIFY QUERY ON tollbooth.* TO tollbooth_sink;
 -- Of the kinds that the tables are; the database's own is asked for with it. On a replicated installation theirs, in the same way.
 GRANT TABLE ENGINE ON Atomic TO tollbooth_sink;
 GRANT TABLE ENGINE ON MergeTree TO tollbooth_sink;
