@@ -1,5 +1,5 @@
--- What each service may do in ClickHouse, as roles. Run once by a user with access management, with the database's name in place of
--- `tollbooth`; repeating it is harmless. Then a user each, with a password of its own:
+-- What each service may do in ClickHouse, as roles. Run by a user with access management, with the database's name in place of
+-- `tollbooth`; before each upgrade once more, since a migration may need what an older one did not. Then a user each, with a password of its own:
 --
 --   CREATE USER tollbooth_sink IDENTIFIED WITH sha256_password BY '...' DEFAULT ROLE tollbooth_sink;
 --

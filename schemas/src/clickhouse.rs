@@ -132,7 +132,9 @@ mod tests {
             assert!(!statements.is_empty(), "{}", migration.name);
             for statement in statements {
                 let replaces = statement.starts_with("ALTER TABLE")
-                    && ["MODIFY QUERY", "MODIFY SETTING", "MATERIALIZE INDEX"].iter().any(|what| statement.contains(what));
+                    && ["MODIFY QUERY", "MODIFY SETTING", "MATERIALIZE INDEX"]
+                        .iter()
+                        .any(|what| statement.contains(what));
                 let guarded = statement.contains("IF NOT EXISTS") || statement.contains("IF EXISTS");
                 assert!(guarded || replaces, "{}: {statement}", migration.name);
             }

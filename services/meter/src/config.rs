@@ -136,6 +136,16 @@ pub struct AgeBeyondRetention {
 }
 
 impl MeterConfig {
+    /// The static member's name in the group. Of another generation it is another member: a broker gives one that comes back
+    /// soon what it had, and asks nobody for which topics it comes.
+    #[must_use]
+    pub fn instance_id(&self) -> String {
+        match self.input_generation {
+            0 => self.member_id.clone(),
+            generation => format!("{}-generation-{generation}", self.member_id),
+        }
+    }
+
     /// Names and partition count of the topics.
     #[must_use]
     pub fn topic_set(&self) -> TopicSet {

@@ -147,7 +147,7 @@ impl Meter {
         let member = Member::new(
             &clients,
             &config.group,
-            &config.member_id,
+            &config.instance_id(),
             [topics.usage(), topics.commands()],
             partitions,
             metrics.clone(),
@@ -291,7 +291,7 @@ async fn spawn_sink(
         sink: config.sink.clone(),
         kafka: config.kafka.clone(),
         clickhouse: config.clickhouse.clone(),
-        instance_id: format!("{}-sink", config.member_id),
+        instance_id: format!("{}-sink", config.instance_id()),
     };
     let (tell, told) = tokio::sync::oneshot::channel();
     let shutdown = shutdown.clone();

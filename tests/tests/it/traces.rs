@@ -44,7 +44,7 @@ fn an_event_is_followed_from_the_request_to_its_entry() -> anyhow::Result<()> {
     // and the meter's names the entry that the API shows
     let find = || stack.api.transactions(account).ok()?.into_iter().find(|entry| entry["operation_id"] == "op_traced");
     let entry = stack.wait("the entry", PATIENCE, find)?;
-    assert_eq!(decided.attributes["tollbooth.entry_id"], entry["id"].as_str().unwrap_or_default());
+    assert_eq!(decided.attributes["tollbooth.entry_id"], entry["entry_id"].as_str().unwrap_or_default());
     assert_eq!(decided.attributes["tollbooth.outcome"], "charged");
     Ok(())
 }

@@ -263,6 +263,12 @@ impl BatchReader {
         self.finish(batch)
     }
 
+    /// Passes on log lines and statistics, which a read does by itself: for whoever does not read for a while, since they wait
+    /// in memory without a bound.
+    pub fn attend(&self) {
+        self.pass_on_asides();
+    }
+
     fn start_batch(&mut self) -> Result<Batch, KafkaError> {
         match self.pending.take() {
             Some(error) => Err(error),

@@ -264,6 +264,8 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let (principal, account_id) = enter(&app, &headers, &account, Scope::Settings)?;
+    // Whoever confirms or rotates it meanwhile would write it once more.
+    let _one_at_a_time = app.webhooks.creating.lock().await;
     let document = endpoint(&app.webhooks.endpoints, &account_id, &webhook_id)?;
     let forget = async {
         app.producer.forget(Topic::Registry, document.registry_key().as_bytes()).await?;

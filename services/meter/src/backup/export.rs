@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::MeterConfig,
+    generation,
     verify::log::{Log, Span},
 };
 
@@ -41,14 +42,25 @@ pub(super) fn run(config: &MeterConfig, args: &BackupArgs) -> anyhow::Result<Out
     let now_ms = chrono::Utc::now().timestamp_millis();
     let topics = config.topic_set();
     let cluster_id = cluster_id(&clients)?;
-    let manifest =
+    let mut manifest =
         Manifest::new(&format!("{now_ms:013}"), rfc3339(now_ms), cluster_id, topics.prefix.clone(), topics.partitions);
+    // As the meters are set: what was restored and has posted nothing since has no record that says so.
+    let marks = generation::marks(&clients, &config.group, &topics).context("cannot ask for the group's offsets")?;
+    generation::check(config.input_generation, &marks)?;
+    manifest.input_generation = config.input_generation;
     let before = place.latest()?;
     if let Some(before) = &before {
         ensure!(before.id < manifest.id, "the newest backup there, {}, is from the future", before.id);
         let is_same = (&before.cluster_id, &before.prefix, before.partitions)
             == (&manifest.cluster_id, &manifest.prefix, manifest.partitions);
         ensure!(is_same, "there lie backups of another cluster, prefix or number of partitions: use an empty place");
+        // Topics of the same name that were made anew: what an earlier backup has of them is not what came before these.
+        ensure!(
+            before.input_generation == manifest.input_generation,
+            "there lie backups of input generation {}, and the topics are of generation {}: use an empty place",
+            before.input_generation,
+            manifest.input_generation
+        );
     }
     let mut export = Export { config, args, place: &place, log: Log::new(clients)?, manifest, written: 0 };
     // Before anything is read, see `KEPT`.
@@ -180,7 +192,11 @@ impl Export<'_> {
         if writer.records > 0 {
             *written += put(writer, segments)?;
         }
-        self.manifest.input_generation = generation;
+        ensure!(
+            generation == self.manifest.input_generation,
+            "the ledger has entries of input generation {generation}, and input_generation is {}: set it as it is for the meters",
+            self.manifest.input_generation
+        );
         Ok(())
     }
 }

@@ -61,11 +61,13 @@ pub(super) fn run(
         target.close()?;
         return Ok(Outcome(format!("backup {} was restored before; input_generation is {generation}\n", manifest.id)));
     }
-    target.open()?;
+    target.make_missing()?;
     if progress == Progress::New {
+        // Before anything is changed: they may be those of an installation that runs.
         target.ensure_empty(&Log::new(clients)?)?;
         writer.begin()?;
     }
+    target.open()?;
     let written_before = if let Progress::Written(records) = progress { records } else { 0 };
     let mut position = 0_u64;
     each(place, manifest, |kept, partition, mut stored| {

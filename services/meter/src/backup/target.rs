@@ -47,9 +47,8 @@ impl Target {
         })
     }
 
-    /// Makes the topics that are missing. Until [`close`](Self::close) records keep their times, by which the age of usage
-    /// is judged; and a service that starts too early refuses such topics.
-    pub(super) fn open(&self) -> anyhow::Result<()> {
+    /// Makes the topics that are missing, and changes nothing about those that are there.
+    pub(super) fn make_missing(&self) -> anyhow::Result<()> {
         // Without a word about the clock: after an interruption some have it one way and some the other.
         let specs: Vec<TopicSpec> = self
             .specs
@@ -59,7 +58,12 @@ impl Target {
                 TopicSpec { config, ..spec.clone() }
             })
             .collect();
-        self.runtime.block_on(ensure_topics(&self.admin, &specs))?;
+        Ok(self.runtime.block_on(ensure_topics(&self.admin, &specs))?)
+    }
+
+    /// Until [`close`](Self::close) records keep their times, by which the age of usage is judged; and a service that starts
+    /// too early refuses such topics.
+    pub(super) fn open(&self) -> anyhow::Result<()> {
         self.set_clocks(Clock::Record)
     }
 

@@ -44,7 +44,8 @@ pub(crate) fn open(text: &str, variables: impl Iterator<Item = (String, String)>
     let url: Url = text.parse().map_err(|error| bad(&error))?;
     let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| bad(&error))?;
     let store: Arc<dyn ObjectStore> = match scheme {
-        ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
+        // Synced: what is named by a manifest outlives a loss of power.
+        ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new().with_fsync(true)),
         ObjectStoreScheme::AmazonS3 => Arc::new(bucket(&url, variables).map_err(|error| bad(&error))?),
         _ => return Err(bad(&"it must begin with file:/// or s3://")),
     };

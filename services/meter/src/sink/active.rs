@@ -217,6 +217,7 @@ impl<'a> Active<'a> {
     fn read(&mut self) -> Result<(), SinkError> {
         if self.queue.bytes() >= self.context.config.read_ahead_bytes_max {
             // Bounded: the rest stays with the broker until the insert is through.
+            self.reader.attend();
             self.wait_for_insert(TURN)?;
             return Ok(());
         }

@@ -175,6 +175,10 @@ impl Reader for BatchReader {
         Self::fill(self, limit, wait)
     }
 
+    fn attend(&self) {
+        Self::attend(self);
+    }
+
     fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, KafkaError> {
         Self::position(self, topic, partition)
     }

@@ -70,6 +70,8 @@ pub(crate) trait Reader {
     async fn read(&mut self, limit: BatchLimit, wait: Duration) -> Result<Self::Batch, KafkaError>;
     /// Waits up to `wait` for as many as the limit allows.
     async fn fill(&mut self, limit: BatchLimit, wait: Duration) -> Result<Self::Batch, KafkaError>;
+    /// Looks after what waits beside records, where nothing is read for a while.
+    fn attend(&self) {}
     /// The next offset to be read, markers included.
     fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, KafkaError>;
     /// The offset below which no transaction is open. Asked before the reader is assigned.

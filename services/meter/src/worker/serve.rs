@@ -151,6 +151,7 @@ impl<O: Outside> Worker<O> {
         let usage_wait = if is_behind && commands.is_empty() { linger } else { Duration::ZERO };
         let commands_only = |commands| Taken { commands: vec![commands], usage: None, since };
         if usage_waits {
+            ready.usage.attend();
             return Ok(commands_only(commands));
         }
         if let Some(Held { usage, since }) = ready.held.take() {

@@ -22,6 +22,8 @@ const NAMES_MAX: usize = 1_000;
 
 /// Most names of a kind that are kept of an account.
 const KEPT_MAX: usize = 50_000;
+/// Entries of one insert of the sink: rollups are not committed with them, and may be behind by one.
+const BLOCK_ENTRIES_MAX: u64 = 100_000;
 /// Of a name in memory, beside its letters.
 const NAME_BYTES: usize = 64;
 /// Guess of what is kept of an account, for the first allocation alone.
@@ -33,6 +35,8 @@ struct NameRow {
     name: String,
     /// What is searched of it.
     text: String,
+    /// The entry that named it last; 0 where that does not matter.
+    named_by: u64,
 }
 
 /// The names of the kinds of rows.
@@ -42,6 +46,12 @@ const EVENT: &str = "event";
 /// An event by what it is called.
 const CALLED: &str = "called";
 const BOOTH: &str = "booth";
+/// No name: how far the server that answered has the account's entries.
+const REACHED: &str = "reached";
+
+/// The newest entry that is there, with the other pieces of a question.
+const REACHED_SQL: &str = "SELECT 'reached' AS kind, '' AS name, '' AS text, seq AS named_by FROM ledger \
+     WHERE account_id = {account:String} AND seq <= {upper:UInt64} ORDER BY seq DESC LIMIT 1";
 
 /// The names of one account, as far as entry `seq` knows them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -51,8 +61,8 @@ pub(super) struct Names {
     engines: BTreeSet<String>,
     events: BTreeSet<String>,
     booths: BTreeSet<String>,
-    /// By id, what an event is called, in lower case.
-    called: BTreeMap<String, String>,
+    /// By id, what an event is called, in lower case, and by which entry.
+    called: BTreeMap<String, (u64, String)>,
 }
 
 impl Names {
@@ -62,8 +72,12 @@ impl Names {
             ENGINE => &mut self.engines,
             EVENT => &mut self.events,
             BOOTH => &mut self.booths,
+            REACHED => {
+                self.seq = row.named_by;
+                return;
+            }
             _ => {
-                self.called.insert(row.name, row.text);
+                self.called.insert(row.name, (row.named_by, row.text));
                 return;
             }
         };
@@ -78,8 +92,12 @@ impl Names {
         let having = |names: &BTreeSet<String>| -> Vec<String> {
             names.iter().filter(|name| name.to_ascii_lowercase().contains(term)).cloned().collect()
         };
-        let called = self.called.iter().filter(|(_, text)| text.contains(term)).map(|(event_id, _)| event_id.clone());
-        let mut events: BTreeSet<String> = called.take(NAMES_MAX).collect();
+        let called = self.called.iter().filter(|(_, (_, text))| text.contains(term));
+        let mut called: Vec<(u64, &String)> = called.map(|(event_id, (seq, _))| (*seq, event_id)).collect();
+        // Of too many those that were named last.
+        called.sort_unstable_by(|one, other| other.cmp(one));
+        let mut events: BTreeSet<String> =
+            called.into_iter().take(NAMES_MAX).map(|(_, event_id)| event_id.clone()).collect();
         let (by_id, mut booths) = (having(&self.events), having(&self.booths));
         let has_many_events = by_id.len() > NAMES_MAX || self.is_cut();
         let has_many_booths = booths.len() > NAMES_MAX || self.is_cut();
@@ -106,7 +124,7 @@ pub(super) struct Weight;
 impl Weighter<Box<str>, Arc<Names>> for Weight {
     fn weight(&self, account_id: &Box<str>, names: &Arc<Names>) -> u64 {
         let sets = [&names.services, &names.engines, &names.events, &names.booths].into_iter().flatten();
-        let all = sets.chain(names.called.iter().flat_map(|(event_id, text)| [event_id, text]));
+        let all = sets.chain(names.called.iter().flat_map(|(event_id, (_, text))| [event_id, text]));
         let bytes: usize = all.map(|name| NAME_BYTES + name.len()).sum();
         u64::try_from(NAME_BYTES + account_id.len() + bytes).unwrap_or(u64::MAX)
     }
@@ -121,9 +139,9 @@ pub(super) fn kept_names(bytes_max: u64) -> KeptNames {
 }
 
 /// What events are called, those that were named last.
-const CALLED_SQL: &str = "SELECT 'called' AS kind, event_id AS name, lower(argMax(note, seq)) AS text FROM ledger \
+const CALLED_SQL: &str = "SELECT 'called' AS kind, event_id AS name, lower(argMax(note, seq)) AS text, max(seq) AS named_by FROM ledger \
      WHERE account_id = {account:String} AND type = 'event_defined' AND seq <= {upper:UInt64} GROUP BY name \
-     ORDER BY max(seq) DESC LIMIT {limit:UInt64}";
+     ORDER BY named_by DESC LIMIT {limit:UInt64}";
 
 /// What one word may stand for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -267,9 +285,13 @@ impl Store {
         let names = match kept {
             Some(names) if names.seq >= below.seq => return Ok(names),
             Some(names) => self.names_since(below, &names).await?,
-            None => self.all_names(below).await?,
+            // The newest are looked at once more with the next search.
+            None => {
+                let names = self.all_names(below).await?;
+                Names { seq: names.seq.saturating_sub(BLOCK_ENTRIES_MAX), ..names }
+            }
         };
-        let names = Arc::new(Names { seq: below.seq, ..names });
+        let names = Arc::new(names);
         if !names.is_cut() {
             self.names.insert(below.account_id.into(), Arc::clone(&names));
         }
@@ -278,7 +300,7 @@ impl Store {
 
     /// The rollups have those of every entry that moves money up to `below.seq`, and perhaps of newer ones.
     async fn all_names(&self, below: Below<'_>) -> Result<Names, StoreError> {
-        let mut pieces = vec![CALLED_SQL.to_owned()];
+        let mut pieces = vec![CALLED_SQL.to_owned(), REACHED_SQL.to_owned()];
         for (kind, column, rollup) in [
             (SERVICE, "service", "usage_15m_by_account"),
             (ENGINE, "engine", "usage_15m_by_account"),
@@ -286,7 +308,7 @@ impl Store {
             (BOOTH, "booth_id", "usage_15m_by_booth"),
         ] {
             pieces.push(format!(
-                "SELECT '{kind}' AS kind, toString({column}) AS name, '' AS text FROM (SELECT DISTINCT {column} \
+                "SELECT '{kind}' AS kind, toString({column}) AS name, '' AS text, toUInt64(0) AS named_by FROM (SELECT DISTINCT {column} \
                  FROM {rollup} WHERE account_id = {{account:String}}) LIMIT {{limit:UInt64}}"
             ));
         }
@@ -296,10 +318,10 @@ impl Store {
     async fn names_since(&self, below: Below<'_>, names: &Names) -> Result<Names, StoreError> {
         let new = "FROM ledger WHERE account_id = {account:String} AND seq > {since:UInt64} AND seq <= {upper:UInt64}";
         let sql = format!(
-            "SELECT kind, name, '' AS text FROM (SELECT DISTINCT arrayJoin([('{SERVICE}', toString(service)), \
+            "{REACHED_SQL} UNION ALL SELECT kind, name, '' AS text, toUInt64(0) AS named_by FROM (SELECT DISTINCT arrayJoin([('{SERVICE}', toString(service)), \
              ('{ENGINE}', toString(engine)), ('{EVENT}', event_id), ('{BOOTH}', booth_id)]) AS named, named.1 AS kind, \
              named.2 AS name {new}) WHERE name != '' UNION ALL SELECT '{CALLED}' AS kind, event_id AS name, \
-             lower(argMax(note, seq)) AS text {new} AND type = 'event_defined' GROUP BY name"
+             lower(argMax(note, seq)) AS text, max(seq) AS named_by {new} AND type = 'event_defined' GROUP BY name"
         );
         self.ask_names(below, &sql, names.clone()).await
     }
@@ -341,7 +363,13 @@ mod tests {
     fn names(rows: &[(&str, &str, &str)]) -> Names {
         let mut names = Names::default();
         for (kind, name, text) in rows {
-            names.add(NameRow { kind: (*kind).to_owned(), name: (*name).to_owned(), text: (*text).to_owned() });
+            let named_by = names.called.len() as u64;
+            names.add(NameRow {
+                kind: (*kind).to_owned(),
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+                named_by,
+            });
         }
         names
     }
@@ -367,6 +395,20 @@ mod tests {
         assert!(!meaning(&["sms", "kling"], &names).must_meet_in_work());
         assert!(!meaning(&["sms"], &names).must_meet_in_work());
         assert_eq!(meaning(&["evt_", "party"], &names).words[0].events, ["evt_a"]);
+    }
+
+    #[test]
+    fn of_too_many_events_with_a_word_those_are_searched_that_were_named_last() {
+        // given more events of one name than are named one by one, the newest with the smallest ids
+        let mut many = Names::default();
+        for number in 0..=NAMES_MAX as u64 {
+            let name = format!("evt_{:05}", NAMES_MAX as u64 - number);
+            many.add(NameRow { kind: CALLED.to_owned(), name, text: "a wedding".to_owned(), named_by: number });
+        }
+        // then it is the oldest that is left out
+        let events = &meaning(&["wedding"], &many).words[0].events;
+        assert_eq!((events.len(), events[0].as_str()), (NAMES_MAX, "evt_00000"));
+        assert!(!events.contains(&format!("evt_{NAMES_MAX:05}")));
     }
 
     #[test]

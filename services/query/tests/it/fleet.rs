@@ -35,7 +35,7 @@ async fn drift_is_what_the_watch_last_wrote() {
     // then the newest word counts, and who was never opened has no currency
     assert_eq!((&early["looked_at"], &early["passed_at"]), (&json!("2026-10-20T00:00:01.000Z"), &json!(null)));
     let examples = json!([
-        {"account_id": "acc_euro", "name": "acc_euro", "off": {"amount": "1.25", "currency": "EUR"}},
+        {"account_id": "acc_euro", "name": "Luna", "off": {"amount": "1.25", "currency": "EUR"}},
         {"account_id": "acc_nobody", "name": null, "off": null},
     ]);
     let expected = json!({

@@ -42,7 +42,7 @@ fn whatever_is_damaged_shows_and_what_is_mended_does_not_any_more() {
     let accounts = |expected: f64| (running.metric(ACCOUNTS) - expected).abs() < f64::EPSILON;
     world.query(
         "INSERT INTO {db}.account_balances (account_id, latest) \
-         SELECT 'acc_1', (max(latest).1 + 1, max(latest).2 + 1.5, 0, max(latest).4) FROM {db}.account_balances \
+         SELECT 'acc_1', (max(latest).1 + 1, max(latest).2 + toDecimal64('1.5', 6), 0, max(latest).4) FROM {db}.account_balances \
          WHERE account_id = 'acc_1'",
     );
     wait_until("the balance shows", || accounts(1.0) && dollars(1.5));
