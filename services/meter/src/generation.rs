@@ -4,15 +4,21 @@
 //! consumed of the old topics would be taken for what was consumed of the new ones, and acknowledged records would be
 //! skipped. So every commit says the generation, and a meter that is set to a lower one does not start.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::{Offset, TopicPartitionList, error::KafkaError};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 use tollbooth_chassis::kafka::{KafkaClients, ReaderTuning, batch::BatchReader};
 use tollbooth_schemas::topics::TopicSet;
 
 const GENERATION: &str = "generation:";
 const RESTORING: &str = "restoring:";
 const BROKER_WAIT: Duration = Duration::from_secs(30);
+/// How long a group may be without a coordinator.
+const COORDINATOR_WAIT: Duration = Duration::from_secs(60);
+const COORDINATOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// What stands beside a committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +85,18 @@ pub fn check(configured: u32, marks: &[Mark]) -> Result<(), WrongGeneration> {
     Ok(())
 }
 
+/// Whether the group's coordinator is not found yet.
+fn is_moving(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
+}
+
 /// The marks of both input topics. Blocks; a topic that is not there has none.
 ///
 /// # Errors
@@ -91,7 +109,14 @@ pub fn marks(clients: &KafkaClients, group: &str, topics: &TopicSet) -> Result<V
             asked.add_partition(&topic, partition);
         }
     }
-    let answer = reader.committed(asked, BROKER_WAIT)?;
+    let deadline = Instant::now() + COORDINATOR_WAIT;
+    let answer = loop {
+        match reader.committed(asked.clone(), BROKER_WAIT) {
+            // A cluster that has just begun, or has just moved the group.
+            Err(error) if is_moving(&error) && Instant::now() < deadline => std::thread::sleep(COORDINATOR_PAUSE),
+            answer => break answer?,
+        }
+    };
     let committed = answer.elements().into_iter().filter(|element| matches!(element.offset(), Offset::Offset(_)));
     Ok(committed.filter_map(|element| Mark::of(element.metadata())).collect())
 }
@@ -108,6 +133,15 @@ mod tests {
         for metadata in ["", "generation:", "generation:-1", "pending:3"] {
             assert_eq!(Mark::of(metadata), None, "{metadata}");
         }
+    }
+
+    #[test]
+    fn a_coordinator_that_is_not_there_yet_is_waited_for_and_nothing_else_is() {
+        let of = |code| KafkaError::MetadataFetch(code);
+        assert!(is_moving(&of(RDKafkaErrorCode::NotCoordinator)));
+        assert!(is_moving(&of(RDKafkaErrorCode::CoordinatorNotAvailable)));
+        assert!(!is_moving(&of(RDKafkaErrorCode::GroupAuthorizationFailed)));
+        assert!(!is_moving(&of(RDKafkaErrorCode::OperationTimedOut)));
     }
 
     #[test]

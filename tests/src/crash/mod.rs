@@ -1,7 +1,6 @@
 //! The crash test: a fleet and a clerk at work, everything killed in a random but repeatable order, then the audit.
 
 mod clerk;
-pub mod cluster;
 mod fleet;
 mod havoc;
 mod letters;

@@ -146,8 +146,10 @@ fn what_stripe_takes_gives_back_and_takes_away_is_in_the_ledger_once() -> anyhow
     striped.tell("charge.dispute.created", &dispute)?;
     balance_becomes(&stack, ACCOUNT, "10.00")?;
     // then the rule is off, and the card is not charged for what went back
-    let recharge = stack.api.read(&format!("{ACCOUNT}/recharge"))?.ok()?;
-    assert_eq!(recharge["enabled"], json!(false), "{recharge}");
+    stack.wait("the rule to be off", crate::stage::PATIENCE, || {
+        let recharge = stack.api.read(&format!("{ACCOUNT}/recharge")).ok()?.ok().ok()?;
+        (recharge["enabled"] == json!(false)).then_some(())
+    })?;
     // and when the dispute is won, it comes again
     striped.fake.dispute("dp_1", "pi_3", 5_000, &[(-5_000, 60), (5_000, 0)]);
     striped.tell("charge.dispute.closed", &dispute)?;
