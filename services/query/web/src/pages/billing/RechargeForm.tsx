@@ -3,7 +3,7 @@ import { useState } from "react";
 
 import type { Recharge } from "@/api/types";
 import { keys } from "@/api/keys";
-import { putRecharge } from "@/api/queries/billing";
+import { putRecharge, type RechargeRuleBody } from "@/api/queries/billing";
 import { Button } from "@/components/Button";
 import { Segmented } from "@/components/Segmented";
 import { TextField } from "@/components/TextField";
@@ -20,14 +20,41 @@ function capOf(draft: Draft, currency: string): string | null {
   return amount === null ? null : formatMoney({ amount, currency });
 }
 
+/** By then what was accepted is also what is read. */
+const LANDED_MS = 3_000;
+
+/** The rule as it was accepted, with what it has spent so far. */
+function saved(known: Recharge, body: RechargeRuleBody, currency: string): Recharge {
+  const money = (amount: string | null) => (amount === null ? null : { amount, currency });
+  return {
+    ...known,
+    enabled: body.enabled,
+    state: body.enabled ? (known.state === "off" ? "idle" : known.state) : "off",
+    threshold: { amount: body.threshold, currency },
+    amount: money(body.amount),
+    target: money(body.target),
+    daily_cap: money(body.daily_cap),
+    monthly_cap: money(body.monthly_cap),
+  };
+}
+
 export function RechargeForm({ rule }: { rule: Recharge }) {
   const { accountId, currency } = useAccount();
   const queryClient = useQueryClient();
   const [draft, setDraft] = useState<Draft>(() => draftOf(rule));
   const [shown, setShown] = useState(false);
   const save = useMutation({
-    mutationFn: () => putRecharge(accountId, bodyOf(draft)),
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: keys.recharge(accountId) }),
+    mutationFn: async () => {
+      const body = bodyOf(draft);
+      await putRecharge(accountId, body);
+      return body;
+    },
+    // What was accepted is shown at once; what is read is a moment behind.
+    onSuccess: (body) => {
+      const key = keys.recharge(accountId);
+      queryClient.setQueryData<Recharge>(key, (known) => (known ? saved(known, body, currency) : known));
+      setTimeout(() => void queryClient.invalidateQueries({ queryKey: key }), LANDED_MS);
+    },
   });
   const errors = draftErrors(draft);
   const visible = shown ? errors : {};
