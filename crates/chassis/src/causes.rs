@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::process::ExitCode;
 
 /// Longest chain that is told; a longer one goes round in a circle.
 const CAUSES_MAX: usize = 16;
@@ -25,6 +26,15 @@ impl fmt::Display for Causes<'_> {
         }
         f.write_str(&told)
     }
+}
+
+/// How `main` ends: what went wrong is the last line on standard error, with its causes and without a stack of calls
+/// below it, which a look at the end of a log would show instead.
+pub fn ended<E: AsRef<dyn Error + Send + Sync>>(outcome: Result<ExitCode, E>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("Error: {}", Causes(error.as_ref()));
+        ExitCode::FAILURE
+    })
 }
 
 #[cfg(test)]

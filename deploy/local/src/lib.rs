@@ -52,5 +52,5 @@ pub use engines::Engines;
 pub use error::{LocalError, Result, explain};
 pub use fetch::{clickhouse_library, kafka_jars, maven_jars};
 pub use kafka::{Kafka, KafkaOptions, java_program};
-pub use ports::{free_port, is_free};
+pub use ports::{claim_port, free_port, is_free};
 pub use sys::die_with_parent;

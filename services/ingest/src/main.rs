@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
+use tollbooth_chassis::causes::ended;
 use tollbooth_chassis::config::{ConfigArgs, prepare};
 use tollbooth_chassis::ops::{self, Health};
 use tollbooth_chassis::shutdown::Shutdown;
@@ -32,7 +33,11 @@ enum Command {
     Effects,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    ended(run())
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let Some(config) = prepare::<IngestConfig>(&args.config)? else { return Ok(ExitCode::SUCCESS) };
     config.check()?;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tollbooth_chassis::{
+    causes::ended,
     config::{self, ConfigArgs},
     telemetry,
 };
@@ -45,7 +46,11 @@ enum Command {
     Rebuild(RebuildArgs),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    ended(run_command())
+}
+
+fn run_command() -> anyhow::Result<ExitCode> {
     telemetry::init_logging()?;
     let cli = Cli::parse();
     let config: MeterConfig = config::load(&cli.config)?;

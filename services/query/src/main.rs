@@ -1,6 +1,9 @@
 //! `tollbooth-query serve`
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+use tollbooth_chassis::causes::ended;
 use tollbooth_chassis::config::{ConfigArgs, prepare};
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_chassis::telemetry;
@@ -23,16 +26,20 @@ enum Command {
     Serve,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    ended(run())
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let Command::Serve = args.command;
-    let Some(config) = prepare::<QueryConfig>(&args.config)? else { return Ok(()) };
+    let Some(config) = prepare::<QueryConfig>(&args.config)? else { return Ok(ExitCode::SUCCESS) };
     telemetry::init_logging()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.listen_for_signals()?;
         Service::start(config, shutdown).await?.run().await?;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
 }

@@ -5,6 +5,8 @@ use std::env;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
+use crate::ports::claim_port;
+
 /// Partitions of the keyed topics on one machine.
 pub(crate) const PARTITIONS: &str = "8";
 /// Kafka keeps at most this much of a partition that is not kept for ever. The meter reads within moments of a write.
@@ -153,9 +155,13 @@ impl Listeners {
         Self(LISTENERS.iter().map(listener).collect())
     }
 
-    /// Checks that each can be listened on right now.
+    /// Checks that each can be listened on right now, and keeps the engines from the ports meanwhile.
     pub(crate) fn check(&self) -> Result<(), PortTaken> {
         for listener in &self.0 {
+            if let Some(port) = listener.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()) {
+                // Whoever started this may have claimed it already: then the engines do not get it either.
+                claim_port(port);
+            }
             let bound = listener.address.to_socket_addrs().and_then(|all| TcpListener::bind(all.as_slice()));
             if let Err(reason) = bound {
                 let (name, variable) = (listener.name, listener.variable);
