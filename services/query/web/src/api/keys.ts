@@ -10,6 +10,8 @@ export const keys = {
   summary: (id: string, query: unknown) => ["account", id, "summary", query] as const,
   usage: (id: string, query: unknown) => ["account", id, "usage", query] as const,
   transactions: (id: string, query: unknown) => ["account", id, "transactions", query] as const,
+  /** What was bought, given and taken, as Billing lists it. */
+  purchases: (id: string) => ["account", id, "purchases"] as const,
   /** `query` tells lists of an event apart. */
   recent: (id: string, eventId: string | null) => ["account", id, "recent", eventId] as const,
   transaction: (id: string, entryId: string) => ["account", id, "transaction", entryId] as const,

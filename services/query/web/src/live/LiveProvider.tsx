@@ -65,7 +65,7 @@ export function LiveProvider({ accountId, makeSource, children }: LiveProviderPr
       makeSource,
       onBatch: (batch) => {
         applyBatch(queryClient, accountId, hub.ring, batch);
-        if (batch.usage.length > 0 || batch.transactions.length > 0) refresher.activity();
+        refresher.follow(batch);
         hub.publish(batch);
       },
       onState: (state, lastEventAt) => hub.setStatus({ state, lastEventAt }),

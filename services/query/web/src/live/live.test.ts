@@ -7,6 +7,7 @@ import type { Balance, StreamBalance, Transaction } from "@/api/types";
 
 import { applyBatch, type RecentRows } from "./apply";
 import { mergeRows } from "./merge";
+import { Refresher } from "./refresher";
 import { Ring } from "./ring";
 import { LiveStream, emptyBatch, type LiveBatch } from "./stream";
 
@@ -105,6 +106,55 @@ describe("what the stream does to the caches", () => {
     batch({ transactions: rows(11, 12) });
     const answer = rows(10, 9);
     expect(seqs(mergeRows(answer, ring.matching(null), 200))).toEqual([12, 11, 10, 9]);
+  });
+});
+
+describe("what is read again after a batch", () => {
+  const id = "acc_luna";
+  const PARTS = ["purchases", "recharge", "alerts", "summary", "transactions"];
+  let client: QueryClient;
+  let refresher: Refresher;
+  const read = (): string[] =>
+    PARTS.filter((part) => client.getQueryState([...keys.account(id), part])?.isInvalidated === true);
+  const follow = (part: Partial<LiveBatch>): string[] => {
+    for (const name of PARTS) client.setQueryData([...keys.account(id), name], {});
+    refresher.follow({ ...emptyBatch(), ...part });
+    vi.advanceTimersByTime(4_000);
+    return read();
+  };
+  const typed = (type: string): Partial<LiveBatch> => ({ transactions: [{ ...row(11), type } as Transaction] });
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    client = new QueryClient();
+    refresher = new Refresher(client, id);
+  });
+  afterEach(() => {
+    refresher.stop();
+    client.clear();
+    vi.useRealTimers();
+  });
+
+  it("is the list of purchases too after a recharge, and never a list that is being read", () => {
+    expect(follow(typed("auto_recharge"))).toEqual(["purchases", "recharge", "alerts", "summary"]);
+  });
+
+  it("is no list of purchases after work", () => {
+    expect(follow(typed("consume"))).toEqual(["recharge", "alerts", "summary"]);
+  });
+
+  it("is what an entry changes that no list has", () => {
+    expect(follow({ balance: { seq: 12 } as StreamBalance })).toEqual(["recharge", "alerts"]);
+    expect(follow({})).toEqual([]);
+  });
+
+  it("is read once for all that came within the pace", () => {
+    const reads = vi.spyOn(client, "invalidateQueries");
+    follow(typed("purchase"));
+    reads.mockClear();
+    for (let count = 0; count < 50; count += 1) refresher.follow({ ...emptyBatch(), ...typed("consume") });
+    vi.advanceTimersByTime(3_000);
+    expect(reads).toHaveBeenCalledTimes(7);
   });
 });
 

@@ -57,7 +57,7 @@ export function usePurchase(accountId: string, currency: string): [PurchaseState
         old === undefined || old.seq >= seq ? old : { ...old, balance, seq },
       );
     }
-    for (const part of ["balance", "summary", "recent", "transactions", "forecast", "recharge"]) {
+    for (const part of ["balance", "summary", "recent", "transactions", "purchases", "forecast", "recharge"]) {
       void queryClient.invalidateQueries({ queryKey: [...keys.account(accountId), part] });
     }
   }, [accountId, queryClient, state]);

@@ -10,6 +10,14 @@ export type TransactionsQuery = Omit<
   "cursor" | "min_seq"
 >;
 
+const MOVEMENTS = ["purchase", "auto_recharge", "bonus", "bonus_expiry", "adjustment", "plan_fee"] as const;
+
+/** Every movement of credit that is no work, newest first; read again when one arrives. */
+export const purchasesQuery = (accountId: string) => ({
+  ...transactionsQuery(accountId, { type: [...MOVEMENTS], limit: 25 }),
+  queryKey: keys.purchases(accountId),
+});
+
 /** A list page by page: the cursor holds the place, so that rows which arrive meanwhile neither shift nor repeat any. */
 export const transactionsQuery = (accountId: string, query: TransactionsQuery) =>
   infiniteQueryOptions({

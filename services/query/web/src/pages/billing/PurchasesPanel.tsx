@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { transactionsQuery } from "@/api/queries/transactions";
+import { purchasesQuery } from "@/api/queries/transactions";
 import type { Transaction } from "@/api/types";
 import { EmptyState } from "@/components/EmptyState";
 import { ListPanel, ofPages } from "@/components/ListPanel";
@@ -15,12 +15,7 @@ const { purchases } = text.billing;
 export function PurchasesPanel() {
   const { accountId, zone } = useAccount();
   const [openId, setOpenId] = useState<string | null>(null);
-  const query = useInfiniteQuery(
-    transactionsQuery(accountId, {
-      type: ["purchase", "auto_recharge", "bonus", "bonus_expiry", "adjustment", "plan_fee"],
-      limit: 25,
-    }),
-  );
+  const query = useInfiniteQuery(purchasesQuery(accountId));
   return (
     <ListPanel
       title={purchases.title}

@@ -3,7 +3,7 @@ import { useState } from "react";
 
 import type { Recharge } from "@/api/types";
 import { keys } from "@/api/keys";
-import { putRecharge, type RechargeRuleBody } from "@/api/queries/billing";
+import { putRecharge, rechargeLanded, type RechargeRuleBody } from "@/api/queries/billing";
 import { Button } from "@/components/Button";
 import { Segmented } from "@/components/Segmented";
 import { TextField } from "@/components/TextField";
@@ -19,9 +19,6 @@ function capOf(draft: Draft, currency: string): string | null {
   const amount = defaultDailyCap(draft);
   return amount === null ? null : formatMoney({ amount, currency });
 }
-
-/** By then what was accepted is also what is read. */
-const LANDED_MS = 3_000;
 
 /** The rule as it was accepted, with what it has spent so far. */
 function saved(known: Recharge, body: RechargeRuleBody, currency: string): Recharge {
@@ -46,14 +43,13 @@ export function RechargeForm({ rule }: { rule: Recharge }) {
   const save = useMutation({
     mutationFn: async () => {
       const body = bodyOf(draft);
-      await putRecharge(accountId, body);
-      return body;
+      return { body, seq: await putRecharge(accountId, body) };
     },
     // What was accepted is shown at once; what is read is a moment behind.
-    onSuccess: (body) => {
+    onSuccess: ({ body, seq }) => {
       const key = keys.recharge(accountId);
       queryClient.setQueryData<Recharge>(key, (known) => (known ? saved(known, body, currency) : known));
-      setTimeout(() => void queryClient.invalidateQueries({ queryKey: key }), LANDED_MS);
+      void rechargeLanded(accountId, seq).then(() => queryClient.invalidateQueries({ queryKey: key }));
     },
   });
   const errors = draftErrors(draft);
