@@ -110,6 +110,30 @@ describe("Long names", () => {
 });
 
 describe("By keys alone", () => {
+  it.each([
+    ["on a desk", DESK],
+    ["on a tablet", { width: 768, height: 700 }],
+    ["where the page is enlarged four times", { width: 320, height: 400 }],
+  ])("%s a row that has the focus is never under what sticks at the top", async (_name, size) => {
+    const many = await TestAccount.open();
+    await many.report(Array.from({ length: 40 }, () => ({ work: VIDEO })));
+    const { page, context } = await open(browser, many.key, "/activity", { size });
+    await page.locator("tr[data-seq]").first().waitFor();
+    const covered = (): Promise<string[]> =>
+      page.evaluate(() => {
+        const row = document.activeElement;
+        if (!row?.matches("tr[data-seq]")) return ["no row has the focus"];
+        const box = row.getBoundingClientRect();
+        const corners = [box.top + 2, box.bottom - 2].map((y) => document.elementFromPoint(box.left + 24, y));
+        return corners.filter((at) => !row.contains(at)).map((at) => `under ${at?.className ?? "nothing"}`);
+      });
+    for (const key of ["j", ...Array<string>(30).fill("j"), ...Array<string>(26).fill("k"), "End", "Home"]) {
+      await page.keyboard.press(key);
+      await expect.poll(covered, { message: key }).toEqual([]);
+    }
+    await context.close();
+  });
+
   it("one can filter, look into the chart and buy", async () => {
     const { page, context } = await open(browser, account.key);
     const focusBy = async (key: string, wanted: () => Promise<boolean>): Promise<void> => {

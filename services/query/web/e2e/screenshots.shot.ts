@@ -1,13 +1,13 @@
-// A picture of each page in both themes, at the desk, on a phone and on a wide screen, from a stack with history and a running fleet:
+// A picture of each page in both themes, at the desk, on a phone, a tablet and a wide screen, from a stack with history and a running fleet:
 //   make up DETACH=1, then: npm run screenshots [-- dashboard event]
-// They go to e2e/screenshots/, which git ignores; the README's two are copies.
+// They go to e2e/screenshots/, which git ignores. `npm run screenshots -- readme` makes the README's two, in docs/images/.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { DESK, launch, NARROW, signIn, visit, WIDE } from "./support/browser";
+import { DESK, launch, NARROW, signIn, TABLET, visit, WIDE } from "./support/browser";
 import { env } from "./support/env";
 import { command, read, send } from "./support/http";
 import { previewed } from "./support/repricing";
@@ -25,6 +25,8 @@ const PAGES: readonly (readonly [string, string])[] = [
   ["pricing", "/pricing"],
   ["billing", "/billing"],
   ["settings", "/settings"],
+  ["nothing-found", "/activity?q=nobody+wrote+this"],
+  ["not-found", "/nowhere"],
 ];
 
 const ADMIN_PAGES: readonly (readonly [string, string])[] = [
@@ -35,6 +37,12 @@ const ADMIN_PAGES: readonly (readonly [string, string])[] = [
   ["repricings", "/repricings"],
   ["repricing", "/repricings/:repricing"],
   ["repricing-new", "/repricings/new"],
+];
+
+/** Before anybody signs in. */
+const PUBLIC_PAGES: readonly (readonly [string, string])[] = [
+  ["sign-in", "/sign-in"],
+  ["pricing-public", "/pricing"],
 ];
 
 /** Widgets as a customer's site shows them: in its own colours, in a frame of some width. */
@@ -75,7 +83,9 @@ const NAMES = ["Harbour Gala", "Nguyen & Ortiz Wedding", "Tech Summit, Day 2", "
 /** Gives the largest events names and dates, as their operators would have; the fleet's have ids alone. */
 async function name(parties: readonly Party[]): Promise<void> {
   const largest = [...parties].sort((a, b) => b.count - a.count).slice(0, NAMES.length);
-  for (const [index, { event_id, time_zone, first_activity_at: first, last_activity_at: last }] of largest.entries()) {
+  // The list has what was named last on top: the newest of them.
+  const oldestFirst = largest.sort((a, b) => Date.parse(a.first_activity_at ?? "") - Date.parse(b.first_activity_at ?? ""));
+  for (const [index, { event_id, time_zone, first_activity_at: first, last_activity_at: last }] of oldestFirst.entries()) {
     if (first === null || last === null) continue;
     const body = {
       name: NAMES[index],
@@ -84,7 +94,7 @@ async function name(parties: readonly Party[]): Promise<void> {
       time_zone,
       budget: { amount: "60.00", on_exceeded: "warn" },
     };
-    await command("PUT", `/v1/accounts/${account}/events/${event_id}`, body, `shown-${event_id}`);
+    await command("PUT", `/v1/accounts/${account}/events/${event_id}`, body, crypto.randomUUID());
   }
 }
 
@@ -100,6 +110,8 @@ const VIEWS = [
   ["dark", DESK, ""],
   ["light", NARROW, "-phone"],
   ["dark", NARROW, "-phone"],
+  ["light", TABLET, "-tablet"],
+  ["dark", TABLET, "-tablet"],
   ["light", WIDE, "-wide"],
   ["dark", WIDE, "-wide"],
 ] as const;
@@ -111,26 +123,64 @@ const filled = (path: string): string =>
     .replace(":repricing", repricing)
     .replace(":account", account);
 
+/** The window is made as high as the page: a picture of a whole page otherwise is one without touch. */
+const heightOf = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollHeight);
+
+/** The live stream never ends, so that the network is never idle: what is waited for is the end of all skeletons. */
+async function drawn(page: Page): Promise<void> {
+  await expect.poll(() => page.locator("[aria-busy='true']").count()).toBe(0);
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+  });
+}
+
 it.each(VIEWS)("%s %o", async (theme, size, suffix) => {
   for (const [signedIn, pages] of [
     [key, PAGES],
     [env.adminKey, ADMIN_PAGES],
+    [null, PUBLIC_PAGES],
     [null, WIDGETS],
   ] as const) {
     const asked = pages.filter(([name]) => wanted.length === 0 || wanted.includes(name));
     if (asked.length === 0) continue;
-    const { page, context } = await visit(browser, { theme, size, touch: size === NARROW });
+    const { page, context } = await visit(browser, { theme, size, touch: size.width < DESK.width });
     if (signedIn !== null) await signIn(page, signedIn);
     for (const [name, path] of asked) {
-      await page.goto(filled(path) + (signedIn === null ? `#token=${token}` : ""));
-      await page.locator(signedIn === null ? "main" : "h1").first().waitFor();
-      // The live stream never ends, so that the network is never idle: what is waited for is the end of all skeletons.
-      await expect.poll(() => page.locator("[aria-busy='true']").count()).toBe(0);
-      await page.evaluate(async () => {
-        await document.fonts.ready;
-      });
-      await page.screenshot({ path: join(folder, `${name}-${theme}${suffix}.png`), fullPage: true });
+      const widget = pages === WIDGETS;
+      await page.goto(filled(path) + (widget ? `#token=${token}` : ""));
+      await page.locator(widget ? "main" : "h1, main h2").first().waitFor();
+      await drawn(page);
+      // A list that draws only what is on the screen has nothing below it to show.
+      const height = name === "activity" ? size.height : await heightOf(page);
+      await page.setViewportSize({ width: size.width, height: Math.max(size.height, height) });
+      await page.screenshot({ path: join(folder, `${name}-${theme}${suffix}.png`) });
+      await page.setViewportSize(size);
+      if (name === "activity") {
+        await page.locator("[data-seq]").nth(4).click();
+        await page.getByRole("dialog").getByText("Operation").first().waitFor();
+        await page.screenshot({ path: join(folder, `detail-${theme}${suffix}.png`) });
+      }
     }
     await context.close();
   }
-});
+}, 300_000);
+
+/** What the README shows: as much as fits a window, next to each other. */
+const README = [
+  ["dashboard", "light", "/?period=year"],
+  ["event-dark", "dark", "/events/:event/analytics"],
+] as const;
+
+it.runIf(wanted.includes("readme")).each(README)(
+  "%s for the README",
+  async (name, theme, path) => {
+    const { page, context } = await visit(browser, { theme, size: { width: 1280, height: 860 } });
+    await signIn(page, key);
+    await page.goto(filled(path));
+    await page.locator("h1").first().waitFor();
+    await drawn(page);
+    await page.screenshot({ path: join(import.meta.dirname, "../../../../docs/images", `${name}.png`) });
+    await context.close();
+  },
+  60_000,
+);

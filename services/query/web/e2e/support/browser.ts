@@ -17,6 +17,7 @@ export const DESK = { width: 1280, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 /** The ends of what the pages are made for. */
 export const NARROW = { width: 360, height: 780 };
+export const TABLET = { width: 768, height: 1024 };
 export const WIDE = { width: 2560, height: 1440 };
 
 export function launch(): Promise<Browser> {

@@ -8,6 +8,7 @@ export function NotFound() {
   const { title, text: sentence, back } = text.common.notFound;
   return (
     <EmptyState
+      page
       icon="search"
       title={title}
       actions={

@@ -3,7 +3,7 @@ export const activity = {
   intro: "Every charge and every credit of this account, across all events",
   caption: "All entries that match, newest first",
   search: "Search",
-  searchPlaceholder: "Service, engine, event, booth or operation",
+  searchPlaceholder: "Service, event, booth, operation",
   filters: "Filters",
   service: "Service",
   anyService: "All services",

@@ -9,11 +9,11 @@ import { useEventNames } from "@/ledger/useEventNames";
 import "@/ledger/ledger.css";
 import { text } from "@/text";
 
-
-
 const ROW_PX = 45;
 const CARD_PX = 68;
-const PHONE = "(max-width: 48rem)";
+/** What sticks at the top and must not cover the row that has the focus. */
+const HEAD_PX = 96;
+const PHONE = "(max-width: 46rem)";
 
 interface Props {
   rows: readonly Transaction[];
@@ -41,6 +41,7 @@ export function VirtualLedger({ rows, zone, openId, onOpen }: Props) {
     estimateSize: () => rowPx,
     overscan: 12,
     scrollMargin: top,
+    scrollPaddingStart: HEAD_PX,
     getItemKey: (index) => rows[index]?.entry_id ?? index,
   });
   useEffect(() => virtualizer.measure(), [rowPx, virtualizer]);
@@ -56,6 +57,8 @@ export function VirtualLedger({ rows, zone, openId, onOpen }: Props) {
     if (element) {
       wanted.current = null;
       element.focus({ preventScroll: true });
+      // Heeds what sticks at the top.
+      element.scrollIntoView({ block: "nearest" });
     }
   });
 
@@ -71,7 +74,8 @@ export function VirtualLedger({ rows, zone, openId, onOpen }: Props) {
     event.preventDefault();
     wanted.current = next;
     setActive(next);
-    virtualizer.scrollToIndex(next, { align: "auto" });
+    const isDrawn = items.some((item) => item.index === next);
+    if (!isDrawn) virtualizer.scrollToIndex(next, { align: "auto" });
   };
   useListKeys(table, (index) => {
     wanted.current = index;

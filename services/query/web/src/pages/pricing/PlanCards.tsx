@@ -18,8 +18,10 @@ interface Props {
 export function PlanCards({ book, own, zone }: Props) {
   // The first engine of the first services stands for what a plan makes of a price.
   const examples = priceGroups(book, useNow())
-    .map((group) => group.rows.find((row) => row.phase === "current" && Object.keys(row.price.plans).length > 0))
-    .filter((row) => row !== undefined)
+    .flatMap(({ name, rows }) => {
+      const row = rows.find(({ phase, price }) => phase === "current" && Object.keys(price.plans).length > 0);
+      return row === undefined ? [] : [{ ...row, name }];
+    })
     .slice(0, EXAMPLES_MAX);
   return (
     <ul className="plans">
@@ -31,11 +33,14 @@ export function PlanCards({ book, own, zone }: Props) {
           </div>
           <Fee plan={plan} currency={book.currency} />
           <dl className="plan-examples">
-            {examples.map(({ price, engine }) => {
+            {examples.map(({ price, engine, name }) => {
               const amount = price.plans[plan.code];
               return (
                 <div className="plan-example" key={price.service + price.engine}>
-                  <dt className="muted">{engine}</dt>
+                  {/* An engine alone would not say which of its prices this is. */}
+                  <dt>
+                    {name} <small>{engine}</small>
+                  </dt>
                   <dd className="tabular">
                     {amount === undefined
                       ? pricing.none

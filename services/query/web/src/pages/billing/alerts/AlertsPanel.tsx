@@ -35,7 +35,8 @@ export function AlertsPanel() {
       title={words.title}
       flush
       actions={
-        query.data === undefined ? undefined : (
+        // Where there is nothing to edit, the empty panel has the way in.
+        query.data === undefined || ruleLines(query.data.states, query.data.rules ?? null).length === 0 ? undefined : (
           <Button size="small" onClick={edit}>
             {words.edit}
           </Button>
