@@ -29,6 +29,38 @@ describe("Live updates", () => {
     await context.close();
   });
 
+  it("are told to a screen reader politely, summed up and not row by row", async () => {
+    const account = await TestAccount.open();
+    const { page, context } = await open(browser, account.key);
+    await expect.poll(async () => (await ledgerRows(panel(page, "Recent Activity"))).length).toBe(1);
+    const region = page.getByTestId("live-region");
+    expect(await region.getAttribute("aria-live")).toBe("polite");
+    // every text that it ever has, with the time
+    await region.evaluate((element) => {
+      const said: [number, string][] = [];
+      Object.assign(window, { said });
+      const look = (): unknown => said.push([performance.now(), element.textContent]);
+      new MutationObserver(look).observe(element, { childList: true, characterData: true, subtree: true });
+    });
+    const said = (): Promise<[number, string][]> =>
+      page.evaluate(() => (window as unknown as { said: [number, string][] }).said);
+    const told = async (): Promise<number> =>
+      (await said()).reduce((total, [, words]) => total + Number(/^(\d+) new/.exec(words)?.[1] ?? 0), 0);
+    // when work goes on until it has spoken twice
+    let reported = 0;
+    while ((await said()).length < 2) {
+      await account.report([{ work: VIDEO }, { work: MODIFY }, { work: MODIFY }]);
+      reported += 3;
+    }
+    // then it counted everything, and let five seconds pass in between
+    await expect.poll(told, { timeout: 20_000 }).toBe(reported);
+    const times = (await said()).map(([time]) => time);
+    for (const [index, time] of times.slice(1).entries()) expect(time - (times[index] ?? 0)).toBeGreaterThan(4_500);
+    const balance = dollars(sum((await account.entries()).map((entry) => entry.amount.amount)));
+    expect((await said()).at(-1)?.[1]).toContain(balance);
+    await context.close();
+  });
+
   it("resume after the connection was lost, without gap and without double", async () => {
     const account = await TestAccount.open();
     const { page, context } = await open(browser, account.key);

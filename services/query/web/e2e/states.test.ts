@@ -53,6 +53,68 @@ describe("A page says how things are", () => {
     await context.close();
   });
 
+  it.each([
+    ["/?period=year", "Recent Activity"],
+    ["/events/evt_gala/analytics", "Event Activities"],
+    ["/activity", "Download CSV"],
+    ["/billing", "Purchase history"],
+  ])("%s keeps its place while its figures are on their way", async (path, words) => {
+    const account = await TestAccount.open();
+    await account.event("evt_gala", { name: "Gala", budget: { amount: "60.00", on_exceeded: "warn" } });
+    await account.report(Array.from({ length: 30 }, () => ({ work: MODIFY })));
+    // A window as high as the page: what moves far down counts as well.
+    const { page, context } = await open(browser, account.key, "/", { size: { width: 1280, height: 1_600 } });
+    await page.addInitScript(() => {
+      const shifts: [number, string][] = [];
+      Object.assign(window, { shifts });
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries() as (PerformanceEntry & { value: number; sources: { node: Element }[] })[]) {
+          shifts.push([entry.value, entry.sources.map(({ node }) => node.className || node.nodeName).join(", ")]);
+        }
+      }).observe({ type: "layout-shift", buffered: true });
+    });
+    // One answer after the other, each late enough for its skeleton to be seen.
+    let late = 0;
+    await page.route("**/v1/accounts/**", async (route) => {
+      if (route.request().url().includes("/stream")) return route.continue();
+      late += 1;
+      await new Promise((go) => setTimeout(go, 400 + 60 * (late % 8)));
+      return route.continue();
+    });
+    await page.goto(path);
+    await page.locator("[aria-busy='true']").first().waitFor();
+    await page.getByText(words).first().waitFor();
+    await expect.poll(() => page.locator("[aria-busy='true']").count()).toBe(0);
+    const shifts = await page.evaluate(() => (window as unknown as { shifts: [number, string][] }).shifts);
+    const moved = shifts.reduce((total, [value]) => total + value, 0);
+    // Half of what web.dev calls good.
+    expect(moved, JSON.stringify(shifts)).toBeLessThan(0.05);
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await context.close();
+  });
+
+  it("what was asked for before stays, dimmed, until the new is there", async () => {
+    const account = await TestAccount.open();
+    await account.report([{ work: VIDEO }, { work: MODIFY }]);
+    const { page, context } = await open(browser, account.key, "/?period=year");
+    const timeline = panel(page, "Activity Timeline");
+    await timeline.getByText("2 activities, most in").waitFor();
+    let answer: () => void = () => undefined;
+    const held = new Promise<void>((done) => (answer = done));
+    await page.route("**/usage?*", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await timeline.getByRole("radio", { name: "This Month" }).click({ force: true });
+    await timeline.locator("[aria-busy='true']").waitFor();
+    expect(await timeline.getByText("2 activities, most in").count()).toBe(1);
+    expect(await timeline.locator(".skeleton").count()).toBe(0);
+    answer();
+    await timeline.getByText("2 activities, most on").waitFor();
+    expect(await timeline.locator("[aria-busy='true']").count()).toBe(0);
+    await context.close();
+  });
+
   it("a low balance and an empty one are words with a sign, not colours alone", async () => {
     const account = await TestAccount.open({ credit: "1.50" });
     const { page, context } = await open(browser, account.key);

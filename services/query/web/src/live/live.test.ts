@@ -148,13 +148,25 @@ describe("what is read again after a batch", () => {
     expect(follow({})).toEqual([]);
   });
 
+  it("is a forecast that had too little to say, and no other", () => {
+    const key = keys.forecast(id);
+    for (const [reason, again] of [
+      ["not_enough_data", true],
+      ["beyond_horizon", false],
+    ] as const) {
+      client.setQueryData(key, { reason });
+      follow({ balance: { seq: 12 } as StreamBalance });
+      expect(client.getQueryState(key)?.isInvalidated, reason).toBe(again);
+    }
+  });
+
   it("is read once for all that came within the pace", () => {
     const reads = vi.spyOn(client, "invalidateQueries");
     follow(typed("purchase"));
     reads.mockClear();
     for (let count = 0; count < 50; count += 1) refresher.follow({ ...emptyBatch(), ...typed("consume") });
     vi.advanceTimersByTime(3_000);
-    expect(reads).toHaveBeenCalledTimes(7);
+    expect(reads).toHaveBeenCalledTimes(8);
   });
 });
 

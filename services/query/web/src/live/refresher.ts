@@ -1,6 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 
 import { keys } from "@/api/keys";
+import type { Forecast } from "@/api/types";
 
 import type { LiveBatch } from "./stream";
 
@@ -43,6 +44,7 @@ export class Refresher {
         );
       }
       this.due.clear();
+      this.rereadForecast();
     }, wait);
   }
 
@@ -50,6 +52,14 @@ export class Refresher {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.due.clear();
+  }
+
+  /** One that had too little to say; the others follow at their own pace. */
+  private rereadForecast(): void {
+    void this.queryClient.invalidateQueries({
+      queryKey: [...keys.account(this.accountId), "forecast"],
+      predicate: ({ state }) => (state.data as Forecast | undefined)?.reason === "not_enough_data",
+    });
   }
 
   private dueAre(parts: readonly string[]): void {

@@ -52,16 +52,15 @@ export const summaryQuery = (accountId: string, query: RangeQuery) =>
       ),
   });
 
+/** How long the credits last, by what led to the balance beside it: history alone is a moment behind. */
 export const forecastQuery = (accountId: string, eventId?: string) =>
   queryOptions({
     queryKey: keys.forecast(accountId, eventId),
-    queryFn: ({ signal }) =>
-      unwrap(
-        api.GET("/v1/accounts/{account_id}/forecast", {
-          params: { path: { account_id: accountId }, ...(eventId === undefined ? {} : { query: { event_id: eventId } }) },
-          signal,
-        }),
-      ),
+    queryFn: ({ client, signal }) => {
+      const seq = client.getQueryData<Balance>(keys.balance(accountId))?.seq;
+      const query = { ...(eventId === undefined ? {} : { event_id: eventId }), ...(seq === undefined ? {} : { min_seq: seq }) };
+      return unwrap(api.GET("/v1/accounts/{account_id}/forecast", { params: { path: { account_id: accountId }, query }, signal }));
+    },
     staleTime: 30_000,
     refetchInterval: 60_000,
   });
