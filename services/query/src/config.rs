@@ -38,6 +38,8 @@ pub struct QueryConfig {
     pub stream: StreamSection,
     /// Bounds of answers.
     pub limits: LimitsSection,
+    /// How many requests a key may send.
+    pub rate: RateSection,
     /// Answers that are kept.
     pub answers: AnswersSection,
     /// Who signed in with a browser.
@@ -65,6 +67,7 @@ impl Default for QueryConfig {
             store: StoreSection::default(),
             stream: StreamSection::default(),
             limits: LimitsSection::default(),
+            rate: RateSection::default(),
             answers: AnswersSection::default(),
             session: SessionSection::default(),
             forward: ForwardSection::default(),
@@ -120,9 +123,9 @@ pub struct StoreSection {
     pub concurrent_max: usize,
     /// How long a request waits for its turn; then 503. Default 2,000.
     pub queue_wait_ms: u64,
-    /// Longest run of one query; then 400, ask for less. Default 10.
+    /// Longest run of the queries of one request, all together; then 400, ask for less. Default 10.
     pub execution_time_s_max: u64,
-    /// Most rows one query may read; then 400, ask for less. Default 200 million.
+    /// Most rows that the sums of one request may read, all together; then 400, ask for less. Default 200 million.
     pub rows_to_read_max: u64,
     /// Most memory of one query; then 400, ask for less. Default 1 GiB.
     pub memory_bytes_max: u64,
@@ -164,7 +167,7 @@ impl Default for StoreSection {
 pub struct StreamSection {
     /// Open streams; then 503. They are connections, see `http.connections_max`. Default 10,000.
     pub connections_max: usize,
-    /// Open streams of one account; then 429. Default 200.
+    /// Open streams of one account, half of which portal tokens may open; then 429. Default 200.
     pub per_account_max: usize,
     /// Entries that a client may be behind and still be brought up to date one by one; then `resync`. Default 5,000.
     pub resume_entries_max: u64,
@@ -202,6 +205,23 @@ pub struct LimitsSection {
 impl Default for LimitsSection {
     fn default() -> Self {
         Self { buckets_max: 2_000, groups_max: 50_000 }
+    }
+}
+
+/// `[rate]`: requests of one key, those of its sessions included; its portal tokens have as many of their own. Each process
+/// counts for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateSection {
+    /// Requests a second, for as long as it likes; beyond it 429. 0: they are not counted. Default 500.
+    pub requests_per_second: u32,
+    /// Requests at once, for who was quiet before. Default 1,000.
+    pub burst: u32,
+}
+
+impl Default for RateSection {
+    fn default() -> Self {
+        Self { requests_per_second: 500, burst: 1_000 }
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`forecast`], [`estimate`]: how long money lasts and what a party will cost, pure.
 //! - [`simulate`]: what work would cost by another price book, pure.
 //! - [`live`]: balances and the newest entries, folded from the ledger's tail.
-//! - [`store`]: questions to ClickHouse.
+//! - [`store`]: questions to ClickHouse; [`budget`]: how much of them one request may ask.
 //! - [`stream`]: server-sent events.
 //! - [`routes`]: the API.
 //! - [`forward`]: commands of who signed in, passed on to ingest.
@@ -19,6 +19,7 @@ pub mod activity;
 pub(crate) mod amount;
 pub mod answers;
 pub mod audit;
+pub mod budget;
 pub mod calendar;
 pub mod clock;
 pub mod conditional;

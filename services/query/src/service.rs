@@ -204,18 +204,19 @@ fn start_readers(
     ending: &Shutdown,
 ) -> Result<Started, ServiceError> {
     let inflight = metrics.clickhouse_inflight.clone();
+    let prices = Arc::new(Prices::default());
     let store = Arc::new(Store::new(
         &config.clickhouse,
         config.store,
         inflight,
         metrics.pages.clone(),
         health.component("clickhouse"),
+        Arc::clone(&prices),
     ));
     let view = Arc::new(LiveView::new(RecentLimits {
         bytes_max: config.live.recent_bytes_max,
         entries_per_account_max: config.live.recent_entries_per_account_max,
     }));
-    let prices = Arc::new(Prices::default());
     let keys = KeyRing::new(config.admin_key.expose())?;
     let mut registry_table = follow_keys(&clients, health, readers, keys.clone())?;
     let mut price_table = follow_prices(&clients, health, readers, Arc::clone(&prices))?;
@@ -256,7 +257,7 @@ fn start_readers(
     let threads = followers.into_iter().chain(tables).collect();
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
     let gate = Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms));
-    let access = Access::new(gate, &config.session)?;
+    let access = Access::new(gate, &config.session, &config.rate)?;
     let asker = Asker {
         store: Arc::clone(&store),
         view: Arc::clone(&view),

@@ -62,6 +62,9 @@ impl Default for HttpLimits {
     }
 }
 
+/// Most of a path that stands in a span.
+const TRACED_PATH_BYTES_MAX: usize = 256;
+
 /// Who is at the other end of the connection; the server puts it into every request. Behind a proxy it is the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
@@ -226,16 +229,26 @@ fn begin_trace<B>(traces: &Traces, request: &Request<B>, request_id: &RequestId)
     }
     // A method is the client's word; a name is one of few.
     let method = match request.method().as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
         _ => "HTTP",
     };
     let parent = request.headers().get(TRACEPARENT).map(HeaderValue::as_bytes);
-    let attributes = vec![
-        KeyValue::new("http.request.method", method.to_owned()),
-        KeyValue::new("url.path", request.uri().path().to_owned()),
-        KeyValue::new("tollbooth.request_id", request_id.as_str().to_owned()),
-    ];
-    traces.begin(method.to_owned(), parent, attributes)
+    let path = request.uri().path();
+    // A path is ASCII; one of ours is short.
+    let path = path.get(..TRACED_PATH_BYTES_MAX).unwrap_or(path);
+    traces.begin(method, parent, || {
+        vec![
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("url.path", path.to_owned()),
+            KeyValue::new("tollbooth.request_id", request_id.as_str().to_owned()),
+        ]
+    })
 }
 
 /// Gives errors their one form: problems get the request id, bare or textual ones (of the router or of an extractor)

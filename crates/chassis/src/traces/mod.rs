@@ -104,19 +104,22 @@ impl Budget {
         Ok(Self { waiting: Arc::default(), waiting_max, pace, per_second_max, sent, failed, dropped })
     }
 
-    /// Whether this second has room: who sends a trace of his own decides that it is followed, but not how many are.
-    fn is_in_pace(&self) -> bool {
+    /// Whether this second has room for one more of `max`.
+    fn is_in_pace(&self, max: u32) -> bool {
         let mut pace = self.pace.lock();
         if pace.0.elapsed() >= Duration::from_secs(1) {
             *pace = (Instant::now(), 0);
         }
-        pace.1 = pace.1.saturating_add(1);
-        pace.1 <= self.per_second_max
+        let has_room = pace.1 < max;
+        pace.1 = pace.1.saturating_add(u32::from(has_room));
+        has_room
     }
 
-    /// Takes a place; false: there is none, and the span is dropped and counted.
-    fn take(&self) -> bool {
-        let is_taken = self.is_in_pace()
+    /// Takes a place; false: there is none, and the span is dropped and counted. Who sends a trace of his own decides that it
+    /// is followed, but neither how many are nor that ours are not: those have half of the places.
+    fn take(&self, is_theirs: bool) -> bool {
+        let max = if is_theirs { self.per_second_max.div_ceil(2) } else { self.per_second_max };
+        let is_taken = self.is_in_pace(max)
             && self
                 .waiting
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
@@ -200,15 +203,20 @@ impl Traces {
 
     /// Begins the span of a request that came with this `traceparent`. `None`: it is not sampled, or traces are off.
     #[must_use]
-    pub fn begin(&self, name: String, parent: Option<&[u8]>, attributes: Vec<KeyValue>) -> Option<Underway> {
+    pub fn begin(
+        &self,
+        name: &'static str,
+        parent: Option<&[u8]>,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Option<Underway> {
         let inner = self.0.as_ref()?;
         let parent = parent.and_then(|parent| inner.remote(parent));
         let is_sampled = parent.as_ref().map_or_else(|| inner.begins(), SpanContext::is_sampled);
-        if !is_sampled || !inner.budget.take() {
+        if !is_sampled || !inner.budget.take(parent.is_some()) {
             return None;
         }
         let context = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
-        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_attributes(attributes);
+        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_attributes(attributes());
         let span = inner.tracer.build_with_context(builder, &context);
         let header = inner.header(span.span_context())?;
         Some(Underway { span, header })
@@ -218,7 +226,7 @@ impl Traces {
     pub fn note(&self, passed: Passed<'_>) {
         let Some(inner) = &self.0 else { return };
         let Some(parent) = inner.remote(passed.parent).filter(SpanContext::is_sampled) else { return };
-        if !inner.budget.take() {
+        if !inner.budget.take(false) {
             return;
         }
         let builder = SpanBuilder::from_name(passed.name)

@@ -7,6 +7,7 @@
 
 pub mod attempts;
 pub mod portal;
+pub mod rate;
 pub mod session;
 
 use std::sync::Arc;
@@ -19,9 +20,10 @@ use tollbooth_schemas::AccountId;
 use tollbooth_schemas::keys::{KeyKind, Scope};
 
 use crate::clock::now_ms;
-use crate::config::SessionSection;
+use crate::config::{RateSection, SessionSection};
 use attempts::Attempts;
 use portal::Portal;
+use rate::Rate;
 use session::{Session, Sessions};
 
 /// Who reads.
@@ -37,6 +39,12 @@ impl Visitor {
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.principal.is_admin() && self.portal.is_none()
+    }
+
+    /// Whether a portal token reads.
+    #[must_use]
+    pub fn is_portal(&self) -> bool {
+        self.portal.is_some()
     }
 
     /// The one event that may be read of; `None`: all.
@@ -60,6 +68,7 @@ pub struct Access {
     sessions: Sessions,
     portal: Portal,
     attempts: Attempts,
+    rate: Rate,
 }
 
 impl Access {
@@ -67,13 +76,14 @@ impl Access {
     ///
     /// # Errors
     /// Where the configured secret is too short.
-    pub fn new(gate: Gate, settings: &SessionSection) -> Result<Self, WeakSecret> {
+    pub fn new(gate: Gate, settings: &SessionSection, rate: &RateSection) -> Result<Self, WeakSecret> {
         let secret = session::secret(settings);
         Ok(Self {
             gate,
             sessions: Sessions::new(&secret, settings)?,
             portal: Portal::new(&secret)?,
             attempts: Attempts::new(settings.failures_per_minute_max),
+            rate: Rate::new(rate),
         })
     }
 
@@ -99,6 +109,12 @@ impl Access {
     #[must_use]
     pub fn attempts(&self) -> &Attempts {
         &self.attempts
+    }
+
+    /// How many requests a key may send.
+    #[must_use]
+    pub fn rate(&self) -> &Rate {
+        &self.rate
     }
 
     /// Who sent a request with these headers. A header `Authorization` counts alone: what it says is meant, whatever cookie

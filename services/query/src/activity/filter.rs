@@ -44,8 +44,8 @@ const ZONE: Parameter = Parameter {
 const WORDS: Parameter = Parameter {
     name: "q",
     kind: Text,
-    about: "Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very \
-            large account the whole operation id.",
+    about: "Words, each of which must be a part of service or engine (code or name), event (id or name), booth or \
+            operation id; of a very large account the whole operation id.",
 };
 const INCLUDE: Parameter =
     Parameter { name: "include", kind: Choice(|| vec!["all"]), about: "`all`: also entries that move no money." };
@@ -197,7 +197,9 @@ pub(crate) fn status(params: &Params) -> Result<Option<bool>, Problem> {
 
 fn terms(params: &Params) -> Result<Vec<String>, Problem> {
     let Some(text) = params.one("q")? else { return Ok(Vec::new()) };
-    let terms: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
+    // As people copy them: "AI Modify (Nano Banana 2)".
+    let words = text.split_whitespace().map(|word| word.trim_matches(['(', ')', ',', ';', '"']));
+    let terms: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_ascii_lowercase).collect();
     match terms.len() {
         0 => Err(bad_parameter("q", "must hold a word")),
         1..=TERMS_MAX => Ok(terms),

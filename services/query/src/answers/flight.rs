@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 use tollbooth_chassis::problem::Problem;
 
 use super::{Outcome, Question};
+use crate::budget::inherited;
 
 /// A question under way. Who waits for its answer holds it; with the last one who goes away the task is ended, and with it
 /// the queries that it waits for.
@@ -25,6 +26,7 @@ impl Flight {
         settle: impl FnOnce(&Outcome) + Send + 'static,
     ) -> Arc<Self> {
         let (sender, answered) = watch::channel(None);
+        let ask = inherited(ask);
         let task = tokio::spawn(async move {
             let outcome = ask.await;
             settle(&outcome);

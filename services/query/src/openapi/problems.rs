@@ -60,6 +60,10 @@ fn passing(about: &str) -> RefOr<Response> {
     RefOr::T(response)
 }
 
+fn too_many() -> RefOr<Response> {
+    passing("`rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may")
+}
+
 type Responses = BTreeMap<String, RefOr<Response>>;
 
 fn with(mut responses: Responses, more: impl IntoIterator<Item = (&'static str, RefOr<Response>)>) -> Responses {
@@ -78,6 +82,7 @@ impl IntoResponses for PublicProblems {
             [
                 ("400", problem("`unknown_parameter`, `bad_parameter`")),
                 ("404", problem("`not_found`")),
+                ("429", too_many()),
                 ("503", passing("`unavailable`: what the answer is made of is being read")),
             ],
         )
@@ -96,6 +101,7 @@ impl IntoResponses for AdminProblems {
                 ("400", problem("`unknown_parameter`, `bad_parameter`, `bad_cursor`, `query_too_large`")),
                 ("401", problem("`unauthenticated`: no key, or none that is known")),
                 ("403", problem("`forbidden`: needs an admin key")),
+                ("429", too_many()),
                 ("503", passing("`unavailable`: history or keys cannot be read at the moment")),
             ],
         )
@@ -114,6 +120,7 @@ impl IntoResponses for ChangeProblems {
                 ("400", problem("`unknown_parameter`, `malformed`")),
                 ("401", problem("`unauthenticated`: no key, no session")),
                 ("403", problem("`csrf`: a session without its `X-CSRF-Token`; `forbidden`")),
+                ("429", too_many()),
                 ("503", passing("`unavailable`: keys are being read")),
             ],
         )

@@ -53,6 +53,18 @@ impl Names {
         self.plans.get(code).map_or(code, String::as_str)
     }
 
+    /// Codes of the services whose names have `part`, which is lower case as far as ASCII goes.
+    #[must_use]
+    pub fn services_called(&self, part: &str) -> BTreeSet<&str> {
+        called(&self.services, part)
+    }
+
+    /// Codes of the engines whose names have `part`, which is lower case as far as ASCII goes.
+    #[must_use]
+    pub fn engines_called(&self, part: &str) -> BTreeSet<&str> {
+        called(&self.engines, part)
+    }
+
     /// `AI Modify (Nano Banana 2)`, or the longer one alone where one holds the other: `AI Draw Me`, not `AI Draw Me (Draw
     /// Me)`. `None` where there is no service.
     #[must_use]
@@ -70,6 +82,11 @@ impl Names {
             Some(format!("{service} ({engine})"))
         }
     }
+}
+
+fn called<'a>(names: &'a BTreeMap<String, String>, part: &str) -> BTreeSet<&'a str> {
+    let having = names.iter().filter(|(_, name)| name.to_ascii_lowercase().contains(part));
+    having.map(|(code, _)| code.as_str()).collect()
 }
 
 #[cfg(test)]

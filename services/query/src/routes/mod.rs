@@ -35,8 +35,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::from_fn;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use prometheus::IntGauge;
@@ -164,15 +165,29 @@ fn table() -> Vec<(&'static str, Route)> {
 /// All routes, each with its metrics.
 pub fn router(api: Arc<Api>) -> Router {
     let http = api.metrics.http.clone();
-    let fallback = any(fallback::any).layer(http.route("other"));
+    let counted = from_fn_with_state(Arc::clone(&api), counted);
+    let fallback = any(fallback::any).layer(counted.clone()).layer(http.route("other"));
     let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
-        let route = route.layer(from_fn(conditional::answer)).layer(http.route(path));
+        let route = route.layer(from_fn(conditional::answer)).layer(counted.clone()).layer(http.route(path));
         // What is not read here may be a command.
         let takes_commands = path.starts_with("/v1/") && ![SESSION, PORTAL_TOKENS].contains(&path);
         router.route(path, if takes_commands { route.fallback(fallback::any) } else { route })
     };
     let fallback = fallback.with_state(Arc::clone(&api));
     table().into_iter().fold(Router::new(), add).with_state(api).fallback_service(fallback)
+}
+
+/// Counts a request of who is known, and gives it what it may spend. Who is not known is refused by the route.
+async fn counted(State(api): State<Arc<Api>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let is_counted = request.uri().path().starts_with("/v1/");
+    let visitor = if is_counted { api.access.visitor(request.headers()).ok() } else { None };
+    let left = visitor.map(|visitor| api.access.rate().take(&visitor)).transpose()?.flatten();
+    let budget = api.store.budget();
+    let mut response = budget.spent_by(next.run(request)).await;
+    if let Some(left) = left {
+        left.tell(response.headers_mut());
+    }
+    Ok(response)
 }
 
 impl Api {

@@ -147,6 +147,8 @@ pub(super) async fn create(State(api): State<Arc<Api>>, mut request: Request) ->
         (status = 400, description = "`unknown_parameter`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`unauthenticated`: nobody", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`: the key sent too many requests", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 503, description = "`unavailable`: keys are being read", body = ProblemBody,
          content_type = "application/problem+json"),
     ),

@@ -81,7 +81,8 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::Stream);
     let params = Params::parse(&uri, StreamParams::GROUPS)?;
-    api.open(&headers, &account_id, &params).await?;
+    let visitor = api.access.read_account(&headers, &account_id)?;
+    api.open_for(&visitor, &account_id, &params).await?;
     // Watched before the newest entry is looked at: what comes in between wakes the stream.
     let watch = api.view.watch(&account_id);
     let balance = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?;
@@ -93,7 +94,9 @@ pub(super) async fn get(
         usage: Duration::from_millis(settings.usage_interval_ms),
     };
     let feed = Feed::new(topics(&params)?, filter, intervals, position);
-    if watch.watchers() > settings.per_account_max {
+    // What a customer's page shows to a crowd does not take the operator's own place.
+    let max = if visitor.is_portal() { settings.per_account_max.div_ceil(2) } else { settings.per_account_max };
+    if watch.watchers() > max {
         return Err(too_many(StatusCode::TOO_MANY_REQUESTS, "this account has too many streams"));
     }
     let permit = Arc::clone(&api.stream_places).try_acquire_owned();

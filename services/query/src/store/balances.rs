@@ -114,6 +114,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use prometheus::IntGauge;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -146,7 +148,8 @@ mod tests {
             let settings = StoreSection { stream_wait_ms: 50, ..StoreSection::default() };
             let inflight = IntGauge::new("inflight", "inflight").unwrap();
             let pages = PagesMetrics::register(&prometheus::Registry::new()).unwrap();
-            let store = Store::new(&section, settings, inflight, pages, Health::new().component("clickhouse"));
+            let component = Health::new().component("clickhouse");
+            let store = Store::new(&section, settings, inflight, pages, component, Arc::default());
             let outcome = store.accounts().unwrap().next_chunk(10).await;
             assert!(matches!(outcome, Err(StoreError::Unavailable(clickhouse::error::Error::TimedOut))), "{outcome:?}");
         }

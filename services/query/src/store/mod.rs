@@ -15,9 +15,9 @@ mod usage;
 mod windows;
 mod words;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use clickhouse::query::Query;
 use clickhouse::{Client, RowOwned, RowRead};
@@ -40,8 +40,10 @@ pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilte
 pub use windows::Posted;
 use words::{KeptNames, kept_names};
 
+use crate::budget::Budget;
 use crate::config::StoreSection;
 use crate::metrics::PagesMetrics;
+use crate::prices::Prices;
 
 /// Seconds a client is asked to wait when ClickHouse is away.
 const RETRY_AFTER_S: u32 = 2;
@@ -61,6 +63,9 @@ pub enum StoreError {
     /// The question is larger than its limits.
     #[error("the query exceeds its limits: {0}")]
     TooLarge(#[source] clickhouse::error::Error),
+    /// The questions of one request took longer than they may together.
+    #[error("the queries of the request exceed their time")]
+    OverTime,
     /// A row is not what the schema says.
     #[error("a row is not as expected: {0}")]
     Row(String),
@@ -108,8 +113,8 @@ impl From<StoreError> for Problem {
                 tracing::warn!(error = %Causes(&source), "ClickHouse gives no answer");
                 Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
             }
-            StoreError::TooLarge(source) => {
-                tracing::warn!(error = %source, "a query exceeds its limits");
+            error @ (StoreError::TooLarge(_) | StoreError::OverTime) => {
+                tracing::warn!(%error, "a request exceeds its limits");
                 Self::new("query_too_large", axum::http::StatusCode::BAD_REQUEST, "The request asks for too much")
                     .with_detail("narrow the range or the filters")
             }
@@ -131,6 +136,7 @@ pub struct Store {
     pages: Pages,
     names: KeptNames,
     component: Component,
+    prices: Arc<Prices>,
     answered: AtomicBool,
     was_ready: AtomicBool,
     expected: OnceLock<Projection>,
@@ -153,6 +159,7 @@ impl Store {
         inflight: IntGauge,
         pages: PagesMetrics,
         component: Component,
+        prices: Arc<Prices>,
     ) -> Self {
         let client = tollbooth_chassis::clickhouse::client(section)
             .with_product_info("tollbooth-query", env!("CARGO_PKG_VERSION"))
@@ -170,6 +177,7 @@ impl Store {
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             names: kept_names(settings.names_bytes_max),
             component,
+            prices,
             answered: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             expected: OnceLock::new(),
@@ -181,10 +189,22 @@ impl Store {
         self.client.query(sql)
     }
 
-    /// A query that may read at most so many rows. Not for pages: their bound is their limit, and the rows that lie
+    /// What a request may spend.
+    #[must_use]
+    pub fn budget(&self) -> Arc<Budget> {
+        Budget::new(self.execution_time_max(), self.settings.rows_to_read_max)
+    }
+
+    fn execution_time_max(&self) -> Duration {
+        Duration::from_secs(self.settings.execution_time_s_max)
+    }
+
+    /// A query that may read at most as many rows as are left to the request. Not for pages: their bound is their limit, and the rows that lie
     /// between the hits of a narrow filter are read only as far as needed.
     fn bounded_query(&self, sql: &str) -> Query {
-        self.query(sql).with_setting("max_rows_to_read", self.settings.rows_to_read_max.to_string())
+        let rows_left = Budget::current().map_or(self.settings.rows_to_read_max, |budget| budget.rows_left());
+        // To ClickHouse 0 is no bound.
+        self.query(sql).with_setting("max_rows_to_read", rows_left.max(1).to_string())
     }
 
     /// Runs a query about history, once the database is known to show the ledger.
@@ -206,9 +226,18 @@ impl Store {
         let turn = tokio::time::timeout(Duration::from_millis(self.settings.queue_wait_ms), self.permits.acquire());
         let Ok(Ok(_permit)) = turn.await else { return Err(StoreError::Busy) };
         let _inflight = Inflight::begin(&self.inflight);
-        let patience = Duration::from_secs(self.settings.execution_time_s_max) + GRACE;
-        let outcome = tokio::time::timeout(patience, query.fetch_all()).await;
-        outcome.unwrap_or(Err(clickhouse::error::Error::TimedOut)).map_err(StoreError::from)
+        let budget = Budget::current();
+        let time_left = budget.as_ref().map_or(self.execution_time_max(), |budget| budget.time_left());
+        if time_left.is_zero() {
+            return Err(StoreError::OverTime);
+        }
+        let mut read = Read { rows: 0, started: Instant::now(), budget };
+        let answer = tokio::time::timeout(time_left + GRACE, all_rows(query, &mut read)).await;
+        match answer {
+            Ok(answer) => Ok(answer?),
+            Err(_) if time_left < self.execution_time_max() => Err(StoreError::OverTime),
+            Err(_) => Err(clickhouse::error::Error::TimedOut.into()),
+        }
     }
 
     /// Asks for nothing, to see whether ClickHouse answers, shows the ledger and has the tables; the component says what
@@ -255,6 +284,32 @@ impl Store {
         self.ask::<u64>(query).await?;
         Ok(())
     }
+}
+
+/// What a question takes, which the request has spent however it ends.
+struct Read {
+    rows: u64,
+    started: Instant,
+    budget: Option<Arc<Budget>>,
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.spend(self.started.elapsed(), self.rows);
+        }
+    }
+}
+
+async fn all_rows<T: RowOwned + RowRead>(query: Query, read: &mut Read) -> clickhouse::error::Result<Vec<T>> {
+    let mut cursor = query.fetch::<T>()?;
+    let mut rows = Vec::new();
+    while let Some(row) = cursor.next().await? {
+        rows.push(row);
+    }
+    // As far as ClickHouse was when it began to answer: of sums that is all of it.
+    read.rows = cursor.summary().and_then(|summary| summary.read_rows()).unwrap_or_default();
+    Ok(rows)
 }
 
 struct Inflight<'a>(&'a IntGauge);

@@ -1,6 +1,6 @@
 //! What the words of a search mean: the services, engines, events and booths whose names they are a part of.
 //!
-//! Names are few, rows are many: so a word is looked up among the names, and the rows are asked for by those. Which names a
+//! Services and engines are searched by what price books call them, too. Names are few, rows are many: so a word is looked up among the names, and the rows are asked for by those. Which names a
 //! large account has stands in its rollups.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,7 @@ use tollbooth_schemas::ledger::EntryType;
 use super::activity::Below;
 use super::{Store, StoreError};
 use crate::activity::ActivityFilter;
+use crate::prices::Names as Labels;
 
 /// Most events, and most booths, that are named one by one; beyond it every row's is looked at.
 const NAMES_MAX: usize = 1_000;
@@ -57,6 +58,8 @@ const REACHED_SQL: &str = "SELECT 'reached' AS kind, '' AS name, '' AS text, seq
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Names {
     seq: u64,
+    /// Whether services and engines are all that the account has; else what events are called is all that was asked for.
+    is_whole: bool,
     services: BTreeSet<String>,
     engines: BTreeSet<String>,
     events: BTreeSet<String>,
@@ -88,7 +91,7 @@ impl Names {
         self.events.len() > KEPT_MAX || self.booths.len() > KEPT_MAX || self.called.len() > KEPT_MAX
     }
 
-    fn word(&self, term: &str) -> Word {
+    fn word(&self, term: &str, labels: &Labels) -> Word {
         let having = |names: &BTreeSet<String>| -> Vec<String> {
             names.iter().filter(|name| name.to_ascii_lowercase().contains(term)).cloned().collect()
         };
@@ -98,6 +101,10 @@ impl Names {
         called.sort_unstable_by(|one, other| other.cmp(one));
         let mut events: BTreeSet<String> =
             called.into_iter().take(NAMES_MAX).map(|(_, event_id)| event_id.clone()).collect();
+        let labelled = |codes: Vec<String>, more: BTreeSet<&str>, known: &BTreeSet<String>| -> Vec<String> {
+            let more = more.into_iter().filter(|code| !self.is_whole || known.contains(*code)).map(str::to_owned);
+            codes.into_iter().chain(more).collect::<BTreeSet<_>>().into_iter().collect()
+        };
         let (by_id, mut booths) = (having(&self.events), having(&self.booths));
         let has_many_events = by_id.len() > NAMES_MAX || self.is_cut();
         let has_many_booths = booths.len() > NAMES_MAX || self.is_cut();
@@ -108,8 +115,8 @@ impl Names {
             booths.clear();
         }
         Word {
-            services: having(&self.services),
-            engines: having(&self.engines),
+            services: labelled(having(&self.services), labels.services_called(term), &self.services),
+            engines: labelled(having(&self.engines), labels.engines_called(term), &self.engines),
             events: events.into_iter().collect(),
             booths,
             has_many_events,
@@ -276,7 +283,8 @@ impl Store {
     /// what its events are called.
     pub(super) async fn meaning(&self, below: Below<'_>, is_large: bool) -> Result<Meaning, StoreError> {
         let names = if is_large { self.names(below).await? } else { Arc::new(self.called(below).await?) };
-        Ok(Meaning { words: below.filter.terms.iter().map(|term| names.word(term)).collect() })
+        let labels = self.prices.names();
+        Ok(Meaning { words: below.filter.terms.iter().map(|term| names.word(term, &labels)).collect() })
     }
 
     /// As they are kept, with those that entries since then brought.
@@ -312,7 +320,8 @@ impl Store {
                  FROM {rollup} WHERE account_id = {{account:String}}) LIMIT {{limit:UInt64}}"
             ));
         }
-        self.ask_names(below, &pieces.join(" UNION ALL "), Names::default()).await
+        let whole = Names { is_whole: true, ..Names::default() };
+        self.ask_names(below, &pieces.join(" UNION ALL "), whole).await
     }
 
     async fn names_since(&self, below: Below<'_>, names: &Names) -> Result<Names, StoreError> {
@@ -375,7 +384,7 @@ mod tests {
     }
 
     fn meaning(terms: &[&str], names: &Names) -> Meaning {
-        Meaning { words: terms.iter().map(|term| names.word(term)).collect() }
+        Meaning { words: terms.iter().map(|term| names.word(term, &Labels::default())).collect() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who may read what.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tollbooth_query::config::RateSection;
 use tollbooth_query::service::ServiceError;
 use tollbooth_schemas::keys::KeyKind;
 
@@ -123,4 +124,51 @@ async fn a_reader_that_cannot_go_on_ends_the_process_with_an_error() {
         let ended = query.ended().await;
         assert!(matches!(&ended, Err(ServiceError::Failed(why)) if why.starts_with(name)), "{ended:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_many_requests_waits_and_nobody_else() {
+    // given a key that may send few requests, another one, and a portal token
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let keys = [1, 2].map(|number| stand.issue(KeyKind::Account, "acc_luna", number));
+    let mut config = stand.config();
+    config.rate = RateSection { requests_per_second: 1, burst: 5 };
+    let query = Query::start(config, &stand.admin_key).await;
+    let path = "/v1/accounts/acc_luna/balance";
+    let [greedy, other] = keys.each_ref().map(|key| key.reveal());
+    until("the keys are known", async || query.get_with(path, Some(other)).await.status == 200).await;
+    let bearer = format!("Bearer {other}");
+    let body = json!({"ttl_s": 600});
+    let made = query.change("POST", "/v1/portal-tokens", &[("authorization", &bearer)], &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let token = made.body["token"].as_str().unwrap().to_owned();
+
+    // when it sends on and on
+    let first = query.get_with(path, Some(greedy)).await;
+    assert_eq!(first.headers["ratelimit-policy"], r#""requests";q=5;qu="requests";w=5"#);
+    assert_eq!(first.headers["ratelimit"], r#""requests";r=4;t=1"#);
+    let mut answered = 1;
+    let refused = loop {
+        let answer = query.get_with(path, Some(greedy)).await;
+        match answer.status.as_u16() {
+            200 if answered < 100 => answered += 1,
+            _ => break answer,
+        }
+    };
+
+    // then it was answered what it may, and is told to wait
+    assert!(answered >= 5, "{answered}");
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (429, &Value::from("rate_limited")));
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(refused.headers["ratelimit"], r#""requests";r=0;t=1"#);
+
+    // and others are not kept out, and a portal token not by the key behind it
+    for key in [other, &token] {
+        let drained = async || query.get_with(path, Some(key)).await.status == 429;
+        assert_eq!(query.get_with(path, Some(key)).await.status, 200);
+        until("its own bucket is empty", drained).await;
+    }
+    assert_eq!(query.get_with(path, Some("tb_sk_live_x")).await.status, 401);
+    until("who waits is answered", async || query.get_with(path, Some(greedy)).await.status == 200).await;
 }

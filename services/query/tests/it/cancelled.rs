@@ -62,3 +62,34 @@ async fn a_query_ends_with_the_last_who_waits_for_it() {
     let idle = "tollbooth_clickhouse_inflight_queries 0";
     until("nothing is under way", async || query.metrics().await.contains(idle)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_questions_of_a_request_share_what_it_may_read() {
+    // given a rollup of a thousand rows, and requests that may read less than twice as many
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    for sql in [
+        "DROP TABLE usage_15m_by_account",
+        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, \
+         toDateTime('2026-10-20', 'UTC') - toIntervalDay(number % 2 * 30) AS bucket, \
+         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
+         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
+         toDecimal128(0, 6) AS provider_cost FROM numbers(1000)",
+    ] {
+        stand.clickhouse.query(sql).execute().await.unwrap();
+    }
+    let mut config = stand.config();
+    config.store.rows_to_read_max = 1_500;
+    let query = Query::start(config, &stand.admin_key).await;
+    let range = "from=2026-10-01&to=2026-11-01";
+
+    // when one asks once, and one for the period before as well
+    let once = query.get(&format!("/v1/accounts/acc_luna/usage?{range}&bucket=day")).await;
+    let twice = query.get(&format!("/v1/accounts/acc_luna/summary?{range}")).await;
+
+    // then the other one asks for too much
+    assert_eq!(once.status, 200, "{}", once.body);
+    assert_eq!((twice.status.as_u16(), twice.body["code"].as_str()), (400, Some("query_too_large")), "{}", twice.body);
+    // and the next request may ask again
+    assert_eq!(query.get(&format!("/v1/accounts/acc_luna/usage?{range}&bucket=week")).await.status, 200);
+}

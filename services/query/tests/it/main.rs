@@ -17,6 +17,7 @@ mod entry;
 mod events;
 mod expected;
 mod export;
+mod figures;
 mod fleet;
 mod forwarded;
 mod keys;

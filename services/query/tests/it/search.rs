@@ -1,11 +1,11 @@
 //! Words of a search, of an account whose every text is looked into and of one that is too large for that.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{EventDefined, UsageStatus};
 
 use crate::query::Query;
-use crate::stand::{BASE_MS, Ledger, Stand, usage};
+use crate::stand::{BASE_MS, Ledger, Stand, until, usage};
 
 fn work(service: &str, engine: &str, event_id: &str, booth_id: &str, number: u64) -> (Kind, i64, i64) {
     let Kind::Usage(mut usage) = usage(service, engine, UsageStatus::Success, number) else { unreachable!() };
@@ -54,6 +54,18 @@ async fn words_find_the_same_in_a_large_account_but_operations_by_their_whole_id
     let mut config = stand.config();
     config.store.searched_entries_max = 0;
     let large = Query::start(config, &stand.admin_key).await;
+    let book = json!({
+        "version": 1, "currency": "USD", "effective_from": "2020-01-01T00:00:00.000Z",
+        "plans": [{"code": "basic", "name": "Basic", "monthly_fee": "39.00"}],
+        "services": [{"code": "face_switch", "name": "Swap Heads"}, {"code": "sms", "name": "Text Message"},
+            {"code": "unused", "name": "Never Bought"}],
+        "engines": [{"code": "sms_intl", "name": "Abroad"}, {"code": "sms_us_ca", "name": "At Home"}],
+        "prices": [{"service": "sms", "engine": "sms_intl", "unit": "message", "model": "per_unit", "plans": {"basic": "0.20"}}]
+    });
+    stand.publish(&stand.topics.price_book(), "1", &serde_json::to_vec(&book).unwrap());
+    for query in [&small, &large] {
+        until("the book is known", async || query.ok("/v1/price-books").await["data"] != json!([])).await;
+    }
 
     for (q, seqs) in [
         ("q=kling", vec![11, 9, 6]),
@@ -76,6 +88,12 @@ async fn words_find_the_same_in_a_large_account_but_operations_by_their_whole_id
         ("q=op_3+kling", vec![]),
         ("q=op_3+op_4", vec![]),
         ("q=nothing", vec![]),
+        // by what work is called, as it is copied from the page
+        ("q=heads", vec![10]),
+        ("q=Text+Message+(Abroad)", vec![7]),
+        ("q=text+gala", vec![8]),
+        ("q=message+sms", vec![8, 7]),
+        ("q=bought", vec![]),
         // with filters beside the words, and a page that does not hold all
         ("q=kling&event_id=evt_b", vec![9]),
         ("q=kling&limit=2", vec![11, 9]),

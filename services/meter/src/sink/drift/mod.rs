@@ -108,7 +108,7 @@ impl Watch {
         if !has_changed && self.told_at.is_some_and(|told_at| told_at.elapsed() < TELL_INTERVAL) {
             return Ok(());
         }
-        let told = Told { began_at_ms: self.began_at_ms, looked_at_ms: now_ms(), passed_at_ms: self.passed_at_ms };
+        let told = Told { began_at_ms: self.began_at_ms, passed_at_ms: self.passed_at_ms };
         context.store.tell_drift(told, &self.known).await?;
         self.told_at = Some(Instant::now());
         Ok(())

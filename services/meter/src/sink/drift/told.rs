@@ -10,11 +10,10 @@ use crate::sink::store::{Store, within_limit};
 /// Most accounts of a kind that are named; those that are off the most.
 const EXAMPLES_MAX: usize = 20;
 
-/// When a watch looked.
+/// When a watch began, and passed last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
     pub(super) began_at_ms: i64,
-    pub(super) looked_at_ms: i64,
     pub(super) passed_at_ms: Option<i64>,
 }
 
@@ -34,10 +33,11 @@ fn off(known: &BTreeMap<String, Drift>, index: usize) -> Vec<(&str, u64)> {
 }
 
 impl Store {
-    /// Writes down what is known; it takes the place of what was written before.
+    /// Writes down what is known; it takes the place of what was written before. Which of two was written last the server's
+    /// clock decides, and not those of the two who wrote.
     pub(super) async fn tell_drift(&self, told: Told, known: &BTreeMap<String, Drift>) -> Result<(), SinkError> {
-        const ROW: &str = "(?, fromUnixTimestamp64Milli(?, 'UTC'), fromUnixTimestamp64Milli(?, 'UTC'), \
-             fromUnixTimestamp64Milli(?, 'UTC'), ?, ?)";
+        const ROW: &str =
+            "(?, fromUnixTimestamp64Milli(?, 'UTC'), now64(3, 'UTC'), fromUnixTimestamp64Milli(?, 'UTC'), ?, ?)";
         let rows = [ROW; Kind::ALL.len()].join(", ");
         let sql = format!("INSERT INTO drift (kind, began_at, looked_at, passed_at, accounts, examples) VALUES {rows}");
         let mut insert = self.client().query(&sql).with_setting("async_insert", "0");
@@ -48,7 +48,6 @@ impl Store {
             insert = insert
                 .bind(kind.code())
                 .bind(told.began_at_ms)
-                .bind(told.looked_at_ms)
                 .bind(told.passed_at_ms.unwrap_or_default())
                 .bind(accounts)
                 .bind(off);

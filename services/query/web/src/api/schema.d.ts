@@ -2066,6 +2066,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: what the answer is made of is being read */
             503: {
                 headers: {
@@ -2121,6 +2132,17 @@ export interface operations {
             /** @description `not_found` */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2222,6 +2244,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
@@ -2312,6 +2345,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2518,6 +2562,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -2641,6 +2696,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -2741,6 +2807,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2887,6 +2964,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -2995,6 +3083,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3145,6 +3244,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -3175,7 +3285,7 @@ export interface operations {
                 limit?: number;
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
-                /** @description Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very large account the whole operation id. */
+                /** @description Words, each of which must be a part of service or engine (code or name), event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
                 service?: string[];
@@ -3279,6 +3389,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3397,6 +3518,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3549,6 +3681,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -3663,6 +3806,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -3754,9 +3908,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `too_many_streams`: of this account */
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
             429: {
                 headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3907,6 +4063,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -3939,7 +4106,7 @@ export interface operations {
                 limit?: number;
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
-                /** @description Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very large account the whole operation id. */
+                /** @description Words, each of which must be a part of service or engine (code or name), event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
                 service?: string[];
@@ -4047,6 +4214,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -4075,7 +4253,7 @@ export interface operations {
                 include?: "all";
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
-                /** @description Words, each of which must be a part of service, engine, event (id or name), booth or operation id; of a very large account the whole operation id. */
+                /** @description Words, each of which must be a part of service or engine (code or name), event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
                 service?: string[];
@@ -4140,6 +4318,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4273,6 +4462,17 @@ export interface operations {
             /** @description `not_found`: no such account, or not this key's; no such thing in it */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4478,6 +4678,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -4578,6 +4789,17 @@ export interface operations {
             /** @description `forbidden`: needs an admin key */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4685,6 +4907,17 @@ export interface operations {
             /** @description `forbidden`: needs an admin key */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4802,6 +5035,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
@@ -4894,6 +5138,17 @@ export interface operations {
             /** @description `forbidden`: needs an admin key */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5066,6 +5321,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
@@ -5178,6 +5444,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet */
             503: {
                 headers: {
@@ -5282,6 +5559,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: keys are being read */
             503: {
                 headers: {
@@ -5346,6 +5634,17 @@ export interface operations {
             /** @description `not_found` */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5442,6 +5741,17 @@ export interface operations {
             /** @description `not_found` */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5645,6 +5955,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: history or keys cannot be read at the moment */
             503: {
                 headers: {
@@ -5741,6 +6062,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: what the answer is made of is being read */
             503: {
                 headers: {
@@ -5810,6 +6142,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unavailable`: what the answer is made of is being read */
             503: {
                 headers: {
@@ -5861,6 +6204,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: nobody */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6012,6 +6364,17 @@ export interface operations {
             /** @description `csrf`: a session without its `X-CSRF-Token`; `forbidden` */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may */
+            429: {
+                headers: {
+                    /** @description Seconds until a repeat is worth it. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
