@@ -174,7 +174,7 @@ const README = [
 it.runIf(wanted.includes("readme")).each(README)(
   "%s for the README",
   async (name, theme, path) => {
-    const { page, context } = await visit(browser, { theme, size: { width: 1280, height: 860 } });
+    const { page, context } = await visit(browser, { theme, size: { width: 1280, height: 930 } });
     await signIn(page, key);
     await page.goto(filled(path));
     await page.locator("h1").first().waitFor();

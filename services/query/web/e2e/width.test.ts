@@ -2,7 +2,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ALL_WORK, TestAccount, VIDEO } from "./support/account";
-import { DESK, launch, NARROW, open, visit, WIDE } from "./support/browser";
+import { DESK, launch, NARROW, open, TABLET, visit, WIDE } from "./support/browser";
 import { env } from "./support/env";
 import { command, read, send } from "./support/http";
 import { panel } from "./support/read";
@@ -57,6 +57,9 @@ async function look(page: Page, pages: readonly (readonly [string, string])[]): 
 
 describe.each([
   ["360 px", NARROW, true],
+  ["768 px", TABLET, true],
+  // Where the menu has just unfolded, and least is left beside it.
+  ["1030 px", { width: 1030, height: 800 }, false],
   ["1280 px", DESK, false],
   ["2560 px", WIDE, false],
 ] as const)("At %s no page scrolls sideways", (_name, size, touch) => {
