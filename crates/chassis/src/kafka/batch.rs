@@ -27,6 +27,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::clients::{LogContext, log_error, log_line};
+use super::failover::ends;
 use super::statistics::Watch;
 
 /// Records taken between two looks at the byte limit.
@@ -202,7 +203,7 @@ impl BatchReader {
     /// # Errors
     /// When the broker does not answer within `timeout`.
     pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), KafkaError> {
-        self.inner.consumer.fetch_watermarks(topic, partition, timeout)
+        ends(&self.inner.consumer, topic, partition, timeout)
     }
 
     /// Offsets (and their metadata) that the reader's group has committed for these partitions.

@@ -9,9 +9,11 @@
 //! - [`NoteProducer`]: few and small records, each waited for.
 //! - [`KafkaStatistics`]: what clients say of themselves, as metrics.
 //! - [`Watermarks`]: where partitions begin and end, asked past the readers.
+//! - [`outlast`]: asking again while a broker is lost.
 
 pub mod batch;
 mod clients;
+mod failover;
 mod murmur2;
 mod notes;
 mod statistics;
@@ -21,6 +23,7 @@ pub mod txn;
 mod watermarks;
 
 pub use clients::{KafkaClients, LogContext, ReaderTuning, log_error, log_line};
+pub use failover::{NotOutlasted, ends, is_passing, outlast};
 pub use murmur2::{murmur2, partition_for};
 pub use notes::NoteProducer;
 pub use statistics::{ClientKind, KafkaStatistics, Watch, WatchedContext};

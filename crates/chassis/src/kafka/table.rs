@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::clients::{KafkaClients, ReaderTuning};
+use super::failover::ends;
 use super::statistics::{ClientKind, WatchedContext};
 use crate::ops::Component;
 use crate::shutdown::Shutdown;
@@ -230,7 +231,7 @@ impl<H: FnMut(TableRecord<'_>)> Follower<H> {
             if goal.is_none() && Instant::now() >= ask_at {
                 // Taken before asking: what the age promises must hold for the moment of the question.
                 let asked_at = Instant::now();
-                match self.consumer.fetch_watermarks(&self.topic, PARTITION, WATERMARK_TIMEOUT) {
+                match ends(&self.consumer, &self.topic, PARTITION, WATERMARK_TIMEOUT) {
                     Ok((low, high)) => {
                         if !assigned {
                             self.assign(low)?;

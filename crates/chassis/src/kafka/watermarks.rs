@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
 use super::clients::KafkaClients;
+use super::failover::ends;
 use super::statistics::{ClientKind, WatchedContext};
 
 /// Events looked at before a question: librdkafka's log lines wait in a queue that nobody else empties.
@@ -49,6 +50,6 @@ impl Watermarks {
             // Log lines and client-wide errors: both are told through the context.
             drop(self.consumer.poll(Duration::ZERO));
         }
-        self.consumer.fetch_watermarks(topic, partition, timeout)
+        ends(&self.consumer, topic, partition, timeout)
     }
 }

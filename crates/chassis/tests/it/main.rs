@@ -5,6 +5,7 @@ mod crashpoint;
 mod http;
 mod kafka_batch;
 mod kafka_clients;
+mod kafka_failover;
 mod kafka_table;
 mod kafka_txn;
 mod ops;

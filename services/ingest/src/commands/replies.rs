@@ -8,7 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset, TopicPartitionList};
-use tollbooth_chassis::kafka::{ClientKind, KafkaClients, ReaderTuning, WatchedContext};
+use tollbooth_chassis::kafka::{ClientKind, KafkaClients, ReaderTuning, WatchedContext, ends};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_schemas::v1;
@@ -62,7 +62,7 @@ struct ReplyReader {
 impl ReplyReader {
     /// Only commands sent from here on are waited for, so nothing before the end matters.
     fn assign_at_end(&self) -> Result<(), KafkaError> {
-        let (_, high) = self.consumer.fetch_watermarks(&self.topic, PARTITION, WATERMARK_TIMEOUT)?;
+        let (_, high) = ends(&self.consumer, &self.topic, PARTITION, WATERMARK_TIMEOUT)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, PARTITION, Offset::Offset(high))?;
         self.consumer.assign(&list)

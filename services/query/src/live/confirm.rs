@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use tollbooth_chassis::kafka::LogContext;
+use rdkafka::consumer::BaseConsumer;
+use tollbooth_chassis::kafka::{self, LogContext};
 use tollbooth_chassis::shutdown::Shutdown;
 
 use crate::clock::now_ms;
@@ -73,7 +73,7 @@ pub(super) fn spawn(
             }
             round.ask(
                 Instant::now(),
-                |number| match consumer.fetch_watermarks(&topic, number, ANSWER_TIMEOUT) {
+                |number| match kafka::ends(&consumer, &topic, number, ANSWER_TIMEOUT) {
                     Ok((_, high)) => Some(high),
                     Err(error) => {
                         tracing::debug!(partition = number, %error, "the end of the partition is not known");

@@ -6,6 +6,7 @@ mod fees;
 mod journal;
 mod kinds;
 mod ledger;
+mod log;
 mod recharge;
 mod redrive;
 mod repricing;
