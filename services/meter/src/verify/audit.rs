@@ -22,7 +22,7 @@ use super::{
     redrive::Redrives,
     report::{Checked, CurrencyTotals, Defect, Report, Unchecked, units},
     repricing::GivenBackFirst,
-    rows::Sums,
+    rollups::Sums,
     source::{Input, SourceIndex},
 };
 

@@ -14,9 +14,9 @@ use super::{
     audit::{Account, Audit, CommandPosted, LogRecord, NONE, Opened, PlanFrom, Posted, Reported, Source},
     digest,
     facts::{Extra, Facts},
+    ledger_row::LedgerRow,
     price::{self, Charge, Work},
     report::{Checked, Defect},
-    rows::LedgerRow,
 };
 
 impl Audit {

@@ -18,6 +18,7 @@ mod journal;
 mod journal_files;
 mod journal_lines;
 mod kinds;
+mod ledger_row;
 pub(crate) mod log;
 mod models;
 mod price;
@@ -26,6 +27,7 @@ mod recharge;
 mod redrive;
 mod report;
 mod repricing;
+mod rollups;
 mod rows;
 mod source;
 mod store;
@@ -45,8 +47,10 @@ use tollbooth_schemas::{
 
 pub use audit::{Audit, AuditOptions, LogRecord, Source};
 pub use journal::Told;
+pub use ledger_row::LedgerRow;
 pub use report::{Checked, CurrencyTotals, Defect, Example, Report, Unchecked};
-pub use rows::{BalanceRow, LedgerRow, Rollup, RollupRow};
+pub use rollups::{Rollup, RollupRow};
+pub use rows::BalanceRow;
 
 use crate::config::MeterConfig;
 use journal_files::JournalFiles;

@@ -8,7 +8,9 @@ use tollbooth_schemas::clickhouse::MIGRATIONS;
 
 use super::{
     audit::Audit,
-    rows::{BalanceRow, LedgerRow, Rollup, RollupRow},
+    ledger_row::LedgerRow,
+    rollups::{Rollup, RollupRow},
+    rows::BalanceRow,
 };
 
 /// A table as the server describes it.
