@@ -75,6 +75,8 @@ pub(super) struct EffectsMetrics {
     pub(super) unreadable: IntCounter,
     pub(super) under_way: IntGauge,
     pub(super) oldest_age: IntGauge,
+    /// Of the outbox, read or not.
+    pub(super) outbox_oldest_age: IntGauge,
     /// By group, topic and partition.
     pub(super) lag_records: IntGaugeVec,
     reconciled: [IntCounter; Reconciled::ALL.len()],
@@ -109,6 +111,11 @@ impl EffectsMetrics {
             "tollbooth_effects_oldest_age_seconds",
             "How long ago the oldest effect under way was decided; 0: none is.",
         )?;
+        let outbox_oldest_age = IntGauge::new(
+            "tollbooth_outbox_oldest_age_seconds",
+            "How long ago the oldest effect was decided that the group has not carried out, whoever of it reads; 0: none waits.",
+        )?;
+        registry.register(Box::new(outbox_oldest_age.clone()))?;
         let lag_records = IntGaugeVec::new(
             Opts::new(
                 "tollbooth_consumer_lag_records",
@@ -163,6 +170,7 @@ impl EffectsMetrics {
             unreadable,
             under_way,
             oldest_age,
+            outbox_oldest_age,
             lag_records,
             reconciled,
             reconciled_at,

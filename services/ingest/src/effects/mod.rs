@@ -122,8 +122,7 @@ impl Effects {
                 Reconciliation::new(config, stripe, desk.clone(), Arc::clone(&producer), (metrics.clone(), counted));
             tokio::spawn(task.run(shutdown.clone()));
         }
-        let lag =
-            Lag::new(&clients, &config.effects.group, topics.outbox(), topics.partitions, metrics.lag_records.clone())?;
+        let lag = Lag::new(&clients, &config.effects.group, topics.outbox(), topics.partitions, &metrics)?;
         let until = shutdown.clone();
         let thread = std::thread::Builder::new().name("outbox-lag".to_owned()).spawn(move || lag.run(&until))?;
         tables.push(("outbox lag", thread));
