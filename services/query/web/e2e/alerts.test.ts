@@ -119,7 +119,7 @@ describe("Alerts", () => {
   it("say which line is wrong, at that line, and send nothing", async () => {
     const account = await TestAccount.open();
     const { page, context } = await open(browser, account.key, "/billing");
-    await panel(page, "Alerts").getByRole("button", { name: "Edit alerts" }).click();
+    await panel(page, "Alerts").getByRole("button", { name: "Set up alerts" }).click();
     const dialog = page.getByRole("dialog");
     for (const [label, typed, said] of [
       ["Balance falls below: Amount 1", "ten", "Enter an amount like 20.00"],
