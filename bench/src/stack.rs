@@ -303,7 +303,7 @@ pub(crate) fn get(address: &str, path: &str) -> std::io::Result<String> {
 /// One GET with a bearer key.
 pub(crate) fn get_with(address: &str, path: &str, key: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(300)))?;
     let authorization = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: close\r\n\r\n")?;
     let mut answer = String::new();
