@@ -14,6 +14,13 @@ use crate::config::KafkaSection;
 /// Longest silence of a transaction before the broker ends it. An open one holds back every committed reader, so this
 /// bounds how long a killed meter can.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(12);
+/// Silence after which a transactional producer's connection is closed; librdkafka takes off up to 2 s.
+///
+/// Offsets that are sent to a group whose coordinator was lost wait until any connection of the client opens or closes: it
+/// looks for the next coordinator at no other time, and keeps to no time limit (librdkafka #5511, #5456). While a worker
+/// waits so, nothing is sent, and nothing would ever change. Much less than [`TRANSACTION_TIMEOUT`], so that the
+/// transaction still stands then.
+const TRANSACTION_IDLE: Duration = Duration::from_secs(5);
 /// Room of a transactional producer's queue where nobody says otherwise.
 const TRANSACTION_QUEUE_KBYTES: u32 = 128 * 1024;
 /// How long a group member may be silent before its partitions move.
@@ -147,6 +154,7 @@ impl KafkaClients {
             .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
             // librdkafka demands that a record's own deadline lies within the transaction's.
             .set("delivery.timeout.ms", millis(TRANSACTION_TIMEOUT))
+            .set("connections.max.idle.ms", millis(TRANSACTION_IDLE))
             .set("linger.ms", "1")
             .set("batch.size", "1000000")
             .set("queue.buffering.max.messages", "500000")

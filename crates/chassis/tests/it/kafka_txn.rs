@@ -1,13 +1,16 @@
 //! Every error of a transaction in its class.
 
 use std::cell::Cell;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
+use tollbooth_chassis::config::KafkaSection;
 use tollbooth_chassis::kafka::txn::{self, TxnError};
 use tollbooth_chassis::kafka::{KafkaClients, LogContext, ReaderTuning};
 
@@ -47,6 +50,41 @@ fn a_transaction_commits_with_its_offsets() {
     let consumer: BaseConsumer = BaseConsumer::from_config(&clients.reader("meter", ReaderTuning::default())).unwrap();
     // The stand-in keeps neither markers nor transactional offsets: only the records can be looked at.
     assert_eq!(consumer.fetch_watermarks("ledger", 0, PATIENCE).unwrap(), (0, 3));
+}
+
+#[test]
+fn offsets_find_their_way_when_the_groups_coordinator_is_lost() {
+    // given a group whose coordinator this producer knows
+    let mock: Mock = MockCluster::new(3).unwrap();
+    let clients = KafkaClients::new(KafkaSection { bootstrap: mock.bootstrap_servers(), ..KafkaSection::default() });
+    for topic in ["ledger", "usage"] {
+        mock.create_topic(topic, 1, 3).unwrap();
+        mock.partition_leader(topic, 0, Some(2)).unwrap();
+    }
+    mock.coordinator(MockCoordinator::Transaction("ledger-0".to_owned()), 2).unwrap();
+    mock.coordinator(MockCoordinator::Group("meter".to_owned()), 1).unwrap();
+    let producer = producer(&clients.transactional_producer("ledger-0"));
+    txn::init(&producer, PATIENCE).unwrap();
+    let (metadata, offsets) = group(&clients);
+    txn::begin(&producer).unwrap();
+    send(&producer);
+    txn::send_offsets(&producer, &offsets, &metadata).unwrap();
+    txn::commit(&producer).unwrap();
+
+    // when it is lost, and another broker is the coordinator
+    mock.broker_down(1).unwrap();
+    mock.coordinator(MockCoordinator::Group("meter".to_owned()), 3).unwrap();
+    // What every client is told of a broker that is gone: it is in no list any more.
+    producer.client().fetch_metadata(None, PATIENCE).unwrap();
+
+    // then the next offsets arrive there. On a thread of its own: there is no time limit that librdkafka keeps to
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        txn::begin(&producer).unwrap();
+        send(&producer);
+        tell.send(txn::send_offsets(&producer, &offsets, &metadata)).unwrap();
+    });
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Ok(())));
 }
 
 #[test]
