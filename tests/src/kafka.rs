@@ -1,6 +1,7 @@
 //! Kafka from the side: what a backend writes itself, what an operator looks up.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -44,6 +45,21 @@ pub struct DeadLetter {
     pub payload: Vec<u8>,
 }
 
+/// What one broker of a cluster does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Duties {
+    /// Partitions of `ledger` that it leads.
+    pub leads: usize,
+    /// Partitions of `ledger` whose transactions it coordinates.
+    pub coordinates: usize,
+}
+
+impl fmt::Display for Duties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "leader of {} ledgers, coordinator of {}", self.leads, self.coordinates)
+    }
+}
+
 /// A cluster with one set of topics.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -73,6 +89,32 @@ impl Log {
         let metadata = self.consumer("tests-metadata")?.fetch_metadata(None, BROKER_WAIT)?;
         let mut partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
         Ok(partitions.all(|partition| partition.replicas().len() == copies && partition.isr().len() == copies))
+    }
+
+    /// What a broker does, by its index, as the cluster tells it now.
+    ///
+    /// # Errors
+    /// When no broker answers, or does not tell of a topic.
+    pub fn duties(&self, broker: usize) -> anyhow::Result<Duties> {
+        let metadata = self.consumer("tests-metadata")?.fetch_metadata(None, BROKER_WAIT)?;
+        let id = i32::try_from(broker)? + 1;
+        let leaders = |name: &str| -> anyhow::Result<Vec<i32>> {
+            let topic = metadata.topics().iter().find(|topic| topic.name() == name).context(name.to_owned())?;
+            let mut partitions: Vec<_> = topic.partitions().iter().map(|part| (part.id(), part.leader())).collect();
+            partitions.sort_unstable();
+            Ok(partitions.into_iter().map(|(_, leader)| leader).collect())
+        };
+        let ledger = self.topics.ledger();
+        let coordinators = leaders("__transaction_state")?;
+        // The meter's transactional ids; where each lies is Kafka's `Utils.abs(id.hashCode()) % partitions`.
+        let places = (0..self.topics.partitions).map(|partition| java_hash(&format!("{ledger}-{partition}")));
+        let coordinators = places.filter_map(|hash| {
+            let place = usize::try_from(hash & i32::MAX).ok()?.checked_rem(coordinators.len())?;
+            coordinators.get(place).copied()
+        });
+        let count = |leaders: &mut dyn Iterator<Item = i32>| leaders.filter(|leader| *leader == id).count();
+        let leads = count(&mut leaders(&ledger)?.into_iter());
+        Ok(Duties { leads, coordinates: count(&mut { coordinators }) })
     }
 
     fn config(&self) -> ClientConfig {
@@ -244,15 +286,25 @@ impl Log {
     /// # Errors
     /// When the broker does not answer.
     pub fn meter_lag(&self, group: &str) -> anyhow::Result<i64> {
+        Ok(self.meter_lags(group)?.into_iter().sum())
+    }
+
+    /// The same of each partition.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn meter_lags(&self, group: &str) -> anyhow::Result<Vec<i64>> {
         let consumer = self.consumer(group)?;
-        let mut lag = 0;
+        let mut lags = vec![0; usize::try_from(self.topics.partitions)?];
         for topic in [self.topics.usage(), self.topics.commands()] {
             for (partition, committed) in self.committed(group, &topic)? {
                 let (low, end) = consumer.fetch_watermarks(&topic, partition, BROKER_WAIT)?;
-                lag += end - committed.unwrap_or(low).max(low);
+                if let Some(lag) = lags.get_mut(usize::try_from(partition)?) {
+                    *lag += end - committed.unwrap_or(low).max(low);
+                }
             }
         }
-        Ok(lag)
+        Ok(lags)
     }
 
     /// Records of `ledger` that the sink has not committed as done.
@@ -300,6 +352,21 @@ impl Log {
         Ok(written.into_iter().filter(|(place, _)| !committed.contains(place)).map(|(_, at_ms)| at_ms).collect())
     }
 
+    /// When each committed record of `ledger` was written, milliseconds since the epoch: in order, by partition.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn ledger_written(&self) -> anyhow::Result<Vec<Vec<i64>>> {
+        let mut written = vec![Vec::new(); usize::try_from(self.topics.partitions)?];
+        self.read_ledger("read_committed", |message| {
+            let times = usize::try_from(message.partition()).ok().and_then(|partition| written.get_mut(partition));
+            if let (Some(times), Some(at_ms)) = (times, message.timestamp().to_millis()) {
+                times.push(at_ms);
+            }
+        })?;
+        Ok(written)
+    }
+
     fn read_ledger(
         &self,
         isolation: &str,
@@ -323,5 +390,22 @@ impl Log {
             }
         }
         Ok(consumer.commit(&list, CommitMode::Sync)?)
+    }
+}
+
+/// `String.hashCode` of Java, of an ASCII text.
+fn java_hash(text: &str) -> i32 {
+    text.bytes().fold(0, |hash: i32, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_hashes_as_in_java() {
+        for (text, hash) in [("", 0), ("tollbooth", 1_219_118_939), ("tollbooth.ledger-7", 296_795_654)] {
+            assert_eq!(java_hash(text), hash, "{text}");
+        }
     }
 }

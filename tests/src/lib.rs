@@ -25,7 +25,7 @@ mod watch;
 pub use api::{Answer, Api};
 pub use binaries::{Binary, locate};
 pub use collector::{Collector, SeenSpan};
-pub use kafka::{DeadLetter, Log, Place};
+pub use kafka::{DeadLetter, Duties, Log, Place};
 pub use process::Process;
 pub use stack::{Stack, StackOptions, Victim};
 pub use wait::wait_until;

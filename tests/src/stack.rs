@@ -222,6 +222,11 @@ impl Stack {
         lock(&self.settings).insert(variable.to_owned(), value.to_owned());
     }
 
+    /// The brokers, in the order of their ids.
+    pub fn brokers(&self) -> impl Iterator<Item = &Kafka> {
+        std::iter::once(&self.kafka).chain(&self.others)
+    }
+
     /// The services, in the order of the path.
     #[must_use]
     pub fn services(&self) -> [&Process; 6] {
@@ -318,10 +323,11 @@ impl Stack {
     /// # Errors
     /// When something does not come back.
     pub fn heal(&self) -> anyhow::Result<()> {
-        for engine in [Victim::Broker, Victim::ClickHouse] {
-            if !self.is_running(engine) {
-                self.restart(engine)?;
-            }
+        for broker in self.brokers().filter(|broker| !broker.is_running()) {
+            broker.restart()?;
+        }
+        if !self.is_running(Victim::ClickHouse) {
+            self.restart(Victim::ClickHouse)?;
         }
         for service in self.services() {
             if !service.is_running() {
@@ -475,8 +481,7 @@ impl Drop for Stack {
         for service in self.services() {
             service.kill().ok();
         }
-        self.kafka.kill().ok();
-        for broker in &self.others {
+        for broker in self.brokers() {
             broker.kill().ok();
         }
         self.clickhouse.kill().ok();

@@ -1,6 +1,7 @@
 //! The crash test: a fleet and a clerk at work, everything killed in a random but repeatable order, then the audit.
 
 mod clerk;
+pub mod cluster;
 mod fleet;
 mod havoc;
 mod letters;
@@ -164,10 +165,22 @@ fn settle(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> any
 
 /// `tollbooth-meter verify` over ledger, ClickHouse, dead letters and the fleet's journal.
 fn audit(stack: &Stack, fleet: &fleet::Fleet<'_>, summary: &mut Summary) -> anyhow::Result<()> {
+    audit_beside(stack, fleet, summary, || Ok(()))
+}
+
+/// As [`audit`], and does `after` before it looks at what remains: what is to be down only while it reads is up again.
+fn audit_beside(
+    stack: &Stack,
+    fleet: &fleet::Fleet<'_>,
+    summary: &mut Summary,
+    after: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let journal = fleet.journal().display().to_string();
     let verify = stack.tool("verify", Binary::Audit, &["verify", "--journal", &journal, "--json"])?;
     verify.start()?;
-    let status = verify.wait(AUDIT)?;
+    let ended = verify.wait(AUDIT);
+    after()?;
+    let status = ended?;
     let text = stack.output("verify");
     let report: Value = serde_json::from_str(&text).with_context(|| format!("{text}\n{}", verify.log_tail()))?;
     ensure!(report["ok"].is_boolean(), "the audit's report has no verdict: {report}");

@@ -3,7 +3,10 @@
 //! Short by default; `TOLLBOOTH_CRASH=long` kills at least 30 times, `broker` only the broker and meters. See
 //! `tests/README.md`.
 
+mod cluster;
+
 use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tollbooth_tests::Victim;
 use tollbooth_tests::crash::{
@@ -12,6 +15,12 @@ use tollbooth_tests::crash::{
 
 /// Of the wanted rate. The fleet keeps its pace during an outage, and what was not taken then comes on top of it.
 const RATE_SHARE_MIN: f64 = 0.25;
+
+/// Each takes every core.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What the clerk does, by name.
 const MOVED: [&str; 12] = [
@@ -31,6 +40,7 @@ const MOVED: [&str; 12] = [
 
 #[test]
 fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
+    let _turn = turn();
     // given a fleet at work on two meters, a sink, ingest, ClickHouse and Kafka
     let options = Options::from_environment()?;
 
