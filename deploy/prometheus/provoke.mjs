@@ -4,6 +4,7 @@
 //   node deploy/prometheus/provoke.mjs [DIR]        DIR: the stack's folder, default .local
 //
 // It stops and continues processes, and damages rows of ClickHouse and mends them: for a stack of trial only.
+import { spawn } from "node:child_process";
 import fs from "node:fs";
 
 const dir = process.argv[2] ?? ".local";
@@ -21,6 +22,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // Whatever ends this script, nothing stays stopped.
 process.on("SIGTERM", () => process.exit(143));
 process.on("exit", () => {
+    stranger?.kill();
     for (const name of ["clickhouse", "kafka", "meter", "ingest", "query"])
         try {
             process.kill(pids[name], "SIGCONT");
@@ -36,13 +38,13 @@ const firing = async () => {
     return new Set(answer.data.alerts.filter((alert) => alert.state === "firing").map((alert) => alert.labels.alertname));
 };
 
-const post = (url, key, type, body) =>
+const post = (url, key, type, body, patience = 4000) =>
     quietly(
         fetch(url, {
             method: "POST",
             headers: { authorization: `Bearer ${key}`, "content-type": type },
             body: JSON.stringify(body),
-            signal: AbortSignal.timeout(4000),
+            signal: AbortSignal.timeout(patience),
         }),
     );
 let number = 0;
@@ -58,8 +60,8 @@ const event = (more = {}, data = {}) => {
         },
     };
 };
-const events = (batch) =>
-    post(`${env.TOLLBOOTH_INGEST_URL}/v1/events`, env.TOLLBOOTH_BOOTH_KEY, "application/cloudevents-batch+json", batch);
+const events = (batch, patience) =>
+    post(`${env.TOLLBOOTH_INGEST_URL}/v1/events`, env.TOLLBOOTH_BOOTH_KEY, "application/cloudevents-batch+json", batch, patience);
 const sql = async (statement) => {
     const url = `${env.CLICKHOUSE_URL}/?database=${env.CLICKHOUSE_DATABASE}`;
     const answer = await fetch(url, { method: "POST", body: statement });
@@ -126,6 +128,25 @@ const signIn = async () => {
         return quietly(fetch(to, { method: "POST", headers, body: purchase, signal: AbortSignal.timeout(40000) }));
     };
 };
+/** A member of the effects' group that takes half of the outbox, reads it and carries nothing out. */
+const intruder = () => {
+    const [java, ...given] = fs.readFileSync(`/proc/${pids.kafka}/cmdline`, "utf8").split("\0");
+    const properties = [
+        // It comes before the effects, and gets the first half, the account's partition in it.
+        "group.instance.id=a", "enable.auto.commit=false",
+        "partition.assignment.strategy=org.apache.kafka.clients.consumer.RangeAssignor",
+    ];
+    const options = ["--bootstrap-server", env.KAFKA_BOOTSTRAP, "--topic", "tollbooth.outbox", "--group", "tollbooth-effects"];
+    return spawn(
+        java,
+        [
+            "-Xmx128m", "-cp", given[given.indexOf("-cp") + 1], "org.apache.kafka.tools.consumer.ConsoleConsumer", ...options,
+            ...properties.flatMap((property) => ["--consumer-property", property]),
+        ],
+        { stdio: "ignore" },
+    );
+};
+let stranger;
 const read = (path) =>
     quietly(
         fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
@@ -184,8 +205,9 @@ const provocations = [
         seconds: 75, ...stopped("clickhouse", () => Promise.all(many(24, history))), passes: 60,
     },
     {
-        name: "the broker stands still", expected: ["IngestAvailabilityBurn", "BrokerErrors", "AuditTrailFailing"], seconds: 60,
-        ...stopped("kafka", () => Promise.all([...many(8, () => events([event()])), command()])), passes: 60,
+        name: "the broker stands still", expected: ["IngestAvailabilityBurn", "BrokerErrors", "AuditTrailFailing"], seconds: 90,
+        // Not waited for, and patient: who leaves before ingest says 503 is `aborted`, which is no error of ingest's.
+        ...stopped("kafka", async () => void many(8, () => events([event()], 60_000)).concat(command())), passes: 90,
     },
     {
         name: "the meter stands still", expected: ["TargetDown", "NoActiveSink", "RepliesLate"], seconds: 60,
@@ -215,6 +237,17 @@ const provocations = [
             }
         },
         end: async () => process.kill(pids.ingest, "SIGCONT"), passes: 90,
+    },
+    {
+        name: "a stranger takes a part of the outbox", expected: ["OutboxWaiting"], seconds: 90,
+        begin: async (isOver) => {
+            const change = await signIn();
+            stranger = intruder();
+            while (!isOver()) {
+                await Promise.all([change(), sleep(2000)]);
+            }
+        },
+        end: async () => stranger.kill(), passes: 60,
     },
 ];
 
