@@ -199,8 +199,8 @@ impl Store {
         Duration::from_secs(self.settings.execution_time_s_max)
     }
 
-    /// A query that may read at most as many rows as are left to the request. Not for pages: their bound is their limit, and the rows that lie
-    /// between the hits of a narrow filter are read only as far as needed.
+    /// A query that may read at most as many rows as are left to the request. Not for pages: their bound is their limit, and
+    /// the rows that lie between the hits of a narrow filter are read only as far as needed.
     fn bounded_query(&self, sql: &str) -> Query {
         let rows_left = Budget::current().map_or(self.settings.rows_to_read_max, |budget| budget.rows_left());
         // To ClickHouse 0 is no bound.

@@ -1,7 +1,7 @@
 //! What the words of a search mean: the services, engines, events and booths whose names they are a part of.
 //!
-//! Services and engines are searched by what price books call them, too. Names are few, rows are many: so a word is looked up among the names, and the rows are asked for by those. Which names a
-//! large account has stands in its rollups.
+//! Services and engines are searched by what price books call them, too. Names are few, rows are many: so a word is looked
+//! up among the names, and the rows are asked for by those. Which names a large account has stands in its rollups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

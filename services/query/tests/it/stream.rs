@@ -321,3 +321,40 @@ async fn there_are_so_many_streams_and_no_more() {
         assert_eq!(query.get(&format!("{PATH}?{wrong}")).await.status, 400, "{wrong}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_at_a_customers_page_leaves_the_operator_a_place() {
+    // given an account that may have four streams, and a portal token
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let key = stand.issue(KeyKind::Account, "acc_luna", 1);
+    let mut config = stand.config();
+    config.stream.per_account_max = 4;
+    let query = Query::start(config, &stand.admin_key).await;
+    until("the key is known", async || {
+        query.get_with("/v1/accounts/acc_luna/balance", Some(key.reveal())).await.status == 200
+    })
+    .await;
+    let bearer = format!("Bearer {}", key.reveal());
+    let made = query.change("POST", "/v1/portal-tokens", &[("authorization", &bearer)], &json!({"ttl_s": 600})).await;
+    let token = made.body["token"].as_str().unwrap();
+
+    // when as many are opened with the token as there may be
+    let mut open = Vec::new();
+    let refused = loop {
+        let stream = query.fetch(PATH, Some(token)).await;
+        if stream.status() != 200 || open.len() == 4 {
+            break stream.status().as_u16();
+        }
+        open.push(stream);
+    };
+
+    // then those are half of them, and the other half is left to the key
+    assert_eq!((open.len(), refused), (2, 429));
+    for _ in 0..2 {
+        let own = query.fetch(PATH, Some(key.reveal())).await;
+        assert_eq!(own.status(), 200);
+        open.push(own);
+    }
+    assert_eq!(query.fetch(PATH, Some(key.reveal())).await.status(), 429);
+}
