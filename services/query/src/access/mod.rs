@@ -249,13 +249,15 @@ impl Access {
     /// Lets a request read about keys, of this account alone; `None`: of all, for an admin's.
     ///
     /// # Errors
-    /// 401, 403 for a booth's key and for a portal token; 503 as of [`visitor`](Self::visitor).
+    /// 401, 403 for a booth's key and for a portal token; 503 while the keys are not all known, also for the configured
+    /// one: a list shall not lack any.
     pub fn read_keys(&self, headers: &HeaderMap) -> Result<Option<AccountId>, Problem> {
         let Visitor { principal, portal } = self.visitor(headers)?;
         if portal.is_some() || principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("keys are listed with an account key or an admin key"));
         }
         principal.require(Scope::Read)?;
+        self.gate.ensure_current()?;
         match &principal.account_id {
             _ if principal.is_admin() => Ok(None),
             Some(own) => Ok(Some(own.clone())),

@@ -102,6 +102,8 @@ async fn keys_that_cannot_be_checked_any_more_are_not_taken() {
     assert_eq!((&refused.body["code"], refused.headers.contains_key("retry-after")), (&"unavailable".into(), true));
     assert_eq!(query.get(path).await.status, 200);
     assert_eq!(query.get_with(path, None).await.status, 401);
+    // which is not told what keys there are, for some may be missing.
+    assert_eq!(query.get("/v1/keys").await.status, 503);
 }
 
 #[tokio::test(flavor = "multi_thread")]

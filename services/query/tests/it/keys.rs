@@ -115,6 +115,7 @@ async fn when_a_key_was_used_is_told_to_every_process_and_survives_the_one_that_
 
     // then the next one knows what it saw
     let next = stand.query().await;
+    until("the keys are read", async || next.get("/v1/keys").await.status == 200).await;
     until("the use is read", async || last_used(&next, "key_1").await.is_string()).await;
     let told = last_used(&next, "key_1").await;
     assert!(told.as_str().unwrap() >= seen.as_str().unwrap(), "{told} {seen}");
