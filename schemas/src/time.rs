@@ -5,10 +5,15 @@ use chrono::{DateTime, SecondsFormat, Utc};
 /// Milliseconds in a day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// Reads RFC 3339 with any offset; `None` for other texts.
+/// First and last instant of the years 0 to 9999 in UTC: RFC 3339 writes no others.
+const WRITABLE_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+/// Reads RFC 3339 with any offset; `None` for other texts, and for an instant that [`rfc3339`] could not write so that it
+/// is read again: the year 9999 of a zone behind UTC ends in the year 10000.
 #[must_use]
 pub fn parse_rfc3339_ms(text: &str) -> Option<i64> {
-    DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.timestamp_millis())
+    let ms = DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis();
+    WRITABLE_MS.contains(&ms).then_some(ms)
 }
 
 /// Writes RFC 3339 in UTC with `Z` and milliseconds, the form of every time in answers but bucket edges.

@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn an_instant_reads_back(ms in -62_000_000_000_000_i64..253_000_000_000_000) {
+    fn an_instant_reads_back(ms in -62_167_219_200_000_i64..=253_402_300_799_999) {
         prop_assert_eq!(parse_rfc3339_ms(&rfc3339(ms)), Some(ms));
     }
 
@@ -193,5 +193,14 @@ fn a_purchases_id_is_told_from_what_is_none() {
         ["", "pay_", "pay_1", &recharge_id("acc_luna", 7), &longer, &id.to_uppercase(), "pay_' OR status:'succeeded'"]
     {
         assert!(!is_purchase_id(text), "{text}");
+    }
+}
+
+#[test]
+fn an_instant_that_could_not_be_written_is_none() {
+    assert_eq!(parse_rfc3339_ms("9999-12-31T23:59:59.999Z"), Some(253_402_300_799_999));
+    assert_eq!(parse_rfc3339_ms("0000-01-01T00:00:00Z"), Some(-62_167_219_200_000));
+    for text in ["9999-12-31T23:59:59-00:01", "9999-12-31T23:59:60Z", "0000-01-01T00:00:00+00:01"] {
+        assert_eq!(parse_rfc3339_ms(text), None, "{text}");
     }
 }
