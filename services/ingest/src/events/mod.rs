@@ -2,6 +2,8 @@
 
 mod batch;
 mod binary;
+#[cfg(test)]
+mod fuzz_tests;
 mod verdict;
 
 use std::sync::Arc;
