@@ -105,6 +105,8 @@ impl Cell<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -117,21 +119,12 @@ mod tests {
         out
     }
 
-    /// Reads a line as RFC 4180 says.
+    /// Reads a line as somebody else's program does.
     fn cells(line: &str) -> Vec<String> {
-        let mut cells = vec![String::new()];
-        let mut quoted = false;
-        let mut characters = line.strip_suffix("\r\n").unwrap().chars().peekable();
-        while let Some(character) = characters.next() {
-            let cell = cells.last_mut().unwrap();
-            match character {
-                '"' if quoted && characters.peek() == Some(&'"') => cell.extend(characters.next()),
-                '"' => quoted = !quoted,
-                ',' if !quoted => cells.push(String::new()),
-                other => cell.push(other),
-            }
-        }
-        assert!(!quoted, "{line}");
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+        let mut lines = reader.records().map(|record| record.unwrap());
+        let cells = lines.next().unwrap().iter().map(str::to_owned).collect();
+        assert_eq!(lines.next(), None, "{line}");
         cells
     }
 
@@ -162,13 +155,39 @@ mod tests {
         assert_eq!(cells(HEADER).len(), cells(&line(&row)).len());
     }
 
+    /// What somebody who names an operation could try.
+    const TEXT: &str = "[=+@\\-\t\r\n'\",;a-z ]{0,12}|.{0,12}";
+
     proptest! {
         #[test]
-        fn no_text_is_a_formula_and_none_is_lost(text in "[=+@\\-\t\r\n'\",;a-z ]{0,12}|.{0,12}") {
-            let row = ActivityRow { operation_id: text.clone(), ..ActivityRow::default() };
-            let found = cells(&line(&row))[19].clone();
-            prop_assert!(!found.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{found:?}");
-            prop_assert!(found == text || found == format!("'{text}"), "{found:?}");
+        fn no_text_is_a_formula_and_none_is_lost(texts in prop::collection::vec(TEXT, 8), micros: i64, quantity: i64) {
+            let [entry_type, service, engine, unit, event_id, booth_id, operation_id, reason] =
+                <[String; 8]>::try_from(texts).unwrap();
+            let row = ActivityRow {
+                entry_type, service, engine, unit, event_id, booth_id, operation_id, reason,
+                amount_micros: micros,
+                quantity_micros: quantity.saturating_abs(),
+                ..ActivityRow::default()
+            };
+            // given the line as another program reads it, by the names in the first line
+            let found: HashMap<String, String> = cells(HEADER).into_iter().zip(cells(&line(&row))).collect();
+            let texts = [
+                ("type", &row.entry_type),
+                ("service", &row.service),
+                ("engine", &row.engine),
+                ("unit", &row.unit),
+                ("event_id", &row.event_id),
+                ("booth_id", &row.booth_id),
+                ("operation_id", &row.operation_id),
+                ("reason", &row.reason),
+            ];
+            for (name, text) in texts {
+                let found = &found[name];
+                prop_assert!(!found.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{name}: {found:?}");
+                prop_assert!(found == text || *found == format!("'{text}"), "{name}: {found:?}");
+            }
+            // and the numbers are numbers
+            prop_assert_eq!(&found["amount"], &Micros(micros.into()).to_string());
         }
     }
 }
