@@ -1,4 +1,5 @@
 use prost::Message;
+use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::v1::{AccountOpened, Adjustment, BonusGranted, Entry};
 
 use super::*;
