@@ -99,9 +99,9 @@ grant sink --operation Read --group tollbooth-sink --group ledger-sink
 grant sink --operation Describe --group tollbooth-metadata
 grant sink --operation Write --operation Describe --transactional-id "${prefix}ledger-sink"
 
-# Reads; writes who looked at what, and when keys were used.
-topics query Read ledger price-book registry dead-letter audit key-usage
-topics query Write audit key-usage
+# Reads; writes who looked at what, when keys were used, and which sessions were signed out of.
+topics query Read ledger price-book registry dead-letter audit key-usage ended-sessions
+topics query Write audit key-usage ended-sessions
 grant query --operation Describe --group ledger-sink
 
 # `tollbooth-meter verify`: reads everything that a charge follows from.

@@ -28,6 +28,7 @@ pub mod pricing;
 pub mod quantity;
 pub mod redrive;
 pub mod repricing;
+pub mod sessions;
 pub mod time;
 pub mod topics;
 pub mod usage;

@@ -1,5 +1,7 @@
 //! The topic set: names, partition counts, retention.
 
+use crate::sessions::ENDED_SESSIONS_KEPT_MS;
+
 /// Partitions of `usage`, `commands` and `ledger` where nothing else is said.
 pub const PARTITIONS_DEFAULT: i32 = 64;
 
@@ -62,6 +64,8 @@ names! {
     audit = "audit",
     /// When each key was last used; JSON, compacted.
     key_usage = "key-usage",
+    /// Sessions that were signed out of; JSON, keyed by session.
+    ended_sessions = "ended-sessions",
 }
 
 impl TopicSet {
@@ -75,6 +79,14 @@ impl TopicSet {
             vec![
                 ("cleanup.policy", "delete".to_owned()),
                 ("retention.ms", "-1".to_owned()),
+                ("retention.bytes", "-1".to_owned()),
+            ]
+        };
+        // Not compacted: a session ends once.
+        let as_long_as_a_session = || {
+            vec![
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", ENDED_SESSIONS_KEPT_MS.to_string()),
                 ("retention.bytes", "-1".to_owned()),
             ]
         };
@@ -106,6 +118,7 @@ impl TopicSet {
             spec(self.deliveries(), 1, vec![("cleanup.policy", "compact".to_owned())]),
             spec(self.audit(), 1, with_append_time(forever())),
             spec(self.key_usage(), 1, vec![("cleanup.policy", "compact".to_owned())]),
+            spec(self.ended_sessions(), 1, with_append_time(as_long_as_a_session())),
         ]
     }
 }

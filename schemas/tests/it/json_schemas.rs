@@ -11,6 +11,7 @@ use tollbooth_schemas::{
     dead_letter::Reason,
     keys::{KeyDocument, KeyRevocation, KeyUse},
     price_book::PriceBook,
+    sessions::EndedSession,
     usage::{UsageData, WireEvent},
 };
 
@@ -25,6 +26,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("key-revocation", schemars::schema_for!(KeyRevocation).to_value()),
         ("audit-record", schemars::schema_for!(AuditRecord).to_value()),
         ("key-use", schemars::schema_for!(KeyUse).to_value()),
+        ("ended-session", schemars::schema_for!(EndedSession).to_value()),
         ("amount", schemars::schema_for!(Amount).to_value()),
         ("dead-letter-reason", schemars::schema_for!(Reason).to_value()),
     ]
@@ -72,6 +74,7 @@ fn examples_are_valid() {
         ("audit-record", serde_json::to_value(&examples::audit_records()[0]).unwrap()),
         ("audit-record", serde_json::to_value(&examples::audit_records()[1]).unwrap()),
         ("key-use", json!({"last_used_at": "2026-11-21T20:15:03.120Z"})),
+        ("ended-session", json!({"key_id": "key_1", "expires_at": "2026-11-21T20:15:03.120Z"})),
         ("amount", json!({"amount": "-0.0125", "currency": "USD"})),
         ("dead-letter-reason", json!("no_price")),
     ];

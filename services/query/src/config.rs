@@ -9,6 +9,7 @@ use tollbooth_chassis::auth::KEYS_AGE_MAX;
 use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, Secret, ServiceConfig, Shared, TracesSection};
 use tollbooth_chassis::http::HttpLimits;
 use tollbooth_chassis::seal::SECRET_BYTES_MIN;
+use tollbooth_schemas::sessions::SESSION_LIFE_MS_MAX;
 use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
 
 /// The configuration; variables begin with `TOLLBOOTH_QUERY__`.
@@ -20,7 +21,8 @@ pub struct QueryConfig {
     /// Address of `/metrics`, `/livez`, `/readyz`. Default `127.0.0.1:9112`.
     pub ops_listen: SocketAddr,
     /// How long ago the registry may have been read to its end for its keys to be taken; then 503, except for the
-    /// configured one: a key that is still known may have been revoked. Default 300,000.
+    /// configured one: a key that is still known may have been revoked. As long ago may sign-outs have been read to their
+    /// end for sessions to be taken, that of the configured key included. Default 300,000.
     pub registry_age_max_ms: u64,
     /// The first admin key, as ingest has it; empty: only keys of the registry. Shared variable `TOLLBOOTH_ADMIN_KEY`.
     pub admin_key: Secret,
@@ -254,7 +256,7 @@ pub struct SessionSection {
     /// What sessions and portal tokens are signed with, at least 32 characters of chance, the same in every process.
     /// Default empty: made at the start, so that they end with the process.
     pub secret: Secret,
-    /// How long a session lasts. Default 43,200 (12 hours).
+    /// How long a session lasts, 30 days at most: sign-outs are kept so long. Default 43,200 (12 hours).
     pub life_s: u64,
     /// Whether browsers send the cookie over https alone. Default true; false for plain http on one machine.
     pub secure: bool,
@@ -353,6 +355,10 @@ impl QueryConfig {
         if self.session.life_s == 0 || self.session.failures_per_minute_max == 0 {
             return fail("session", "life_s and failures_per_minute_max must be 1 or more, or nobody can sign in");
         }
+        let life_ms = i64::try_from(self.session.life_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+        if life_ms > SESSION_LIFE_MS_MAX {
+            return fail("session.life_s", "must be 2,592,000 (30 days) or less: sign-outs are not kept longer");
+        }
         let is_source = |text: &String| {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b";,".contains(&byte))
         };
@@ -388,6 +394,8 @@ mod tests {
         assert_eq!(wrong(|config| config.forward.secret = Secret::new("short")), Err("forward.secret"));
         assert_eq!(wrong(|config| config.forward.timeout_ms = 30_000), Err("forward.timeout_ms"));
         assert_eq!(wrong(|config| config.session.life_s = 0), Err("session"));
+        assert_eq!(wrong(|config| config.session.life_s = 30 * 86_400), Ok(()));
+        assert_eq!(wrong(|config| config.session.life_s = 30 * 86_400 + 1), Err("session.life_s"));
         let two_policies = |config: &mut QueryConfig| {
             config.dashboard.embed_ancestors = vec!["https://a.example; script-src *".to_owned()];
         };

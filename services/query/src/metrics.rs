@@ -12,7 +12,7 @@ use tollbooth_chassis::http::HttpMetrics;
 use tollbooth_chassis::trail::TrailMetrics;
 
 pub use answers::{AnswerSource, AnswersMetrics};
-pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics};
+pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics, SignOut, SignOutMetrics};
 pub use pages::{PageSource, PagesMetrics};
 pub use stream::{StreamEvent, StreamMetrics};
 
@@ -163,6 +163,8 @@ pub struct Metrics {
     pub pages: PagesMetrics,
     /// Who signs in.
     pub sign_ins: SignInMetrics,
+    /// Who signs out.
+    pub sign_outs: SignOutMetrics,
     /// What is passed on.
     pub forward: ForwardMetrics,
     /// The audit trail.
@@ -276,6 +278,7 @@ impl Metrics {
             kept: AnswersMetrics::register(registry)?,
             pages: PagesMetrics::register(registry)?,
             sign_ins: SignInMetrics::register(registry)?,
+            sign_outs: SignOutMetrics::register(registry)?,
             forward: ForwardMetrics::register(registry)?,
             trail: TrailMetrics::register(registry)?,
             clickhouse_inflight: inflight,

@@ -23,8 +23,11 @@ use tollbooth_chassis::traces::{Traces, TracesError};
 use tollbooth_chassis::trail::Trail;
 
 use crate::access::Access;
+use crate::access::ended::EndedSessions;
+use crate::access::sign_out::{self, SignOuts};
 use crate::answers::{Answers, Asker};
 use crate::audit::AuditTrail;
+use crate::clock::now_ms;
 use crate::config::{QueryConfig, SettingError};
 use crate::dead_letters::DeadLetters;
 use crate::forward::Forwarder;
@@ -137,7 +140,7 @@ impl Service {
         let readers = Shutdown::new();
         let drain_patience = Duration::from_millis(config.http.drain_timeout_ms) + Duration::from_secs(1);
         let server = Server::new(config.http).with_traces(traces.clone());
-        let Started { api, telling, threads, failure } =
+        let Started { api, sign_outs, telling, threads, failure } =
             start_readers(config, clients, metrics, &health, &readers, &shutdown)?;
         let routes = router(Arc::new(api));
         let serving = tokio::spawn({
@@ -155,6 +158,8 @@ impl Service {
             }
         };
         let drain = Drain::new(health.clone()).step("http", drain_patience, serving);
+        let last_sign_outs = async move { sign_outs.end_telling().await };
+        let drain = drain.step("sign-outs", sign_out::END_PATIENCE, last_sign_outs);
         let mut drain = drain.step("use of keys", key_usage::END_PATIENCE, telling).step(
             "end of reading",
             THREAD_DEADLINE,
@@ -190,6 +195,7 @@ impl Service {
 /// What answers requests, and the threads that it lives on.
 struct Started {
     api: Api,
+    sign_outs: Arc<SignOuts>,
     telling: tokio::task::JoinHandle<()>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
     failure: Arc<Mutex<Option<TailError>>>,
@@ -230,6 +236,14 @@ fn start_readers(
     let notes = NoteProducer::new(&clients).map_err(ServiceError::Producer)?;
     let section = clients.section();
     let (audit_topic, usage_topic) = (section.topic("audit"), section.topic("key-usage"));
+    let age_max = Duration::from_millis(config.registry_age_max_ms);
+    let ended = EndedSessions::default();
+    let mut ended_table = follow_ended(&clients, health, readers, ended.clone())?;
+    let ended_thread = ended_table.take_thread();
+    let ended_topic = section.topic("ended-sessions");
+    let sign_outs = SignOuts::new(ended, ended_table, age_max, notes.clone(), ended_topic, metrics.sign_outs.clone());
+    let sign_outs = Arc::new(sign_outs);
+    tokio::spawn(Arc::clone(&sign_outs).keep_telling(ending.clone()));
     let trail = Trail::new(notes.clone(), audit_topic, AUDIT_PATIENCE, metrics.trail.clone());
     let telling = key_usage::tell(keys.clone(), notes, usage_topic, key_usage::TELL_EVERY, ending.clone());
     let telling = tokio::spawn(telling);
@@ -251,13 +265,14 @@ fn start_readers(
         ("registry", registry_table.take_thread()),
         ("price book", price_table.take_thread()),
         ("use of keys", use_table.take_thread()),
+        ("ended sessions", ended_thread),
     ];
     let tables = tables.into_iter().filter_map(|(name, thread)| Some((name, thread?)));
     let followers = [("live view", thread), ("dead letters", letters_thread)];
     let threads = followers.into_iter().chain(tables).collect();
     tokio::spawn(ping(Arc::clone(&store), readers.clone()));
-    let gate = Gate::new(keys, registry_table, Duration::from_millis(config.registry_age_max_ms));
-    let access = Access::new(gate, &config.session, &config.rate)?;
+    let gate = Gate::new(keys, registry_table, age_max);
+    let access = Access::new(gate, Arc::clone(&sign_outs), &config.session, &config.rate)?;
     let asker = Asker {
         store: Arc::clone(&store),
         view: Arc::clone(&view),
@@ -285,7 +300,7 @@ fn start_readers(
         ending: ending.clone(),
         config,
     };
-    Ok(Started { api, telling, threads, failure })
+    Ok(Started { api, sign_outs, telling, threads, failure })
 }
 
 async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, ServiceError> {
@@ -312,6 +327,20 @@ fn follow_key_uses(clients: &KafkaClients, readers: &Shutdown, uses: KeyUses) ->
     let component = Health::new().component("key-usage");
     TopicTable::spawn(clients, &topic, component, readers.clone(), move |record| {
         uses.apply(record.key.unwrap_or_default(), record.payload);
+    })
+}
+
+fn follow_ended(
+    clients: &KafkaClients,
+    health: &Health,
+    readers: &Shutdown,
+    ended: EndedSessions,
+) -> Result<TopicTable, TableError> {
+    let topic = clients.section().topic("ended-sessions");
+    TopicTable::spawn(clients, &topic, health.component("ended-sessions"), readers.clone(), move |record| {
+        if let Err(error) = ended.apply(record.key.unwrap_or_default(), record.payload, now_ms()) {
+            tracing::error!(offset = record.offset, %error, "a record of the ended sessions cannot be read");
+        }
     })
 }
 

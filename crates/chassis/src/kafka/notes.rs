@@ -1,4 +1,4 @@
-//! A producer for few and small records, each waited for or left to itself: the audit trail, the use of keys.
+//! A producer for few and small records, each waited for or left to itself: the audit trail, the use of keys, sign-outs.
 //!
 //! Apart from the producer behind the HTTP requests, so that none of these waits behind a backlog of theirs.
 

@@ -40,16 +40,22 @@ impl TopicSpec {
         specs.collect()
     }
 
-    /// Properties that a promise hangs on: what is kept, and whose clock stamps it. Others an operator may change.
+    /// Properties that a promise hangs on: what is kept, and whose clock stamps it. Others an operator may change, and
+    /// how long a record is kept, but for sign-outs: none may be forgotten before its session is over.
     fn promised(&self) -> impl Iterator<Item = &(String, String)> {
-        let is_promised = |(key, value): &&(String, String)| match key.as_str() {
+        let is_of_sign_outs = is_of_sign_outs(&self.name);
+        let is_promised = move |(key, value): &&(String, String)| match key.as_str() {
             "cleanup.policy" | "message.timestamp.type" => true,
             // Kept for ever means both: the size limit deletes whatever the age limit says.
-            "retention.ms" | "retention.bytes" => value == "-1",
+            "retention.ms" | "retention.bytes" => value == "-1" || is_of_sign_outs,
             _ => false,
         };
         self.config.iter().filter(is_promised)
     }
+}
+
+fn is_of_sign_outs(topic: &str) -> bool {
+    topic.ends_with("ended-sessions")
 }
 
 /// Why the topics are not as they must be.
@@ -86,7 +92,7 @@ pub enum TopicError {
         actual: usize,
     },
     /// A property that a promise hangs on has the wrong value.
-    #[error("topic {topic}: {property} is {actual:?}, must be {expected}: {why}. {remedy}", why = why(property), remedy = remedy(topic, property, expected))]
+    #[error("topic {topic}: {property} is {actual:?}, must be {expected}: {why}. {remedy}", why = why(topic, property), remedy = remedy(topic, property, expected))]
     Unsafe {
         /// The topic.
         topic: String,
@@ -100,13 +106,16 @@ pub enum TopicError {
 }
 
 /// What breaks without the property.
-fn why(property: &str) -> &'static str {
+fn why(topic: &str, property: &str) -> &'static str {
     match property {
         "min.insync.replicas" => "with fewer, what was acknowledged may stand on one disk alone, and go with it",
         "unclean.leader.election.enable" => {
             "a copy without acknowledged records could become the truth, and charges and payments be gone"
         }
         REPLICAS => "what was acknowledged stands on one disk alone, and goes with it",
+        "retention.ms" | "retention.bytes" if is_of_sign_outs(topic) => {
+            "sign-outs would be forgotten, and copies of their cookies be taken again"
+        }
         "retention.ms" | "retention.bytes" => "entries would be deleted, and balances be wrong after the next restart",
         "cleanup.policy" => "records would be deleted that everybody counts on, or kept that shall go",
         "message.timestamp.type" => "a sender's clock would decide how old a record is",
@@ -234,7 +243,7 @@ fn judge(spec: &TopicSpec, found: Found, value: impl Fn(&str) -> String) -> Resu
     };
     for (property, expected) in spec.promised() {
         let actual = value(property);
-        if actual != *expected {
+        if !keeps(property, expected, &actual) {
             return Err(differs(property, expected, actual));
         }
     }
@@ -256,6 +265,16 @@ fn judge(spec: &TopicSpec, found: Found, value: impl Fn(&str) -> String) -> Resu
         return Err(differs("unclean.leader.election.enable", "false", unclean));
     }
     Ok(())
+}
+
+/// Whether a property is as promised. An age limit is a least.
+fn keeps(property: &str, expected: &str, actual: &str) -> bool {
+    // -1 is for ever.
+    let age_ms = |text: &str| text.parse::<i64>().ok().map(|ms| if ms < 0 { i64::MAX } else { ms });
+    match property {
+        "retention.ms" => age_ms(actual).is_some_and(|actual| Some(actual) >= age_ms(expected)),
+        _ => actual == expected,
+    }
 }
 
 #[cfg(test)]
@@ -305,6 +324,19 @@ mod tests {
         assert_eq!(refused(&ledger, 3, deleting).as_deref(), Some("cleanup.policy"));
         let foreign_clock = Some(("message.timestamp.type", "CreateTime"));
         assert_eq!(refused(&spec("usage", 3), 3, foreign_clock).as_deref(), Some("message.timestamp.type"));
+    }
+
+    #[test]
+    fn what_was_signed_out_of_is_kept_as_long_as_a_session_may_live() {
+        let ended = spec("ended-sessions", 3);
+        for kept_ms in ["2678400000", "9999999999", "-1"] {
+            assert_eq!(refused(&ended, 3, Some(("retention.ms", kept_ms))), None, "{kept_ms}");
+        }
+        for (property, value) in
+            [("retention.ms", "2678399999"), ("retention.ms", ""), ("retention.bytes", "1073741824")]
+        {
+            assert_eq!(refused(&ended, 3, Some((property, value))).as_deref(), Some(property), "{value}");
+        }
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub struct RestoreArgs {
 enum Extent {
     /// Everything; what an earlier backup has of it stays as it is.
     Grows,
-    /// Everything, each time anew: of a compacted topic a tombstone may come and go between two backups.
+    /// Everything, each time anew: of a compacted topic a tombstone may come and go between two backups, and of one that is
+    /// kept for a while the oldest records.
     Anew,
     /// What its reader has not dealt with.
     Tail(Reader),
@@ -89,7 +90,7 @@ const fn kept(name: &'static str, extent: Extent, is_keyed: bool) -> Kept {
 /// What was consumed by then left its letters and entries below the ends that are taken afterwards; so nothing that was
 /// acknowledged is missing in all of them. Letters come before the ledger: one whose entry is not there yet is open, and
 /// to drive an open letter again charges nothing twice. What the ledger's entries refer to (prices, effects) comes after it.
-const KEPT: [Kept; 10] = [
+const KEPT: [Kept; 11] = [
     kept("dead-letter", Extent::Grows, false),
     kept("ledger", Extent::Grows, true),
     kept("outbox", Extent::Tail(Reader::Effects), true),
@@ -97,6 +98,7 @@ const KEPT: [Kept; 10] = [
     kept("registry", Extent::Anew, false),
     kept("deliveries", Extent::Anew, false),
     kept("key-usage", Extent::Anew, false),
+    kept("ended-sessions", Extent::Anew, false),
     kept("audit", Extent::Grows, false),
     kept("commands", Extent::Tail(Reader::Meter), true),
     kept("usage", Extent::Tail(Reader::Meter), true),

@@ -3,12 +3,15 @@
 //!
 //! There are three: a key (`Authorization: Bearer tb_...`), the cookie of a browser that signed in with one
 //! ([`session`]), and a portal token that was made with one ([`portal`]). The last two name the key they came from, which
-//! is looked up each time: with its revocation they end.
+//! is looked up each time: with its revocation they end. A session also ends where somebody signs out of it, at whichever
+//! process ([`sign_out`]).
 
 pub mod attempts;
+pub mod ended;
 pub mod portal;
 pub mod rate;
 pub mod session;
+pub mod sign_out;
 
 use std::sync::Arc;
 
@@ -25,6 +28,7 @@ use attempts::Attempts;
 use portal::Portal;
 use rate::Rate;
 use session::{Session, Sessions};
+use sign_out::SignOuts;
 
 /// Who reads.
 #[derive(Debug, Clone)]
@@ -66,21 +70,28 @@ impl Visitor {
 pub struct Access {
     gate: Gate,
     sessions: Sessions,
+    sign_outs: Arc<SignOuts>,
     portal: Portal,
     attempts: Attempts,
     rate: Rate,
 }
 
 impl Access {
-    /// Keys are those of `gate`.
+    /// Keys are those of `gate`, and what was signed out of `sign_outs` knows.
     ///
     /// # Errors
     /// Where the configured secret is too short.
-    pub fn new(gate: Gate, settings: &SessionSection, rate: &RateSection) -> Result<Self, WeakSecret> {
+    pub fn new(
+        gate: Gate,
+        sign_outs: Arc<SignOuts>,
+        settings: &SessionSection,
+        rate: &RateSection,
+    ) -> Result<Self, WeakSecret> {
         let secret = session::secret(settings);
         Ok(Self {
             gate,
             sessions: Sessions::new(&secret, settings)?,
+            sign_outs,
             portal: Portal::new(&secret)?,
             attempts: Attempts::new(settings.failures_per_minute_max),
             rate: Rate::new(rate),
@@ -97,6 +108,12 @@ impl Access {
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Who signed out.
+    #[must_use]
+    pub fn sign_outs(&self) -> &SignOuts {
+        &self.sign_outs
     }
 
     /// Portal tokens.
@@ -141,12 +158,19 @@ impl Access {
     /// The session of these headers and who it is of; `None` where there is none, or one that has ended.
     ///
     /// # Errors
-    /// 401 where its key was revoked, 503 as of [`visitor`](Self::visitor).
+    /// 401 where its key was revoked, 503 as of [`visitor`](Self::visitor); and 503 while sign-outs are not all known, also
+    /// for a session of the configured key.
     pub fn session(&self, headers: &HeaderMap) -> Result<Option<(Session, Arc<Principal>)>, Problem> {
         if headers.contains_key(header::AUTHORIZATION) {
             return Ok(None);
         }
         let Some(session) = self.sessions.read(headers, now_ms()) else { return Ok(None) };
+        // Asked first: what is looked up after the end was reached is judged by every sign-out.
+        let current = self.sign_outs.ensure_current();
+        if self.sign_outs.has(&session) {
+            return Ok(None);
+        }
+        current?;
         let principal = self.gate.holder(session.key_id.as_str(), &session.mark)?;
         Ok(Some((session, principal)))
     }
@@ -159,8 +183,32 @@ impl Access {
     pub fn session_for_change(&self, headers: &HeaderMap) -> Result<(Session, Arc<Principal>), Problem> {
         let found = self.session(headers)?;
         let (session, principal) = found.ok_or_else(|| Problem::unauthenticated("sign in first: POST /v1/session"))?;
-        if self.sessions.has_csrf_token(&session, headers) {
-            return Ok((session, principal));
+        self.ensure_csrf_token(&session, headers)?;
+        Ok((session, principal))
+    }
+
+    /// The session that a request signs out of, also where nobody can say at the moment whether its key is still taken;
+    /// `None` where no process takes it any more, so that there is only a cookie to be taken away.
+    ///
+    /// # Errors
+    /// 403 `csrf`.
+    pub fn session_to_end(&self, headers: &HeaderMap) -> Result<Option<Session>, Problem> {
+        if headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        let Some(session) = self.sessions.read(headers, now_ms()) else { return Ok(None) };
+        let holder = self.gate.holder(session.key_id.as_str(), &session.mark);
+        let is_key_refused = holder.is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED);
+        if is_key_refused || self.sign_outs.has_told(&session) {
+            return Ok(None);
+        }
+        self.ensure_csrf_token(&session, headers)?;
+        Ok(Some(session))
+    }
+
+    fn ensure_csrf_token(&self, session: &Session, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.sessions.has_csrf_token(session, headers) {
+            return Ok(());
         }
         Err(Problem::new("csrf", StatusCode::FORBIDDEN, "The request does not come from the dashboard")
             .with_detail("send csrf_token of the session as X-CSRF-Token"))
@@ -169,12 +217,14 @@ impl Access {
     /// Who signs in with `key`, and the key's mark.
     ///
     /// # Errors
-    /// 401 for a key that is not known or revoked, 403 for a booth's, 503 as of [`visitor`](Self::visitor).
+    /// 401 for a key that is not known or revoked, 403 for a booth's, 503 as of [`session`](Self::session): a session that
+    /// would not be taken is not begun.
     pub fn sign_in(&self, key: &str) -> Result<(Arc<Principal>, String), Problem> {
         let principal = self.gate.authenticate_key(key)?;
         if principal.kind == KeyKind::Booth {
             return Err(Problem::forbidden("a booth's key reports usage; sign in with an account key"));
         }
+        self.sign_outs.ensure_current()?;
         let (_, mark) = self.gate.keys().holder(principal.key_id.as_str())?;
         Ok((principal, mark))
     }

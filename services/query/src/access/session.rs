@@ -1,13 +1,9 @@
 //! The session of a browser: a signed cookie, nothing stored.
 //!
 //! The cookie names the key that signed in, by id and mark; what that key may do is looked up with every request, so that
-//! its revocation ends the session. What was signed out of is remembered in this process until it would have ended by
-//! itself; another process, or the next one, would take a copy of such a cookie until then.
-
-use std::collections::HashMap;
+//! its revocation ends the session. What was signed out of [`super::sign_out`] knows.
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use parking_lot::Mutex;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::auth::Principal;
@@ -21,15 +17,13 @@ use crate::config::SessionSection;
 pub const COOKIE: &str = "tollbooth_session";
 /// Header that says that a request comes from the dashboard itself.
 pub const CSRF_HEADER: &str = "x-csrf-token";
-/// Ended sessions that are remembered; beyond it the one that ends soonest is forgotten.
-const ENDED_MAX: usize = 10_000;
 
 /// What the cookie says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// Tells sessions apart.
-    id: String,
+    /// Tells sessions apart: 32 hex digits.
+    pub(super) id: String,
     /// The key that signed in.
     pub key_id: KeyId,
     /// Tells it from another key of the same id.
@@ -38,15 +32,13 @@ pub struct Session {
     pub expires_at_ms: i64,
 }
 
-/// Makes, reads and ends sessions.
+/// Makes and reads sessions.
 #[derive(Debug)]
 pub struct Sessions {
     cookies: Sealer,
     csrf: Sealer,
     life_s: i64,
     secure: bool,
-    /// By id, when they would have ended.
-    ended: Mutex<HashMap<String, i64>>,
 }
 
 /// The configured secret, or one for this process alone.
@@ -69,7 +61,6 @@ impl Sessions {
             csrf: Sealer::new(secret, "csrf")?,
             life_s: i64::try_from(settings.life_s).unwrap_or(i64::MAX / 1_000),
             secure: settings.secure,
-            ended: Mutex::default(),
         })
     }
 
@@ -88,23 +79,11 @@ impl Sessions {
         Ok((session, self.cookie(&text, self.life_s)?))
     }
 
-    /// The session of a request, if it has one that has not ended.
+    /// The session of a request, if it has one whose time is not over. Whether somebody signed out of it is another question.
     #[must_use]
     pub fn read(&self, headers: &HeaderMap, now_ms: i64) -> Option<Session> {
         let session: Session = self.cookies.open(cookie_of(headers)?).ok()?;
-        let has_ended = session.expires_at_ms <= now_ms || self.ended.lock().contains_key(&session.id);
-        (!has_ended).then_some(session)
-    }
-
-    /// Ends a session, in this process.
-    pub fn end(&self, session: &Session, now_ms: i64) {
-        let mut ended = self.ended.lock();
-        ended.retain(|_, expires_at_ms| *expires_at_ms > now_ms);
-        if ended.len() >= ENDED_MAX {
-            let soonest = ended.iter().min_by_key(|(_, expires_at_ms)| **expires_at_ms).map(|(id, _)| id.clone());
-            soonest.and_then(|id| ended.remove(&id));
-        }
-        ended.insert(session.id.clone(), session.expires_at_ms);
+        (session.expires_at_ms > now_ms).then_some(session)
     }
 
     /// The `Set-Cookie` that takes the cookie away.
@@ -179,23 +158,6 @@ mod tests {
         assert_eq!(sessions.read(&headers, session.expires_at_ms), None);
         assert_eq!(sessions.read(&HeaderMap::new(), NOW_MS), None);
         assert_eq!(self::sessions().read(&headers, NOW_MS), None, "another secret");
-        // Of two sessions of one key one may end alone.
-        let (other, other_headers) = begin(&sessions);
-        sessions.end(&session, NOW_MS);
-        assert_eq!(sessions.read(&headers, NOW_MS), None);
-        assert_eq!(sessions.read(&other_headers, NOW_MS), Some(other));
-    }
-
-    #[test]
-    fn what_ended_is_remembered_within_a_bound_and_as_long_as_it_matters() {
-        let sessions = sessions();
-        let (session, _) = begin(&sessions);
-        for number in 0..=ENDED_MAX {
-            sessions.end(&Session { id: number.to_string(), ..session.clone() }, NOW_MS);
-        }
-        assert_eq!(sessions.ended.lock().len(), ENDED_MAX);
-        sessions.end(&session, session.expires_at_ms);
-        assert_eq!(sessions.ended.lock().len(), 1);
     }
 
     #[test]

@@ -29,6 +29,16 @@ outcomes! {
 }
 
 outcomes! {
+    /// What became of a sign-out; the label `result`.
+    SignOut {
+        /// The brokers have it, so that every process refuses the session.
+        Told = "told",
+        /// This process refuses it, and tells the others later.
+        Pending = "pending",
+    }
+}
+
+outcomes! {
     /// What became of a command that was passed on; the label `result`.
     Forwarded {
         /// Carried out, or accepted.
@@ -62,6 +72,25 @@ impl SignInMetrics {
 
     /// Counts one.
     pub fn count(&self, result: SignIn) {
+        self.0.iter().filter(|(known, _)| *known == result).for_each(|(_, counter)| counter.inc());
+    }
+}
+
+/// Sign-outs.
+#[derive(Debug, Clone)]
+pub struct SignOutMetrics(Vec<(SignOut, IntCounter)>);
+
+impl SignOutMetrics {
+    /// # Errors
+    /// When the name is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "Sign-outs. pending: the brokers did not take it, and the other processes are told later.";
+        let counters = counters(registry, "tollbooth_query_sign_outs_total", help)?;
+        Ok(Self(SignOut::ALL.iter().map(|(result, code)| (*result, counters.with_label_values(&[code]))).collect()))
+    }
+
+    /// Counts one.
+    pub fn count(&self, result: SignOut) {
         self.0.iter().filter(|(known, _)| *known == result).for_each(|(_, counter)| counter.inc());
     }
 }

@@ -106,7 +106,7 @@ fn answer(body: &SessionBody) -> Result<Response, Problem> {
          content_type = "application/problem+json"),
         (status = 429, description = "`rate_limited`: too many failed tries", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`: keys are being read", body = ProblemBody,
+        (status = 503, description = "`unavailable`: keys or sign-outs are being read", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -149,7 +149,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, mut request: Request) ->
          content_type = "application/problem+json"),
         (status = 429, description = "`rate_limited`: the key sent too many requests", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`: keys are being read", body = ProblemBody,
+        (status = 503, description = "`unavailable`: keys or sign-outs are being read", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
     security(("session" = []))
@@ -162,21 +162,31 @@ pub(super) async fn get(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMa
 }
 
 /// Sign out
+///
+/// Answered once every process knows of it, or will before it takes the cookie again. Where that cannot be said, the session
+/// has ended at the process that was asked, the cookie is taken from the browser all the same, and the others are told later.
 #[utoipa::path(
     delete,
     path = "/v1/session",
     operation_id = "sign_out",
     tag = "Session",
-    responses((status = 204, description = "Nobody is signed in any more"), ChangeProblems),
+    responses(
+        (status = 204, description = "Nobody is signed in any more"),
+        ChangeProblems,
+        (status = 503, description = "`sign_out_pending`: until the brokers answer, another process may take a copy of the cookie",
+         body = ProblemBody, content_type = "application/problem+json",
+         headers(("Retry-After" = u64, description = "Seconds until a repeat is worth it."))),
+    ),
     security(("session" = []))
 )]
 pub(super) async fn end(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     Params::parse(&uri, NoParams::GROUPS)?;
     // A session that has ended, or whose key is revoked, is taken from the browser whoever asks.
-    if let Ok(Some(_)) = api.access.session(&headers) {
-        let (session, _) = api.access.session_for_change(&headers)?;
-        api.access.sessions().end(&session, now_ms());
-    }
+    let outcome = match api.access.session_to_end(&headers)? {
+        Some(session) => api.access.sign_outs().end(&session).await,
+        None => Ok(()),
+    };
     let head = [(header::SET_COOKIE, api.access.sessions().no_cookie()?), (header::CACHE_CONTROL, NO_STORE)];
-    Ok((StatusCode::NO_CONTENT, head).into_response())
+    let answer = outcome.map_or_else(Problem::into_response, |()| StatusCode::NO_CONTENT.into_response());
+    Ok((head, answer).into_response())
 }

@@ -108,8 +108,8 @@ async fn keys_that_cannot_be_checked_any_more_are_not_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_cannot_go_on_ends_the_process_with_an_error() {
-    // given a service that has read a registry and a price book
-    for name in ["registry", "price-book"] {
+    // given a service that has read a registry, a price book and sign-outs
+    for name in ["registry", "price-book", "ended-sessions"] {
         let stand = Stand::new().await;
         let topic = format!("{}{name}", stand.topics.prefix);
         for number in 0..5 {

@@ -32,6 +32,7 @@ mod recharge;
 mod rows;
 mod search;
 mod session;
+mod signed_out;
 mod simulate;
 mod site;
 mod stand;

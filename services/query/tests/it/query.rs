@@ -38,10 +38,12 @@ pub(crate) struct Answer {
 }
 
 impl Query {
-    /// Starts and waits until it answers balances.
+    /// Starts and waits until it answers balances and takes sessions.
     pub(crate) async fn start(config: QueryConfig, key: &ApiKey) -> Self {
         let query = Self::begin(config, key).await;
-        until("the live view is ready", async || query.component("live-view").await == "ok").await;
+        for name in ["live-view", "ended-sessions"] {
+            until(&format!("{name} is ready"), async || query.component(name).await == "ok").await;
+        }
         query
     }
 

@@ -74,6 +74,7 @@ impl Stand {
             topics.price_book(),
             topics.audit(),
             topics.key_usage(),
+            topics.ended_sessions(),
         ];
         create_topics(&admin, &topics, &names).await;
         engines.clickhouse.create_database(&database).unwrap();

@@ -658,7 +658,11 @@ export interface paths {
          *     that is not a `GET`) needs the header `X-CSRF-Token` and is passed on to where commands are taken.
          */
         post: operations["sign_in"];
-        /** Sign out */
+        /**
+         * Sign out
+         * @description Answered once every process knows of it, or will before it takes the cookie again. Where that cannot be said, the session
+         *     has ended at the process that was asked, the cookie is taken from the browser all the same, and the others are told later.
+         */
         delete: operations["sign_out"];
         options?: never;
         head?: never;
@@ -6220,7 +6224,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`: keys are being read */
+            /** @description `unavailable`: keys or sign-outs are being read */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6316,7 +6320,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`: keys are being read */
+            /** @description `unavailable`: keys or sign-outs are being read */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6381,7 +6385,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`: keys are being read */
+            /** @description `sign_out_pending`: until the brokers answer, another process may take a copy of the cookie */
             503: {
                 headers: {
                     /** @description Seconds until a repeat is worth it. */
