@@ -74,7 +74,14 @@ fn micros(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::{IntGauge, Registry};
+    use tollbooth_chassis::config::ClickHouseSection;
+    use tollbooth_chassis::ops::Health;
+
     use super::*;
+    use crate::config::StoreSection;
+    use crate::metrics::PagesMetrics;
+    use crate::store::{Projection, Store, StoreError};
 
     #[tokio::test]
     async fn questions_of_a_request_and_of_what_it_began_spend_one_budget() {
@@ -92,6 +99,22 @@ mod tests {
         assert_eq!((budget.time_left(), budget.rows_left()), (Duration::from_secs(3), 20));
         budget.spend(Duration::from_secs(9), 21);
         assert_eq!((budget.time_left(), budget.rows_left()), (Duration::ZERO, 0));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_no_time_left_asks_nothing() {
+        // given a store whose ClickHouse is not there
+        let section = ClickHouseSection { url: "http://127.0.0.1:1".to_owned(), ..ClickHouseSection::default() };
+        let inflight = IntGauge::new("inflight", "Queries.").unwrap();
+        let pages = PagesMetrics::register(&Registry::new()).unwrap();
+        let component = Health::new().component("clickhouse");
+        let store = Store::new(&section, StoreSection::default(), inflight, pages, component, Arc::default());
+        let topic = "tollbooth.ledger".to_owned();
+        store.expect(Projection { cluster_id: "here".to_owned(), ledger_topic: topic, partitions: 8 });
+        let asked_with = async |left: Duration| Budget::new(left, 1).spent_by(store.check_projection()).await;
+        // when and then
+        assert!(matches!(asked_with(Duration::ZERO).await, Err(StoreError::OverTime)));
+        assert!(matches!(asked_with(Duration::from_micros(1)).await, Err(StoreError::Unavailable(_))));
     }
 
     #[tokio::test]

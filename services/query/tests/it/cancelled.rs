@@ -1,10 +1,11 @@
-//! Who goes away takes the query along.
+//! Who goes away takes the query along, and what a request asks it pays for together.
 
 use std::sync::Arc;
 
 use clickhouse::Client;
 use tokio::task::JoinHandle;
 
+use crate::between::Between;
 use crate::query::Query;
 use crate::stand::{Ledger, Stand, until};
 
@@ -32,7 +33,7 @@ async fn a_query_ends_with_the_last_who_waits_for_it() {
         "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, toDateTime('2026-10-20', 'UTC') AS bucket, \
          'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
          toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
-         toDecimal128(0, 6) AS provider_cost FROM numbers(1000000) WHERE sleepEachRow(0.05) = 0 \
+         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM numbers(1000000) WHERE sleepEachRow(0.05) = 0 \
          SETTINGS max_block_size = 1",
     ] {
         stand.clickhouse.query(sql).execute().await.unwrap();
@@ -74,7 +75,7 @@ async fn the_questions_of_a_request_share_what_it_may_read() {
          toDateTime('2026-10-20', 'UTC') - toIntervalDay(number % 2 * 30) AS bucket, \
          'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
          toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
-         toDecimal128(0, 6) AS provider_cost FROM numbers(1000)",
+         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM numbers(1000)",
     ] {
         stand.clickhouse.query(sql).execute().await.unwrap();
     }
@@ -92,4 +93,32 @@ async fn the_questions_of_a_request_share_what_it_may_read() {
     assert_eq!((twice.status.as_u16(), twice.body["code"].as_str()), (400, Some("query_too_large")), "{}", twice.body);
     // and the next request may ask again
     assert_eq!(query.get(&format!("/v1/accounts/acc_luna/usage?{range}&bucket=week")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_questions_of_a_request_share_the_time_that_they_may_take() {
+    // given a ClickHouse of whose answers some never come, and requests that may take a second
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let mut config = stand.config();
+    let between = Between::start(&config.clickhouse.url).await;
+    config.clickhouse.url.clone_from(&between.url);
+    config.store.execution_time_s_max = 1;
+    let query = Query::start(config, &stand.admin_key).await;
+    until("history is answered", async || query.component("clickhouse").await == "ok").await;
+    let range = "from=2026-10-01&to=2026-11-01";
+    let summary = format!("/v1/accounts/acc_luna/summary?{range}");
+
+    // when a request asks twice, and the first question has taken of the time that the other one waits for
+    between.answer(1);
+    let twice = query.get(&summary).await;
+
+    // then it asked for too much
+    assert_eq!((twice.status.as_u16(), twice.body["code"].as_str()), (400, Some("query_too_large")), "{}", twice.body);
+    // while one whose first question had all of the time and no answer says that there is no history at the moment
+    between.answer(0);
+    assert_eq!(query.get(&summary).await.status, 503);
+    // and the next request has time of its own
+    between.answer(2);
+    assert_eq!(query.get(&summary).await.status, 200);
 }

@@ -9,6 +9,7 @@ mod activity;
 mod alerts;
 mod audit;
 mod awaited;
+mod between;
 mod cancelled;
 mod carried;
 mod dead;
