@@ -16,6 +16,7 @@
 //!   often. So one with `expect` = `dead_letter` has one dead letter, and at most one more for each of those lines. A
 //!   malformed one has no CloudEvents id; its journal id stands in its bytes.
 //! - A line may stand twice with the same content, where a history that was interrupted is played on.
+//! - What accounts buy is not in it: a purchase's entry is named after its payment, by whoever takes the money.
 //! - [`Line::Parked`] was refused by ingest: it is nowhere in Kafka.
 //! - After [`Line::Gap`] older files were removed to keep the size limit: what came before is unknown.
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use tollbooth_schemas::{Money, price_book::PriceBook};
 
 use super::{
-    Control, Fault, Fleet, GeneratorConfig, LinksConfig, Pace, Population, Profile, TopUpConfig,
+    Control, CreditBy, Fault, Fleet, GeneratorConfig, LinksConfig, Pace, Population, Profile, TopUpConfig,
     population::HOT_ACCOUNT_BOOTHS,
 };
 use crate::{BoothConfig, journal, transport::http_address};
@@ -72,6 +72,14 @@ struct PopulationArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+struct CreditArgs {
+    /// How credit comes to accounts: `purchase` charges the saved card, so it is for the sandbox. What a history spends
+    /// before its newest month is adjusted in any case: nobody buys in the past.
+    #[arg(long, value_enum, default_value = "adjustment")]
+    credit_by: CreditBy,
+}
+
+#[derive(Debug, Clone, Args)]
 struct ClientArgs {
     /// Outboxes that share the booths.
     #[arg(long, default_value_t = 4)]
@@ -99,6 +107,8 @@ struct SetUpArgs {
     server: ServerArgs,
     #[command(flatten)]
     population: PopulationArgs,
+    #[command(flatten)]
+    credit_by: CreditArgs,
     /// The price book document.
     #[arg(long, default_value = "deploy/local/price-book.json")]
     price_book: PathBuf,
@@ -121,6 +131,8 @@ struct RunArgs {
     population: PopulationArgs,
     #[command(flatten)]
     client: ClientArgs,
+    #[command(flatten)]
+    credit_by: CreditArgs,
     /// What kind of day it is.
     #[arg(long, value_enum, default_value = "saturday")]
     profile: Profile,
@@ -169,6 +181,9 @@ struct RunArgs {
     /// Keep accounts above $20.
     #[arg(long)]
     top_up: bool,
+    /// Give the parties names and dates, as operators do.
+    #[arg(long)]
+    name_parties: bool,
     /// Seconds to wait for answers at the end.
     #[arg(long, default_value_t = 60.0)]
     drain: f64,
@@ -185,6 +200,8 @@ struct HistoryArgs {
     population: PopulationArgs,
     #[command(flatten)]
     client: ClientArgs,
+    #[command(flatten)]
+    credit_by: CreditArgs,
     /// The price book document.
     #[arg(long, default_value = "deploy/local/price-book.json")]
     price_book: PathBuf,
@@ -266,7 +283,7 @@ fn print(document: &impl serde::Serialize) -> anyhow::Result<()> {
 async fn set_up(args: SetUpArgs) -> anyhow::Result<()> {
     let book = read_price_book(&args.price_book)?;
     let fleet = args.server.fleet(args.population.population(args.hot_account)?)?;
-    let credit = Some(args.credit).filter(|credit| *credit > Money::ZERO);
+    let credit = Some((args.credit, args.credit_by.credit_by)).filter(|(credit, _)| *credit > Money::ZERO);
     fleet.set_up(&book, credit, None).await?;
     let first = fleet.population().accounts().first().context("no accounts")?;
     let mut document = json!({
@@ -307,7 +324,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         drain: Duration::from_secs_f64(args.drain),
         status: args.status,
     };
-    let top_up = args.top_up.then(TopUpConfig::default);
+    let top_up = args.top_up.then(|| TopUpConfig { by: args.credit_by.credit_by, ..TopUpConfig::default() });
+    // A name is for people; the booths report without one.
+    if args.name_parties
+        && let Err(error) = fleet.name_parties(&run_id).await
+    {
+        tracing::warn!(%error, "parties without a name");
+    }
     let summary = fleet.run(&links, generator, pace, top_up, stop_signal()).await?;
     print(&summary)
 }
@@ -328,13 +351,14 @@ async fn history(args: HistoryArgs) -> anyhow::Result<()> {
     let book = Arc::new(read_price_book(&args.price_book)?);
     let fleet = args.server.fleet(args.population.population(false)?)?;
     let links = args.server.links(&args.client, "history-outbox", 1_000, None);
+    let how_much = (args.count, args.credit_by.credit_by);
     let started = std::time::Instant::now();
     let progress = |played: u64, total: u64| {
         if args.status {
             eprintln!("history: {played} of {total} records, {:.0} s", started.elapsed().as_secs_f64());
         }
     };
-    let played = fleet.history(&links, args.seed, &book, &args.server.dir, args.count, progress).await?;
+    let played = fleet.history(&links, args.seed, &book, &args.server.dir, how_much, progress).await?;
     print(&json!({ "played": played, "elapsed_s": started.elapsed().as_secs_f64() }))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode, header::AUTHORIZATION};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tollbooth_schemas::{AccountId, BoothId, Money, price_book::PriceBook, time::rfc3339};
+use tollbooth_schemas::{AccountId, BoothId, EventId, Money, price_book::PriceBook, time::rfc3339};
 
 use super::population::Account;
 use crate::{
@@ -154,6 +154,38 @@ impl Control {
         }
         let url = format!("{}/v1/accounts/{account_id}/adjustments", self.ingest_url);
         self.request("adjustment", Method::POST, &url, Some(idempotency_key), Some(&body)).await.map(drop)
+    }
+
+    /// Buys credit with the saved card, once for each `idempotency_key`.
+    ///
+    /// # Errors
+    /// If it is refused, or not paid.
+    pub async fn buy(&self, account_id: &AccountId, idempotency_key: &str, amount: Money) -> Result<(), ControlError> {
+        let url = format!("{}/v1/accounts/{account_id}/purchases", self.ingest_url);
+        let body = json!({ "amount": amount });
+        self.request("purchase", Method::POST, &url, Some(idempotency_key), Some(&body)).await.map(drop)
+    }
+
+    /// Gives an event its name, its zone (the account's), and when it begins and ends.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn name_event(
+        &self,
+        account: &Account,
+        event_id: &EventId,
+        name: &str,
+        (starts_at_ms, ends_at_ms): (i64, i64),
+    ) -> Result<(), ControlError> {
+        let body = json!({
+            "name": name,
+            "starts_at": rfc3339(starts_at_ms),
+            "ends_at": rfc3339(ends_at_ms),
+            "time_zone": account.time_zone,
+        });
+        let url = format!("{}/v1/accounts/{}/events/{event_id}", self.ingest_url, account.account_id);
+        let key = format!("event:{event_id}");
+        self.request("event", Method::PUT, &url, Some(&key), Some(&body)).await.map(drop)
     }
 
     /// Makes a key: `booth` or `account`.

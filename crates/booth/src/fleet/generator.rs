@@ -12,6 +12,7 @@ use super::{
     draft::Draft,
     fault::Fault,
     mix::{SORA_RETIRED_MS, Work},
+    parties::{party_id, party_of},
     population::{Booth, Population},
     profile::Profile,
     random::{Chance, Stream},
@@ -247,8 +248,7 @@ impl Generator {
     fn report(&self, number: u64, booth: &Booth<'_>, work: &Work, occurred_at_ms: i64) -> Option<UsageReport> {
         let run_id = &self.config.run_id;
         let id = format!("{run_id}-{number:08x}");
-        let party = booth.index / 4 + 1;
-        let event_id = format!("evt_{}_{run_id}_{party}", booth.account.short_id()).parse().ok();
+        let event_id = party_id(booth.account, run_id, party_of(booth.index)).ok();
         report(id, booth, work, occurred_at_ms, event_id)
     }
 }

@@ -18,7 +18,7 @@ use super::{
     mix::Work,
     population::{Booth, Population},
     random::{Chance, Stream},
-    setup::{self, SetUpError, TopUp},
+    setup::{self, CreditBy, SetUpError, TopUp},
 };
 use crate::journal::{Expect, Line, Via};
 
@@ -28,7 +28,9 @@ const FAILURE_SHARE: f64 = 0.015;
 const RETRY_SHARE: f64 = 0.6;
 /// Records between two marks.
 const CHUNK_RECORDS: usize = 10_000;
-const DOLLAR: i64 = 1_000_000;
+const FIFTY: i64 = 50_000_000;
+/// Bought in the newest month at least.
+const NEWEST_MONTH_MIN: i64 = 2 * FIFTY;
 
 /// How far the history was played.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,51 +90,102 @@ impl Marker {
 /// A stretch of history: credit first, then what is spent of it.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    /// Adjustments before the records.
+    /// Before the records.
     pub top_ups: Vec<TopUp>,
     /// Records by time.
     pub drafts: Vec<Draft>,
 }
 
-/// All of history in order: a function of its arguments.
+/// All of history in order: a function of its arguments. Its credit is adjusted, dated as the work is; that of the newest
+/// month comes as `by` says.
 #[must_use]
-pub fn plan(seed: u64, population: &Population, book: &PriceBook, count: u64, anchor_ms: i64) -> Vec<Chunk> {
+pub fn plan(
+    seed: u64,
+    population: &Population,
+    book: &PriceBook,
+    (count, by): (u64, CreditBy),
+    anchor_ms: i64,
+) -> Vec<Chunk> {
     let mut drafts = drafts(seed, population, count, anchor_ms);
     drafts.sort_by_key(|draft| (draft.report.occurred_at_ms, draft.number));
-    let mut months: BTreeMap<(i32, u32), Vec<Draft>> = BTreeMap::new();
+    let newest = month_of(anchor_ms);
+    let mut months: BTreeMap<(i32, u32), Vec<Draft>> = BTreeMap::from([(newest, Vec::new())]);
     for draft in drafts {
-        let day = instant(draft.report.occurred_at_ms);
-        months.entry((day.year(), day.month())).or_default().push(draft);
+        months.entry(month_of(draft.report.occurred_at_ms)).or_default().push(draft);
     }
+    let mut purses = Purses { anchor_ms, left: BTreeMap::new() };
     let mut chunks = Vec::new();
-    for ((year, month), drafts) in months {
-        let mut top_ups = month_top_ups(book, &drafts, anchor_ms, &format!("{year}-{month:02}"));
+    for (month, drafts) in months {
+        let spend = spend(book, &drafts);
+        let mut top_ups =
+            if month == newest { purses.newest(month, population, &spend, by) } else { purses.month(month, &spend) };
         let mut drafts = drafts.into_iter().peekable();
-        while drafts.peek().is_some() {
+        loop {
             let part = drafts.by_ref().take(CHUNK_RECORDS).collect();
             chunks.push(Chunk { top_ups: std::mem::take(&mut top_ups), drafts: part });
+            if drafts.peek().is_none() {
+                break;
+            }
         }
     }
     chunks
 }
 
-/// What each account spends in a month, bought before its first record, in whole fifties.
-fn month_top_ups(book: &PriceBook, drafts: &[Draft], anchor_ms: i64, month: &str) -> Vec<TopUp> {
-    let mut spend: BTreeMap<&AccountId, (i64, i64)> = BTreeMap::new();
+/// What each account has left from month to month.
+struct Purses {
+    anchor_ms: i64,
+    left: BTreeMap<AccountId, i64>,
+}
+
+impl Purses {
+    /// What each account spends in a month and has not, dated an hour before its first record.
+    fn month(&mut self, month: (i32, u32), spend: &Spend) -> Vec<TopUp> {
+        let dated = |first_ms| (CreditBy::Adjustment, Some(first_ms - HOUR_MS));
+        let spend = spend.iter();
+        spend.filter_map(|(id, (micros, first_ms))| self.top_up(month, id, (*micros, 0), dated(*first_ms))).collect()
+    }
+
+    /// Nobody's newest month is without credit: it is what people see first.
+    fn newest(&mut self, month: (i32, u32), population: &Population, spend: &Spend, by: CreditBy) -> Vec<TopUp> {
+        let accounts = population.accounts().iter().map(|account| &account.account_id);
+        accounts
+            .filter_map(|id| {
+                let (micros, first_ms) = spend.get(id).copied().unwrap_or((0, self.anchor_ms));
+                let dated = (by == CreditBy::Adjustment).then_some(first_ms - HOUR_MS);
+                self.top_up(month, id, (micros, NEWEST_MONTH_MIN), (by, dated))
+            })
+            .collect()
+    }
+
+    /// In whole fifties, as people buy; `None` where enough is left.
+    fn top_up(
+        &mut self,
+        (year, month): (i32, u32),
+        account_id: &AccountId,
+        (spent, least): (i64, i64),
+        (by, occurred_at_ms): (CreditBy, Option<i64>),
+    ) -> Option<TopUp> {
+        let left = self.left.entry(account_id.clone()).or_default();
+        *left -= spent;
+        let missing = if *left < 0 { (-*left / FIFTY + 1) * FIFTY } else { 0 };
+        let micros = missing.max(least);
+        *left += micros;
+        let amount = Money::from_micros(micros).filter(|amount| *amount > Money::ZERO)?;
+        let idempotency_key = format!("history:{}:{account_id}:{year}-{month:02}", day_code(self.anchor_ms));
+        Some(TopUp { account_id: account_id.clone(), idempotency_key, amount, occurred_at_ms, by })
+    }
+}
+
+/// By account: what a month comes to, and when its first record is.
+type Spend = BTreeMap<AccountId, (i64, i64)>;
+
+fn spend(book: &PriceBook, drafts: &[Draft]) -> Spend {
+    let mut spend = Spend::new();
     for draft in drafts {
-        let spent = spend.entry(&draft.report.account_id).or_insert((0, draft.report.occurred_at_ms));
+        let spent = spend.entry(draft.report.account_id.clone()).or_insert((0, draft.report.occurred_at_ms));
         spent.0 += charge_micros(book, draft);
     }
-    let fifty = 50 * DOLLAR;
     spend
-        .into_iter()
-        .filter_map(|(account_id, (micros, first_ms))| {
-            let amount = Money::from_micros((micros / fifty + 1) * fifty)?;
-            let idempotency_key = format!("history:{}:{account_id}:{month}", day_code(anchor_ms));
-            let occurred_at_ms = Some(first_ms - HOUR_MS);
-            Some(TopUp { account_id: account_id.clone(), idempotency_key, amount, occurred_at_ms })
-        })
-        .collect()
 }
 
 /// What a record and its retry will cost, near enough to buy credit for it.
@@ -161,6 +214,11 @@ fn charge_micros(book: &PriceBook, draft: &Draft) -> i64 {
 
 fn instant(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+fn month_of(ms: i64) -> (i32, u32) {
+    let day = instant(ms);
+    (day.year(), day.month())
 }
 
 fn day_code(ms: i64) -> String {

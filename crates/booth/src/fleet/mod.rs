@@ -9,6 +9,7 @@ mod generator;
 mod history;
 mod links;
 mod mix;
+mod parties;
 mod population;
 mod profile;
 mod random;
@@ -27,7 +28,7 @@ pub use mix::{SERVICES, Work};
 pub use population::{Account, Booth, Population};
 pub use profile::Profile;
 pub use runner::{Pace, Summary};
-pub use setup::{SetUpError, TopUp, TopUpConfig, top_up_amount};
+pub use setup::{CreditBy, SetUpError, TopUp, TopUpConfig, top_up_amount};
 
 use std::{future::Future, io, path::Path, sync::Arc};
 
@@ -71,12 +72,21 @@ impl Fleet {
     pub async fn set_up(
         &self,
         book: &PriceBook,
-        credit: Option<Money>,
+        credit: Option<(Money, CreditBy)>,
         opened_at_ms: Option<i64>,
     ) -> Result<(), SetUpError> {
         self.tracker.write(&[journal::Line::PriceBook { version: book.version }])?;
         self.control.publish(book).await?;
         setup::open_accounts(&self.control, &self.tracker, &self.population, credit, opened_at_ms).await
+    }
+
+    /// Names the parties that a run with this id plays, as if they began now.
+    ///
+    /// # Errors
+    /// If a request is refused.
+    pub async fn name_parties(&self, run_id: &str) -> Result<(), ControlError> {
+        let starts_at_ms = chrono::Utc::now().timestamp_millis();
+        parties::name_all(&self.control, &self.population, run_id, starts_at_ms).await
     }
 
     /// Plays a profile until its time or count is over or `stop` is ready, then waits for answers.
@@ -108,8 +118,8 @@ impl Fleet {
         summary
     }
 
-    /// Plays a year of history up to the marker's anchor, or what is left of it. Returns how many records it has;
-    /// 0 if it was played before.
+    /// Plays a year of history up to the marker's anchor, or what is left of it; `by` is how the newest month's credit
+    /// comes. Returns how many records it has; 0 if it was played before.
     ///
     /// # Errors
     /// If sending or crediting fails for good.
@@ -119,7 +129,7 @@ impl Fleet {
         seed: u64,
         book: &PriceBook,
         marker_dir: &Path,
-        count: u64,
+        (count, by): (u64, CreditBy),
         progress: impl Fn(u64, u64),
     ) -> Result<u64, HistoryError> {
         let marker = Marker::open(marker_dir, chrono::Utc::now().timestamp_millis(), count)?;
@@ -132,7 +142,7 @@ impl Fleet {
         let opened_at_ms = marker.anchor_ms - 366 * tollbooth_schemas::time::DAY_MS;
         self.set_up(book, None, Some(opened_at_ms)).await?;
         let opened = links::Links::open(links, Arc::clone(&self.tracker), Arc::clone(&self.population)).await?;
-        let chunks = history::plan(seed, &self.population, book, count, marker.anchor_ms);
+        let chunks = history::plan(seed, &self.population, book, (count, by), marker.anchor_ms);
         history::play(&opened, &mut self.ready, &self.control, chunks, marker_dir, marker, progress).await
     }
 }

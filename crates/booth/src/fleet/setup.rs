@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use clap::ValueEnum;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tollbooth_schemas::{AccountId, Money};
 
@@ -15,6 +16,8 @@ use crate::journal::Line;
 /// Requests under way at once.
 const CONCURRENCY: usize = 16;
 const DOLLAR: i64 = 1_000_000;
+/// What ingest sells at once, if nobody set it otherwise.
+const PURCHASE_MAX: i64 = 10_000 * DOLLAR;
 
 /// Setting up failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +30,18 @@ pub enum SetUpError {
     Journal(#[from] std::io::Error),
 }
 
-/// One adjustment to come.
+/// How credit comes to an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum CreditBy {
+    /// Given: an adjustment.
+    #[default]
+    Adjustment,
+    /// Bought, with the card that the account has saved: for a sandbox, where no money moves.
+    Purchase,
+}
+
+/// Credit to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopUp {
     /// Whose.
@@ -36,8 +50,10 @@ pub struct TopUp {
     pub idempotency_key: String,
     /// How much.
     pub amount: Money,
-    /// For what is written into the past.
+    /// For what is written into the past; nobody buys there.
     pub occurred_at_ms: Option<i64>,
+    /// How.
+    pub by: CreditBy,
 }
 
 /// Reason code of the fleet's adjustments.
@@ -48,7 +64,7 @@ pub(crate) async fn open_accounts(
     control: &Control,
     tracker: &Arc<Tracker>,
     population: &Population,
-    credit: Option<Money>,
+    credit: Option<(Money, CreditBy)>,
     opened_at_ms: Option<i64>,
 ) -> Result<(), SetUpError> {
     // Owned items and handles: a stream of borrowing futures is not `Send` in every caller's eyes.
@@ -66,7 +82,7 @@ async fn open_account(
     control: &Control,
     tracker: &Arc<Tracker>,
     account: &Account,
-    credit: Option<Money>,
+    credit: Option<(Money, CreditBy)>,
     opened_at_ms: Option<i64>,
 ) -> Result<(), SetUpError> {
     tracker.write(&[Line::AccountPlanned {
@@ -78,19 +94,24 @@ async fn open_account(
     }])?;
     control.open_account(account, opened_at_ms).await?;
     tracker.write(&[Line::AccountOpened { account_id: account.account_id.clone() }])?;
-    let Some(amount) = credit else { return Ok(()) };
+    let Some((amount, by)) = credit else { return Ok(()) };
     let top_up = TopUp {
         account_id: account.account_id.clone(),
         idempotency_key: format!("credit:{}:{amount}", account.account_id),
         amount,
         occurred_at_ms: None,
+        by,
     };
     carry_out(control, tracker, &top_up).await
 }
 
-/// Asks for an adjustment until the answer is definite; before and after stand in the journal.
+/// Asks for credit until the answer is definite. Before and after an adjustment stand in the journal; a purchase does not:
+/// its entry is named after the payment.
 pub(crate) async fn carry_out(control: &Control, tracker: &Arc<Tracker>, top_up: &TopUp) -> Result<(), SetUpError> {
-    let TopUp { account_id, idempotency_key, amount, occurred_at_ms } = top_up.clone();
+    let TopUp { account_id, idempotency_key, amount, occurred_at_ms, by } = top_up.clone();
+    if by == CreditBy::Purchase {
+        return Ok(control.buy(&account_id, &idempotency_key, amount).await?);
+    }
     tracker.write(&[Line::TopUpPlanned {
         account_id: account_id.clone(),
         idempotency_key: idempotency_key.clone(),
@@ -132,6 +153,8 @@ pub struct TopUpConfig {
     pub threshold: Money,
     /// How much at least.
     pub amount: Money,
+    /// How.
+    pub by: CreditBy,
     /// Time between two looks at an account.
     pub interval: Duration,
 }
@@ -141,12 +164,14 @@ impl Default for TopUpConfig {
         Self {
             threshold: Money::from_micros(20 * DOLLAR).unwrap_or_default(),
             amount: Money::from_micros(100 * DOLLAR).unwrap_or_default(),
+            by: CreditBy::default(),
             interval: Duration::from_secs(3),
         }
     }
 }
 
-/// How much an account with this much left, that burned so much since the last look, gets now.
+/// How much an account with this much left, that burned so much since the last look, gets now; of a purchase
+/// at most what is sold at once.
 ///
 /// The account is to stay above the threshold until the look after the next one, so what it burns raises both.
 #[must_use]
@@ -160,7 +185,9 @@ pub fn top_up_amount(config: &TopUpConfig, available_micros: i64, burned_micros:
     let wanted = missing.saturating_add(burned.saturating_mul(5)).max(config.amount.micros());
     // Whole fifties, as people buy.
     let fifty = 50 * DOLLAR;
-    Money::from_micros(wanted.div_euclid(fifty).saturating_add(i64::from(wanted % fifty > 0)).saturating_mul(fifty))
+    let fifties = wanted.div_euclid(fifty).saturating_add(i64::from(wanted % fifty > 0)).saturating_mul(fifty);
+    let most = if config.by == CreditBy::Purchase { PURCHASE_MAX } else { i64::MAX };
+    Money::from_micros(fifties.min(most))
 }
 
 /// Looks at all accounts again and again, until the future is dropped.
@@ -200,7 +227,7 @@ pub(crate) async fn keep_in_credit(
             // The next look compares with what it will have been.
             last.insert(account.account_id.clone(), available.saturating_add(amount.micros()));
             let account_id = account.account_id.clone();
-            top_ups.push(TopUp { account_id, idempotency_key, amount, occurred_at_ms: None });
+            top_ups.push(TopUp { account_id, idempotency_key, amount, occurred_at_ms: None, by: config.by });
         }
         if let Err(error) = carry_out_all(&control, &tracker, &top_ups).await {
             tracing::warn!(%error, "top-up failed, decided anew at the next look");

@@ -8,7 +8,9 @@ use std::{
 
 use tollbooth_booth::{
     BoothConfig,
-    fleet::{Control, Fault, Fleet, GeneratorConfig, LinksConfig, Pace, Population, Profile, Summary, TopUpConfig},
+    fleet::{
+        Control, CreditBy, Fault, Fleet, GeneratorConfig, LinksConfig, Pace, Population, Profile, Summary, TopUpConfig,
+    },
     journal::{Expect, Line, Planned, Reader},
 };
 use tollbooth_schemas::price_book::PriceBook;
@@ -186,7 +188,8 @@ async fn commands_are_repeated_with_the_same_key_until_definite() {
     let dir = tempfile::tempdir().unwrap();
     let ingest = Ingest::start().await;
     let book: PriceBook = serde_json::from_str(include_str!("../../../../deploy/local/price-book.json")).unwrap();
-    fleet(dir.path(), &ingest.url).set_up(&book, Some("100".parse().unwrap()), None).await.unwrap();
+    let credit = Some(("100".parse().unwrap(), CreditBy::Adjustment));
+    fleet(dir.path(), &ingest.url).set_up(&book, credit, None).await.unwrap();
     let commands = ingest.inner.commands.lock();
     let adjustments: Vec<_> =
         commands.iter().filter(|(path, ..)| path == "/v1/accounts/acc_demo_001/adjustments").collect();
@@ -233,6 +236,47 @@ async fn accounts_below_the_threshold_are_topped_up_with_a_journal_line_first() 
 }
 
 #[tokio::test]
+async fn every_party_of_a_run_can_be_named_before_booths_report_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    // given named parties of a run
+    fleet(dir.path(), &ingest.url).name_parties("r1").await.unwrap();
+    let named: BTreeSet<String> = {
+        let commands = ingest.inner.commands.lock();
+        assert!(commands.iter().all(|(.., body)| body["name"].is_string()));
+        assert!(commands.iter().all(|(.., body)| body["starts_at"].as_str() < body["ends_at"].as_str()));
+        commands.iter().map(|(path, ..)| path.rsplit('/').next().unwrap().to_owned()).collect()
+    };
+    // when it is played
+    run(dir.path(), &ingest, GeneratorConfig::new(1, "r1", Profile::Stress), 3_000).await;
+    // then no booth is at another one, and none was named for nobody
+    let events = ingest.inner.batches.lock().concat();
+    let reported: BTreeSet<String> =
+        events.iter().map(|event| event["data"]["event_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(reported, named);
+}
+
+#[tokio::test]
+async fn credit_can_be_bought_as_customers_buy_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ingest = Ingest::start().await;
+    let book: PriceBook = serde_json::from_str(include_str!("../../../../deploy/local/price-book.json")).unwrap();
+    // when accounts are set up with bought credit
+    let credit = Some(("100".parse().unwrap(), CreditBy::Purchase));
+    fleet(dir.path(), &ingest.url).set_up(&book, credit, None).await.unwrap();
+    // then each is asked for as a purchase, with one key until it is definite, and none is adjusted
+    let commands = ingest.inner.commands.lock();
+    let asked = |what: &str| commands.iter().filter(|(path, ..)| path.ends_with(what)).collect::<Vec<_>>();
+    let purchases = asked("/purchases");
+    let keys: BTreeSet<_> = purchases.iter().map(|(_, key, _)| key.clone().unwrap()).collect();
+    assert_eq!((purchases.len(), keys.len()), (16, 8), "the first answer to each was 202: late");
+    assert!(purchases.iter().all(|(.., body)| body["amount"] == "100.00" && body.as_object().unwrap().len() == 1));
+    assert!(asked("/adjustments").is_empty());
+    // and the journal leaves it to the ledger
+    assert!(!lines(dir.path()).iter().any(|line| matches!(line, Line::TopUpPlanned { .. })));
+}
+
+#[tokio::test]
 async fn history_is_played_once_and_resumed_where_it_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let ingest = Ingest::start().await;
@@ -240,7 +284,7 @@ async fn history_is_played_once_and_resumed_where_it_stopped() {
     let play = async || {
         let links = links(dir.path(), &ingest.url);
         let fleet = fleet(dir.path(), &ingest.url);
-        fleet.history(&links, 1, &book, dir.path(), 3_000, |_, _| {}).await
+        fleet.history(&links, 1, &book, dir.path(), (3_000, CreditBy::Adjustment), |_, _| {}).await
     };
     // given a first try that is cut off after its first records
     tokio::select! {

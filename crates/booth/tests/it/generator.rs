@@ -5,15 +5,16 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{TimeZone as _, Utc};
 use tollbooth_booth::{
     fleet::{
-        Draft, Fault, Generator, GeneratorConfig, Population, Profile, SERVICES, TopUpConfig, plan_history,
-        top_up_amount,
+        CreditBy, Draft, Fault, Generator, GeneratorConfig, Population, Profile, SERVICES, TopUp, TopUpConfig,
+        plan_history, top_up_amount,
     },
     journal::{Expect, Via},
 };
 use tollbooth_schemas::{
-    Money,
+    AccountId, Money,
     dead_letter::Reason,
     price_book::PriceBook,
     time::DAY_MS,
@@ -50,8 +51,10 @@ fn the_price_book_is_right_and_prices_all_that_the_fleet_does() {
     let book = book();
     assert!(book.check().is_empty(), "{:?}", book.check());
     let drafts = drafts(GeneratorConfig::new(5, "r", Profile::Stress), 20_000);
-    let mut history: Vec<Draft> =
-        plan_history(5, &population(30), &book, 20_000, NOW_MS).into_iter().flat_map(|chunk| chunk.drafts).collect();
+    let mut history: Vec<Draft> = plan_history(5, &population(30), &book, (20_000, CreditBy::Adjustment), NOW_MS)
+        .into_iter()
+        .flat_map(|chunk| chunk.drafts)
+        .collect();
     history.extend(drafts);
     for draft in history {
         let report = &draft.report;
@@ -293,8 +296,8 @@ fn every_good_record_passes_the_contract() {
 #[test]
 fn history_is_a_year_of_weekends_that_its_credit_pays_for() {
     let (population, book) = (population(30), book());
-    let chunks = plan_history(29, &population, &book, 50_000, NOW_MS);
-    let again = plan_history(29, &population, &book, 50_000, NOW_MS);
+    let chunks = plan_history(29, &population, &book, (50_000, CreditBy::Purchase), NOW_MS);
+    let again = plan_history(29, &population, &book, (50_000, CreditBy::Purchase), NOW_MS);
     let ids = |chunks: &[tollbooth_booth::fleet::Chunk]| -> Vec<(String, i64)> {
         let drafts = chunks.iter().flat_map(|chunk| &chunk.drafts);
         drafts.map(|draft| (draft.report.id.clone(), draft.report.occurred_at_ms)).collect()
@@ -328,6 +331,49 @@ fn history_is_a_year_of_weekends_that_its_credit_pays_for() {
     }
 }
 
+#[test]
+fn nobody_buys_in_the_past_and_everybody_has_bought_this_month() {
+    // given histories that end within a month, and in its first minute
+    let (population, book) = (population(30), book());
+    let month_begins = Utc.with_ymd_and_hms(2026, 11, 1, 0, 1, 0).unwrap().timestamp_millis();
+    for anchor_ms in [NOW_MS, month_begins] {
+        let chunks = plan_history(29, &population, &book, (20_000, CreditBy::Purchase), anchor_ms);
+        let top_ups: Vec<&TopUp> = chunks.iter().flat_map(|chunk| &chunk.top_ups).collect();
+        // then what is dated back is adjusted
+        let (bought, given): (Vec<&TopUp>, Vec<&TopUp>) =
+            top_ups.iter().copied().partition(|top_up| top_up.by == CreditBy::Purchase);
+        assert!(bought.iter().all(|top_up| top_up.occurred_at_ms.is_none()));
+        assert!(given.iter().all(|top_up| top_up.occurred_at_ms.is_some_and(|at_ms| at_ms < anchor_ms)));
+        // and each account has bought once, as much as a purchase is at least
+        let buyers: BTreeSet<&AccountId> = bought.iter().map(|top_up| &top_up.account_id).collect();
+        assert_eq!((bought.len(), buyers.len()), (30, 30));
+        assert!(bought.iter().all(|top_up| top_up.amount >= "100".parse().unwrap()));
+        // and no two are one request
+        let keys: BTreeSet<&str> = top_ups.iter().map(|top_up| top_up.idempotency_key.as_str()).collect();
+        assert_eq!(keys.len(), top_ups.len());
+    }
+}
+
+#[test]
+fn what_is_left_of_a_month_is_spent_in_the_next() {
+    // given a history whose credit is all for work
+    let (population, book) = (population(30), book());
+    let chunks = plan_history(29, &population, &book, (50_000, CreditBy::Adjustment), NOW_MS);
+    let mut left: BTreeMap<&AccountId, i64> = BTreeMap::new();
+    for chunk in &chunks {
+        for top_up in &chunk.top_ups {
+            *left.entry(&top_up.account_id).or_default() += top_up.amount.micros();
+        }
+        for draft in &chunk.drafts {
+            *left.entry(&draft.report.account_id).or_default() -= most_expensive_micros(&book, draft);
+        }
+    }
+    // then at its end an account has less than it buys at once, or what it bought this month
+    for (account, micros) in left {
+        assert!((0..=150_000_000).contains(&micros), "{account}: {micros}");
+    }
+}
+
 fn most_expensive_micros(book: &PriceBook, draft: &Draft) -> i64 {
     let report = &draft.report;
     let row = book.prices.iter().find(|price| {
@@ -352,4 +398,8 @@ fn top_ups_keep_ahead_of_what_is_burned() {
     assert_eq!(amount("500", "300"), Some(dollars("1500")));
     assert_eq!(amount("-70.01", "0"), Some(dollars("100")));
     assert_eq!(amount("-90.01", "0"), Some(dollars("150")));
+    // Of a purchase not more than is sold at once.
+    assert_eq!(amount("0", "3000"), Some(dollars("15050")));
+    let config = TopUpConfig { by: CreditBy::Purchase, ..config };
+    assert_eq!(top_up_amount(&config, 0, dollars("3000").micros()), Some(dollars("10000")));
 }

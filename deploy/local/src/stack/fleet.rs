@@ -66,6 +66,7 @@ impl Fleet {
             ("--account-prefix", ACCOUNT_PREFIX.to_owned()),
             ("--population-seed", self.settings.seed.to_string()),
             ("--journal-bytes-max", JOURNAL_BYTES_MAX.to_string()),
+            ("--credit-by", self.settings.credit_by().to_owned()),
         ];
         for (flag, value) in common.iter().chain(own) {
             arguments.extend([(*flag).to_owned(), value.clone()]);
@@ -151,7 +152,7 @@ impl Fleet {
                 ("--drain", DRAIN_SECONDS.to_string()),
             ],
         );
-        arguments.push("--top-up".to_owned());
+        arguments.extend(["--top-up", "--name-parties"].map(str::to_owned));
         self.start(supervisor, &arguments)?;
         supervisor.keep(FLEET);
         supervisor.say(format!(

@@ -128,6 +128,12 @@ impl Settings {
         Listeners::from(|variable| env::var(variable).ok())
     }
 
+    /// How the fleet comes to credit: as customers do, unless the environment has real cards charged.
+    pub(crate) fn credit_by(&self) -> &'static str {
+        let provider = env::var("TOLLBOOTH_INGEST__PURCHASES__PROVIDER").unwrap_or_else(|_| "sandbox".to_owned());
+        if provider == "sandbox" { "purchase" } else { "adjustment" }
+    }
+
     /// Variables for the services; none that the environment has already.
     pub(crate) fn service_variables(&self) -> BTreeMap<String, String> {
         let fixed = SERVICE_DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -183,6 +183,14 @@ impl Person {
         page["data"].as_array().unwrap().clone()
     }
 
+    /// What the demo's account has bought.
+    fn purchases(&self) -> Vec<Value> {
+        let (query, account) = (&self.0["TOLLBOOTH_QUERY_URL"], &self.0["TOLLBOOTH_ACCOUNT_ID"]);
+        let url = format!("{query}/v1/accounts/{account}/transactions?type=purchase");
+        let page = self.ask("GET", &url, "TOLLBOOTH_ACCOUNT_KEY", &Value::Null);
+        page["data"].as_array().unwrap().clone()
+    }
+
     /// Rows of the past: the fleet writes of the present.
     fn history(&self) -> String {
         let sql = format!(
@@ -233,6 +241,7 @@ fn the_stack_is_up_with_one_command_and_keeps_its_data() {
     assert!(keys["data"].as_array().is_some_and(|keys| keys.len() >= 2), "{keys}");
     let history = person.history();
     assert!(history.parse::<u64>().unwrap() >= 250, "{history} entries of the past");
+    assert!(!person.purchases().is_empty(), "nobody has bought credit");
 
     // and an event of one's own is charged once
     let event = person.event();
