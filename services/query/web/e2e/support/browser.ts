@@ -28,6 +28,8 @@ export interface View {
   readonly theme?: Theme;
   readonly size?: { readonly width: number; readonly height: number };
   readonly touch?: boolean;
+  /** Whether the visitor has nothing against things that move; by default somebody who has. */
+  readonly motion?: boolean;
 }
 
 /** A page and everything wrong that it said: what the console complains about is a defect. */
@@ -39,7 +41,7 @@ export interface Visit {
 
 export async function visit(
   browser: Browser,
-  { theme = "light", size = DESK, touch = false }: View = {},
+  { theme = "light", size = DESK, touch = false, motion = false }: View = {},
 ): Promise<Visit> {
   const context = await browser.newContext({
     baseURL: env.webUrl,
@@ -50,7 +52,7 @@ export async function visit(
     locale: "en-US",
     // Far from every account's zone: what depends on the browser's own clock shows.
     timezoneId: "Pacific/Auckland",
-    reducedMotion: "reduce",
+    reducedMotion: motion ? "no-preference" : "reduce",
     acceptDownloads: true,
   });
   const page = await context.newPage();
