@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { MODIFY, TestAccount, VIDEO } from "./support/account";
 import { seriousFindings } from "./support/axe";
-import { launch, open } from "./support/browser";
+import { launch, open, TABLET } from "./support/browser";
 import { env } from "./support/env";
 import { read, send, until } from "./support/http";
 import { dollars, sum } from "./support/money";
@@ -117,7 +117,7 @@ describe("Dead letters", () => {
     await row.getByRole("button", { name: "Show" }).click();
     const dialog = page.getByRole("dialog");
     expect(await shown(dialog.locator(".payload"))).toContain(`op_unpriced_${account.id}`);
-    await dialog.getByRole("button", { name: "Drive again" }).click();
+    await dialog.getByRole("button", { name: "Redrive" }).click();
     await dialog.getByText("Refused again").waitFor();
     const judged = await read<{ redrive: { outcome: string; reason: string } | null }>(`/v1/dead-letters/${letter.id}`);
     expect(judged.redrive).toMatchObject({ outcome: "refused", reason: "no_price" });
@@ -125,8 +125,8 @@ describe("Dead letters", () => {
     await dialog.getByRole("button", { name: "Close" }).click();
 
     // All of a reason: request after request, until all were tried.
-    await letters.getByRole("button", { name: "Drive all no price again" }).click();
-    await dialog.getByRole("button", { name: "Drive again" }).click();
+    await letters.getByRole("button", { name: "Redrive all no price" }).click();
+    await dialog.getByRole("button", { name: "Redrive" }).click();
     await dialog.getByText("Posted: 3").waitFor();
     await dialog.getByText("Refused again: 1").waitFor();
     expect(asked).toEqual([{ reason: "no_price" }, { reason: "no_price", after: 7 }]);
@@ -151,6 +151,31 @@ describe("Accounts", () => {
       .poll(async () => (await row.locator("td").allTextContents()).map(plain).slice(1))
       .toEqual(["Pay-As-You-Go", "America/New_York", "\u2013", "$25.00", "$25.00"]);
     expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("On a tablet", () => {
+  it("accounts and spenders fit their panels; what has no column of its own is said below the name", async () => {
+    // given an account with a long id and a large sum
+    const account = await TestAccount.open({ name: "Tablet Booths", credit: "98765.43" });
+    await account.report([{ work: { ...VIDEO, quantity: "6000" } }]);
+    const { page, context } = await open(browser, env.adminKey, "/fleet", { size: TABLET, touch: true });
+    const accounts = panel(page, "Accounts");
+
+    // when it is looked for
+    await accounts.getByRole("searchbox").fill(account.id);
+    const row = accounts.locator("tbody tr").filter({ hasText: account.id });
+    await row.getByText("Pay-As-You-Go \u00b7 New York").waitFor();
+
+    // then nothing of it has to be scrolled to, and nothing is said twice
+    expect(await row.getByText("America/New_York").isVisible()).toBe(false);
+    await panel(page, "Top spenders").locator("tbody tr").first().waitFor();
+    for (const title of ["Accounts", "Top spenders", "Spend by engine"]) {
+      const table = panel(page, title).locator(".data-scroll");
+      const beyond = await table.evaluate((box) => box.scrollWidth - box.clientWidth);
+      expect(beyond, title).toBe(0);
+    }
     await context.close();
   });
 });
@@ -188,7 +213,7 @@ describe("Drift", () => {
       { began_at: null, looked_at: null, passed_at: null, data: [] },
       { began_at: "2026-01-01T08:00:00Z", looked_at: "2026-01-01T09:00:00Z", passed_at: "2026-01-01T08:59:00Z", data: [] },
     ];
-    const words = ["Nobody has looked yet", "nobody checks the figures at the moment"];
+    const words = ["Not checked yet", "the figures are not being checked at the moment"];
     for (const [index, body] of said.entries()) {
       const { page, context } = await open(browser, env.adminKey);
       await page.route("**/v1/fleet/drift", (route) => route.fulfill({ json: body }));

@@ -17,8 +17,13 @@ declare module "@tanstack/react-table" {
   interface ColumnMeta<TData extends RowData, TValue> {
     /** Numbers stand right. */
     numeric?: boolean;
+    /** Only where there is room; narrower, another column says it, or what the row opens. */
+    roomy?: boolean;
   }
 }
+
+const classOf = ({ numeric, roomy }: { numeric?: boolean; roomy?: boolean } = {}): string | undefined =>
+  [numeric && "num", roomy && "data-roomy"].filter(Boolean).join(" ") || undefined;
 
 export interface DataTableProps<T> {
   caption: string;
@@ -54,7 +59,7 @@ export function DataTable<T>({ caption, rows, columns, rowId, sort = [] }: DataT
                   <th
                     key={header.id}
                     scope="col"
-                    className={header.column.columnDef.meta?.numeric ? "num" : undefined}
+                    className={classOf(header.column.columnDef.meta)}
                     aria-sort={sorted === false ? undefined : sorted === "asc" ? "ascending" : "descending"}
                   >
                     {header.column.getCanSort() ? (
@@ -75,7 +80,7 @@ export function DataTable<T>({ caption, rows, columns, rowId, sort = [] }: DataT
           {table.getRowModel().rows.map((row) => (
             <tr key={row.id}>
               {row.getVisibleCells().map((cell) => (
-                <td key={cell.id} className={cell.column.columnDef.meta?.numeric ? "num" : undefined}>
+                <td key={cell.id} className={classOf(cell.column.columnDef.meta)}>
                   {flexRender(cell.column.columnDef.cell, cell.getContext())}
                 </td>
               ))}

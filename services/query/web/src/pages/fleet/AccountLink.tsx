@@ -3,8 +3,15 @@ import { useNavigate } from "react-router";
 import { useSession } from "@/session/context";
 import { text } from "@/text";
 
+interface Props {
+  accountId: string;
+  name: string;
+  /** What a column of its own says where there is room for one. */
+  narrow?: string | null;
+}
+
 /** An account's name and id; leads to its dashboard. */
-export function AccountLink({ accountId, name }: { accountId: string; name: string }) {
+export function AccountLink({ accountId, name, narrow = null }: Props) {
   const { chooseAccount } = useSession();
   const navigate = useNavigate();
   return (
@@ -21,6 +28,7 @@ export function AccountLink({ accountId, name }: { accountId: string; name: stri
         {name}
       </button>{" "}
       {name === accountId ? null : <span className="fleet-id">{accountId}</span>}
+      {narrow === null ? null : <span className="fleet-id data-narrow">{narrow}</span>}
     </>
   );
 }

@@ -13,7 +13,7 @@ import { ListPanel, ofPages } from "@/components/ListPanel";
 import { MoneyText } from "@/components/MoneyText";
 import { TextField } from "@/components/TextField";
 import { useDebounced } from "@/components/useDebounced";
-import { compareMoney, isNegative, isZero } from "@/format";
+import { compareMoney, isNegative, isZero, zoneCity } from "@/format";
 import { text } from "@/text";
 
 import { AccountLink } from "./AccountLink";
@@ -67,20 +67,29 @@ const money = (id: "balance" | "available", header: string): ColumnDef<AccountLi
   cell: ({ row }) => <MoneyText money={row.original[id]} />,
 });
 
+const planOf = ({ currency, plan }: AccountListed, names: PlanNames): string => names.get(currency)?.get(plan) ?? plan;
+
 const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
   {
     id: "account",
     header: words.account,
     accessorKey: "name",
-    cell: ({ row: { original: account } }) => <AccountLink accountId={account.account_id} name={account.name} />,
+    cell: ({ row: { original: account } }) => (
+      <AccountLink
+        accountId={account.account_id}
+        name={account.name}
+        narrow={words.planAndZone(planOf(account, names), zoneCity(account.time_zone))}
+      />
+    ),
   },
   {
     id: "plan",
     header: words.plan,
-    accessorFn: ({ currency, plan }) => names.get(currency)?.get(plan) ?? plan,
+    accessorFn: (account) => planOf(account, names),
+    meta: { roomy: true },
     cell: ({ row: { original: account }, getValue }) => <span className="nowrap" title={account.plan}>{getValue<string>()}</span>,
   },
-  { id: "zone", header: words.zone, accessorKey: "time_zone" },
+  { id: "zone", header: words.zone, accessorKey: "time_zone", meta: { roomy: true } },
   {
     id: "state",
     header: text.common.columns.status,

@@ -105,8 +105,8 @@ function columnsOf(onShow: (letter: DeadLetter) => void): ColumnDef<DeadLetter>[
       accessorFn: (row) => row.state ?? "",
       cell: ({ row }) => <LetterState letter={row.original} />,
     },
-    { id: "step", header: words.step, accessorKey: "step" },
-    { id: "key", header: words.account, accessorFn: (row) => row.key ?? text.common.none },
+    { id: "step", header: words.step, accessorKey: "step", meta: { roomy: true } },
+    { id: "key", header: words.account, accessorFn: (row) => row.key ?? text.common.none, meta: { roomy: true } },
     { id: "detail", header: words.detail, accessorKey: "detail", enableSorting: false },
     {
       id: "show",

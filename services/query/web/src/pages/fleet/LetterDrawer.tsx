@@ -33,7 +33,9 @@ export function LetterDrawer({ letter, onClose }: { letter: DeadLetter; onClose:
         {letter.state === undefined ? null : <LetterState letter={letter} />}
       </p>
       <p>{letter.detail}</p>
-      <p className="muted small">{text.activity.detail.sourceText(topic, partition, offset)}</p>
+      <p className="muted small">
+        {letter.step} {"\u00b7"} {text.activity.detail.sourceText(topic, partition, offset)}
+      </p>
       {letter.redrive ? <LastTry redrive={letter.redrive} /> : null}
       {isOpen ? (
         <div className="stack-tight">

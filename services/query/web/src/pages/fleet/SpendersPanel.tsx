@@ -27,12 +27,17 @@ const COLUMNS: ColumnDef<Spender>[] = [
     header: fleet.accounts.account,
     accessorKey: "name",
     cell: ({ row: { original: spender } }) =>
-      spender.key === null ? fleet.spenders.others : <AccountLink accountId={spender.key} name={spender.name} />,
+      spender.key === null ? (
+        fleet.spenders.others
+      ) : (
+        <AccountLink accountId={spender.key} name={spender.name} narrow={spender.plan} />
+      ),
   },
   {
     id: "plan",
     header: fleet.accounts.plan,
     accessorFn: (row) => row.plan ?? text.common.none,
+    meta: { roomy: true },
     cell: ({ getValue }) => <span className="nowrap">{getValue<string>()}</span>,
   },
   ...spendColumns<Spender>(),

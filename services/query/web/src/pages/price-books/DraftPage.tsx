@@ -78,22 +78,24 @@ function Draft({ base, start }: { base: PriceBook; start: string }) {
           {words.editor.review}
         </Button>
       </header>
-      <Panel title={words.editor.document}>
-        <DocumentEditor
-          value={document}
-          errors={isStill ? errors : []}
-          onChange={(value) => {
-            setDocument(value);
-            setRefused([]);
-          }}
-        />
-      </Panel>
-      {parsed.book === undefined ? null : (
-        <>
-          <ChangesPanel before={base} after={parsed.book} />
-          <SimulatePanel book={parsed.book} draft={settled} onProblem={take} />
-        </>
-      )}
+      <div className="draft">
+        <Panel title={words.editor.document}>
+          <DocumentEditor
+            value={document}
+            errors={isStill ? errors : []}
+            onChange={(value) => {
+              setDocument(value);
+              setRefused([]);
+            }}
+          />
+        </Panel>
+        {parsed.book === undefined ? null : (
+          <div className="draft-side">
+            <ChangesPanel before={base} after={parsed.book} />
+            <SimulatePanel book={parsed.book} draft={settled} onProblem={take} />
+          </div>
+        )}
+      </div>
       {publishing && parsed.book !== undefined ? (
         <PublishDialog
           book={parsed.book}
