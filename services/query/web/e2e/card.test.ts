@@ -89,8 +89,8 @@ describe("The payment method", () => {
     await page.keyboard.press("Escape");
 
     // and once it is forgotten there is none
-    await card.getByRole("button", { name: "Forget card" }).click();
-    await dialog.getByRole("button", { name: "Forget card" }).click();
+    await card.getByRole("button", { name: "Remove card" }).click();
+    await dialog.getByRole("button", { name: "Remove card" }).click();
     await card.getByText("No card", { exact: true }).waitFor();
     expect(await dialog.count()).toBe(0);
     expect(complaints).toEqual([]);

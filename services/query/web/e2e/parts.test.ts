@@ -15,14 +15,14 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-describe("What the balance is made of", () => {
+describe("The balance breakdown", () => {
   it("adds up at every moment while charges come, and comes to the balance behind them", async () => {
     // given purchased credits and a bonus, and a page that watches its own figures
     const account = await TestAccount.open({ credit: "20.00" });
     const expires_at = new Date(Date.now() + 30 * 86_400_000).toISOString();
     await command("POST", `/v1/accounts/${account.id}/bonuses`, { amount: "5.00", expires_at, reason: "welcome" }, `bonus-${account.id}`);
     const { page, context, complaints } = await open(browser, account.key, "/billing");
-    const parts = panel(page, "What the balance is made of");
+    const parts = panel(page, "Balance breakdown");
     await parts.getByText("Bonus credits").first().waitFor();
     await page.evaluate(() => {
       const seen = globalThis as unknown as { looks: number; wrong: string[] };

@@ -94,7 +94,7 @@ describe("Buy credits", () => {
     const dialog = page.getByRole("dialog");
     await dialog.getByText("An earlier purchase of $75.00 is still open").waitFor();
     expect(await dialog.getByRole("button", { name: /^Buy \$/ }).count()).toBe(0);
-    await dialog.getByRole("button", { name: "Look again" }).click();
+    await dialog.getByRole("button", { name: "Check again" }).click();
     await page.getByText("Your bank asks you to confirm").waitFor();
     await page.getByRole("button", { name: "Approve" }).click();
     await page.getByText("$75.00 added").waitFor();
@@ -124,7 +124,7 @@ describe("Buy credits", () => {
     await page.unroute("**/purchases");
 
     await page.getByRole("button", { name: "Buy credits" }).first().click();
-    await page.getByRole("dialog").getByRole("button", { name: "Look again" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Check again" }).click();
     await page.getByText("$65.00 added").waitFor();
     expect(await purchases(account)).toEqual(["65.00"]);
     await context.close();

@@ -18,7 +18,7 @@ describe("Auto-recharge", () => {
     const { page, context, complaints } = await open(browser, account.key, "/billing");
     const recharge = panel(page, "Auto-recharge");
     await expect.poll(() => recharge.getByLabel("When the balance falls to").inputValue()).toBe("10.00");
-    await recharge.getByLabel("Buy credits by itself").check();
+    await recharge.getByLabel("Enable auto-recharge").check();
     await recharge.getByRole("button", { name: "Save" }).click();
     await recharge.getByText("Saved").waitFor();
     await recharge.getByText("When the balance falls to $10.00").waitFor();
@@ -38,7 +38,7 @@ describe("Auto-recharge", () => {
     const recharge = panel(page, "Auto-recharge");
     // when it is switched on
     await recharge.getByLabel("Amount to buy").fill("120.00");
-    await recharge.getByLabel("Buy credits by itself").check();
+    await recharge.getByLabel("Enable auto-recharge").check();
     await recharge.getByRole("button", { name: "Save" }).click();
     // then the purchase is listed
     await expect.poll(() => purchases.count()).toBe(2);
@@ -48,7 +48,7 @@ describe("Auto-recharge", () => {
     expect(await shown(row.locator(".cell-balance"))).toBe("$125.00");
     // and every other figure of the page is that of the ledger
     await panel(page, "Buy credits").getByText("$125.00").waitFor();
-    await panel(page, "What the balance is made of").getByText("$125.00").first().waitFor();
+    await panel(page, "Balance breakdown").getByText("$125.00").first().waitFor();
     await recharge.getByText("$120.00 of $1,200.00 bought today").waitFor();
     // when the credit is gone once more
     await account.credit("-116.00");

@@ -85,6 +85,7 @@ set -a
 . "$env_file"
 set +a
 export TOLLBOOTH_CHROMIUM="$chromium" TOLLBOOTH_E2E_METER="$target/$profile/tollbooth-meter"
+export TOLLBOOTH_E2E_INGEST="$target/$profile/tollbooth-ingest"
 
 results="$(mktemp)"
 status=0

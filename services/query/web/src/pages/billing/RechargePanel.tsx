@@ -3,13 +3,15 @@ import { useQuery } from "@tanstack/react-query";
 import type { Recharge } from "@/api/types";
 import { rechargeQuery } from "@/api/queries/billing";
 import { Badge } from "@/components/Badge";
+import { Icon } from "@/components/Icon";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
-import { formatDateTime, formatMoney } from "@/format";
+import { formatCount, formatDateTime, formatMoney } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
+import { failureAdvice, failureReason } from "./recharge-failure";
 import { RechargeForm } from "./RechargeForm";
 
 const { recharge } = text.billing;
@@ -63,11 +65,31 @@ function Standing({ rule, zone }: { rule: Recharge; zone: string }) {
         </p>
       ) : null}
       {rule.last_failure ? (
-        <p className="form-problem" role="alert">
-          {recharge.failure(rule.last_failure.reason.replaceAll("_", " "))}{" "}
-          {rule.next_attempt_at ? recharge.nextTry(formatDateTime(rule.next_attempt_at, zone)) : null}
-        </p>
+        <Failure failure={rule.last_failure} nextAt={rule.next_attempt_at ?? null} zone={zone} />
       ) : null}
+    </div>
+  );
+}
+
+interface FailureProps {
+  failure: NonNullable<Recharge["last_failure"]>;
+  nextAt: string | null;
+  zone: string;
+}
+
+/** Why nothing was bought, what to do, and when it is tried again. */
+function Failure({ failure: { reason, failures }, nextAt, zone }: FailureProps) {
+  return (
+    <div className="recharge-failed" role="alert">
+      <Icon name="alert" size={16} />
+      <div className="stack-tight">
+        <p>
+          <strong>{recharge.failure(failureReason(reason))}</strong>{" "}
+          {failures > 1 ? recharge.failures(formatCount(failures)) : null}
+        </p>
+        <p>{failureAdvice(reason)}</p>
+        {nextAt === null ? null : <p className="recharge-next">{recharge.nextTry(formatDateTime(nextAt, zone))}</p>}
+      </div>
     </div>
   );
 }

@@ -55,7 +55,7 @@ it("says what was told, each kind in a sentence", () => {
   expect(said({ kind: "event_budget", percent: 80, event_id: "evt_gala", threshold: usd("50.00") })).toBe(
     "Gala reached 80% of its budget of $50.00",
   );
-  expect(said({ kind: "recharge_failed", reason: "card_declined" })).toBe("Auto-recharge failed: card declined");
+  expect(said({ kind: "recharge_failed", reason: "card_declined" })).toBe("Auto-recharge failed: the card was declined");
   expect(said({ kind: "empty_soon", hours: 48, spent: usd("12.00") })).toBe(
     "Balance lasts less than 48 hours, at $12.00 spent in a day",
   );

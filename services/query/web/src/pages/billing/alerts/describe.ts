@@ -2,6 +2,8 @@ import type { Alert, AlertRules, AlertState } from "@/api/types";
 import { formatCount, formatMoney, formatPerMille } from "@/format";
 import { text } from "@/text";
 
+import { failureReason } from "../recharge-failure";
+
 const { alerts: words } = text;
 
 export interface RuleLine {
@@ -62,7 +64,7 @@ export function alertText(alert: Alert, eventName: Name, boothName: Name): strin
     case "event_budget":
       return words.recent.budget(eventName(alert.event_id ?? ""), percent(alert.percent ?? 0), threshold);
     case "recharge_failed":
-      return words.recent.rechargeFailed(alert.reason?.replaceAll("_", " ") ?? null);
+      return words.recent.rechargeFailed(alert.reason ? failureReason(alert.reason) : null);
     case "empty_soon":
       return words.recent.emptySoon(hours(alert.hours ?? 0), alert.spent ? formatMoney(alert.spent) : null);
     case "booth_spike": {
