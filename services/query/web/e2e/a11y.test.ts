@@ -71,7 +71,7 @@ describe.each(["light", "dark"] as const)("For an administrator, in the %s theme
       [`/price-books/${String(version)}/draft`, "Document"],
       ["/repricings", "All re-pricings"],
       [`/repricings/new?of=${account.id}`, account.id],
-      [`/repricings/${repricing}`, "What it comes to"],
+      [`/repricings/${repricing}`, "Result"],
     ] as const;
     expect(await look(page, pages)).toEqual([]);
     expect(complaints).toEqual([]);

@@ -31,7 +31,7 @@ describe("An administrator", () => {
 
     // given a form with something missing, then it says so and sends nothing
     await page.getByRole("button", { name: "New event" }).click();
-    await dialog.getByLabel("Event id").fill("evt_next_gala");
+    await dialog.getByLabel("Event ID").fill("evt_next_gala");
     await dialog.getByLabel("Starts").fill("2026-12-05T18:00");
     await dialog.getByLabel("Ends").fill("2026-12-05T17:00");
     await dialog.getByRole("button", { name: "Save" }).click();
@@ -51,7 +51,7 @@ describe("An administrator", () => {
 
     await panel(page, "Budget").getByRole("button", { name: "Set a budget" }).click();
     await dialog.getByLabel("Budget").fill("250.00");
-    await dialog.getByRole("radio", { name: "Refuse new work that asks first" }).check();
+    await dialog.getByRole("radio", { name: "Refuse work that reserves credits first" }).check();
     await dialog.getByRole("button", { name: "Save" }).click();
     await panel(page, "Budget").getByText("$250.00").first().waitFor();
     const event = await read<EventSeen>(`/v1/accounts/${account.id}/events/evt_next_gala`);

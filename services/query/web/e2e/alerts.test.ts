@@ -45,7 +45,7 @@ describe("Alerts", () => {
     await dialog.getByLabel("Balance falls below: Amount 1", { exact: true }).fill("25");
     await dialog.getByRole("button", { name: "Add an amount" }).click();
     await dialog.getByLabel("Balance falls below: Amount 2", { exact: true }).fill("1.5");
-    await dialog.getByLabel("The balance will not last").check();
+    await dialog.getByLabel("The balance is about to run out").check();
     await dialog.getByLabel("Hours").fill("1");
     expect(await seriousFindings(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Save alerts" }).click();
@@ -69,7 +69,7 @@ describe("Alerts", () => {
     const told = alerts.locator(".alert-recent tbody tr");
     const row = told.filter({ hasText: "Balance fell below $25.00" });
     await row.waitFor({ timeout: 40_000 });
-    await expect.poll(async () => (await lines(alerts)).join("|"), { timeout: 40_000 }).toMatch(/\$25\.00since .*Fired/);
+    await expect.poll(async () => (await lines(alerts)).join("|"), { timeout: 40_000 }).toMatch(/\$25\.00since .*Triggered/);
     const entries = [...(await account.entries())].reverse();
     const crossed = entries.find((entry) => entry.type === "consume" && micro(entry.balance_after.amount) < 25_000_000n);
     expect(await shown(row.locator("td").nth(2))).toBe(dollars(micro(crossed?.balance_after.amount ?? "0")));
@@ -87,7 +87,7 @@ describe("Alerts", () => {
     const alerts = panel(page, "Alerts");
     const dialog = page.getByRole("dialog");
     await alerts.getByRole("button", { name: "Set up alerts" }).click();
-    await dialog.getByLabel("A booth spends far more than it used to").check();
+    await dialog.getByLabel("A booth spends far more than usual").check();
     // What cannot be is said at its field, and not sent.
     await dialog.getByLabel("Times its average hour").fill("1");
     await dialog.getByLabel("And at least, in the hour").fill("some");
@@ -100,7 +100,7 @@ describe("Alerts", () => {
     await dialog.getByRole("button", { name: "Save alerts" }).click();
     await alerts.getByText("Alerts saved").waitFor();
     expect((await rulesOf(account))?.booth_spike).toMatchObject({ times: 3, at_least: { amount: "0.50" } });
-    expect(await lines(alerts)).toContain("A booth spends 3 times its average hour, and at least $0.50told for each boothOn");
+    expect(await lines(alerts)).toContain("A booth spends 3 times its average hour, and at least $0.50for each boothOn");
 
     // Given an image in each of six hours of the past, when 3.60 is spent in the one after them,
     const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
@@ -123,8 +123,8 @@ describe("Alerts", () => {
     const dialog = page.getByRole("dialog");
     for (const [label, typed, said] of [
       ["Balance falls below: Amount 1", "ten", "Enter an amount like 20.00"],
-      ["An event\u2019s spend reaches a part of its budget: Percent 1", "1001", "Enter a whole number from 1 to 1,000"],
-      ["An event\u2019s spend reaches a part of its budget: Percent 2", "100.5", "Enter a whole number from 1 to 1,000"],
+      ["An event\u2019s spend reaches a percentage of its budget: Percentage 1", "1001", "Enter a whole number from 1 to 1,000"],
+      ["An event\u2019s spend reaches a percentage of its budget: Percentage 2", "100.5", "Enter a whole number from 1 to 1,000"],
     ] as const) {
       const field = dialog.getByLabel(label, { exact: true });
       await field.fill(typed);

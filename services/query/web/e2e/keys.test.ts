@@ -40,7 +40,7 @@ describe("API keys", () => {
     await dialog.getByRole("radio", { name: "Account" }).check();
     await dialog.getByLabel("Label").fill("Backend");
     expect(await seriousFindings(page)).toEqual([]);
-    await dialog.getByRole("button", { name: "Make key" }).click();
+    await dialog.getByRole("button", { name: "Create key" }).click();
     const key = await shown(dialog.getByTestId("secret"));
     expect(key).toMatch(/^tb_sk_/);
     expect(await isTaken(account, key)).toBe(200);
@@ -69,7 +69,7 @@ describe("API keys", () => {
       await dialog.getByRole("combobox").selectOption({ label: overlap });
       await dialog.getByRole("button", { name: "Rotate key" }).click();
       const key = await shown(dialog.getByTestId("secret"));
-      expect(await dialog.getByText("The key before it is taken until").count()).toBe(overlap === "1 hour" ? 1 : 0);
+      expect(await dialog.getByText("The previous key works until").count()).toBe(overlap === "1 hour" ? 1 : 0);
       await dialog.getByRole("button", { name: "Done" }).click();
       return key;
     };
@@ -82,7 +82,7 @@ describe("API keys", () => {
     expect(await page.content()).not.toContain(second);
 
     // What was replaced cannot be rotated once more: the one button left is that of the new key.
-    const third = await rotate("No time: it ends at once");
+    const third = await rotate("No time: it stops at once");
     await expect.poll(() => isTaken(account, second)).toBe(401);
     expect(await isTaken(account, third)).toBe(200);
     expect(complaints).toEqual([]);
@@ -93,7 +93,7 @@ describe("API keys", () => {
     const account = await TestAccount.open();
     const { page, context } = await open(browser, account.key, "/settings");
     const keys = panel(page, "API keys");
-    await keys.getByText("Keys are made and revoked by an administrator.").waitFor();
+    await keys.getByText("Keys are created and revoked by an administrator.").waitFor();
     expect(await keys.getByRole("button", { name: /^(New key|Revoke|Rotate)/ }).count()).toBe(0);
     await context.close();
   });

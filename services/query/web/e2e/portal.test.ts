@@ -148,13 +148,13 @@ describe("Settings", () => {
     const { page, context, complaints } = await open(browser, account.key, "/settings");
     await panel(page, "Portal links").getByRole("button", { name: "New link" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByRole("button", { name: "Make link" }).click();
-    await dialog.getByText("Enter an event id like evt_gala").waitFor();
+    await dialog.getByRole("button", { name: "Create link" }).click();
+    await dialog.getByText("Enter an event ID like evt_gala").waitFor();
     expect(await seriousFindings(page)).toEqual([]);
-    await dialog.getByLabel("Event id").fill("evt_gala");
-    await dialog.getByLabel("Good for").selectOption("3600");
+    await dialog.getByLabel("Event ID").fill("evt_gala");
+    await dialog.getByLabel("Valid for").selectOption("3600");
     await page.keyboard.press("Tab");
-    await dialog.getByRole("button", { name: "Make link" }).click();
+    await dialog.getByRole("button", { name: "Create link" }).click();
     const [link, frame] = await until("the link", async () => {
       const found = await dialog.getByTestId("secret").allTextContents();
       return found.length === 2 ? found : null;

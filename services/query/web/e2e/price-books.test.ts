@@ -99,7 +99,7 @@ describe("Price books", () => {
     await expect.poll(() => shown(simulate.locator("tfoot td"))).toBe("+$2.00");
     // and the account's period comes to what was charged and 2.00.
     await simulate.getByRole("radio", { name: "A past period" }).check();
-    await simulate.getByLabel("Account id").fill(account.id);
+    await simulate.getByLabel("Account ID").fill(account.id);
     const charged = -sum(charges.map((entry) => entry.amount.amount));
     const total = async (): Promise<string[]> => {
       await simulate.getByRole("button", { name: "Simulate" }).click();
@@ -148,7 +148,7 @@ describe("Price books", () => {
 
     // What is no JSON cannot be published at all.
     await editor(page).fill('{\n  "version": 1,\n  oops\n}');
-    await errors.filter({ hasText: "This is no JSON" }).waitFor();
+    await errors.filter({ hasText: "This is not valid JSON" }).waitFor();
     expect(await shown(errors)).toContain("Line 3");
     expect(await page.getByRole("button", { name: "Publish\u2026" }).isDisabled()).toBe(true);
 

@@ -74,10 +74,10 @@ async function charged(): Promise<{ account: TestAccount; charges: Entry[] }> {
 }
 
 async function preview(page: Page, account: TestAccount): Promise<void> {
-  const form = panel(page, "What to price anew");
+  const form = panel(page, "What to re-price");
   await form.getByLabel("Price book").selectOption(String(cheaper.version));
-  await form.getByRole("radio", { name: "These accounts" }).check();
-  await form.getByLabel("Account id").fill(account.id);
+  await form.getByRole("radio", { name: "Selected accounts" }).check();
+  await form.getByLabel("Account ID").fill(account.id);
   await form.getByRole("button", { name: "Add" }).click();
   await form.getByRole("button", { name: `Remove ${account.id}` }).waitFor();
   await form.getByRole("button", { name: "Preview" }).click();
@@ -103,11 +103,11 @@ describe("A re-pricing", () => {
       await page.goto("/repricings/new");
       await preview(page, account);
       await panel(page, "By event and service").waitFor();
-      return (await rowsOf(page, "What stays as it is")).length === 3 ? true : null;
+      return (await rowsOf(page, "Unchanged charges")).length === 3 ? true : null;
     });
 
     // then it says what changes, for whom and by what, what stays and why, and nothing is posted
-    const take = panel(page, "What it comes to");
+    const take = panel(page, "Result");
     expect(await shown(take.locator(".repricing-take"))).toBe(
       `4 charges of 1 account would come to ${money(was - wouldBe)} less`,
     );
@@ -122,7 +122,7 @@ describe("A re-pricing", () => {
       money(wouldBe),
       money(wouldBe - was, true),
     ]);
-    const stays = (await rowsOf(page, "What stays as it is")).map(([reason, count]) => `${count ?? ""} ${reason ?? ""}`);
+    const stays = (await rowsOf(page, "Unchanged charges")).map(([reason, count]) => `${count ?? ""} ${reason ?? ""}`);
     expect(new Set(stays)).toEqual(new Set(["1 Refunded", "1 No price", "1 Same amount"]));
     expect(await balanceOf(account)).toBe(before);
     expect(await seriousFindings(page)).toEqual([]);
@@ -190,21 +190,21 @@ describe("A re-pricing", () => {
 
   it("says at its field what is wrong with it, and what is not there", async () => {
     const { page, context, complaints } = await open(browser, env.adminKey, "/repricings/new");
-    const form = panel(page, "What to price anew");
+    const form = panel(page, "What to re-price");
     // given nothing that can be asked for
-    await form.getByRole("radio", { name: "These accounts" }).check();
+    await form.getByRole("radio", { name: "Selected accounts" }).check();
     await form.getByLabel("First day").fill("2026-05-01");
     await form.getByLabel("Last day").fill("2026-12-01");
     await form.getByRole("button", { name: "Preview" }).click();
     // then each field says what it needs
     await page.getByText("A period has at most 92 days").waitFor();
     await page.getByText("Add an account, or choose all").waitFor();
-    await form.getByLabel("Account id").fill("kiwi");
+    await form.getByLabel("Account ID").fill("kiwi");
     await form.getByRole("button", { name: "Add" }).click();
-    await page.getByText("kiwi is no account id like acc_luna").waitFor();
+    await page.getByText("kiwi is not an account ID like acc_luna").waitFor();
     expect(await seriousFindings(page)).toEqual([]);
     // and an account that nobody opened is named
-    await form.getByLabel("Account id").fill("acc_nobody");
+    await form.getByLabel("Account ID").fill("acc_nobody");
     await form.getByRole("button", { name: "Add" }).click();
     await form.getByLabel("Last day").fill("2026-05-31");
     await form.getByRole("button", { name: "Preview" }).click();

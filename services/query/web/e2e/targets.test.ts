@@ -34,7 +34,7 @@ const ADMIN_PAGES = [
   ["/price-books", "All price books"],
   ["/price-books/1", "Simulate"],
   ["/repricings", "All re-pricings"],
-  ["/repricings/new", "What to price anew"],
+  ["/repricings/new", "What to re-price"],
 ] as const;
 
 async function look(page: Page, pages: readonly (readonly [string, string])[], least: number): Promise<string[]> {

@@ -47,12 +47,12 @@ describe("Webhooks", () => {
   it("are added with a secret that is shown once, and each request is signed with it", async () => {
     const account = await TestAccount.open();
     const { page, context, complaints, webhooks } = await settings(account);
-    await webhooks.getByText("Nobody is told yet").waitFor();
+    await webhooks.getByText("No endpoints yet").waitFor();
     await webhooks.getByRole("button", { name: "Add endpoint" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Address *").fill(hook.url);
-    await dialog.getByRole("radio", { name: "Only some events" }).check();
-    await dialog.getByLabel("Credits were bought").check();
+    await dialog.getByLabel("URL or email *").fill(hook.url);
+    await dialog.getByRole("radio", { name: "Selected events" }).check();
+    await dialog.getByLabel("Credits purchased").check();
     expect(await seriousFindings(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Add endpoint" }).click();
     const secret = await shown(dialog.getByTestId("secret"));
@@ -60,7 +60,7 @@ describe("Webhooks", () => {
     await dialog.getByRole("button", { name: "Done" }).click();
     expect(await page.content()).not.toContain(secret);
     await webhooks.getByText("All delivered").waitFor();
-    expect(await shown(webhooks.locator("tbody tr"))).toContain("Credits were bought");
+    expect(await shown(webhooks.locator("tbody tr"))).toContain("Credits purchased");
 
     await webhooks.getByRole("button", { name: `Manage ${hook.url}` }).click();
     await pinged(page, (ping) => ping.signatures.length === 1);
@@ -92,25 +92,25 @@ describe("Webhooks", () => {
     const { page, context, webhooks } = await settings(account);
     await webhooks.getByRole("button", { name: /^Manage / }).click();
     const drawer = page.getByRole("dialog");
-    await drawer.getByText("Nothing was given up").waitFor();
+    await drawer.getByText("No failed deliveries").waitFor();
     await pinged(page, () => true);
     const item = drawer.locator(".dead-item").first();
     await item.waitFor(PATIENT);
-    expect(await shown(item)).toMatch(/Ping.*410.*1 try/);
+    expect(await shown(item)).toMatch(/Ping.*410.*1 attempt/);
     await drawer.getByText(/^[1-9] failed$/).waitFor();
     expect(await seriousFindings(page)).toEqual([]);
     const before = hook.received.length;
     hook.status = 204;
-    await item.getByRole("button", { name: /^Try again: Ping/ }).click();
+    await item.getByRole("button", { name: /^Resend Ping/ }).click();
     await drawer.getByText("1 message is sent again").waitFor();
     await expect.poll(() => hook.received.length, PATIENT).toBe(before + 1);
     expect(hook.received.at(-1)?.id).toBe(hook.received[0]?.id);
-    await drawer.getByText("Nothing was given up").waitFor(PATIENT);
+    await drawer.getByText("No failed deliveries").waitFor(PATIENT);
 
     // When the endpoint is deleted, nobody is told.
     await drawer.getByRole("button", { name: "Delete" }).click();
     await page.getByRole("button", { name: "Delete endpoint" }).click();
-    await webhooks.getByText("Nobody is told yet").waitFor();
+    await webhooks.getByText("No endpoints yet").waitFor();
     const left = await send("GET", `${env.ingestUrl}/v1/accounts/${account.id}/webhooks`, account.key);
     expect(left.body).toMatchObject({ data: [] });
     await context.close();
@@ -122,11 +122,11 @@ describe("Webhooks", () => {
     await webhooks.getByRole("button", { name: "Add endpoint" }).click();
     const dialog = page.getByRole("dialog");
     for (const [typed, said] of [
-      ["", "Enter an address"],
+      ["", "Enter a URL or an email address"],
       ["ftp://example.com/", "must begin with https://"],
       ["https://me:pw@example.com/", "must not carry a name or a password"],
     ] as const) {
-      await dialog.getByLabel("Address *").fill(typed);
+      await dialog.getByLabel("URL or email *").fill(typed);
       await dialog.getByRole("button", { name: "Add endpoint" }).click();
       await dialog.locator(".field-error").getByText(said).waitFor();
     }

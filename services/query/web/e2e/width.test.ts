@@ -81,7 +81,7 @@ describe.each([
       [`/price-books/${String(version)}/draft`, "Document"],
       ["/repricings", "All re-pricings"],
       [`/repricings/new?of=${account.id}`, account.id],
-      [`/repricings/${repricing}`, "What it comes to"],
+      [`/repricings/${repricing}`, "Result"],
       [`/events/evt_gala/analytics?account=${account.id}`, "Margin"],
       ["/settings", "API keys"],
     ] as const;

@@ -15,14 +15,14 @@ export const charts = {
   chartRole: "interactive chart",
   keys: (series: boolean, drill: boolean) =>
     [
-      "Left and Right arrows move between blocks, Home and End to the first and the last, Page Up and Page Down by larger steps.",
+      "Left and Right arrows move between periods, Home and End to the first and the last, Page Up and Page Down by larger steps.",
       series ? "Up and Down change the line." : "",
-      drill ? "Enter opens the block." : "",
+      drill ? "Enter opens the period." : "",
       "Escape closes the box.",
     ]
       .filter(Boolean)
       .join(" "),
-  block: "Block",
+  block: "Period",
   lineOf: "Lines",
   noActivity: "No activity in this period",
   takeaway: {
@@ -33,9 +33,9 @@ export const charts = {
     single: (total: string) => `${total}.`,
   },
   change: {
-    up: (percent: string) => `${percent} more than the period before`,
-    down: (percent: string) => `${percent} less than the period before`,
-    same: "as much as the period before",
+    up: (percent: string) => `${percent} more than the previous period`,
+    down: (percent: string) => `${percent} less than the previous period`,
+    same: "the same as the previous period",
   },
   open: {
     month: "Show this month",
@@ -59,7 +59,7 @@ export const charts = {
     of: (spent: string, budget: string) => `${spent} of ${budget}`,
     remaining: (amount: string) => `${amount} left`,
     over: (amount: string) => `${amount} over budget`,
-    warn: "Bookings go on beyond the budget; you are warned.",
-    refuse: "Beyond the budget new work is refused.",
+    warn: "Charges continue beyond the budget; you get a warning.",
+    refuse: "New work is refused beyond the budget.",
   },
 } as const;

@@ -16,7 +16,7 @@ export const common = {
   },
   skip: "Skip to content",
   account: "Account",
-  accountId: "Account id",
+  accountId: "Account ID",
   show: "Show",
   chooseAccount: "Choose an account",
   searchAccounts: "Search accounts",
@@ -33,7 +33,7 @@ export const common = {
   loadMore: "Load more",
   loading: "Loading",
   none: "\u2013",
-  requestId: "Request id",
+  requestId: "Request ID",
   asOf: (time: string): string => `as of ${time}`,
   zone: (name: string): string => `Times in ${name}`,
   columns: {
@@ -58,8 +58,8 @@ export const common = {
   } as Readonly<Record<string, string>>,
   /** What stands under Service where no engine did anything. */
   typeServices: {
-    purchase: "Credits bought",
-    auto_recharge: "Credits bought by rule",
+    purchase: "Credit purchase",
+    auto_recharge: "Auto-recharge",
     refund: "Refund",
     reversal: "Reversal",
     adjustment: "Adjustment",

@@ -3,7 +3,7 @@ export const settings = {
   account: {
     title: "Account",
     name: "Name",
-    id: "Account id",
+    id: "Account ID",
     plan: "Plan",
     planFrom: (date: string): string => `from ${date}`,
     currency: "Currency",
@@ -15,14 +15,14 @@ export const settings = {
   },
   booths: {
     title: "Booths",
-    caption: "Booths of this account, with what they did",
+    caption: "Booths of this account, with their activity",
     booth: "Booth",
     status: "Status",
     active: "Active",
     paused: "Paused",
     activities: "Activities",
     failed: "Failed",
-    spent: "Spent",
+    spent: "Credits used",
     last: "Last activity",
     action: "Action",
     pause: "Pause",
@@ -34,5 +34,5 @@ export const settings = {
     adminOnly: "An administrator can pause a booth.",
     search: "Search booths",
   },
-  appearance: { title: "Appearance", text: "Kept in this browser." },
+  appearance: { title: "Appearance", text: "Saved in this browser." },
 } as const;

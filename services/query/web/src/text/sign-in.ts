@@ -9,7 +9,7 @@ export const signIn = {
   malformed: "This does not look like a key: it begins with tb_",
   refused: "This key is not known, or was revoked",
   booth: "A booth's key can report work, but not read an account. Use an account key",
-  tooMany: (seconds: number): string => `Too many tries. Wait ${seconds} s and try again`,
+  tooMany: (seconds: number): string => `Too many attempts. Wait ${seconds} s and try again`,
   unavailable: "This server has no sign-in yet",
   ended: "Your session has ended. Sign in again to continue.",
   linked: "The link that you followed brought this key. Sign in with it only if you know whose it is.",

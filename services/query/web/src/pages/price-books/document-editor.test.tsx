@@ -23,7 +23,7 @@ it("shows each error at its line, and in a list that says the same without colou
   expect(html).toMatch(/Line 2<\/span>.*<code>\/version<\/code> must be 1 or more/);
   expect(html).toMatch(/Line 3<\/span>.*must be an ISO 4217 code/);
   expect(html).toContain('aria-invalid="true"');
-  expect(html).toContain("2 things are wrong");
+  expect(html).toContain("2 errors");
 });
 
 it("complains of nothing where nothing is wrong", () => {

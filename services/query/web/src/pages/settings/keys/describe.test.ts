@@ -39,6 +39,6 @@ it("names a key without showing it", () => {
   expect(hintOf(key())).toBe("tb_sk_live_…x9Qw");
   expect([nameOf(key()), nameOf(key({ label: "Backend" }))]).toEqual(["tb_sk_live_…x9Qw", "Backend"]);
   expect([kindText(key()), kindText(key({ kind: "booth", booth_id: "bth_01" }))]).toEqual(["Account", "Booth bth_01"]);
-  expect(scopesText([])).toBe("Everything of its kind");
+  expect(scopesText([])).toBe("Full access");
   expect(scopesText(["read", "something_new"])).toBe("read, something_new");
 });

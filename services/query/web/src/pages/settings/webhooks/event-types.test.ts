@@ -13,7 +13,7 @@ it("names all alerts as a group, so that later kinds are told as well", () => {
 });
 
 it("reads a list without types as everything", () => {
-  expect(typesText([])).toBe("Everything");
+  expect(typesText([])).toBe("All events");
   expect(typesText(["alert.*", "something.new"])).toBe("All alerts, something.new");
 });
 
