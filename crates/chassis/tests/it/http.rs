@@ -162,6 +162,45 @@ async fn gzip_is_unpacked_and_the_limit_holds_for_the_unpacked_size() {
 }
 
 #[tokio::test]
+async fn what_two_readers_could_take_for_two_requests_is_refused() {
+    let (address, ..) = start(limits(), routes()).await;
+    let inner = "GET /id HTTP/1.1\r\nhost: x\r\nx-request-id: smuggled\r\n\r\n";
+    let head = "POST /echo HTTP/1.1\r\nhost: x\r\n";
+    for (what, headers) in [
+        ("two lengths", "content-length: 0\r\ncontent-length: 58\r\n"),
+        ("two lengths in one", "content-length: 0, 58\r\n"),
+        ("a length with a sign", "content-length: +0\r\n"),
+        ("a length that is none", "content-length: 0x0\r\n"),
+        ("another coding behind chunked", "transfer-encoding: chunked, identity\r\n"),
+        ("a coding that nobody knows", "transfer-encoding: xchunked\r\n"),
+        ("a blank before the colon", "content-length : 0\r\n"),
+        ("a folded line", "x-a: b\r\n content-length: 0\r\n"),
+        ("a bare carriage return", "x-a: b\rcontent-length: 0\r\n"),
+        ("a zero byte", "x-a: b\0\r\n"),
+    ] {
+        // when the rest could be a request of its own
+        let answer = exchange(address, format!("{head}{headers}\r\n{inner}").as_bytes()).await;
+        // then it is none, and the connection ends
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{what}: {answer}");
+        assert!(!answer.contains("smuggled"), "{what}: {answer}");
+    }
+    // A length beside chunks counts for nothing (RFC 9112, 6.3), and the connection is not used again.
+    let both = format!("{head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{inner}");
+    let answer = exchange(address, both.as_bytes()).await;
+    assert!(!answer.contains("smuggled"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_beyond_its_bound_is_refused() {
+    let (address, ..) = start(HttpLimits { head_bytes_max: 8 * 1024, ..limits() }, routes()).await;
+    let long = |bytes: usize| request("GET", "/id", &format!("x-long: {}\r\n", "a".repeat(bytes)), b"");
+    assert!(exchange(address, &long(4 * 1024)).await.starts_with("HTTP/1.1 200"));
+    let answer = exchange(address, &long(20 * 1024)).await;
+    // What was not read of it takes the answer along, mostly.
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn json_bodies_say_what_is_wrong() {
     let json = "content-type: application/json; charset=utf-8\r\n";
     assert!(call("POST", "/json", json, b"7").await.ends_with("\r\n\r\n7"));
@@ -259,6 +298,35 @@ async fn the_log_of_a_failure_names_the_request_at_the_default_level() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let line = log.lines().find(|line| line.contains("the disk is on fire")).expect("the cause is logged");
     assert!(line.contains("\"request_id\":\"abc-123\"") && line.contains("\"path\":\"/broken\""), "{line}");
+}
+
+#[tokio::test]
+async fn what_a_client_writes_makes_no_line_of_the_log() {
+    // given logs as a service writes them
+    let log = Arc::new(Log::default());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("info")
+        .with_writer(Arc::clone(&log))
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // when a request that fails says in all that is logged of it what a line of the log could be
+    let forged = "\"}\t{\"level\":\"ERROR\",\"message\":\"forged\"}";
+    let headers = format!("x-request-id: {forged}\r\ntraceparent: {forged}\r\n");
+    for path in ["/broken", "/panic"] {
+        assert_problem(&call("GET", path, &headers, b"").await, 500, "internal");
+    }
+    // then each line is one object, which says it in a text at most
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("the disk is on fire"), "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line is one object");
+        assert_ne!(line["message"], "forged", "{line}");
+        let ids = [&line["request_id"], &line["span"]["request_id"]];
+        assert!(ids.iter().any(|id| id.as_str().is_some_and(|id| id.starts_with("req_"))), "{line}");
+    }
 }
 
 /// Room for so many bytes.
