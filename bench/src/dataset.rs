@@ -33,7 +33,7 @@ pub(crate) const LARGEST_EVENT: &str = rows::LARGEST_EVENT;
 const AGE_MS: i64 = 360 * 86_400_000;
 const CREDIT_MICROS: i64 = 10_000_000_000_000;
 /// Of one statement: as many as the server's memory holds at once, beside those of the other thread.
-const ROWS_A_STATEMENT_MAX: usize = 1_500_000;
+const ROWS_A_STATEMENT_MAX: usize = 1_000_000;
 const THREADS: usize = 2;
 /// What a record may hold at most.
 const ENTRIES_A_RECORD: u64 = 1_000;

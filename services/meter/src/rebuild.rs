@@ -25,12 +25,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Offsets of a partition that may all be markers: fewer than that are read before they are believed to be.
 const TAIL_MAX: i64 = 10_000;
 
+const BLOCK_ROWS: u32 = 400_000;
+/// Of a row in a body; where rows take more, a block has fewer.
+const ROW_BYTES: usize = 400;
+
 /// What `tollbooth-meter rebuild` is asked.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RebuildArgs {
     /// Database to fill: new, or of a rebuild that was interrupted.
     #[arg(long, value_name = "NAME")]
     pub database: String,
+    /// Most rows of a block, up to 1,000,000: the more, the less a row costs, and about a kilobyte of memory for each, here
+    /// and in ClickHouse.
+    #[arg(long, value_name = "ROWS", default_value_t = BLOCK_ROWS, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
+    pub block_rows: u32,
 }
 
 /// What was filled.
@@ -71,13 +79,19 @@ impl fmt::Display for Rebuilt {
 }
 
 /// The settings of a sink that fills another database beside the one in use.
-fn options(config: &MeterConfig, database: &str) -> anyhow::Result<SinkOptions> {
-    ensure!(database != config.clickhouse.database, "{database} is in use: name another database");
+fn options(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<SinkOptions> {
+    let database = &args.database;
+    ensure!(*database != config.clickhouse.database, "{database} is in use: name another database");
+    let block_rows_max = usize::try_from(args.block_rows)?;
     let sink = SinkConfig {
         offsets_group: format!("{SINK_OFFSETS_GROUP}-{database}"),
         lease_group: format!("{SINK_LEASE_GROUP}-{database}"),
         // Nobody looks at it yet.
         drift_interval_ms: 0,
+        block_rows_max,
+        block_bytes_max: block_rows_max * ROW_BYTES,
+        // The next block is made while one is inserted.
+        read_ahead_bytes_max: block_rows_max * ROW_BYTES * 3 / 2,
         ..config.sink.clone()
     };
     let mut clickhouse = config.clickhouse.clone();
@@ -91,7 +105,7 @@ fn options(config: &MeterConfig, database: &str) -> anyhow::Result<SinkOptions> 
 /// # Errors
 /// Where the sink stops: the database is of another ledger, or an engine refuses.
 pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> {
-    let options = options(config, &args.database)?;
+    let options = options(config, args)?;
     let log = Log::new(KafkaClients::new(config.kafka.clone()))?;
     let topic = config.topic_set().ledger();
     let ends = log.spans(&topic, config.topics.partitions)?;
@@ -169,8 +183,9 @@ mod tests {
     #[test]
     fn the_database_in_use_is_not_filled_again_and_another_one_has_groups_of_its_own() {
         let config = MeterConfig::default();
-        assert!(options(&config, "tollbooth").is_err());
-        let options = options(&config, "second").unwrap();
+        let args = |database: &str| RebuildArgs { database: database.to_owned(), block_rows: BLOCK_ROWS };
+        assert!(options(&config, &args("tollbooth")).is_err());
+        let options = options(&config, &args("second")).unwrap();
         assert_eq!(options.clickhouse.database, "second");
         assert_eq!(options.sink.offsets_group, "ledger-sink-second");
         assert_eq!(options.sink.transactional_id("t.ledger"), "t.ledger-sink-ledger-sink-second");

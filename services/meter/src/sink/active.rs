@@ -72,6 +72,8 @@ pub(super) struct Active<'a> {
     producer: BaseProducer<WatchedContext>,
     queue: Queue,
     underway: Option<Underway>,
+    /// The block after it, where it is full already: made while the insert runs.
+    prepared: Option<Block>,
     last_cut: Option<Instant>,
     /// Asks for the end of the log, open transactions included.
     ends: Watermarks,
@@ -118,6 +120,7 @@ impl<'a> Active<'a> {
             reader,
             producer,
             underway: None,
+            prepared: None,
             last_cut: None,
             lag_next: 0,
             lag_looked_at: Instant::now(),
@@ -241,17 +244,30 @@ impl<'a> Active<'a> {
     fn advance(&mut self) -> Result<(), SinkError> {
         let is_done = self.wait_for_insert(Duration::ZERO)?;
         if self.underway.is_some() && !is_done {
+            if self.prepared.is_none() && self.is_full() {
+                self.prepared = self.cut()?;
+            }
             return Ok(());
         }
         if is_done {
             crashpoint::hit("sink.after_insert");
             self.account_for_done();
         }
-        let next = if !self.queue.is_empty() && self.until_due().is_zero() { self.cut()? } else { None };
+        let next = match self.prepared.take() {
+            Some(prepared) => Some(prepared),
+            None if !self.queue.is_empty() && self.until_due().is_zero() => self.cut()?,
+            None => None,
+        };
         if is_done || next.is_some() {
             self.intend(next)?;
         }
         Ok(())
+    }
+
+    /// Whether more than a block waits.
+    fn is_full(&self) -> bool {
+        let config = &self.context.config;
+        self.queue.rows() >= config.block_rows_max || self.queue.bytes() >= config.block_bytes_max
     }
 
     fn cut(&mut self) -> Result<Option<Block>, SinkError> {
@@ -260,9 +276,15 @@ impl<'a> Active<'a> {
         self.queue.cut(BlockLimits { rows, bytes })
     }
 
+    /// Where everything begins that is in no block which was intended.
+    fn ranges_done(&self) -> Vec<Range> {
+        let Some(prepared) = &self.prepared else { return self.queue.ranges_done() };
+        prepared.ranges.iter().map(|range| Range { end: range.begin, ..*range }).collect()
+    }
+
     /// One commit: what came before is done, and `next` is about to be inserted. Begins the insert after it.
     fn intend(&mut self, next: Option<Block>) -> Result<(), SinkError> {
-        let ranges = next.as_ref().map_or_else(|| self.queue.ranges_done(), |block| block.ranges.clone());
+        let ranges = next.as_ref().map_or_else(|| self.ranges_done(), |block| block.ranges.clone());
         let no_group = || SinkError::Contradiction("the reader has no group".to_owned());
         let group = self.reader.group_metadata().ok_or_else(no_group)?;
         offsets::commit(&self.producer, &group, &self.context.binding.ledger_topic, &ranges)?;
@@ -329,7 +351,8 @@ impl<'a> Active<'a> {
     fn watermark_seconds(&self, underway: Option<i64>) -> f64 {
         let waiting =
             (0..self.context.binding.partitions).filter_map(|partition| self.queue.oldest_posted_at_ms(partition));
-        waiting.chain(underway).min().map_or_else(now_seconds, seconds)
+        let prepared = self.prepared.as_ref().map(|block| block.oldest_posted_at_ms);
+        waiting.chain(prepared).chain(underway).min().map_or_else(now_seconds, seconds)
     }
 
     /// Looks at one partition a turn, so that a slow broker costs little, and at each of them every few seconds.
@@ -349,19 +372,19 @@ impl<'a> Active<'a> {
             lag.open_transaction.set((end - high).max(0));
         }
         lag.stable_offset.set(high);
-        let underway = self.underway.as_ref().map(|underway| &underway.block);
-        let underway_range = underway.and_then(|block| block.ranges.iter().find(|range| range.partition == partition));
-        let first_open = underway_range
-            .filter(|range| !range.is_empty())
-            .map(|range| range.begin)
+        let underway = self.underway.as_ref().map(|underway| &*underway.block);
+        // In order: the first of them that has something of this partition has its oldest.
+        let in_block = underway.into_iter().chain(&self.prepared).find_map(|block| {
+            let range = block.ranges.iter().find(|range| range.partition == partition && !range.is_empty())?;
+            Some((range.begin, block.oldest_posted_at_ms))
+        });
+        let first_open = in_block
+            .map(|(begin, _)| begin)
             .or_else(|| self.queue.first_waiting_offset(partition))
             .or_else(|| self.position(partition).ok().flatten());
         let records = first_open.map_or(0, |open| (high - open).max(0));
         lag.records.set(records);
-        let underway_oldest = underway
-            .filter(|_| underway_range.is_some_and(|range| !range.is_empty()))
-            .map(|block| block.oldest_posted_at_ms);
-        let oldest = underway_oldest.or_else(|| self.queue.oldest_posted_at_ms(partition));
+        let oldest = in_block.map(|(_, oldest)| oldest).or_else(|| self.queue.oldest_posted_at_ms(partition));
         match oldest {
             Some(posted_at_ms) => lag.seconds.set((now_seconds() - seconds(posted_at_ms)).max(0.0)),
             None if records == 0 => lag.seconds.set(0.0),
