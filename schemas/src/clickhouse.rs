@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(11, "011_whole_operations.sql"),
     migration!(12, "012_by_occurrence.sql"),
     migration!(13, "013_drift.sql"),
+    migration!(14, "014_newest_entry.sql"),
 ];
 
 impl Migration {

@@ -136,7 +136,7 @@ pub struct StoreSection {
     /// How long the start waits for the next 4,096 balances before it begins anew. Default 60,000.
     pub stream_wait_ms: u64,
     /// Bytes of pages of transactions that are kept for whoever asks the same again: an entry never changes. Beyond it
-    /// those go that are asked for least. 0: none is kept. Default 32 MiB.
+    /// those go that are asked for least. 0: none is kept. Default 128 MiB.
     pub pages_bytes_max: u64,
     /// Entries of an account up to which a search looks into the text of every one, parts of operation ids included. Of one
     /// with more, names are searched as before, and operations by their whole ids. Default 100,000.
@@ -156,7 +156,7 @@ impl Default for StoreSection {
             memory_bytes_max: 1024 * 1024 * 1024,
             threads_max: 2,
             stream_wait_ms: 60_000,
-            pages_bytes_max: 32 * 1024 * 1024,
+            pages_bytes_max: 128 * 1024 * 1024,
             searched_entries_max: 100_000,
             names_bytes_max: 16 * 1024 * 1024,
         }
@@ -233,19 +233,19 @@ impl Default for RateSection {
 pub struct AnswersSection {
     /// How long sums are carried forward by the account's newer entries before ClickHouse is asked anew. 0: they are not;
     /// where several ClickHouse servers stand behind one address, for what one of them has says nothing of another.
-    /// Default 600.
+    /// Default 3,600.
     pub carried_s_max: u64,
     /// How long the text of an answer may be given again while the account has no newer entry. Default 10,000.
     pub age_ms_max: u64,
     /// How long whatever happens, where it is not known up to which entry its sums go. Default 500.
     pub fresh_ms: u64,
-    /// Bytes of all of them, sums and texts; beyond it the oldest go. 0: none is kept. Default 64 MiB.
+    /// Bytes of all of them, sums and texts; beyond it the oldest go. 0: none is kept. Default 128 MiB.
     pub bytes_max: usize,
 }
 
 impl Default for AnswersSection {
     fn default() -> Self {
-        Self { carried_s_max: 600, age_ms_max: 10_000, fresh_ms: 500, bytes_max: 64 * 1024 * 1024 }
+        Self { carried_s_max: 3_600, age_ms_max: 10_000, fresh_ms: 500, bytes_max: 128 * 1024 * 1024 }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Asking ClickHouse for sums so that it is known up to which entry they go.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tollbooth_chassis::problem::Problem;
 
 use super::{Asked, Outcome, Question, Told, Whose};
 use crate::live::{LiveView, SunkOffsets};
-use crate::store::{Keep, Store, StoreError, UsageQuery};
+use crate::store::{Keep, Store, StoreError, UsageQuery, UsageRow};
 
 /// Most sums of a question that are read to find its largest groups here. Where there are more, ClickHouse finds them, and
 /// the answer cannot be carried forward.
@@ -31,22 +32,39 @@ pub struct Asker {
 impl Asker {
     /// The sums of questions about one account.
     ///
-    /// A rollup does not say which entries are in it. So the sink is asked before how much of the ledger is in every table
-    /// for certain, and the database after what the sink had begun to insert by then, which it writes down first. If the
-    /// account has no entry between the two, the sums are exactly those of its entries up to there; else it is not known
-    /// which of them were seen.
+    /// The sink's offsets say up to which entry every table has all of them for certain. What it inserts beyond is in the sums
+    /// or not yet; each row says up to which entry it goes. Blocks come in the order of the ledger, each as a whole, so that
+    /// sums of one state of one table are exactly those of the entries up to the newest that any of their rows has.
     pub async fn ask(self, account_id: String, questions: Vec<Question>) -> Outcome {
         let newest_seq = self.view.balance(&account_id).map_or(0, |balance| balance.seq);
-        let sure_seq = if self.is_exact { self.sunk.sunk_seq(&account_id, newest_seq).await } else { None };
-        let mut told = Vec::with_capacity(questions.len());
+        let sure_seq =
+            if self.is_told_by_rows().await { self.sunk.sunk_seq(&account_id, newest_seq).await } else { None };
+        let (mut told, mut seqs) = (Vec::with_capacity(questions.len()), Vec::with_capacity(questions.len()));
         for question in &questions {
-            told.push(self.tell(question).await?);
+            let (sums, seq) = self.tell_after(question, sure_seq).await?;
+            told.push(sums);
+            seqs.push(seq);
         }
-        let begun_seq = match sure_seq {
-            None => None,
-            Some(_) => self.view.seq_below(&account_id, &self.store.sunk_ends().await?),
-        };
-        Ok(Asked { told, seq: sure_seq.filter(|seq| begun_seq == Some(*seq)) })
+        // Of a database that is being filled again offsets of before say nothing.
+        let is_whole = sure_seq.is_some()
+            && self.view.seq_below(&account_id, &self.store.ends_after(Instant::now()).await?).is_some();
+        if !is_whole {
+            seqs.fill(None);
+        }
+        Ok(Asked { told, seqs })
+    }
+
+    /// Whether every block that may be on its way makes rows that say up to which entry they go. Those that were on their
+    /// way when the tables were first looked at may have been begun before the tables knew how.
+    async fn is_told_by_rows(&self) -> bool {
+        if !self.is_exact {
+            return false;
+        }
+        let Ok(first_ends) = self.store.first_ends().await else { return false };
+        if !self.sunk.has_passed(first_ends) {
+            self.sunk.look().await;
+        }
+        self.sunk.has_passed(first_ends)
     }
 
     /// The sums of a question about all accounts.
@@ -54,26 +72,72 @@ impl Asker {
     /// # Errors
     /// As the store's.
     pub async fn tell(&self, question: &Question) -> Result<Told, Problem> {
-        let Some(top) = question.top else { return self.tell_all(question, self.rows_max).await };
+        Ok(self.tell_after(question, None).await?.0)
+    }
+
+    /// The sums, and the entry up to which they go: `sure_seq`, up to which all are in the tables, or one behind it.
+    async fn tell_after(&self, question: &Question, sure_seq: Option<u64>) -> Result<(Told, Option<u64>), Problem> {
+        let Some(top) = question.top else { return self.tell_all(question, self.rows_max, sure_seq).await };
         if matches!(question.whose, Whose::Account(_)) {
-            let told = self.tell_all(question, WHOLE_ROWS_MAX.min(self.rows_max)).await?;
+            let (told, seq) = self.tell_all(question, WHOLE_ROWS_MAX.min(self.rows_max), sure_seq).await?;
             if told != Told::TooMany {
-                return Ok(told);
+                return Ok((told, seq));
             }
         }
         let largest = UsageQuery { starts_ms: &[], keep: Keep::Largest(top.measure), ..question.whole(top.groups) };
         let largest: Vec<String> = self.usage(&largest).await?.into_iter().map(|row| row.group_key).collect();
         let question = UsageQuery { keep: Keep::These(&largest), ..question.whole(self.rows_max + 1) };
         let rows = self.usage(&question).await?;
-        Ok(if rows.len() > self.rows_max { Told::TooMany } else { Told::Shaped(rows) })
+        Ok((if rows.len() > self.rows_max { Told::TooMany } else { Told::Shaped(rows) }, None))
     }
 
-    async fn tell_all(&self, question: &Question, rows_max: usize) -> Result<Told, Problem> {
-        let rows = self.usage(&question.whole(rows_max + 1)).await?;
-        Ok(if rows.len() > rows_max { Told::TooMany } else { Told::Whole(rows) })
+    async fn tell_all(
+        &self,
+        question: &Question,
+        rows_max: usize,
+        sure_seq: Option<u64>,
+    ) -> Result<(Told, Option<u64>), Problem> {
+        let query = UsageQuery { after_seq: sure_seq, ..question.whole(rows_max + 1) };
+        let rows = self.usage(&query).await?;
+        if rows.len() > rows_max {
+            return Ok((Told::TooMany, None));
+        }
+        let seq = sure_seq.and_then(|sure_seq| reached(&rows, sure_seq, query.is_of_one_state()));
+        Ok((Told::Whole(rows), seq))
     }
 
-    async fn usage(&self, question: &UsageQuery<'_>) -> Result<Vec<crate::store::UsageRow>, StoreError> {
+    async fn usage(&self, question: &UsageQuery<'_>) -> Result<Vec<UsageRow>, StoreError> {
         self.store.usage(question).await
+    }
+}
+
+/// The entry up to which sums are exactly those of an account's entries; `None`: it is not known.
+fn reached(rows: &[UsageRow], sure_seq: u64, is_of_one_state: bool) -> Option<u64> {
+    let newest_seq = rows.iter().map(|row| row.newest_seq).max().unwrap_or(0);
+    match newest_seq > sure_seq {
+        // What came behind it is in other groups, if it is in the tables at all.
+        false => Some(sure_seq),
+        true => is_of_one_state.then_some(newest_seq),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::Line;
+
+    #[test]
+    fn sums_go_to_the_newest_entry_of_their_rows_where_they_are_of_one_state() {
+        let row = |newest_seq| UsageRow { newest_seq, ..Line::default().row(0, "") };
+        for (newest, is_of_one_state, expected) in [
+            (vec![], true, Some(7)),
+            (vec![], false, Some(7)),
+            (vec![0, 3, 7], false, Some(7)),
+            (vec![5, 9, 8], true, Some(9)),
+            (vec![5, 9, 8], false, None),
+        ] {
+            let rows: Vec<UsageRow> = newest.iter().copied().map(row).collect();
+            assert_eq!(reached(&rows, 7, is_of_one_state), expected, "{newest:?}");
+        }
     }
 }

@@ -50,6 +50,7 @@ impl Line {
             quantity_micros: self.quantity_micros,
             spent_micros: self.spent_micros,
             cost_micros: self.cost_micros,
+            newest_seq: 0,
         }
     }
 }

@@ -72,8 +72,8 @@ pub enum Told {
 pub struct Asked {
     /// By question.
     pub told: Vec<Told>,
-    /// They are exactly the sums of the account's entries up to this one; `None`: not known.
-    pub seq: Option<u64>,
+    /// By question: they are exactly the sums of the account's entries up to this one; `None`: not known.
+    pub seqs: Vec<Option<u64>>,
 }
 
 /// What became of a question.
@@ -307,7 +307,7 @@ impl Answers {
             Told::TooMany => None,
         });
         // Known, but not of the balance's own entry: nobody could tell what they agree with.
-        let seq = asked.seq.filter(|seq| *seq == balance.seq);
+        let seq = asked.seqs.iter().all(|seq| *seq == Some(balance.seq)).then_some(balance.seq);
         Ok(Sums { rows: rows.collect(), seq, balance })
     }
 
@@ -377,9 +377,9 @@ impl Answers {
 
 /// Keeps what ClickHouse said in place of what was kept, if it can be carried forward and is not too large for that.
 fn settle(state: &mut State, questions: Vec<Question>, outcome: &Outcome, bytes_max: usize) {
-    let Ok(Asked { told, seq: Some(seq) }) = outcome else { return };
-    let carried = told.iter().zip(questions).map(|(told, question)| match told {
-        Told::Whole(rows) => Some(Carried::new(question, rows, *seq)),
+    let Ok(Asked { told, seqs }) = outcome else { return };
+    let carried = told.iter().zip(seqs).zip(questions).map(|((told, seq), question)| match told {
+        Told::Whole(rows) => Some(Carried::new(question, rows, (*seq)?)),
         Told::Shaped(_) | Told::TooMany => None,
     });
     let Some(carried) = carried.collect::<Option<Vec<Carried>>>() else { return };

@@ -67,6 +67,7 @@ impl Question {
             group_by: self.group_by,
             keep: Keep::All,
             filter: &self.filter,
+            after_seq: None,
             rows_max,
         }
     }

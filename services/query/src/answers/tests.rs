@@ -60,7 +60,7 @@ fn request(key: &str) -> Request {
 /// What ClickHouse says with `count` charges in it.
 fn told(count: i64, seq: Option<u64>) -> Asked {
     let row = Line { succeeded: count, spent_micros: count.into(), ..Line::default() }.row(0, "kling");
-    Asked { told: vec![Told::Whole(vec![row])], seq }
+    Asked { told: vec![Told::Whole(vec![row])], seqs: vec![seq] }
 }
 
 fn render(sums: Sums) -> Result<Kept, Problem> {
@@ -232,7 +232,7 @@ async fn what_is_kept_has_a_bound() {
     let many: Vec<UsageRow> =
         (0..30).map(|number| Line { succeeded: 1, ..Line::default() }.row(0, &format!("engine {number}"))).collect();
     for _ in 0..2 {
-        let large = Asked { told: vec![Told::Whole(many.clone())], seq: Some(7) };
+        let large = Asked { told: vec![Told::Whole(many.clone())], seqs: vec![Some(7)] };
         let mut request = request("large");
         request.names = Arc::default();
         assert_eq!(ask(&answers, request, large).await.2, 1);

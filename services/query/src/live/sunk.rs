@@ -78,6 +78,13 @@ impl SunkOffsets {
         self.0.reaches(place)
     }
 
+    /// Whether the sink is known to have committed everything below `ends`, `(partition, offset)` each; nobody is asked.
+    #[must_use]
+    pub fn has_passed(&self, ends: &[(i32, i64)]) -> bool {
+        let end_of = |partition: i32| u32::try_from(partition).map_or(0, |partition| self.0.end_of(partition));
+        ends.iter().all(|(partition, end)| end_of(*partition) >= *end)
+    }
+
     /// Asks once how far the sink is, unless somebody is asking.
     pub async fn look(&self) {
         let Ok(turn) = Arc::clone(&self.0.turn).try_lock_owned() else { return };

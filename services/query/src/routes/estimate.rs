@@ -207,6 +207,7 @@ async fn seen(
         starts_ms: &[],
         group_by: Some(GroupBy::Work),
         keep: Keep::All,
+        after_seq: None,
         filter,
         rows_max: KINDS_MAX,
     };

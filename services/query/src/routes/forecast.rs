@@ -214,6 +214,7 @@ async fn spent(
         starts_ms: &starts_ms,
         group_by: None,
         keep: Keep::All,
+        after_seq: None,
         filter,
         rows_max: HOURS_MAX,
     };

@@ -174,6 +174,7 @@ mod tests {
             quantity_micros: 0,
             spent_micros,
             cost_micros: 0,
+            newest_seq: 0,
         };
         let rows = [
             row("consume", 10, 2, 5_000_000),

@@ -37,6 +37,7 @@ fn row(start_ms: i64, group_key: &str, succeeded: i64, spent_micros: i128) -> Us
         quantity_micros: i128::from(succeeded) * 1_500_000,
         spent_micros,
         cost_micros: spent_micros / 2,
+        newest_seq: 0,
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use clickhouse::query::Query;
 use clickhouse::{Client, RowOwned, RowRead};
 use prometheus::IntGauge;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tollbooth_chassis::causes::Causes;
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_chassis::ops::Component;
@@ -140,6 +140,9 @@ pub struct Store {
     answered: AtomicBool,
     was_ready: AtomicBool,
     expected: OnceLock<Projection>,
+    first_ends: OnceCell<Vec<(i32, i64)>>,
+    /// Up to where the sink had begun to insert, and when that was asked for last.
+    last_ends: Mutex<Option<(Instant, Arc<[(i32, i64)]>)>>,
     /// Whether the database was seen to show the expected ledger.
     is_bound: AtomicBool,
 }
@@ -181,6 +184,8 @@ impl Store {
             answered: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             expected: OnceLock::new(),
+            first_ends: OnceCell::new(),
+            last_ends: Mutex::default(),
             is_bound: AtomicBool::new(false),
         }
     }

@@ -3,6 +3,9 @@
 //! The sink binds a database to one ledger and writes down what it inserts. A reader that does not look would show the
 //! numbers of another cluster, or those of an old copy with the newest entries missing.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use clickhouse::Row;
 use serde::Deserialize;
 
@@ -97,6 +100,30 @@ impl Store {
     /// [`StoreError::Behind`], and whatever keeps ClickHouse from answering.
     pub async fn check_reach(&self, committed: &[(i32, i64)]) -> Result<(), StoreError> {
         Ok(check_reach(&self.sunk_ends().await?, committed)?)
+    }
+
+    /// [`sunk_ends`](Self::sunk_ends) as they were when they were first asked for.
+    ///
+    /// # Errors
+    /// Whatever keeps ClickHouse from answering.
+    pub async fn first_ends(&self) -> Result<&[(i32, i64)], StoreError> {
+        Ok(self.first_ends.get_or_try_init(|| self.sunk_ends()).await?)
+    }
+
+    /// [`sunk_ends`](Self::sunk_ends) as they were told to a question that was put at `at` or later. Of those who wait for it
+    /// one asks for all.
+    ///
+    /// # Errors
+    /// Whatever keeps ClickHouse from answering.
+    pub async fn ends_after(&self, at: Instant) -> Result<Arc<[(i32, i64)]>, StoreError> {
+        let mut last = self.last_ends.lock().await;
+        if let Some((_, ends)) = last.as_ref().filter(|(asked_at, _)| *asked_at >= at) {
+            return Ok(Arc::clone(ends));
+        }
+        let asked_at = Instant::now();
+        let ends: Arc<[(i32, i64)]> = self.sunk_ends().await?.into();
+        *last = Some((asked_at, Arc::clone(&ends)));
+        Ok(ends)
     }
 
     /// Up to where the sink has begun to insert, `(partition, offset)` each: it writes that down before it does, so that no

@@ -21,6 +21,9 @@ pub const EVER: TimeRange = TimeRange { from_ms: 0, to_ms: (u32::MAX as i64) / 9
 /// Groups that came to nothing are left out.
 const SOMETHING: &str = "HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 OR quantity_micros != 0 \
      OR cost_micros != 0";
+/// Those with new entries are not.
+const SOMETHING_OR_NEW: &str = "HAVING succeeded != 0 OR failures != 0 OR spent_micros != 0 OR quantity_micros != 0 \
+     OR cost_micros != 0 OR newest_seq > {after_seq:UInt64}";
 
 /// What a timeline is split by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,6 +212,8 @@ pub struct UsageQuery<'a> {
     pub keep: Keep<'a>,
     /// Narrowed to.
     pub filter: &'a UsageFilter,
+    /// Groups with an entry behind this one are told also where they came to nothing; `None`: they are not.
+    pub after_seq: Option<u64>,
     /// Most rows of the answer.
     pub rows_max: usize,
 }
@@ -230,6 +235,8 @@ pub struct UsageRow {
     pub spent_micros: i128,
     /// What providers took, in micro-units, as far as they told.
     pub cost_micros: i128,
+    /// The account's newest entry in it; 0 where the rows are older than their knowledge of it.
+    pub newest_seq: u64,
 }
 
 impl UsageRow {
@@ -327,6 +334,18 @@ impl UsageQuery<'_> {
         }
     }
 
+    /// Whether the answer is of one state of one table: with every block of the ledger, or none of it, and none without
+    /// those before. Parts of several tables, or of one that is looked at twice, may be of several states.
+    #[must_use]
+    pub fn is_of_one_state(&self) -> bool {
+        let parts = self.parts();
+        usize::from(parts.rollup.is_some()) + parts.entries.len() == 1 && (parts.rollup.is_none() || !self.lacks_rest())
+    }
+
+    const fn having(&self) -> &'static str {
+        if self.after_seq.is_some() { SOMETHING_OR_NEW } else { SOMETHING }
+    }
+
     fn sql(&self, parts: &Parts) -> String {
         let key = self.group_by.map_or("''", GroupBy::expression);
         let filter = self.kinds.condition().to_owned() + &self.filter.conditions();
@@ -340,7 +359,7 @@ impl UsageQuery<'_> {
                 format!(
                     "SELECT toUnixTimestamp64Milli(toDateTime64(bucket, 3, 'UTC')) AS at, {key} AS k, {sign}count AS n, \
                      {sign}failed AS f, {sign}if(status = 'failed', toDecimal128(0, 6), quantity) AS q, \
-                     {sign}amount AS a, {sign}provider_cost AS c FROM {table} WHERE {scope} \
+                     {sign}amount AS a, {sign}provider_cost AS c, newest_seq AS s FROM {table} WHERE {scope} \
                      AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') \
                      AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC'){filter}"
                 )
@@ -359,17 +378,18 @@ impl UsageQuery<'_> {
                  toInt64(status = 'failed') AS f, \
                  toDecimal128(quantity, 6) * multiIf(status = 'failed', 0, type IN ('refund', 'reversal'), -1, 1) AS q, \
                  toDecimal128(amount, 6) AS a, \
-                 toDecimal128(provider_cost, 6) * if(type IN ('refund', 'reversal'), -1, 1) AS c FROM ledger WHERE {scope} \
+                 toDecimal128(provider_cost, 6) * if(type IN ('refund', 'reversal'), -1, 1) AS c, seq AS s FROM ledger WHERE {scope} \
                  AND posted_at >= fromUnixTimestamp64Milli({{posted_from{index}:Int64}}, 'UTC') \
                  AND occurred_at >= fromUnixTimestamp64Milli({{from{index}:Int64}}, 'UTC') \
                  AND occurred_at < fromUnixTimestamp64Milli({{to{index}:Int64}}, 'UTC'){filter}"
             ));
         }
         let (bucket, key, order) = self.cut("at", "k");
+        let having = self.having();
         format!(
             "SELECT {bucket} AS start_ms, {key} AS group_key, sum(n) AS succeeded, sum(f) AS failures, \
-             sum(q) AS quantity_micros, -sum(a) AS spent_micros, sum(c) AS cost_micros \
-             FROM ({}) GROUP BY start_ms, group_key {SOMETHING} {order}LIMIT {{rows_max:UInt64}}",
+             sum(q) AS quantity_micros, -sum(a) AS spent_micros, sum(c) AS cost_micros, max(s) AS newest_seq \
+             FROM ({}) GROUP BY start_ms, group_key {having} {order}LIMIT {{rows_max:UInt64}}",
             pieces.join(" UNION ALL ")
         )
     }
@@ -381,9 +401,10 @@ impl UsageQuery<'_> {
         format!(
             "SELECT {bucket} AS start_ms, {key} AS group_key, sum(count) AS succeeded, sum(failed) AS failures, \
              sumIf(quantity, status != 'failed') AS quantity_micros, -sum(amount) AS spent_micros, \
-             sum(provider_cost) AS cost_micros FROM {table} WHERE {scope} \
+             sum(provider_cost) AS cost_micros, max(usage.newest_seq) AS newest_seq FROM {table} AS usage WHERE {scope} \
              AND bucket >= toDateTime({{rollup_from:UInt32}}, 'UTC') AND bucket < toDateTime({{rollup_to:UInt32}}, 'UTC'){filter} \
-             GROUP BY start_ms, group_key {SOMETHING} {order}LIMIT {{rows_max:UInt64}}",
+             GROUP BY start_ms, group_key {having} {order}LIMIT {{rows_max:UInt64}}",
+            having = self.having(),
             table = self.source().table(),
             scope = self.scope.condition(),
         )
@@ -421,6 +442,9 @@ impl UsageQuery<'_> {
         };
         if let Keep::These(kept) = self.keep {
             query = query.param("kept", kept);
+        }
+        if let Some(after_seq) = self.after_seq {
+            query = query.param("after_seq", after_seq);
         }
         if !self.starts_ms.is_empty() {
             query = query.param("starts", self.starts_ms);

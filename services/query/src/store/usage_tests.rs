@@ -11,6 +11,7 @@ fn question<'a>(filter: &'a UsageFilter, from_ms: i64, to_ms: i64) -> UsageQuery
         group_by: None,
         keep: Keep::All,
         filter,
+        after_seq: None,
         rows_max: 10,
     }
 }
@@ -54,4 +55,16 @@ fn the_narrowest_rollup_that_knows_the_question_is_asked() {
     assert_eq!(with(&[], &[], Some(GroupBy::Booth)), (Source::Booth, true));
     assert_eq!(with(&["evt_a"], &["bth_a"], None), (Source::Entries, false));
     assert_eq!(with(&["evt_a"], &[], Some(GroupBy::Booth)), (Source::Entries, false));
+}
+
+#[test]
+fn whole_quarters_of_one_table_are_of_one_state() {
+    let filter = UsageFilter::default();
+    let of_one_state = |from_ms, to_ms, group_by| {
+        UsageQuery { group_by, ..question(&filter, from_ms, to_ms) }.is_of_one_state()
+    };
+    assert!(of_one_state(0, QUARTER_MS, None));
+    assert!(of_one_state(1, 2, None), "of the entries alone");
+    assert!(!of_one_state(1, 3 * QUARTER_MS, None), "of entries and a rollup");
+    assert!(!of_one_state(0, QUARTER_MS, Some(GroupBy::Event)), "of two rollups");
 }

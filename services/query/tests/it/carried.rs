@@ -145,7 +145,7 @@ async fn what_is_carried_forward_is_what_would_be_asked_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_carried_from_the_middle_of_a_block() {
+async fn nothing_is_carried_from_a_block_that_was_begun_before_the_tables_were_looked_at() {
     // given an entry that the sink has begun to insert, and has not said to be through with
     let stand = Stand::new().await;
     let mut luna = Ledger::open("acc_luna");
@@ -175,6 +175,80 @@ async fn nothing_is_carried_from_the_middle_of_a_block() {
     query.ok(&path("balance?min_seq=8")).await;
     let carried = query.get(&path(words)).await;
     assert_eq!((&carried.body["total"]["count"], seq(&carried)), (&json!(6), Some(8)));
+}
+
+/// Of those of one table: which of its blocks are in the answer is told by its rows.
+const OF_ONE_STATE: [&str; 7] = [PATHS[0], PATHS[1], PATHS[3], PATHS[5], PATHS[7], PATHS[8], PATHS[9]];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_middle_of_a_block_is_known_to_the_entry() {
+    // given services that have looked at the tables, and then a block that the sink has begun to insert
+    let stand = Stand::new().await;
+    let (mut luna, mut seed) = (Ledger::open("acc_luna"), 11_u64);
+    grow(&mut luna, 60, &mut seed);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    stand.commit_all().await;
+    let services = [stand.query().await, stand.query().await, stand.query().await];
+    luna.push(vec![(usage("sms", "twilio", UsageStatus::Success, 999), -700, BASE_MS)]);
+    stand.post(&luna.records[61..]);
+    stand.sink(&luna.records[61..]).await;
+    stand.commit_all().await;
+    for query in &services {
+        exact(query, "usage?from=2020-01-01&to=2020-01-02").await;
+    }
+    grow(&mut luna, 40, &mut seed);
+    // The newest of them takes back work of before: its group comes to nothing, and is in no sum twice.
+    let back = Reversal {
+        cause: ReversalCause::Refund.into(),
+        service: "sms".to_owned(),
+        engine: "twilio".to_owned(),
+        plan: "basic".to_owned(),
+        quantity_micros: 1_000_000,
+        ..Reversal::default()
+    };
+    luna.push(vec![(Kind::Reversal(back), 700, BASE_MS)]);
+    let newest = u64::try_from(luna.records.len()).unwrap() + 1;
+    stand.post(&luna.records[62..]);
+    stand.write_ranges(0).await;
+    let [before, within, after] = &services;
+    for query in &services {
+        query.ok(&path(&format!("balance?min_seq={newest}"))).await;
+    }
+
+    // when they are asked before it is in the tables, and after it is, but not committed
+    let mut told = Vec::new();
+    for words in PATHS {
+        let answer = before.get(&path(words)).await;
+        assert_eq!(seq(&answer), Some(newest), "{words}");
+        told.push(sums(answer.body));
+    }
+    stand.sink(&luna.records[62..]).await;
+    for words in OF_ONE_STATE {
+        // then all of it is in the answer, once, and it is known to the entry
+        let answer = within.get(&path(words)).await;
+        assert_eq!(seq(&answer), Some(newest), "{words}");
+        let index = PATHS.iter().position(|path| *path == words).unwrap();
+        assert_eq!(sums(answer.body), told[index], "{words}");
+    }
+
+    // and so it is carried on from there, as it is asked anew of all
+    grow(&mut luna, 20, &mut seed);
+    let newest = newest + 20;
+    stand.post(&luna.records[103..]);
+    within.ok(&path(&format!("balance?min_seq={newest}"))).await;
+    let mut carried = Vec::new();
+    for words in OF_ONE_STATE {
+        let answer = within.get(&path(words)).await;
+        assert_eq!(seq(&answer), Some(newest), "{words}");
+        carried.push(sums(answer.body));
+    }
+    stand.sink(&luna.records[103..]).await;
+    stand.commit_all().await;
+    after.ok(&path(&format!("balance?min_seq={newest}"))).await;
+    for (words, carried) in OF_ONE_STATE.iter().zip(carried) {
+        assert_eq!(sums(exact(after, words).await.body), carried, "{words}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
