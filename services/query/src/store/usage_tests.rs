@@ -60,9 +60,8 @@ fn the_narrowest_rollup_that_knows_the_question_is_asked() {
 #[test]
 fn whole_quarters_of_one_table_are_of_one_state() {
     let filter = UsageFilter::default();
-    let of_one_state = |from_ms, to_ms, group_by| {
-        UsageQuery { group_by, ..question(&filter, from_ms, to_ms) }.is_of_one_state()
-    };
+    let of_one_state =
+        |from_ms, to_ms, group_by| UsageQuery { group_by, ..question(&filter, from_ms, to_ms) }.is_of_one_state();
     assert!(of_one_state(0, QUARTER_MS, None));
     assert!(of_one_state(1, 2, None), "of the entries alone");
     assert!(!of_one_state(1, 3 * QUARTER_MS, None), "of entries and a rollup");
