@@ -34,6 +34,7 @@ pub use balances::Accounts;
 pub use drift::DriftRow;
 use pages::Pages;
 pub use parties::{PartiesQuery, Party, PartyKind};
+use projection::Ends;
 pub use projection::{Behind, Projection};
 pub use recharge::RechargeRow;
 pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
@@ -142,7 +143,7 @@ pub struct Store {
     expected: OnceLock<Projection>,
     first_ends: OnceCell<Vec<(i32, i64)>>,
     /// Up to where the sink had begun to insert, and when that was asked for last.
-    last_ends: Mutex<Option<(Instant, Arc<[(i32, i64)]>)>>,
+    last_ends: Mutex<Option<(Instant, Ends)>>,
     /// Whether the database was seen to show the expected ledger.
     is_bound: AtomicBool,
 }

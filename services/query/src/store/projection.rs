@@ -64,6 +64,9 @@ struct ProjectionRow {
     partitions: i32,
 }
 
+/// Up to where the sink had begun to insert, `(partition, offset)` each.
+pub(super) type Ends = Arc<[(i32, i64)]>;
+
 impl Store {
     /// Says which ledger the database must show. The first word counts; until then no history is answered.
     pub fn expect(&self, projection: Projection) {
@@ -115,13 +118,13 @@ impl Store {
     ///
     /// # Errors
     /// Whatever keeps ClickHouse from answering.
-    pub async fn ends_after(&self, at: Instant) -> Result<Arc<[(i32, i64)]>, StoreError> {
+    pub async fn ends_after(&self, at: Instant) -> Result<Ends, StoreError> {
         let mut last = self.last_ends.lock().await;
         if let Some((_, ends)) = last.as_ref().filter(|(asked_at, _)| *asked_at >= at) {
             return Ok(Arc::clone(ends));
         }
         let asked_at = Instant::now();
-        let ends: Arc<[(i32, i64)]> = self.sunk_ends().await?.into();
+        let ends: Ends = self.sunk_ends().await?.into();
         *last = Some((asked_at, Arc::clone(&ends)));
         Ok(ends)
     }

@@ -121,6 +121,7 @@ async fn a_piece_of_work_is_priced_by_a_draft() {
     let stand = Stand::new().await;
     let query = stand.query().await;
     until("keys are read", async || query.get("/v1/accounts").await.status == 200).await;
+    until("prices are read", async || query.component("price-book").await == "ok").await;
     let work = json!({"service": "ai_modify", "engine": "nano_banana_2", "unit": "image", "quantity": "3",
                       "plan": "basic", "counted_before": "1"});
 
