@@ -38,7 +38,7 @@ impl Asker {
     pub async fn ask(self, account_id: String, questions: Vec<Question>) -> Outcome {
         let newest_seq = self.view.balance(&account_id).map_or(0, |balance| balance.seq);
         let sure_seq =
-            if self.is_told_by_rows().await { self.sunk.sunk_seq(&account_id, newest_seq).await } else { None };
+            if self.is_told_by_rows().await { self.sunk.sure_seq(&account_id, newest_seq).await } else { None };
         let (mut told, mut seqs) = (Vec::with_capacity(questions.len()), Vec::with_capacity(questions.len()));
         for question in &questions {
             let (sums, seq) = self.tell_after(question, sure_seq).await?;

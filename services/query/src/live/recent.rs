@@ -55,6 +55,8 @@ pub(super) struct AccountRecent {
     pub(super) records: VecDeque<Arc<RecentRecord>>,
     /// Records dropped here that still have their place in [`Order`].
     dropped_early: u32,
+    /// Whether entries below these may lie behind where reading began.
+    pub(super) was_cut: bool,
     entries: u64,
 }
 
@@ -94,6 +96,7 @@ impl Order {
 
     fn drop_oldest(&mut self, recent: &mut AccountRecent) {
         if let Some(record) = recent.records.pop_front() {
+            recent.was_cut = true;
             self.bytes -= record.cost();
             recent.entries -= record.entries();
         }

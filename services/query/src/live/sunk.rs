@@ -115,7 +115,16 @@ impl SunkOffsets {
     /// An entry of the account up to which ClickHouse has all of them: the newest one that the sink's offsets tell of,
     /// asked for again only where `wanted_seq` lies beyond what is known. `None` where they tell nothing.
     pub async fn sunk_seq(&self, account_id: &str, wanted_seq: u64) -> Option<u64> {
-        let known = || self.0.view.sunk_seq(account_id, |partition| self.0.end_of(partition));
+        self.known(wanted_seq, || self.0.view.sunk_seq(account_id, |partition| self.0.end_of(partition))).await
+    }
+
+    /// An entry of the account up to which every table of ClickHouse has all of them; there may be some beyond it. 0: none is
+    /// for certain.
+    pub async fn sure_seq(&self, account_id: &str, wanted_seq: u64) -> Option<u64> {
+        self.known(wanted_seq, || self.0.view.sure_seq(account_id, |partition| self.0.end_of(partition))).await
+    }
+
+    async fn known(&self, wanted_seq: u64, known: impl Fn() -> Option<u64>) -> Option<u64> {
         let is_enough = |seq: Option<u64>| seq.is_some_and(|seq| seq >= wanted_seq);
         if !is_enough(known()) {
             let asked = self.ask_unless(|inner| inner.is_young());

@@ -222,6 +222,7 @@ impl LiveView {
             if account.seq < known.seq {
                 // The entries in between are not in memory: what follows would join on to what lies before the gap.
                 inner.order.clear(&mut account.recent);
+                account.recent.was_cut |= account.seq > 0;
                 account.purse = if known.may_have_purse { Known::No } else { Known::Empty };
                 account.seq = known.seq;
                 account.balance_micros = known.balance_micros;
@@ -271,11 +272,13 @@ impl LiveView {
             if last.seq == account.seq {
                 account.end_offset = end_offset;
             }
+            account.recent.was_cut = true;
             return Ok(Folded::Known);
         }
         let jumped = first_seq > account.seq + 1;
         if jumped {
             inner.order.clear(&mut account.recent);
+            account.recent.was_cut = true;
             account.purse = Known::No;
         } else if account.seq == 0 {
             account.purse = Known::Empty;

@@ -19,6 +19,10 @@ impl LiveView {
         self.confirmed_ms.get_or_init(|| offsets.iter().map(|_| AtomicI64::new(0)).collect());
     }
 
+    fn begin_of(&self, partition: u32) -> Option<i64> {
+        self.begun_at.get()?.get(partition as usize).copied()
+    }
+
     pub(super) fn read_to(&self, partition: u32) -> Option<&AtomicI64> {
         self.read_to.get()?.get(partition as usize)
     }
@@ -87,6 +91,20 @@ impl LiveView {
         Some(records.get(sunk.checked_sub(1)?)?.last_seq)
     }
 
+    /// As [`sunk_seq`](Self::sunk_seq), and where none of the records in memory is sunk, what was posted before reading
+    /// began. There may be rows beyond it.
+    pub(in crate::live) fn sure_seq(&self, account_id: &str, end_of: impl Fn(u32) -> i64) -> Option<u64> {
+        if let Some(seq) = self.sunk_seq(account_id, &end_of) {
+            return Some(seq);
+        }
+        let inner = self.inner.read();
+        let account = inner.get(account_id)?;
+        let first = account.recent.records.front()?;
+        let end = end_of(account.partition);
+        let is_above = end < first.end_offset && end >= self.begin_of(account.partition)?;
+        (is_above && !account.recent.was_cut).then(|| first.first_seq - 1)
+    }
+
     /// The account's newest entry below one of `ends`, `(partition, offset)` each; `None` where memory does not know, or
     /// has not read that far itself, or began behind the end: the database has less than it had then, so it is being filled
     /// again.
@@ -98,10 +116,9 @@ impl LiveView {
         };
         let end = ends.iter().find(|(number, _)| u32::try_from(*number) == Ok(partition)).map_or(0, |(_, end)| *end);
         // Looked at first: what is folded after it only adds to what is known.
-        let begun_at = *self.begun_at.get()?.get(partition as usize)?;
-        if self.read_to(partition)?.load(Ordering::Relaxed) < end || end < begun_at {
+        if self.read_to(partition)?.load(Ordering::Relaxed) < end || end < self.begin_of(partition)? {
             return None;
         }
-        self.sunk_seq(account_id, |_| end)
+        self.sure_seq(account_id, |_| end)
     }
 }

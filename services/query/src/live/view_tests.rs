@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use prost::Message;
 use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::v1::{AccountOpened, Adjustment, BonusGranted, Entry};
@@ -20,7 +22,7 @@ fn entry(seq: u64) -> Entry {
     Entry { seq, balance_after_micros: i64::try_from(seq).unwrap() * 10, kind: Some(kind), ..Entry::default() }
 }
 
-fn record(account: &str, seqs: std::ops::RangeInclusive<u64>) -> LedgerRecord {
+fn record(account: &str, seqs: RangeInclusive<u64>) -> LedgerRecord {
     LedgerRecord {
         account_id: account.to_owned(),
         posted_at_ms: i64::try_from(*seqs.end()).unwrap() * 1_000,
@@ -29,10 +31,14 @@ fn record(account: &str, seqs: std::ops::RangeInclusive<u64>) -> LedgerRecord {
     }
 }
 
-fn fold(view: &LiveView, account: &str, seqs: std::ops::RangeInclusive<u64>) -> Result<Folded, FoldError> {
-    let record = record(account, seqs);
+fn fold(view: &LiveView, account: &str, seqs: RangeInclusive<u64>) -> Result<Folded, FoldError> {
     // Ten records lie between two of the account.
-    let offset = i64::try_from(record.entries.last().unwrap().seq).unwrap() * 10;
+    let offset = i64::try_from(*seqs.end()).unwrap() * 10;
+    fold_at(view, account, seqs, offset)
+}
+
+fn fold_at(view: &LiveView, account: &str, seqs: RangeInclusive<u64>, offset: i64) -> Result<Folded, FoldError> {
+    let record = record(account, seqs);
     view.fold(Place { partition: 0, offset }, &record, &record.encode_to_vec())
 }
 
@@ -129,6 +135,46 @@ fn a_database_that_has_less_than_at_the_start_vouches_for_nothing() {
     // and not where it was dropped, or is being filled again
     assert_eq!(view.seq_below("acc_a", &[(0, 49)]), None);
     assert_eq!(view.seq_below("acc_a", &[]), None);
+}
+
+#[test]
+fn what_was_posted_before_reading_began_is_sure() {
+    // given an account that stood in the database when reading began at 50, and one that was opened since
+    let known = |seq| KnownAccount {
+        account_id: "acc_a".to_owned(),
+        seq,
+        balance_micros: 77,
+        held_micros: 0,
+        posted_at_ms: 1,
+        profile: None,
+        facts: Facts::default(),
+        may_have_purse: true,
+    };
+    let begun = |seq| {
+        let view = LiveView::new(ROOMY);
+        view.begin_at(&[50]);
+        view.load([(0, known(seq))]);
+        view
+    };
+    let view = begun(5);
+    fold_at(&view, "acc_a", 6..=7, 60).unwrap();
+    fold_at(&view, "acc_b", 1..=2, 61).unwrap();
+
+    // then none of what came since is, and all of what was there, as long as the database has that much
+    let sure = |view: &LiveView, account_id, end| view.sure_seq(account_id, |_| end);
+    assert_eq!([sure(&view, "acc_a", 50), sure(&view, "acc_b", 50)], [Some(5), Some(0)]);
+    assert_eq!([sure(&view, "acc_a", 61), sure(&view, "acc_b", 62)], [Some(7), Some(2)]);
+    assert_eq!([sure(&view, "acc_a", 49), sure(&view, "acc_b", 49)], [None, None]);
+
+    // and it is not known where something that was there was posted since
+    let view = begun(5);
+    fold_at(&view, "acc_a", 4..=5, 55).unwrap();
+    fold_at(&view, "acc_a", 6..=7, 60).unwrap();
+    assert_eq!(sure(&view, "acc_a", 50), None);
+    // nor behind a jump
+    let view = begun(3);
+    fold_at(&view, "acc_a", 6..=7, 60).unwrap();
+    assert_eq!(sure(&view, "acc_a", 50), None);
 }
 
 #[test]

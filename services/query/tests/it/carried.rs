@@ -252,6 +252,26 @@ async fn the_middle_of_a_block_is_known_to_the_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_which_nothing_is_sunk_yet_is_answered_to_its_newest_entry() {
+    // given a service that runs, and an account that is opened then, of which ClickHouse has nothing
+    let stand = Stand::new().await;
+    let query = stand.query().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(3);
+    stand.post(&luna.records);
+    query.ok(&path("balance?min_seq=5")).await;
+
+    // when it is asked for, while the sink does nothing, and when it has half of it
+    for (sunk, words) in [(0, PATHS[0]), (2, PATHS[1])] {
+        stand.sink(&luna.records[..sunk]).await;
+        let answer = query.get(&path(words)).await;
+
+        // then all of it is there, once
+        assert_eq!((seq(&answer), &answer.body["total"]["count"]), (Some(5), &json!(3)), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_memory_does_not_reach_back_it_is_asked_anew() {
     // given a service that keeps few entries, and sums of before
     let stand = Stand::new().await;

@@ -160,6 +160,22 @@ describe("what is read again after a batch", () => {
     }
   });
 
+  it("is read once more when work has settled, whatever the answer was, and then no more", () => {
+    const reads = vi.spyOn(client, "invalidateQueries");
+    follow(typed("consume"));
+    reads.mockClear();
+    vi.advanceTimersByTime(6_000);
+    const parts = reads.mock.calls.map(([filters]) => filters?.queryKey?.at(-1));
+    expect(parts).toEqual(["summary", "usage", "events", "event", "booths"]);
+    vi.advanceTimersByTime(60_000);
+    expect(reads).toHaveBeenCalledTimes(5);
+    // Of what no sum has there is nothing to wait for.
+    reads.mockClear();
+    follow({ balance: { seq: 13 } as StreamBalance });
+    vi.advanceTimersByTime(60_000);
+    expect(reads).toHaveBeenCalledTimes(3);
+  });
+
   it("is read once for all that came within the pace", () => {
     const reads = vi.spyOn(client, "invalidateQueries");
     follow(typed("purchase"));

@@ -6,6 +6,8 @@ import type { Forecast } from "@/api/types";
 import type { LiveBatch } from "./stream";
 
 const REFRESH_MS = 3_000;
+/** By then history has what a batch told of; an answer from before may lack it, where the server could not tell. */
+const SETTLE_MS = 6_000;
 /** Changed by any entry, also by one that no list has, such as a recharge that failed: all that tells of it is the balance. */
 const BY_ENTRIES = ["recharge", "alerts"];
 /** Changed by work. */
@@ -16,6 +18,7 @@ const BY_MOVEMENTS = ["purchases"];
 /** Reads sums and lists again that a batch may have changed, at most every three seconds: their one source is the server. */
 export class Refresher {
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private settleTimer: ReturnType<typeof setTimeout> | undefined;
   private lastAt = 0;
   private readonly due = new Set<string>();
   private readonly queryClient: QueryClient;
@@ -36,13 +39,8 @@ export class Refresher {
     this.timer = setTimeout(() => {
       this.timer = undefined;
       this.lastAt = Date.now();
-      for (const part of this.due) {
-        void this.queryClient.invalidateQueries(
-          { queryKey: [...keys.account(this.accountId), part] },
-          // A read that takes longer than the pace is not thrown away for the next one.
-          { cancelRefetch: false },
-        );
-      }
+      if (BY_WORK.some((part) => this.due.has(part))) this.settleLater();
+      this.reread(this.due);
       this.due.clear();
       this.rereadForecast();
     }, wait);
@@ -50,8 +48,27 @@ export class Refresher {
 
   stop(): void {
     clearTimeout(this.timer);
+    clearTimeout(this.settleTimer);
     this.timer = undefined;
     this.due.clear();
+  }
+
+  private reread(parts: Iterable<string>): void {
+    for (const part of parts) {
+      void this.queryClient.invalidateQueries(
+        { queryKey: [...keys.account(this.accountId), part] },
+        // A read that takes longer than the pace is not thrown away for the next one.
+        { cancelRefetch: false },
+      );
+    }
+  }
+
+  /** Once more when nothing came for a while, for the sums of the last batch. */
+  private settleLater(): void {
+    clearTimeout(this.settleTimer);
+    this.settleTimer = setTimeout(() => {
+      this.reread(BY_WORK);
+    }, SETTLE_MS);
   }
 
   /** One that had too little to say; the others follow at their own pace. */
