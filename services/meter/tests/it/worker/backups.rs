@@ -62,7 +62,8 @@ fn a_restore_that_is_interrupted_goes_on_where_it_stopped() {
     let missing = restore(&beside.config, &from(folder.path())).unwrap_err();
     assert!(format!("{missing:#}").contains("cannot read"), "{missing:#}");
     let before = beside.end_of(&beside.topics.usage(), 0);
-    assert!(before > 20_000, "nothing was written before the interruption: {before}");
+    // The marker behind them may come a moment later.
+    assert!(before >= 20_000, "nothing was written before the interruption: {before}");
     fs::write(last, [&bytes[..bytes.len() - 1], b"x"].concat()).unwrap();
     let damaged = restore(&beside.config, &from(folder.path())).unwrap_err();
     assert!(format!("{damaged:#}").contains("is not what was written"), "{damaged:#}");
