@@ -181,7 +181,7 @@ describe("Event analytics", () => {
     // 160 guests, 1.25 activities each, 0.24 an image.
     await page.getByLabel("Guests").fill("160");
     await expect.poll(() => shown(page.getByTestId("estimate-total"))).toBe("$48.00");
-    expect(await shown(page.getByTestId("estimate"))).toContain("more is needed");
+    expect(await shown(page.getByTestId("estimate"))).toContain("more than is available");
     await page.getByLabel("Guests").fill("8");
     await expect.poll(() => shown(page.getByTestId("estimate-total"))).toBe("$2.40");
     expect(await shown(page.getByTestId("estimate"))).toContain("is enough");
