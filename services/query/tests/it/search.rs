@@ -64,7 +64,11 @@ async fn words_find_the_same_in_a_large_account_but_operations_by_their_whole_id
     });
     stand.publish(&stand.topics.price_book(), "1", &serde_json::to_vec(&book).unwrap());
     for query in [&small, &large] {
-        until("the book is known", async || query.ok("/v1/price-books").await["data"] != json!([])).await;
+        until("the book is known", async || {
+            let books = query.get("/v1/price-books").await;
+            books.status == 200 && books.body["data"] != json!([])
+        })
+        .await;
     }
 
     for (q, seqs) in [
