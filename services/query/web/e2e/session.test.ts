@@ -2,6 +2,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestAccount } from "./support/account";
+import { seriousFindings } from "./support/axe";
 import { launch, open, signIn, visit } from "./support/browser";
 import { env } from "./support/env";
 
@@ -30,6 +31,53 @@ describe("Sign-in", () => {
     await page.waitForURL(/\/(sign-in|pricing)/);
     await page.goto("/activity");
     await page.waitForURL(/\/sign-in/);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  it("says so when signing out does not work, and leaves nobody signed in who believes otherwise", async () => {
+    const account = await TestAccount.open();
+    const { page, context, complaints } = await open(browser, account.key, "/billing");
+    // given a service that cannot be reached
+    await page.route("**/v1/session", (route) => (route.request().method() === "DELETE" ? route.abort() : route.continue()));
+    await page.getByRole("button", { name: "Sign out" }).click();
+
+    // then the pages stay, and say what to do
+    const dialog = page.getByRole("dialog", { name: "You are still signed in" });
+    await dialog.getByText("The server cannot be reached").waitFor();
+    await dialog.getByText("delete this site\u2019s cookies").waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    await dialog.getByRole("button", { name: "Try again" }).click();
+    await dialog.getByText("The server cannot be reached").waitFor();
+    await dialog.getByRole("button", { name: "Close", exact: true }).last().click();
+    expect(new URL(page.url()).pathname).toBe("/billing");
+    await page.getByRole("heading", { name: "Billing" }).waitFor();
+
+    // when it can be, then the same button ends the session
+    await page.unroute("**/v1/session");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.waitForURL(/\/sign-in/);
+    expect(await context.cookies()).toEqual([]);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  it.each(["/", "/pricing"])("says at %s that a session has ended here, and elsewhere later", async (path) => {
+    const account = await TestAccount.open();
+    const { page, context, complaints } = await open(browser, account.key, path);
+    // given brokers that do not answer: what the service says of it is put in its place
+    await page.route("**/v1/session", async (route) => {
+      if (route.request().method() !== "DELETE") return route.continue();
+      const response = await route.fetch();
+      const json = { type: "about:blank", title: "Signed out here, not everywhere yet", status: 503, code: "sign_out_pending" };
+      return route.fulfill({ response, status: 503, contentType: "application/problem+json", json });
+    });
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.waitForURL(/\/sign-in/);
+    await page.getByText("You are signed out in this browser.").waitFor();
+    await page.getByText("ask an administrator to revoke the key").waitFor();
+    expect(await page.getByText("Your session has ended").count()).toBe(0);
+    expect(await seriousFindings(page)).toEqual([]);
     expect(complaints).toEqual([]);
     await context.close();
   });

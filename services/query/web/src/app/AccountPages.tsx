@@ -5,7 +5,7 @@ import { PageSkeleton } from "@/components/PageSkeleton";
 import { LiveProvider } from "@/live/LiveProvider";
 import { AccountProvider } from "@/session/AccountProvider";
 import { useAccount, useOptionalSession } from "@/session/context";
-import { hasLeft } from "@/session/session";
+import { howLeft } from "@/session/session";
 import { AccountPicker } from "@/shell/AccountPicker";
 import { OfflineBanner } from "@/shell/OfflineBanner";
 import { text } from "@/text";
@@ -16,7 +16,8 @@ export function AccountPages() {
   const location = useLocation();
   const [wasSignedIn] = useState(session !== null);
   if (session === null) {
-    const state = hasLeft() ? null : { from: location.pathname + location.search, ended: wasSignedIn };
+    const left = howLeft();
+    const state = left === null ? { from: location.pathname + location.search, ended: wasSignedIn } : { left };
     return <Navigate to="/sign-in" replace state={state} />;
   }
   if (session.accountId === null) {

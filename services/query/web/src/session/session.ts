@@ -5,6 +5,8 @@ import type { Session } from "@/api/types";
 import { keys } from "@/api/keys";
 import { ApiProblem } from "@/api/problem";
 
+const SIGN_OUT_PENDING = "sign_out_pending";
+
 /** Who is signed in; null: nobody. */
 export const sessionQuery = queryOptions({
   queryKey: keys.session,
@@ -22,10 +24,13 @@ export const sessionQuery = queryOptions({
   staleTime: 5 * 60_000,
 });
 
-/** Whether the person ended the session; else it ended by itself, and the sign-in page says so. */
-let leftByChoice = false;
+/** How a session that the person ended has ended: everywhere, or here at once and elsewhere when the brokers answer. */
+export type SignedOut = "everywhere" | "here";
 
-export function hasLeft(): boolean {
+/** Null: the session ended by itself, if at all, and the sign-in page says so. */
+let leftByChoice: SignedOut | null = null;
+
+export function howLeft(): SignedOut | null {
   return leftByChoice;
 }
 
@@ -41,14 +46,37 @@ export function replaceSession(queryClient: QueryClient, session: Session | null
 export async function signIn(key: string): Promise<Session> {
   const session = await unwrap(api.POST("/v1/session", { body: { key } }));
   setCsrfToken(session.csrf_token);
-  leftByChoice = false;
+  leftByChoice = null;
   return session;
 }
 
-export async function signOut(): Promise<void> {
-  leftByChoice = true;
-  await unwrap(api.DELETE("/v1/session", { parseAs: "text" }));
+async function endSession(): Promise<void> {
+  const end = () => unwrap(api.DELETE("/v1/session", { parseAs: "text" }));
+  try {
+    await end();
+  } catch (error) {
+    if (!(error instanceof ApiProblem) || error.code !== "csrf") throw error;
+    // Somebody signed in anew in another tab: it is their session that this browser has by now.
+    setCsrfToken((await unwrap(api.GET("/v1/session"))).csrf_token);
+    await end();
+  }
+}
+
+/** Ends the session. Throws where it did not end: then this browser still has it, and its pages stay. */
+export async function signOut(): Promise<SignedOut> {
+  // At once: whatever else is asked meanwhile hears that the session is over.
+  leftByChoice = "everywhere";
+  try {
+    await endSession();
+  } catch (error) {
+    if (!(error instanceof ApiProblem) || !(error.isSignedOut || error.code === SIGN_OUT_PENDING)) {
+      leftByChoice = null;
+      throw error;
+    }
+    if (error.code === SIGN_OUT_PENDING) leftByChoice = "here";
+  }
   setCsrfToken(null);
+  return leftByChoice;
 }
 
 /**

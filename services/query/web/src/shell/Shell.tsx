@@ -1,4 +1,3 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, Outlet, useLocation } from "react-router";
 
@@ -7,19 +6,18 @@ import { ErrorBoundary } from "@/components/ErrorBoundary";
 import { Icon } from "@/components/Icon";
 import { PageSkeleton } from "@/components/PageSkeleton";
 import { useOptionalSession } from "@/session/context";
-import { replaceSession, signOut } from "@/session/session";
 import { text } from "@/text";
 
 import { AccountCard } from "./AccountCard";
 import { Brand } from "./Brand";
 import { Menu } from "./Menu";
+import { SignOut } from "./SignOut";
 import { ThemeSwitch } from "./ThemeSwitch";
 import "./shell.css";
 
 /** The frame of every page: menu on the left, on a phone behind a button. */
 export function Shell({ children }: { children?: ReactNode }) {
   const session = useOptionalSession();
-  const queryClient = useQueryClient();
   const location = useLocation();
   const [open, setOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
@@ -41,12 +39,6 @@ export function Shell({ children }: { children?: ReactNode }) {
     return () => document.removeEventListener("keydown", onKey);
   }, [open]);
 
-  const leave = async () => {
-    await signOut().catch(() => undefined);
-    session?.chooseAccount(null);
-    replaceSession(queryClient, null);
-  };
-
   return (
     <div className="shell">
       <a className="skip-link" href="#content">
@@ -63,10 +55,7 @@ export function Shell({ children }: { children?: ReactNode }) {
               {text.common.signIn}
             </Link>
           ) : (
-            <Button variant="quiet" onClick={() => void leave()}>
-              <Icon name="signOut" size={16} />
-              {text.common.signOut}
-            </Button>
+            <SignOut session={session} />
           )}
         </div>
       </aside>

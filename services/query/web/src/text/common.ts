@@ -23,6 +23,11 @@ export const common = {
   noAccounts: "No account matches",
   signOut: "Sign out",
   signIn: "Sign in",
+  signOutFailed: {
+    title: "You are still signed in",
+    text: "This browser still has your session. Try again. On a computer that others use, stay with it until it works, or delete this site\u2019s cookies.",
+    again: "Try again",
+  },
   theme: { label: "Theme", system: "System", light: "Light", dark: "Dark" },
   retry: "Retry",
   close: "Close",

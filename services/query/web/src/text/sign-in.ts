@@ -11,6 +11,8 @@ export const signIn = {
   booth: "A booth's key can report work, but not read an account. Use an account key",
   tooMany: (seconds: number): string => `Too many attempts. Wait ${seconds} s and try again`,
   unavailable: "This server has no sign-in yet",
+  pending:
+    "You are signed out in this browser. The servers cannot confirm it everywhere yet and will do so by themselves. If somebody else may have used this browser, ask an administrator to revoke the key.",
   ended: "Your session has ended. Sign in again to continue.",
   linked: "The link that you followed brought this key. Sign in with it only if you know whose it is.",
   linkedOver:

@@ -18,6 +18,13 @@ function targetOf(state: unknown): string {
   return typeof from === "string" && from.startsWith("/") && !from.startsWith("//") ? from : "/";
 }
 
+// Why somebody who was signed in is here, where there is something to say about it.
+function noteOf(state: unknown): "ended" | "pending" | null {
+  if (typeof state !== "object" || state === null) return null;
+  if ("left" in state && state.left === "here") return "pending";
+  return "ended" in state && state.ended === true ? "ended" : null;
+}
+
 export default function SignInPage() {
   const session = useOptionalSession();
   const queryClient = useQueryClient();
@@ -58,7 +65,7 @@ export default function SignInPage() {
   // A link's key is for the visitor to take or leave, also while another one is signed in.
   const isDone = session !== null && !isPending && (linked === null || isSuccess);
   if (isDone) return <Navigate to={targetOf(location.state)} replace />;
-  const ended = typeof location.state === "object" && location.state !== null && "ended" in location.state && location.state.ended === true;
+  const note = noteOf(location.state);
 
   const submit = () => {
     const trimmed = key.trim();
@@ -76,9 +83,9 @@ export default function SignInPage() {
           <h1>{text.signIn.title}</h1>
           <p className="muted small">{text.signIn.intro}</p>
         </div>
-        {ended && linked === null && error === undefined ? (
-          <p className="sign-in-note" role="status">
-            {text.signIn.ended}
+        {note !== null && linked === null && error === undefined ? (
+          <p className={`sign-in-note ${note === "pending" ? "sign-in-warning" : ""}`} role="status">
+            {text.signIn[note]}
           </p>
         ) : null}
         {linked === null || error !== undefined ? null : (
