@@ -3,26 +3,42 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use tollbooth_chassis::http::{BodyLimit, RequestId, read_body};
 use tollbooth_chassis::problem::Problem;
 
 use super::Api;
 use crate::forward::Command;
 
-/// Every other path, and every other method of a path.
-pub(super) async fn any(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+/// What changes something at ingest; it has no other methods for commands.
+const COMMAND_METHODS: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const COMMANDS_ALLOWED: HeaderValue = HeaderValue::from_static("POST, PUT, PATCH, DELETE");
+const READS_ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
+/// Every other path.
+pub(super) async fn path(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let path = request.uri().path();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_api = path == "/v1" || path.starts_with("/v1/");
     match (is_api, is_read) {
         (true, true) if is_read_there(path) => read_there(&api, request).await,
         (true, true) => Err(Problem::not_found("")),
-        (true, false) => change(&api, request).await,
+        (true, false) if is_command(&request) => change(&api, request).await,
+        (true, false) => Ok(([(header::ALLOW, COMMANDS_ALLOWED)], Problem::method_not_allowed("")).into_response()),
         (false, true) => api.site.answer(path, request.headers()).await,
-        (false, false) => Err(Problem::method_not_allowed("")),
+        (false, false) => Ok(([(header::ALLOW, READS_ALLOWED)], Problem::method_not_allowed("")).into_response()),
     }
+}
+
+/// Every other method of a path that is answered here: a command, or none at all. What the path does answer is in the
+/// problem's `Allow`, which the router adds.
+pub(super) async fn method(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    if is_command(&request) { change(&api, request).await } else { Err(Problem::method_not_allowed("")) }
+}
+
+fn is_command(request: &Request) -> bool {
+    COMMAND_METHODS.contains(request.method())
 }
 
 /// Passes a command on.

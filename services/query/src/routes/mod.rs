@@ -122,6 +122,13 @@ type Route = MethodRouter<Arc<Api>>;
 
 const PORTAL_TOKENS: &str = "/v1/portal-tokens";
 const SESSION: &str = "/v1/session";
+const PRICE_BOOKS: &str = "/v1/price-books";
+const CURRENT_PRICE_BOOK: &str = "/v1/price-books/current";
+const SERVICES: &str = "/v1/services";
+
+/// Answered here alone: what is not among their methods is none of ingest's either. Some of them need no key, so that 401
+/// would be a wrong word.
+const WITHOUT_COMMANDS: [&str; 5] = [PORTAL_TOKENS, SESSION, PRICE_BOOKS, CURRENT_PRICE_BOOK, SERVICES];
 
 /// What answers where. The OpenAPI document lists the same paths, and a test holds the two together.
 fn table() -> Vec<(&'static str, Route)> {
@@ -150,11 +157,11 @@ fn table() -> Vec<(&'static str, Route)> {
         ("/v1/fleet/drift", get(drift::get)),
         ("/v1/fleet/usage", get(fleet::usage)),
         ("/v1/keys", get(keys::list)),
-        ("/v1/price-books", get(price_book::list)),
-        ("/v1/price-books/current", get(price_book::current)),
+        (PRICE_BOOKS, get(price_book::list)),
+        (CURRENT_PRICE_BOOK, get(price_book::current)),
         ("/v1/price-books/{version}", get(price_book::version)),
         ("/v1/price-books/{version}/simulate", post(simulate::create)),
-        ("/v1/services", get(services::list)),
+        (SERVICES, get(services::list)),
         (PORTAL_TOKENS, post(portal::create)),
         (SESSION, get(session::get).post(session::create).delete(session::end)),
         ("/openapi.json", get(document::json)),
@@ -166,12 +173,12 @@ fn table() -> Vec<(&'static str, Route)> {
 pub fn router(api: Arc<Api>) -> Router {
     let http = api.metrics.http.clone();
     let counted = from_fn_with_state(Arc::clone(&api), counted);
-    let fallback = any(fallback::any).layer(counted.clone()).layer(http.route("other"));
+    let fallback = any(fallback::path).layer(counted.clone()).layer(http.route("other"));
     let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
         let route = route.layer(from_fn(conditional::answer)).layer(counted.clone()).layer(http.route(path));
         // What is not read here may be a command.
-        let takes_commands = path.starts_with("/v1/") && ![SESSION, PORTAL_TOKENS].contains(&path);
-        router.route(path, if takes_commands { route.fallback(fallback::any) } else { route })
+        let takes_commands = path.starts_with("/v1/") && !WITHOUT_COMMANDS.contains(&path);
+        router.route(path, if takes_commands { route.fallback(fallback::method) } else { route })
     };
     let fallback = fallback.with_state(Arc::clone(&api));
     table().into_iter().fold(Router::new(), add).with_state(api).fallback_service(fallback)

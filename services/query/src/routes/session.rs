@@ -165,6 +165,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMa
 ///
 /// Answered once every process knows of it, or will before it takes the cookie again. Where that cannot be said, the session
 /// has ended at the process that was asked, the cookie is taken from the browser all the same, and the others are told later.
+/// Without a session, or with one that has ended, it is answered in the same way: whoever signs out twice is signed out.
 #[utoipa::path(
     delete,
     path = "/v1/session",
@@ -177,7 +178,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMa
          body = ProblemBody, content_type = "application/problem+json",
          headers(("Retry-After" = u64, description = "Seconds until a repeat is worth it."))),
     ),
-    security(("session" = []))
+    security(("session" = []), ())
 )]
 pub(super) async fn end(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     Params::parse(&uri, NoParams::GROUPS)?;

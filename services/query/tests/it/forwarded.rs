@@ -145,6 +145,44 @@ async fn what_no_browser_meant_goes_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_a_path_does_not_have_is_refused_whoever_asks_and_goes_nowhere() {
+    // given
+    let stand = Stand::new().await;
+    let (url, received) = ingest().await;
+    let (query, session) = signed_in(&stand, &url).await;
+    let bearer = format!("Bearer {}", query.key);
+    let callers = [
+        vec![],
+        vec![("authorization", bearer.as_str())],
+        vec![("cookie", session.cookie.as_str()), ("x-csrf-token", session.csrf.as_str())],
+    ];
+
+    // when and then
+    for (method, path, allowed) in [
+        ("TRACE", "/v1/accounts/acc_luna/balance", "GET,HEAD"),
+        ("OPTIONS", "/v1/accounts/acc_luna/usage", "GET,HEAD"),
+        ("POST", "/v1/services", "GET,HEAD"),
+        ("PUT", "/v1/price-books/current", "GET,HEAD"),
+        ("TRACE", "/v1/price-books/1/simulate", "POST"),
+        ("GET", "/v1/price-books/1/simulate", "POST"),
+        ("TRACE", PURCHASES, "POST, PUT, PATCH, DELETE"),
+        ("TRACE", "/sign-in", "GET, HEAD"),
+    ] {
+        for headers in &callers {
+            let answer = query.change(method, path, headers, &Value::Null).await;
+            let code = &answer.body["code"];
+            assert_eq!(
+                (answer.status.as_u16(), code),
+                (405, &json!("method_not_allowed")),
+                "{method} {path} {headers:?}"
+            );
+            assert_eq!(answer.headers["allow"], allowed, "{method} {path} {headers:?}");
+        }
+    }
+    assert!(received.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ingest_that_gives_no_answer_is_a_problem_that_says_what_to_do() {
     // given one whose answers are no good, one that is not there, and a service that was told of none
     let stand = Stand::new().await;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tollbooth_chassis::config::Secret;
+use tollbooth_query::openapi::DOCUMENT;
 use tollbooth_schemas::keys::{ApiKey, KeyKind};
 
 use crate::query::Query;
@@ -53,6 +54,28 @@ async fn a_browser_signs_in_reads_and_signs_out() {
     assert!(ended.headers["set-cookie"].to_str().unwrap().starts_with("tollbooth_session=; Path=/; Max-Age=0"));
     assert_eq!(query.read(BALANCE, &cookie).await.status, 401);
     assert_eq!(query.change("DELETE", "/v1/session", &cookie, &Value::Null).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_signed_in_signs_out_all_the_same_and_the_document_says_so() {
+    // given
+    let stand = Stand::new().await;
+    let query = stand.query().await;
+
+    // when
+    let nobody = query.change("DELETE", "/v1/session", &[], &Value::Null).await;
+    let stranger = query.change("DELETE", "/v1/session", &[("cookie", "tollbooth_session=x")], &Value::Null).await;
+
+    // then
+    for answer in [nobody, stranger] {
+        assert_eq!(answer.status, 204);
+        assert!(answer.headers["set-cookie"].to_str().unwrap().starts_with("tollbooth_session=; Path=/; Max-Age=0"));
+    }
+    let operations: Vec<_> = DOCUMENT.operations().filter(|(_, path, _)| *path == "/v1/session").collect();
+    let security =
+        |wanted: &str| operations.iter().find(|(method, ..)| *method == wanted).unwrap().2["security"].clone();
+    assert_eq!(security("delete"), json!([{"session": []}, {}]), "a cookie, or none");
+    assert_eq!(security("get"), json!([{"session": []}]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

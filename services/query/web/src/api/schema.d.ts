@@ -662,6 +662,7 @@ export interface paths {
          * Sign out
          * @description Answered once every process knows of it, or will before it takes the cookie again. Where that cannot be said, the session
          *     has ended at the process that was asked, the cookie is taken from the browser all the same, and the others are told later.
+         *     Without a session, or with one that has ended, it is answered in the same way: whoever signs out twice is signed out.
          */
         delete: operations["sign_out"];
         options?: never;
