@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model fuzz audit audit-setup crash nightly bench bench-setup lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash nightly bench bench-setup lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -114,7 +114,27 @@ audit-setup:
 audit: audit-setup ## Check licences, versions, sources and known holes of what it is built of
 	@deploy/audit.sh
 
-nightly: test model simulate fuzz audit crash bench ## Everything that takes long
+CONFORMANCE_EXAMPLES ?= 100
+
+conformance-setup:
+	@deploy/local/setup.sh --conformance
+
+# With another seed each time: it is printed.
+conformance: conformance-setup ## Ask the services as their documents say, and otherwise (CONFORMANCE_EXAMPLES=100)
+	$(CARGO) build --workspace --all-targets
+	tests/conformance.sh $(CONFORMANCE_EXAMPLES)
+
+mutants-setup:
+	@deploy/local/setup.sh --mutants
+
+# All of them take hours; a shard is every fortieth. The tree is copied, and what is built of it lies beside the copy.
+MUTANTS_SHARD ?= 0/40
+
+mutants: mutants-setup ## Break the core, one small defect at a time: a test must fail (MUTANTS_SHARD=0/40)
+	"$$(deploy/local/tools.sh path mutants)/bin/cargo-mutants" mutants --shard $(MUTANTS_SHARD) --sharding round-robin \
+		--output $(TARGET) $(ARGS)
+
+nightly: test model simulate fuzz audit conformance crash bench ## Everything that takes long
 
 bench-setup:
 	@deploy/local/setup.sh --bench

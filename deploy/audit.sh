@@ -13,7 +13,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Those of a lower severity are told of, and do not fail.
 npm_level=moderate
 
-cargo_deny="$("$root/deploy/local/tools.sh" path)/bin/cargo-deny"
+cargo_deny="$("$root/deploy/local/tools.sh" path audit)/bin/cargo-deny"
 if [ ! -x "$cargo_deny" ]; then
     echo "audit: $cargo_deny is missing: deploy/local/setup.sh --audit" >&2
     exit 2

