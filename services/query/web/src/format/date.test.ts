@@ -37,6 +37,8 @@ describe("times in a zone", () => {
   it("speak of places", () => {
     expect(zoneCity("America/New_York")).toBe("New York");
     expect(zoneCity("UTC")).toBe("UTC");
+    expect(zoneCity("Etc/UTC")).toBe("UTC");
+    expect(zoneCity("Etc/GMT+5")).toBe("GMT-5");
   });
 });
 

@@ -46,8 +46,9 @@ export function zoneName(instant: string, zone: string): string {
   return parts.find((part) => part.type === "timeZoneName")?.value ?? zone;
 }
 
-/** `New York`, of `America/New_York`. */
+/** `New York`, of `America/New_York`; `GMT-5`, of `Etc/GMT+5`, whose sign is turned round. */
 export function zoneCity(zone: string): string {
+  if (zone.startsWith("Etc/")) return zoneName("2026-01-01T00:00:00Z", zone);
   return (zone.split("/").pop() ?? zone).replaceAll("_", " ");
 }
 

@@ -40,7 +40,8 @@ export const common = {
   none: "\u2013",
   requestId: "Request ID",
   asOf: (time: string): string => `as of ${time}`,
-  zone: (name: string): string => `Times in ${name}`,
+  /** `zoneCity` of a zone. One way to name a zone, on every page: UTC is a time of its own. */
+  zone: (city: string): string => (city === "UTC" ? "UTC" : `${city} time`),
   columns: {
     date: "Date",
     service: "Service",

@@ -24,7 +24,8 @@ export const events = {
   },
   back: "All events",
   analytics: "Analytics",
-  zone: (zone: string): string => `Times in ${zone}, the event\u2019s zone`,
+  /** Of what `common.zone` says. */
+  zone: (zone: string): string => `${zone}, the event\u2019s zone`,
   dates: {
     open: (start: string): string => `${start} \u2013`,
     between: (start: string, end: string): string => `${start} \u2013 ${end}`,

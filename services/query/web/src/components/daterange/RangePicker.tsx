@@ -1,5 +1,6 @@
 import { lazy, Suspense, useEffect, useId, useRef, useState } from "react";
 
+import { zoneCity } from "@/format";
 import { text } from "@/text";
 
 import { presets, rangeError, todayIn, type RangeError } from "./period";
@@ -103,7 +104,7 @@ export function RangePicker({ first, last, zone, onApply, onCancel }: Props) {
         {error !== null && text.daterange.errors[error]}
       </p>
       <div className="range-foot">
-        <span>{text.daterange.zone(zone)}</span>
+        <span>{text.daterange.zone(text.common.zone(zoneCity(zone)))}</span>
         <button type="button" className="range-cancel" onClick={onCancel}>
           {text.daterange.cancel}
         </button>

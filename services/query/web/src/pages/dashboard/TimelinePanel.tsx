@@ -50,7 +50,7 @@ export function TimelinePanel({ period, range, onPeriod }: Props) {
   return (
     <Panel
       title={timeline.title}
-      note={`${rangeText(range.first, range.last)} \u00b7 ${zoneCity(zone)}`}
+      note={`${rangeText(range.first, range.last)} \u00b7 ${text.common.zone(zoneCity(zone))}`}
       actions={<PeriodControl period={period} zone={zone} onChange={onPeriod} />}
     >
       <div className="timeline-tools">

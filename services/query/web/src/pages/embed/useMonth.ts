@@ -7,9 +7,9 @@ import { useAccount } from "@/session/context";
 import { useToday } from "@/pages/dashboard/useToday";
 import { text } from "@/text";
 
-/** "Nov 1 – Nov 30, 2026 · Denver". */
+/** "Nov 1 – Nov 30, 2026 · Denver time". */
 export const noteOf = (range: ResolvedPeriod): string =>
-  text.embed.note(rangeText(range.first, range.last), zoneCity(range.tz));
+  text.embed.note(rangeText(range.first, range.last), text.common.zone(zoneCity(range.tz)));
 
 /** This month of the account's calendar. */
 export function useMonth(): ResolvedPeriod {

@@ -50,7 +50,7 @@ export function ActivitiesPanel({ event }: { readonly event: EventListed }) {
   return (
     <Panel
       title={activities.title}
-      note={zoneCity(zone)}
+      note={text.common.zone(zoneCity(zone))}
       actions={
         <PeriodControl
           period={period}

@@ -9,6 +9,7 @@ import { Badge } from "@/components/Badge";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
 import { usePageTitle } from "@/components/usePageTitle";
+import { zoneCity } from "@/format";
 import { LiveRegion } from "@/live/LiveRegion";
 import { useAccount, useSession } from "@/session/context";
 import { text } from "@/text";
@@ -67,7 +68,7 @@ function Analytics({ event }: { readonly event: EventListed }) {
           <h1>
             {name} {isUnderWay(event, new Date()) && <Badge tone="success">{text.events.list.live}</Badge>}
           </h1>
-          <p className="page-note">{text.events.zone(event.time_zone)}</p>
+          <p className="page-note">{text.events.zone(text.common.zone(zoneCity(event.time_zone)))}</p>
         </div>
         <p className="event-facts">
           <span>{eventDates(event)}</span>

@@ -2,7 +2,7 @@ import type { SimulationOfEngine, SimulationOfPeriod } from "@/api/types";
 import { Badge } from "@/components/Badge";
 import { EmptyState } from "@/components/EmptyState";
 import { MoneyText } from "@/components/MoneyText";
-import { formatCount, formatMoney, formatPerMille, isNegative, isZero, negate } from "@/format";
+import { formatCount, formatMoney, formatPerMille, isNegative, isZero, negate, zoneCity } from "@/format";
 import { text } from "@/text";
 
 import { changeOf } from "./simulate-draft";
@@ -54,7 +54,7 @@ export function PeriodResult({ result }: { result: SimulationOfPeriod }) {
         </table>
       </div>
       {total.unpriced === 0 ? null : <p className="form-problem">{words.unpricedText}</p>}
-      <p className="muted small">{words.zone(result.time_zone)}</p>
+      <p className="muted small">{words.zone(text.common.zone(zoneCity(result.time_zone)))}</p>
     </div>
   );
 }

@@ -3,7 +3,7 @@ import { Link } from "react-router";
 
 import { Instant } from "@/components/Instant";
 import { Panel } from "@/components/Panel";
-import { formatDate, formatTime, zoneName } from "@/format";
+import { formatDate, formatTime, zoneCity, zoneName } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -28,11 +28,9 @@ export function AccountPanel() {
         </Fact>
         <Fact label={words.currency}>{account.currency}</Fact>
         <Fact label={words.zone}>
-          <span>
-            {zone} ({zoneName(now, zone)})
-          </span>
+          <span title={zone}>{text.common.zone(zoneCity(zone))}</span>
           <span className="muted small">
-            {words.now(formatTime(now, zone, false))}. {words.zoneNote}
+            {words.now(`${formatTime(now, zone, false)} ${zoneName(now, zone)}`)}. {words.zoneNote}
           </span>
         </Fact>
         <Fact label={words.opened}>
