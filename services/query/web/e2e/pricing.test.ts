@@ -28,13 +28,15 @@ describe("Pricing", () => {
     const { page, context, complaints } = await visit(browser);
     await page.goto("/pricing");
     await page.getByRole("heading", { name: "Full Plan Breakdown" }).waitFor();
+    // The heading is there before the prices.
+    await expect.poll(() => shown(page.locator("main"))).toContain("AI Modify");
     const text = await shown(page.locator("main"));
     const book = await read<Book>("/v1/price-books/current?currency=USD");
     const now = new Date().toISOString();
     for (const price of book.prices.filter(({ effective_to }) => !effective_to || effective_to > now)) {
       for (const amount of Object.values(price.plans)) expect(text).toContain(dollars(micro(amount)));
     }
-    for (const name of ["AI Modify", "AI Image To Video", "AI Combine", "AI Draw Me", "Editorial AI", "SMS"]) {
+    for (const name of ["AI Modify", "AI Image To Video", "AI Combine", "AI Draw Me", "Editorial AI", "SMS", "Standard AI"]) {
       expect(text).toContain(name);
     }
     expect(complaints).toEqual([]);

@@ -74,6 +74,7 @@ export const common = {
     plan_fee: "Plan fee",
   } as Readonly<Record<string, string>>,
   status: { success: "Success", failed: "Failed" } as Readonly<Record<string, string>>,
+  standardAi: "Standard AI",
   late: "Late",
   lateTitle: (ago: string): string => `Reported ${ago} after the work was done`,
   offline: (time: string): string => `Live updates paused \u2013 last update ${time}, reconnecting`,

@@ -57,7 +57,6 @@ export const events = {
     credits: "Credits",
     share: "Share",
     total: "Total",
-    standard: "Standard AI",
     otherService: "Other services",
   },
   activities: {

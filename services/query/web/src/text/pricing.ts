@@ -21,7 +21,8 @@ export const pricing = {
   volume: (price: string, to: string | null): string => (to === null ? `all ${price} beyond` : `all ${price} up to ${to}`),
   included: (quantity: string, price: string): string => `${quantity} a month included, then ${price}`,
   minimum: (price: string): string => `at least ${price}`,
-  variant: (code: string): string => code.replaceAll("_", " "),
+  /** `1080p audio`; a letter alone is a name: `zone A`. */
+  variant: (code: string): string => code.replaceAll("_", " ").replaceAll(/\b[a-z]\b/g, (letter) => letter.toUpperCase()),
   until: (date: string): string => `until ${date}`,
   fromDate: (date: string): string => `from ${date}`,
   retired: (date: string): string => `retired ${date}`,

@@ -1,3 +1,4 @@
+import { STANDARD_AI } from "@/api/standard-ai";
 import type { EngineUsage, EventListed, Service } from "@/api/types";
 import { shareInTenths, type DonutItem } from "@/charts/donut-data";
 import { formatDate, formatTime, fromMicro, isoDate, toMicro } from "@/format";
@@ -58,12 +59,12 @@ export interface ServiceLine {
   readonly share: number;
 }
 
-/** The order and the names under which people know the services. Two services are sold as one: Standard AI. */
+/** The order and the names under which people know the services. */
 const GROUPS: readonly (readonly [string, string | null, readonly string[]])[] = [
   ["ai_image_to_video", null, ["ai_image_to_video"]],
   ["ai_modify", null, ["ai_modify"]],
   ["ai_draw_me", null, ["ai_draw_me"]],
-  ["standard_ai", text.events.breakdown.standard, ["background_removal", "face_switch"]],
+  ["standard_ai", text.common.standardAi, STANDARD_AI],
   ["ai_combine", null, ["ai_combine"]],
   ["sms", null, ["sms"]],
   ["editorial_ai", null, ["editorial_ai"]],

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Price } from "@/api/types";
+import { text } from "@/text";
 
 import { ratesText, unitOf } from "./rates";
 
@@ -36,4 +37,8 @@ test("given packs, an included quantity and a minimum, then all of it is said", 
     "30 a month included, then $0.50, at least $1.00",
   );
   expect(unitOf(price)).toBe("per 10 image begun");
+});
+
+test("a variant is named as people say it", () => {
+  expect(["zone_a", "1080p_audio", "high"].map(text.pricing.variant)).toEqual(["zone A", "1080p audio", "high"]);
 });

@@ -1,4 +1,6 @@
+import { STANDARD_AI } from "@/api/standard-ai";
 import type { Price, PriceBook } from "@/api/types";
+import { text } from "@/text";
 
 export interface PriceRow {
   price: Price;
@@ -13,15 +15,17 @@ export interface PriceGroup {
   rows: PriceRow[];
 }
 
-/** The rows of a book by service, in the book's order. */
+/** The rows of a book by service, in the book's order; Standard AI stands where the first of its services does. */
 export function priceGroups(book: PriceBook, now: number): PriceGroup[] {
   const engineName = new Map(book.engines.map((engine) => [engine.code, engine.name]));
+  const standard = book.services.filter(({ code }) => STANDARD_AI.includes(code)).map(({ code }) => code);
   return book.services
-    .map((service) => ({
-      service: service.code,
-      name: service.name,
+    .filter(({ code }) => code === standard[0] || !standard.includes(code))
+    .map(({ code, name }) => ({
+      service: code,
+      name: code === standard[0] ? text.common.standardAi : name,
       rows: book.prices
-        .filter((price) => price.service === service.code)
+        .filter((price) => (code === standard[0] ? standard.includes(price.service) : price.service === code))
         .map((price) => ({
           price,
           engine: engineName.get(price.engine) ?? price.engine,
