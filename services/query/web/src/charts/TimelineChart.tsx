@@ -2,9 +2,9 @@ import { useId, useMemo, useState } from "react";
 import { text } from "@/text";
 import "./charts.css";
 import { download, timelineCsv } from "./csv";
-import { layoutPlot, type Margin, type Plot } from "./geometry";
+import { layoutPlot, xTickIndices, type Margin, type Plot } from "./geometry";
 import { pageOf, type Extent } from "./keyboard";
-import { axisLabel, tickLabel } from "./labels";
+import { axisLabel, hourTickIndices, tickLabel } from "./labels";
 import { plotSeries, type PlottedSeries } from "./series";
 import { takeaway } from "./takeaway";
 import { TimelineCursor } from "./TimelineCursor";
@@ -138,8 +138,12 @@ function TimelinePlot(props: PlotProps) {
         const bucket = main[slot] ?? plotted.find(({ series }) => series.buckets[slot])?.series.buckets[slot];
         return bucket ? axisLabel(bucket, size, zone) : "";
       },
+      slotTicks: (room: number) =>
+        size === "hour"
+          ? hourTickIndices(main, zone, room, LABEL_PX.hour)
+          : xTickIndices(plot.slots, room, LABEL_PX[size]),
     }),
-    [tickCurrency, main, plotted, size, zone],
+    [tickCurrency, main, plotted, plot.slots, size, zone],
   );
   return (
     <div

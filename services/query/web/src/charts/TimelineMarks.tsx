@@ -1,5 +1,5 @@
 import { memo } from "react";
-import { seriesPaths, xTickIndices, type Plot } from "./geometry";
+import { seriesPaths, type Plot } from "./geometry";
 import { lineColour, lineDash, type PlottedSeries } from "./series";
 
 interface Props {
@@ -9,6 +9,8 @@ interface Props {
   readonly id: string;
   readonly tickText: (value: number) => string;
   readonly slotText: (index: number) => string;
+  /** Blocks that get a label, in so many pixels. */
+  readonly slotTicks: (room: number) => readonly number[];
   readonly slotWidth: number;
 }
 
@@ -40,9 +42,9 @@ function Definitions({ id }: { readonly id: string }) {
   );
 }
 
-function Grid({ plot, tickText, slotText, slotWidth }: Props) {
+function Grid({ plot, tickText, slotText, slotTicks, slotWidth }: Props) {
   const { margin, width, height } = plot;
-  const labels = xTickIndices(plot.slots, width - margin.left - margin.right, slotWidth);
+  const labels = slotTicks(width - margin.left - margin.right);
   const anchor = (x: number): "start" | "middle" | "end" => {
     if (x + slotWidth / 2 > width) return "end";
     return x < slotWidth / 2 ? "start" : "middle";

@@ -22,9 +22,25 @@ const AXIS: Readonly<Record<BucketSize, Intl.DateTimeFormatOptions>> = {
   year: { year: "numeric" },
 };
 
-/** Below the axis, as short as can be understood: `Mar`, `May 9`, `2 PM`. */
+/** Below the axis, as short as can be understood: `Mar`, `May 9`, `2 PM`; midnight by the day that it begins. */
 export function axisLabel(bucket: ChartBucket, size: BucketSize, zone: string): string {
-  return formatter(zone, AXIS[size]).format(new Date(bucket.start));
+  const unit = size === "hour" && hourOf(bucket, zone) === 0 ? "day" : size;
+  return formatter(zone, AXIS[unit]).format(new Date(bucket.start));
+}
+
+function hourOf(bucket: ChartBucket, zone: string): number {
+  return Number(formatter(zone, { hour: "numeric", hourCycle: "h23" }).format(new Date(bucket.start)));
+}
+
+const HOUR_STEPS = [1, 2, 3, 4, 6, 12, 24];
+
+/** Blocks of an hour that get a label: round hours of the zone's clock, as many as fit, so that each day is named. */
+export function hourTickIndices(buckets: readonly ChartBucket[], zone: string, width: number, labelWidth: number): number[] {
+  const fit = Math.max(1, Math.floor(width / labelWidth));
+  const step = HOUR_STEPS.find((hours) => buckets.length / hours <= fit) ?? 24;
+  const round = buckets.flatMap((bucket, index) => (hourOf(bucket, zone) % step === 0 ? [index] : []));
+  // Of more days than fit every second, every third.
+  return round.filter((_, index) => index % Math.ceil(round.length / fit) === 0);
 }
 
 const DAY: Intl.DateTimeFormatOptions = { weekday: "short", month: "short", day: "numeric", year: "numeric" };

@@ -66,6 +66,15 @@ describe("resolvePeriod", () => {
     });
   });
 
+  it("has an event of a few days by the hour, and a longer one by the day", () => {
+    const lasting = (days: number) => ({
+      starts_at: "2026-05-09T12:00:00Z",
+      ends_at: new Date(Date.parse("2026-05-09T11:30:00Z") + days * 86_400_000).toISOString(),
+    });
+    const bucketOf = (days: number) => resolvePeriod({ kind: "event" }, { zone: "UTC", now, event: lasting(days) }).bucket;
+    expect([2, 3, 5, 6].map(bucketOf)).toEqual(["hour", "hour", "hour", "day"]);
+  });
+
   it("takes the hour of a zone whose hours begin off the hour", () => {
     const event = { starts_at: "2026-05-09T18:15:00Z", ends_at: null, first_activity_at: null, last_activity_at: null };
     const { from } = resolvePeriod({ kind: "event" }, { zone: "Asia/Kathmandu", now, event });

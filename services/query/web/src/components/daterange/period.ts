@@ -47,6 +47,8 @@ export interface ResolvedPeriod {
 
 const DAY_MS = 86_400_000;
 export const RANGE_YEARS_MAX = 5;
+/** An event of a few days is looked at by the hour: by the day it would be a line of three points. */
+const EVENT_HOURS_DAYS_MAX = 5;
 
 /** Today by the zone's calendar. */
 export function todayIn(zone: string, now: Date): CalendarDate {
@@ -111,12 +113,12 @@ function ofEvent(event: EventSpan, zone: string, now: Date): ResolvedPeriod {
   const end = Math.max(begin, latest(event.ends_at, event.last_activity_at) ?? now.getTime());
   const first = fromDate(new Date(begin), zone).set({ minute: 0, second: 0, millisecond: 0 });
   const after = fromDate(new Date(end), zone).set({ minute: 0, second: 0, millisecond: 0 }).add({ hours: 1 });
-  const span = after.toDate().getTime() - first.toDate().getTime();
+  const span = (after.toDate().getTime() - first.toDate().getTime()) / DAY_MS;
   return {
     from: first.toAbsoluteString(),
     to: after.toAbsoluteString(),
     tz: zone,
-    bucket: bucketFor(span / DAY_MS),
+    bucket: span <= EVENT_HOURS_DAYS_MAX ? "hour" : bucketFor(span),
     first: toCalendarDate(first).toString(),
     last: toCalendarDate(fromDate(new Date(end), zone)).toString(),
   };
