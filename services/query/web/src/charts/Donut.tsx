@@ -3,8 +3,11 @@ import { arc, pie, type PieArcDatum } from "d3-shape";
 import { formatMoney } from "@/format";
 import { text } from "@/text";
 import "./charts.css";
+import { donutCsv, download } from "./csv";
 import { paintOf, Swatch, TexturePattern } from "./engine-swatch";
-import { donutData, nextSlice, type DonutItem, type Slice } from "./donut-data";
+import { donutData, nextSlice, type DonutData, type DonutItem, type Slice } from "./donut-data";
+import { DonutTable } from "./DonutTable";
+import { shareText } from "./share";
 
 export interface DonutProps {
   readonly items: readonly DonutItem[];
@@ -14,22 +17,13 @@ export interface DonutProps {
   /** Where a legend row leads; none when it returns null. */
   readonly href?: ((slice: Slice) => string | null) | undefined;
   readonly onOpen?: ((href: string) => void) | undefined;
+  /** Name of the CSV file, without ending. */
+  readonly fileName?: string;
 }
 
 const SIZE_PX = 220;
 const OUTER = 104;
 const INNER = 70;
-
-const percent = new Intl.NumberFormat("en-US", {
-  style: "percent",
-  minimumFractionDigits: 1,
-  maximumFractionDigits: 1,
-});
-
-/** Always one decimal, so that the column's figures stand below each other. */
-function shareText(tenths: number): string {
-  return percent.format(tenths / 1000);
-}
 
 function sliceText(slice: Slice, currency: string): string {
   return text.charts.donut.slice(
@@ -40,15 +34,46 @@ function sliceText(slice: Slice, currency: string): string {
   );
 }
 
-/** Shares of a whole: the ring for the eye, the list for everybody. */
-export function Donut({ items, currency, label, href, onOpen }: DonutProps) {
+/** What the ring says, in a sentence: how much in all, and what most of it. */
+function takeaway({ slices, total }: DonutData, currency: string): string {
+  const [largest] = slices;
+  if (largest === undefined) return "";
+  const amount = formatMoney({ amount: total, currency }, { places: "exact" });
+  return slices.length === 1
+    ? text.charts.donut.single(amount, largest.label)
+    : text.charts.donut.takeaway(amount, largest.label, shareText(largest.share));
+}
+
+/** Shares of a whole: the ring for the eye, the list for everybody, and all of it as a table and as CSV. */
+export function Donut({ items, currency, label, href, onOpen, fileName = "credits" }: DonutProps) {
   const id = useId();
+  const [asTable, setAsTable] = useState(false);
   const data = useMemo(() => donutData(items, text.charts.donut.other), [items]);
   const [active, setActive] = useState<string | null>(null);
+  const whole = useMemo(() => donutData(items, text.charts.donut.other, Infinity), [items]);
   const shown = data.slices.find((slice) => slice.key === active);
+  const caption = takeaway(data, currency);
+  if (asTable && data.slices.length > 0) {
+    return (
+      <figure className="donut-frame" aria-labelledby={`${id}-caption`}>
+        <DonutTable data={whole} currency={currency} caption={`${label}. ${caption}`} />
+        <Foot id={id} label={label} caption={caption} asTable onTable={setAsTable}>
+          <button
+            type="button"
+            className="chart-text-button"
+            onClick={() => {
+              download(`${fileName}.csv`, "text/csv;charset=utf-8", donutCsv(whole, currency));
+            }}
+          >
+            {text.charts.downloadCsv}
+          </button>
+        </Foot>
+      </figure>
+    );
+  }
   return (
-    <div className="donut-frame">
-      <figure className="donut" aria-label={label}>
+    <figure className="donut-frame" aria-labelledby={`${id}-caption`}>
+      <div className="donut">
         <Ring slices={data.slices} currency={currency} label={label} id={id} active={active} onActive={setActive}>
           <text className="donut-value" textAnchor="middle" dy="0.02em" data-testid="donut-total">
             {formatMoney({ amount: shown?.amount ?? data.total, currency })}
@@ -66,7 +91,44 @@ export function Donut({ items, currency, label, href, onOpen }: DonutProps) {
           href={href}
           onOpen={onOpen}
         />
-      </figure>
+      </div>
+      <Foot id={id} label={label} caption={caption} asTable={false} onTable={setAsTable} />
+    </figure>
+  );
+}
+
+interface FootProps {
+  readonly id: string;
+  readonly label: string;
+  /** Empty: there is nothing to say, and no table of it. */
+  readonly caption: string;
+  readonly asTable: boolean;
+  readonly onTable: (asTable: boolean) => void;
+  readonly children?: React.ReactNode;
+}
+
+function Foot({ id, label, caption, asTable, onTable, children }: FootProps) {
+  return (
+    <div className="tl-foot donut-foot">
+      <figcaption id={`${id}-caption`}>
+        <span className="visually-hidden">{label}. </span>
+        {caption}
+      </figcaption>
+      {caption === "" ? null : (
+        <span className="tl-actions">
+          <button
+            type="button"
+            className="chart-text-button"
+            aria-pressed={asTable}
+            onClick={() => {
+              onTable(!asTable);
+            }}
+          >
+            {text.charts.showTable}
+          </button>
+          {children}
+        </span>
+      )}
     </div>
   );
 }

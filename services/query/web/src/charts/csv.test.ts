@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { csvCell, timelineCsv } from "./csv";
+import { csvCell, donutCsv, timelineCsv } from "./csv";
+import { donutData } from "./donut-data";
 import { plotSeries } from "./series";
 
 describe("csv", () => {
@@ -33,5 +34,18 @@ describe("csv", () => {
       "series,start,end,partial,activities,failed,amount,currency\r\n" +
         "This year,2026-03-01T00:00:00-05:00,2026-04-01T00:00:00-04:00,false,3,0,0.0125,USD\r\n",
     );
+  });
+
+  it("has a ring's parts with exact amounts, largest first", () => {
+    const items = [
+      { key: "kling", label: "Kling", amount: "1.20", count: 1 },
+      { key: "draw_me", label: "Draw, Me", amount: "2.0125", count: 10 },
+    ];
+    expect(donutCsv(donutData(items, "Other"), "USD").split("\r\n")).toEqual([
+      "engine,name,activities,amount,currency",
+      'draw_me,"Draw, Me",10,2.0125,USD',
+      "kling,Kling,1,1.20,USD",
+      "",
+    ]);
   });
 });

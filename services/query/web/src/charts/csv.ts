@@ -1,3 +1,4 @@
+import type { DonutData } from "./donut-data";
 import type { PlottedSeries } from "./series";
 
 /** RFC 4180, and no cell that a spreadsheet would take for a formula. */
@@ -25,6 +26,16 @@ export function timelineCsv(plotted: readonly PlottedSeries[], currency: string)
       ]);
     });
   }
+  return csv(rows);
+}
+
+/** What a ring shows, and what it has no room for: a row each, amounts as plain exact decimals. */
+export function donutCsv({ slices }: DonutData, currency: string): string {
+  const rows = slices.map(({ key, label, count, amount }) => [key, label, String(count), amount, currency]);
+  return csv([["engine", "name", "activities", "amount", "currency"], ...rows]);
+}
+
+function csv(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => `${row.map(csvCell).join(",")}\r\n`).join("");
 }
 

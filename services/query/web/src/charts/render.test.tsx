@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 
 import { BudgetBar } from "./BudgetBar";
 import { Donut } from "./Donut";
+import { donutData } from "./donut-data";
+import { DonutTable } from "./DonutTable";
 import { plotSeries } from "./series";
 import { takeaway } from "./takeaway";
 import { TimelineMarks } from "./TimelineMarks";
@@ -73,7 +75,15 @@ describe("marks of the timeline", () => {
     const plot = layoutPlot(plotted, { width: 600, height: 200 }, { top: 10, right: 10, bottom: 20, left: 40 }, true);
     const markup = renderToStaticMarkup(
       <svg>
-        <TimelineMarks plot={plot} plotted={plotted} id="t" tickText={String} slotText={String} slotWidth={40} />
+        <TimelineMarks
+          plot={plot}
+          plotted={plotted}
+          id="t"
+          tickText={String}
+          slotText={String}
+          slotTicks={() => [0]}
+          slotWidth={40}
+        />
       </svg>,
     );
     expect(markup).toContain('fill="url(#t-hatch)"');
@@ -134,9 +144,26 @@ describe("Donut", () => {
     expect(markup.match(/tabindex="0"/gi)).toHaveLength(1);
   });
 
+  it("says in a sentence how much it is in all, and what most of it", () => {
+    const markup = renderToStaticMarkup(<Donut items={items} currency="USD" label="Credits Used" />);
+    expect(markup).toContain("$36.04 in all, most by Engine 0 (22.2%).");
+    expect(renderToStaticMarkup(<Donut items={items.slice(0, 1)} currency="USD" label="Credits Used" />)).toContain(
+      "$8.005, all by Engine 0.",
+    );
+  });
+
+  it("has every part in its table, and the same total below", () => {
+    const data = donutData(items, "Other", Infinity);
+    const markup = renderToStaticMarkup(<DonutTable data={data} currency="USD" caption="Credits Used" />);
+    expect(markup.match(/scope="row"/g)).toHaveLength(9);
+    expect(markup).toContain('<th scope="row">Engine 7</th><td>7</td><td>$1.005</td><td>2.8%</td>');
+    expect(markup).toContain('<th scope="row">Total</th><td>28</td><td>$36.04</td>');
+  });
+
   it("says when there is nothing to share", () => {
     const markup = renderToStaticMarkup(<Donut items={[]} currency="USD" label="Credits Used" />);
     expect(markup).toContain("No credits used yet");
+    expect(markup).not.toContain("Show as table");
     expect(markup).toContain("$0.00");
   });
 });

@@ -52,6 +52,9 @@ export const charts = {
     other: "Other",
     empty: "No credits used yet",
     share: "Share",
+    part: "AI engine",
+    takeaway: (total: string, label: string, share: string) => `${total} in all, most by ${label} (${share}).`,
+    single: (total: string, label: string) => `${total}, all by ${label}.`,
     slice: (label: string, amount: string, share: string, count: string) => `${label}: ${amount}, ${share}, ${count}`,
   },
   budget: {

@@ -69,7 +69,7 @@ function Figure({ label, value, before, id, children }: FigureProps) {
         <MoneyText money={value} />
       </dd>
       {before === undefined || (isZero(before) && isZero(value)) ? null : (
-        <dd className="figure-note figure-change" title={formatMoney(before)}>
+        <dd className={`figure-note ${isZero(before) ? "" : "figure-change"}`} title={formatMoney(before)}>
           {changeText(value, before)}
         </dd>
       )}

@@ -39,6 +39,7 @@ export function CreditsPanel({ event }: { readonly event: EventListed }) {
               items={items}
               currency={currency}
               label={credits.title}
+              fileName={`tollbooth-credits-${event.event_id}`}
               href={href}
               onOpen={(address) => void navigate(address)}
             />
