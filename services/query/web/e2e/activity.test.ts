@@ -27,7 +27,8 @@ afterAll(() => browser.close());
 describe("Activity", () => {
   it("S7, S12, S13: has six columns and every entry with the exact amount and the balance right after it", async () => {
     const { page, context, complaints } = await open(browser, account.key, "/activity");
-    await expect.poll(async () => (await ledgerRows(page.locator("main"))).length).toBeGreaterThan(5);
+    const entries = await account.entries({});
+    await expect.poll(async () => (await ledgerRows(page.locator("main"))).length).toBe(entries.length);
     expect((await page.getByRole("columnheader").allTextContents()).map((name) => name.trim())).toEqual([
       "Date",
       "Service",
@@ -36,7 +37,6 @@ describe("Activity", () => {
       "Transaction",
       "Balance",
     ]);
-    const entries = await account.entries({});
     const rows = await ledgerRows(page.locator("main"));
     expect(rows.map((row) => [row[4], row[5]])).toEqual(
       entries.map((entry) => [dollars(micro(entry.amount.amount), true), dollars(micro(entry.balance_after.amount))]),
@@ -72,7 +72,7 @@ describe("Activity", () => {
     const rows = async (): Promise<string[][]> => ledgerRows(page.locator("main"));
     await page.getByLabel("Status").selectOption({ label: "Failed" });
     await expect.poll(async () => (await rows()).map((row) => row[3])).toEqual(["Failed"]);
-    expect(page.url()).toContain("status=failed");
+    await expect.poll(() => page.url()).toContain("status=failed");
     await page.getByLabel("Service").selectOption({ label: "AI Image To Video (Kling)" });
     await expect.poll(async () => (await rows()).length).toBe(0);
     await page.goBack();
@@ -84,12 +84,48 @@ describe("Activity", () => {
     await context.close();
   });
 
+  it("S14: has what was done on the days that are chosen, by the account's calendar", async () => {
+    const { page, context, complaints } = await open(browser, account.key, "/activity");
+    const day = (time: string | Date): string =>
+      new Intl.DateTimeFormat("sv-SE", { timeZone: account.zone, dateStyle: "short" }).format(new Date(time));
+    // Thirty hours ago is another day than today, whatever the time is.
+    const wanted = day(ago(hours(30)));
+    const entries = (await account.entries({})).filter((entry) => day(entry.occurred_at) === wanted);
+    expect(entries).toHaveLength(1);
+    const button = page.getByRole("button", { name: /^Date range/ });
+    const picker = page.getByRole("dialog", { name: "Select dates" });
+
+    // given a picker that was opened and left by keys, then the focus is where it was
+    await button.click();
+    await picker.getByLabel("From").focus();
+    await page.keyboard.press("Escape");
+    await picker.waitFor({ state: "detached" });
+    await expect.poll(() => button.evaluate((element) => element === document.activeElement)).toBe(true);
+
+    // when two days are chosen
+    await button.click();
+    await picker.getByText("Days begin and end in New York time.").waitFor();
+    await picker.getByLabel("From").fill(wanted);
+    await picker.getByLabel("To, inclusive").fill(wanted);
+    await picker.getByRole("button", { name: "Apply" }).click();
+
+    // then the list has their entries, and the address has the days
+    await expect
+      .poll(async () => (await ledgerRows(page.locator("main"))).map((row) => row[4]))
+      .toEqual(entries.map((entry) => dollars(micro(entry.amount.amount), true)));
+    await expect.poll(() => new URL(page.url()).search).toBe(`?from=${wanted}&to=${wanted}`);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
   it("tells why an entry was charged", async () => {
     const { page, context } = await open(browser, account.key, "/activity?q=kling");
     await page.locator("tr[data-seq]").first().click();
     const drawer = page.getByRole("dialog");
     await drawer.waitFor();
     await expect.poll(() => shown(drawer)).toContain("5 seconds \u00d7 $0.24");
+    await expect.poll(() => shown(drawer)).toContain("EngineKling");
+    await expect.poll(() => shown(drawer)).toContain("When New York time");
     await page.keyboard.press("Escape");
     await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
     await context.close();

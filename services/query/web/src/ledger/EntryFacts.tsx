@@ -1,10 +1,13 @@
+import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 
+import { servicesQuery } from "@/api/queries/prices";
 import type { TransactionDetail } from "@/api/types";
 import { CopyButton } from "@/components/CopyButton";
 import { Instant } from "@/components/Instant";
 import { MoneyText } from "@/components/MoneyText";
+import { zoneCity } from "@/format";
 import { text } from "@/text";
 
 import { useEventNames } from "./useEventNames";
@@ -38,6 +41,7 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
         ]
       : [];
   const eventName = useEventNames();
+  const engine = useQuery(servicesQuery).data?.data.find((service) => service.engine === entry.engine);
   const { source } = entry;
   return (
     <>
@@ -50,8 +54,8 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
           ...(entry.booth_id
             ? [{ label: detail.booth, value: <Link to={`/activity?booth=${entry.booth_id}`}>{entry.booth_id}</Link> }]
             : []),
-          ...plain(detail.engine, entry.engine),
-          ...plain(detail.variant, entry.variant),
+          ...plain(detail.engine, engine?.engine_name ?? entry.engine),
+          ...plain(detail.variant, entry.variant && text.pricing.variant(entry.variant)),
           ...plain(detail.country, entry.country),
           ...plain(detail.reason, entry.reason?.replaceAll("_", " ")),
           ...plain(detail.note, entry.note),
@@ -62,6 +66,7 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
       />
       <Facts
         title={detail.when}
+        note={text.common.zone(zoneCity(zone))}
         facts={[
           ...at(detail.captured, entry.captured_at),
           ...at(detail.occurred, entry.occurred_at),
@@ -86,11 +91,13 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
   );
 }
 
-function Facts({ title, facts }: { title: string; facts: readonly Fact[] }) {
+function Facts({ title, note, facts }: { title: string; note?: string; facts: readonly Fact[] }) {
   if (facts.length === 0) return null;
   return (
     <section className="detail-section" aria-label={title}>
-      <h3>{title}</h3>
+      <h3>
+        {title} {note === undefined ? null : <span className="detail-note">{note}</span>}
+      </h3>
       <dl className="detail-facts">
         {facts.map((fact) => (
           <div key={fact.label} className="detail-fact">

@@ -22,6 +22,10 @@ interface Props {
   readonly onChange: (range: { first: string; last: string }) => void;
 }
 
+// The library puts a style of its own into the page, which the content security policy refuses, unless an element has this
+// id. What that style says stands in daterange.css.
+const STYLE_ID = "react-aria-pressable-style";
+
 /** A month to pick both days from. It knows calendar days only: which instants they are is the zone's matter. */
 export default function MonthCalendar({ first, last, max, onChange }: Props) {
   const value =
@@ -29,32 +33,34 @@ export default function MonthCalendar({ first, last, max, onChange }: Props) {
       ? { start: parseDate(first), end: parseDate(last) }
       : null;
   return (
-    <I18nProvider locale="en-US">
-      <RangeCalendar<DateValue>
-        className="month"
-        aria-label={text.daterange.dialog}
-        value={value}
-        defaultFocusedValue={parseDate(isDay(last) ? last : max)}
-        maxValue={parseDate(max)}
-        onChange={(range) => {
-          onChange({ first: range.start.toString(), last: range.end.toString() });
-        }}
-      >
-        <header className="month-head">
-          <Button slot="previous" aria-label={text.daterange.previousMonth}>
-            <Chevron path="M10 3 5 8l5 5" />
-          </Button>
-          <Heading level={3} />
-          <Button slot="next" aria-label={text.daterange.nextMonth}>
-            <Chevron path="m6 3 5 5-5 5" />
-          </Button>
-        </header>
-        <CalendarGrid weekdayStyle="short">
-          <CalendarGridHeader>{(day) => <CalendarHeaderCell>{day}</CalendarHeaderCell>}</CalendarGridHeader>
-          <CalendarGridBody>{(date) => <CalendarCell date={date} />}</CalendarGridBody>
-        </CalendarGrid>
-      </RangeCalendar>
-    </I18nProvider>
+    <div id={STYLE_ID}>
+      <I18nProvider locale="en-US">
+        <RangeCalendar<DateValue>
+          className="month"
+          aria-label={text.daterange.dialog}
+          value={value}
+          defaultFocusedValue={parseDate(isDay(last) ? last : max)}
+          maxValue={parseDate(max)}
+          onChange={(range) => {
+            onChange({ first: range.start.toString(), last: range.end.toString() });
+          }}
+        >
+          <header className="month-head">
+            <Button slot="previous" aria-label={text.daterange.previousMonth}>
+              <Chevron path="M10 3 5 8l5 5" />
+            </Button>
+            <Heading level={3} />
+            <Button slot="next" aria-label={text.daterange.nextMonth}>
+              <Chevron path="m6 3 5 5-5 5" />
+            </Button>
+          </header>
+          <CalendarGrid weekdayStyle="short">
+            <CalendarGridHeader>{(day) => <CalendarHeaderCell>{day}</CalendarHeaderCell>}</CalendarGridHeader>
+            <CalendarGridBody>{(date) => <CalendarCell date={date} />}</CalendarGridBody>
+          </CalendarGrid>
+        </RangeCalendar>
+      </I18nProvider>
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState } from "react";
+import { useId, useRef, useState } from "react";
 
 import { formatCalendarDate } from "@/format";
 import { text } from "@/text";
@@ -6,6 +6,7 @@ import { text } from "@/text";
 import "./daterange.css";
 import { lastDays, type Period, type PeriodKind } from "./period";
 import { RangePicker } from "./RangePicker";
+import { useDismiss } from "./useDismiss";
 
 export interface PeriodControlProps {
   readonly period: Period;
@@ -30,8 +31,9 @@ export function PeriodControl({ period, onChange, zone, withEvent = false }: Per
   const [open, setOpen] = useState(false);
   const frame = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
-  useDismiss(frame, open, () => {
+  useDismiss(frame, open, (byKey) => {
     setOpen(false);
+    if (byKey) button.current?.focus();
   });
   const kinds: PeriodKind[] = withEvent ? ["event", "year", "month", "dates"] : ["year", "month", "dates"];
 
@@ -97,29 +99,6 @@ export function PeriodControl({ period, onChange, zone, withEvent = false }: Per
       )}
     </div>
   );
-}
-
-/** Closes on Escape and on a press elsewhere. */
-function useDismiss(frame: React.RefObject<HTMLElement | null>, open: boolean, close: () => void) {
-  const latest = useRef(close);
-  useEffect(() => {
-    latest.current = close;
-  });
-  useEffect(() => {
-    if (!open) return undefined;
-    const onPress = (event: PointerEvent) => {
-      if (event.target instanceof Node && !frame.current?.contains(event.target)) latest.current();
-    };
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape") latest.current();
-    };
-    document.addEventListener("pointerdown", onPress);
-    document.addEventListener("keydown", onKey);
-    return () => {
-      document.removeEventListener("pointerdown", onPress);
-      document.removeEventListener("keydown", onKey);
-    };
-  }, [open, frame]);
 }
 
 function CalendarIcon() {

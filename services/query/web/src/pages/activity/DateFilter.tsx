@@ -1,8 +1,9 @@
-import { useEffect, useRef, useState } from "react";
+import { useRef, useState } from "react";
 
 import { Button } from "@/components/Button";
 import { lastDays } from "@/components/daterange/period";
 import { RangePicker } from "@/components/daterange/RangePicker";
+import { useDismiss } from "@/components/daterange/useDismiss";
 import { Icon } from "@/components/Icon";
 import { text } from "@/text";
 
@@ -25,26 +26,12 @@ export function DateFilter({ from, to, zone, onChange }: Props) {
   const button = useRef<HTMLDivElement>(null);
   const chosen = from !== null || to !== null;
 
-  useEffect(() => {
-    if (!open) return;
-    const onPress = (event: PointerEvent) => {
-      if (event.target instanceof Node && !frame.current?.contains(event.target)) setOpen(false);
-    };
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape") setOpen(false);
-    };
-    document.addEventListener("pointerdown", onPress);
-    document.addEventListener("keydown", onKey);
-    return () => {
-      document.removeEventListener("pointerdown", onPress);
-      document.removeEventListener("keydown", onKey);
-    };
-  }, [open]);
-
+  // The focus goes back to what opened the picker.
   const leave = () => {
     setOpen(false);
     button.current?.querySelector("button")?.focus();
   };
+  useDismiss(frame, open, (byKey) => (byKey ? leave() : setOpen(false)));
   const preset = lastDays(DEFAULT_DAYS, zone, new Date());
   const fallback = preset.kind === "dates" ? preset : { first: "", last: "" };
   return (
