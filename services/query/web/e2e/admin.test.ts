@@ -54,10 +54,13 @@ describe("An administrator", () => {
     await dialog.getByRole("radio", { name: "Refuse work that reserves credits first" }).check();
     await dialog.getByRole("button", { name: "Save" }).click();
     await panel(page, "Budget").getByText("$250.00").first().waitFor();
-    const event = await read<EventSeen>(`/v1/accounts/${account.id}/events/evt_next_gala`);
-    const instants = [event.starts_at, event.ends_at].map((instant) => new Date(instant).toISOString());
-    expect([event.name, ...instants]).toEqual(["Winter Gala", "2026-12-05T23:00:00.000Z", "2026-12-06T04:30:00.000Z"]);
-    expect([event.budget?.amount.amount, event.budget?.policy]).toEqual(["250.00", "refuse_holds"]);
+    await expect
+      .poll(async () => {
+        const event = await read<EventSeen>(`/v1/accounts/${account.id}/events/evt_next_gala`);
+        const instants = [event.starts_at, event.ends_at].map((instant) => new Date(instant).toISOString());
+        return [event.name, ...instants, event.budget?.amount.amount, event.budget?.policy];
+      })
+      .toEqual(["Winter Gala", "2026-12-05T23:00:00.000Z", "2026-12-06T04:30:00.000Z", "250.00", "refuse_holds"]);
     expect(complaints).toEqual([]);
     await context.close();
   });
@@ -72,8 +75,12 @@ describe("An administrator", () => {
     await row.getByRole("button", { name: /Pause/ }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Pause booth" }).click();
     await row.getByText("Paused").waitFor();
-    const { data } = await read<{ data: { paused: boolean }[] }>(`/v1/accounts/${account.id}/booths`);
-    expect(data.map((booth) => booth.paused)).toEqual([true]);
+    await expect
+      .poll(async () => {
+        const { data } = await read<{ data: { paused: boolean }[] }>(`/v1/accounts/${account.id}/booths`);
+        return data.map((booth) => booth.paused);
+      })
+      .toEqual([true]);
     expect(complaints).toEqual([]);
     await context.close();
   });

@@ -51,17 +51,16 @@ describe("Alerts", () => {
     await dialog.getByRole("button", { name: "Save alerts" }).click();
     await alerts.getByText("Alerts saved").waitFor();
     // then they are the ledger's, and stand armed.
-    expect(await rulesOf(account)).toMatchObject({
+    await expect.poll(() => rulesOf(account)).toMatchObject({
       balance_below: [{ amount: "1.50" }, { amount: "25.00" }],
       below_top_up_percent: [],
       event_budget_percent: [80, 100],
       recharge_failed: true,
       empty_in_hours: 1,
     });
-    const stand = await lines(alerts);
-    expect(stand).toContain("Balance below $25.00Armed");
-    expect(stand).toContain("Balance lasts less than 1 hourOn");
-    expect(stand.filter((line) => line.includes("of its budget"))).toHaveLength(2);
+    const stand = ["Balance below $25.00Armed", "Balance lasts less than 1 hourOn"];
+    await expect.poll(() => lines(alerts)).toEqual(expect.arrayContaining(stand));
+    expect((await lines(alerts)).filter((line) => line.includes("of its budget"))).toHaveLength(2);
 
     // When the event spends 7.20 of 30.00,
     await account.report(Array.from({ length: 6 }, () => ({ work: VIDEO })));
@@ -99,8 +98,10 @@ describe("Alerts", () => {
     await dialog.getByLabel("And at least, in the hour").fill("0.5");
     await dialog.getByRole("button", { name: "Save alerts" }).click();
     await alerts.getByText("Alerts saved").waitFor();
-    expect((await rulesOf(account))?.booth_spike).toMatchObject({ times: 3, at_least: { amount: "0.50" } });
-    expect(await lines(alerts)).toContain("A booth spends 3 times its average hour, and at least $0.50for each boothOn");
+    await expect
+      .poll(async () => (await rulesOf(account))?.booth_spike)
+      .toMatchObject({ times: 3, at_least: { amount: "0.50" } });
+    await expect.poll(() => lines(alerts)).toContain("A booth spends 3 times its average hour, and at least $0.50for each boothOn");
 
     // Given an image in each of six hours of the past, when 3.60 is spent in the one after them,
     const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
@@ -152,7 +153,7 @@ describe("Alerts", () => {
     await dialog.getByLabel("Auto-recharge fails").uncheck();
     await dialog.getByRole("button", { name: "Save alerts" }).click();
     await alerts.getByText("No alerts are set").waitFor();
-    expect(await rulesOf(account)).toMatchObject({ balance_below: [], event_budget_percent: [], recharge_failed: false });
+    await expect.poll(() => rulesOf(account)).toMatchObject({ balance_below: [], event_budget_percent: [], recharge_failed: false });
     await context.close();
   });
 });

@@ -92,7 +92,7 @@ describe("The books", () => {
     const days = workByDay(rows);
     const range = `from=${days[0]?.[0] ?? ""}&to=${days.at(-1)?.[0] ?? ""}`;
     const { page, context, complaints } = await open(browser, account.key, `/?period=dates&${range}`);
-    expect(await shown(page.getByTestId("balance-amount"))).toBe(dollars(micro(rows.at(-1)?.balance ?? "")));
+    await expect.poll(() => shown(page.getByTestId("balance-amount"))).toBe(dollars(micro(rows.at(-1)?.balance ?? "")));
     expect(micro(rows.at(-1)?.balance ?? "")).toBe(sum(rows.map(({ amount }) => amount)));
 
     // and each block of the timeline has the work of its day; a refund takes its charge out of its own day
@@ -102,7 +102,7 @@ describe("The books", () => {
       .poll(async () => (await tableRows(timeline)).map(([, count]) => Number(count)))
       .toEqual(days.map(([, count]) => count));
     const work = days.reduce((total, [, count]) => total + count, 0);
-    expect(await shown(page.getByTestId("timeline-total"))).toContain(String(work));
+    await expect.poll(() => shown(page.getByTestId("timeline-total"))).toContain(String(work));
 
     // and the donut has the event's credits, engine by engine
     await page.goto(`/events/${EVENT}/analytics`);
@@ -113,10 +113,11 @@ describe("The books", () => {
     const spent = [...engines.values()].filter((value) => value > 0n).sort((a, b) => (a < b ? 1 : -1));
     const total = spent.reduce((all, value) => all + value, 0n);
     await expect.poll(() => shown(page.getByTestId("donut-total"))).toBe(dollars(total));
-    const amounts = (await panel(page, "Credits Used").locator(".donut-amount").allTextContents()).map(plain);
     const other = spent.slice(6).reduce((all, value) => all + value, 0n);
-    expect(amounts).toEqual([...spent.slice(0, 6), ...(other > 0n ? [other] : [])].map((value) => dollars(value)));
+    await expect
+      .poll(async () => (await panel(page, "Credits Used").locator(".donut-amount").allTextContents()).map(plain))
+      .toEqual([...spent.slice(0, 6), ...(other > 0n ? [other] : [])].map((value) => dollars(value)));
     expect(complaints).toEqual([]);
     await context.close();
-  });
+  }, 180_000);
 });

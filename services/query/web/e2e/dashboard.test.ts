@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { COMBINE, MODIFY, SMS, TestAccount, VIDEO, type Entry } from "./support/account";
 import { launch, open } from "./support/browser";
 import { dollars, micro, sum } from "./support/money";
-import { hoverBlock, ledgerRows, panel, plain, shown, tableRows } from "./support/read";
+import { choose, hoverBlock, ledgerRows, panel, plain, shown, tableRows } from "./support/read";
 import { ago, hours, longDay, shortDay } from "./support/time";
 
 let browser: Browser;
@@ -30,7 +30,7 @@ describe("Dashboard", () => {
     const { page, context, complaints } = await open(browser, account.key);
 
     const balance = sum(entries.map((entry) => entry.amount.amount));
-    expect(await shown(page.getByTestId("balance-amount"))).toBe(dollars(balance));
+    await expect.poll(() => shown(page.getByTestId("balance-amount"))).toBe(dollars(balance));
     const [coin, amount, field, button] = await Promise.all([
       page.getByTestId("balance").locator("svg").first().boundingBox(),
       page.getByTestId("balance-amount").boundingBox(),
@@ -42,9 +42,10 @@ describe("Dashboard", () => {
     expect(field && button && field.x < button.x).toBe(true);
     expect(await page.getByLabel("Amount *").getAttribute("inputmode")).toBe("decimal");
 
-    const rows = await ledgerRows(panel(page, "Recent Activity"));
     const expected = entries.filter((entry) => entry.type === "consume" || entry.type === "adjustment");
-    expect(rows.map((row) => row[4])).toEqual(expected.map((entry) => dollars(micro(entry.amount.amount), true)));
+    await expect
+      .poll(async () => (await ledgerRows(panel(page, "Recent Activity"))).map((row) => row[4]))
+      .toEqual(expected.map((entry) => dollars(micro(entry.amount.amount), true)));
 
     await expect.poll(() => shown(page.getByLabel("Figures"))).toContain(dollars(spent(entries)));
     for (const name of ["Current balance", "Total credits used", "Credits purchased", "Net usage"]) {
@@ -77,26 +78,26 @@ describe("Dashboard", () => {
     await expect.poll(() => shown(page.getByTestId("timeline-total"))).toContain(String(successes(march).length));
 
     await timeline.getByRole("button", { name: "Show as table" }).click();
+    await expect.poll(async () => (await tableRows(timeline)).length).toBe(31);
     const rows = await tableRows(timeline);
-    expect(rows).toHaveLength(31);
     expect(rows.reduce((total, row) => total + Number(row[1]), 0)).toBe(successes(march).length);
     expect(rows.reduce((total, row) => total + Number(row[3]), 0)).toBe(1);
     await timeline.getByRole("button", { name: "Show as table" }).click();
 
     await hoverBlock(timeline, "Mar 1");
-    expect(await shown(page.getByTestId("chart-box"))).toContain("0 activities");
+    const box = (): Promise<string> => shown(page.getByTestId("chart-box"));
+    await expect.poll(box).toContain("0 activities");
     const chart = timeline.getByRole("application");
     await chart.focus();
     await page.keyboard.press("Home");
     const day = new Date(midnight).getUTCDate();
     for (let step = 1; step < day - 1; step += 1) await page.keyboard.press("ArrowRight");
-    expect(await shown(page.getByTestId("chart-box"))).toContain("7 activities");
+    await expect.poll(box).toContain("7 activities");
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");
-    const box = await shown(page.getByTestId("chart-box"));
-    expect(box).toContain("3 activities");
-    expect(box).toContain(dollars(750_000n));
-    expect(box).toContain("1 failed");
+    await expect.poll(box).toContain("3 activities");
+    expect(await box()).toContain(dollars(750_000n));
+    expect(await box()).toContain("1 failed");
     await page.keyboard.press("Escape");
     await expect.poll(() => page.getByTestId("chart-box").count()).toBe(0);
     await page.keyboard.press("ArrowLeft");
@@ -114,11 +115,20 @@ describe("Dashboard", () => {
     const timeline = panel(page, "Activity Timeline");
     await timeline.getByRole("button", { name: "Show as table" }).click();
     await expect.poll(async () => plain((await tableRows(timeline))[0]?.[0] ?? "")).toMatch(/^January \d{4}/);
-    await timeline.getByRole("radio", { name: "This Month" }).click({ force: true });
+    await choose(timeline, "This Month");
     await expect.poll(() => page.url()).toContain("period=month");
     await expect.poll(async () => plain((await tableRows(timeline))[0]?.[0] ?? "")).toMatch(/, \w{3} 1, \d{4}/);
     await page.goBack();
     await expect.poll(() => timeline.getByRole("radio", { name: "This Year" }).isChecked()).toBe(true);
+
+    // A picker that is left by Escape gives the focus to the button that opens it again.
+    await choose(timeline, "Select Dates");
+    const picker = page.getByRole("dialog", { name: "Select dates" });
+    await picker.getByLabel("From").focus();
+    await page.keyboard.press("Escape");
+    await picker.waitFor({ state: "detached" });
+    const reopens = timeline.getByRole("button", { name: /^Change dates, now/ });
+    await expect.poll(() => reopens.evaluate((element) => element === document.activeElement)).toBe(true);
     await context.close();
   });
 
@@ -134,24 +144,26 @@ describe("Dashboard", () => {
     const { page, context } = await open(browser, account.key, `/?period=dates&from=${short.day}&to=${short.day}`);
     const timeline = panel(page, "Activity Timeline");
     await timeline.getByRole("button", { name: "Show as table" }).click();
-    await expect.poll(async () => (await tableRows(timeline)).length).toBe(23);
-    const shortRows = await tableRows(timeline);
-    expect(shortRows.findIndex((row) => row[1] === "1")).toBe(2);
+    /** The blocks with one activity, of how many. */
+    const busy = async (): Promise<[number[], number]> => {
+      const rows = await tableRows(timeline);
+      return [rows.flatMap((row, index) => (row[1] === "1" ? [index] : [])), rows.length];
+    };
+    await expect.poll(busy).toEqual([[2], 23]);
 
     await page.goto(`/?period=dates&from=${long.day}&to=${long.day}`);
     await timeline.getByRole("button", { name: "Show as table" }).click();
-    await expect.poll(async () => (await tableRows(timeline)).length).toBe(25);
-    const longRows = await tableRows(timeline);
-    const busy = longRows.filter((row) => row[1] === "1").map((row) => row[0] ?? "");
-    expect(busy[0]).toContain("EDT");
-    expect(busy[1]).toContain("EST");
+    await expect.poll(busy).toEqual([[1, 2], 25]);
+    const names = (await tableRows(timeline)).slice(1, 3).map((row) => row[0] ?? "");
+    expect(names[0]).toContain("EDT");
+    expect(names[1]).toContain("EST");
     await context.close();
   });
 
   it("says so when there is nothing yet", async () => {
     const account = await TestAccount.open({ credit: "0" });
     const { page, context, complaints } = await open(browser, account.key);
-    expect(await shown(page.getByTestId("balance-amount"))).toBe("$0.00");
+    await expect.poll(() => shown(page.getByTestId("balance-amount"))).toBe("$0.00");
     await page.getByText("Nothing yet").waitFor();
     await page.getByText("No activity in this period.").first().waitFor({ state: "attached" });
     expect(complaints).toEqual([]);

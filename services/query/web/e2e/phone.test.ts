@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { MODIFY, TestAccount, VIDEO } from "./support/account";
 import { launch, open, PHONE } from "./support/browser";
-import { panel, shown } from "./support/read";
+import { choose, panel, shown } from "./support/read";
 
 let browser: Browser;
 let account: TestAccount;
@@ -32,7 +32,7 @@ describe("On a phone", () => {
 
   it("offers the system's own date picker instead of a calendar", async () => {
     const { page, context } = await open(browser, account.key, "/?period=year", { size: PHONE, touch: true });
-    await panel(page, "Activity Timeline").getByRole("radio", { name: "Select Dates" }).click({ force: true });
+    await choose(panel(page, "Activity Timeline"), "Select Dates");
     const dialog = page.getByRole("dialog", { name: "Select dates" });
     await dialog.waitFor();
     expect(await dialog.locator("input[type=date]").count()).toBe(2);

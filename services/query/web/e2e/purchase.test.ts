@@ -118,7 +118,7 @@ describe("Buy credits", () => {
       await route.abort();
     });
     await ask(page, "65");
-    await page.getByText("No answer yet").waitFor({ timeout: 60_000 });
+    await page.getByText("No answer yet").waitFor({ timeout: 90_000 });
     expect(lost).toBeGreaterThan(1);
     await page.keyboard.press("Escape");
     await page.unroute("**/purchases");
@@ -128,7 +128,7 @@ describe("Buy credits", () => {
     await page.getByText("$65.00 added").waitFor();
     expect(await purchases(account)).toEqual(["65.00"]);
     await context.close();
-  });
+  }, 150_000);
 
   it("asks again when the answer is lost, and buys once", async () => {
     const account = await TestAccount.open();

@@ -167,7 +167,7 @@ describe("A re-pricing", () => {
     const progress = panel(page, "Progress");
     await progress.getByText("May was sold by the prices of April").waitFor();
     await progress.getByText(money(was - wouldBe, true)).waitFor();
-    expect(await balanceOf(account)).toBe(before + was - wouldBe);
+    await expect.poll(() => balanceOf(account)).toBe(before + was - wouldBe);
     expect(await seriousFindings(page)).toEqual([]);
 
     // when it is taken back
@@ -178,7 +178,7 @@ describe("A re-pricing", () => {
     // then everything is as before, and the list tells why
     await page.getByText("4 of 4 charges taken back").waitFor();
     await page.locator("h1").getByText("Taken back").waitFor();
-    expect(await balanceOf(account)).toBe(before);
+    await expect.poll(() => balanceOf(account)).toBe(before);
     expect(await page.getByRole("button", { name: /Apply|Take back/ }).count()).toBe(0);
     await page.getByRole("link", { name: "All re-pricings" }).click();
     const row = panel(page, "All re-pricings").locator("tbody tr").filter({ hasText: "April was right" });
@@ -186,7 +186,7 @@ describe("A re-pricing", () => {
     expect(await shown(row)).toContain(account.id);
     expect(complaints).toEqual([]);
     await context.close();
-  });
+  }, 120_000);
 
   it("says at its field what is wrong with it, and what is not there", async () => {
     const { page, context, complaints } = await open(browser, env.adminKey, "/repricings/new");

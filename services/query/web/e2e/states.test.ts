@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MODIFY, TestAccount, VIDEO, type Report } from "./support/account";
 import { launch, open } from "./support/browser";
 import { dollars, micro, sum } from "./support/money";
-import { ledgerRows, panel, plain, shown, tableRows } from "./support/read";
+import { choose, ledgerRows, panel, plain, shown, tableRows } from "./support/read";
 import { ago, hours, minutes } from "./support/time";
 
 let browser: Browser;
@@ -44,12 +44,12 @@ describe("A page says how things are", () => {
     const { page, context } = await open(browser, account.key);
     await page.route("**/stream*", (route) => route.abort());
     await page.reload();
-    await page.getByText("Live updates paused").waitFor({ timeout: 20_000 });
+    await page.getByText("Live updates paused").waitFor();
     await panel(page, "Recent Activity").locator("tr[data-seq]").first().click();
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
     await page.unroute("**/stream*");
-    await page.getByText("Live updates paused").waitFor({ state: "detached", timeout: 40_000 });
+    await page.getByText("Live updates paused").waitFor({ state: "detached", timeout: 60_000 });
     await context.close();
   });
 
@@ -73,16 +73,21 @@ describe("A page says how things are", () => {
         }
       }).observe({ type: "layout-shift", buffered: true });
     });
-    // One answer after the other, each late enough for its skeleton to be seen.
+    // One answer after the other, none before a skeleton was seen, and each late enough for its own to be seen.
     let late = 0;
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((done) => (begin = done));
     await page.route("**/v1/accounts/**", async (route) => {
       if (route.request().url().includes("/stream")) return route.continue();
       late += 1;
-      await new Promise((go) => setTimeout(go, 400 + 60 * (late % 8)));
+      const after = 400 + 60 * (late % 8);
+      await begun;
+      await new Promise((go) => setTimeout(go, after));
       return route.continue();
     });
     await page.goto(path);
     await page.locator("[aria-busy='true']").first().waitFor();
+    begin();
     await page.getByText(words).first().waitFor();
     await expect.poll(() => page.locator("[aria-busy='true']").count()).toBe(0);
     const shifts = await page.evaluate(() => (window as unknown as { shifts: [number, string][] }).shifts);
@@ -105,7 +110,7 @@ describe("A page says how things are", () => {
       await held;
       await route.continue();
     });
-    await timeline.getByRole("radio", { name: "This Month" }).click({ force: true });
+    await choose(timeline, "This Month");
     await timeline.locator("[aria-busy='true']").waitFor();
     expect(await timeline.getByText("2 activities, most in").count()).toBe(1);
     expect(await timeline.locator(".skeleton").count()).toBe(0);
@@ -153,7 +158,8 @@ describe("The dashboard's timeline", () => {
   it("shows money, running totals and the period before, from the same entries", async () => {
     // given work of this week, and of the week before
     const account = await TestAccount.open({ credit: "300.00", zone: "UTC" });
-    const at = (days: number): Date => ago(hours(24 * days) + minutes(5));
+    const now = Date.now();
+    const at = (days: number): Date => new Date(now - hours(24 * days) - minutes(5));
     await account.report([
       ...[1, 2, 2, 3].map((days): Report => ({ work: VIDEO, at: at(days) })),
       ...[8, 9].map((days): Report => ({ work: MODIFY, at: at(days) })),
@@ -165,16 +171,18 @@ describe("The dashboard's timeline", () => {
     const timeline = panel(page, "Activity Timeline");
 
     // when dollars are asked for, then the total is the money of the entries
-    await timeline.getByRole("radio", { name: "Dollars" }).click({ force: true });
+    await choose(timeline, "Dollars");
     await expect.poll(() => shown(page.getByTestId("timeline-total"))).toContain(dollars(spent));
 
     // and a running total ends with all of it
-    await timeline.getByRole("radio", { name: "Running total" }).click({ force: true });
+    await choose(timeline, "Running total");
     await timeline.getByRole("button", { name: "Show as table" }).click();
-    await expect.poll(async () => (await tableRows(timeline)).length).toBe(7);
-    const last = (await tableRows(timeline)).at(-1) ?? [];
-    expect(last[1]).toBe("4");
-    expect(plain(last[2] ?? "")).toBe(dollars(spent));
+    await expect
+      .poll(async () => {
+        const rows = await tableRows(timeline);
+        return [rows.length, ...(rows.at(-1) ?? []).slice(1, 3).map(plain)];
+      })
+      .toEqual([7, "4", dollars(spent)]);
 
     // and the period before stands beside it
     await timeline.getByRole("checkbox").check();
@@ -191,6 +199,9 @@ describe("The forecast", () => {
     await account.event("evt_gala", { name: "Gala Night" });
     await account.report([{ work: VIDEO, at: ago(minutes(50)) }]);
     const { page, context } = await open(browser, account.key);
+    const answered = page.waitForResponse((response) => response.url().includes("/forecast") && response.ok());
+    await page.reload();
+    await answered;
     await panel(page, "Recent Activity").locator("tr[data-seq]").first().waitFor();
     expect(await page.getByText(/lasts until/).count()).toBe(0);
 

@@ -99,13 +99,27 @@ describe("Webhooks", () => {
     expect(await shown(item)).toMatch(/Ping.*410.*1 attempt/);
     await drawer.getByText(/^[1-9] failed$/).waitFor();
     expect(await seriousFindings(page)).toEqual([]);
-    const before = hook.received.length;
+    const again = (): string[] => {
+      const ids = hook.received.map(({ id }) => id);
+      return ids.filter((id, index) => ids.indexOf(id) < index);
+    };
+    expect(again()).toEqual([]);
     hook.status = 204;
     await item.getByRole("button", { name: /^Resend Ping/ }).click();
     await drawer.getByText("1 message is sent again").waitFor();
-    await expect.poll(() => hook.received.length, PATIENT).toBe(before + 1);
-    expect(hook.received.at(-1)?.id).toBe(hook.received[0]?.id);
-    await drawer.getByText("No failed deliveries").waitFor(PATIENT);
+    await expect.poll(again, PATIENT).toHaveLength(1);
+    // On a slow machine more than one ping was sent before the first arrived; each of them is given up, and sent again.
+    const empty = drawer.getByText("No failed deliveries");
+    const next = drawer.getByRole("button", { name: /^Resend Ping/ }).first();
+    await expect
+      .poll(
+        async () => {
+          if (await next.isVisible()) await next.click();
+          return empty.isVisible();
+        },
+        { timeout: 60_000, interval: 1_000 },
+      )
+      .toBe(true);
 
     // When the endpoint is deleted, nobody is told.
     await drawer.getByRole("button", { name: "Delete" }).click();

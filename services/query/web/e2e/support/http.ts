@@ -7,7 +7,7 @@ export interface Answer {
   readonly body: unknown;
 }
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** One request, with JSON both ways. */
 export async function send(

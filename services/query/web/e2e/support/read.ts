@@ -1,4 +1,5 @@
 import type { Locator, Page } from "playwright-core";
+import { expect } from "vitest";
 
 /** Text as people see it: narrow and no-break spaces are spaces. */
 export function plain(text: string | null): string {
@@ -36,4 +37,11 @@ export async function hoverBlock(scope: Locator, label: string): Promise<void> {
 export async function tableRows(scope: Locator): Promise<string[][]> {
   const rows = await scope.locator(".tl-table tbody tr").all();
   return Promise.all(rows.map(async (row) => (await row.locator("th, td").allTextContents()).map(plain)));
+}
+
+/** Presses one of several toggles, as people do: by what is seen of it, once it stands still. */
+export async function choose(scope: Locator, name: string): Promise<void> {
+  const radio = scope.page().getByRole("radio", { name, exact: true });
+  await scope.locator("label").filter({ has: radio }).click();
+  await expect.poll(() => scope.getByRole("radio", { name, exact: true }).isChecked(), { message: name }).toBe(true);
 }
