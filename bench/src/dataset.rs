@@ -56,6 +56,7 @@ pub(crate) fn make(space: &Space<'_>, report: &mut Report, rows: usize) -> anyho
     let marker = space.path(&format!("{}-{rows}-rows", space.name));
     if let Ok(what) = std::fs::read_to_string(&marker) {
         println!("  from before: {what}");
+        space.merge_rollups()?;
         return Ok(DataSet { what });
     }
     ensure!(!has_rows(space)?, "another set of rows is there; use another --dir");
@@ -66,7 +67,8 @@ pub(crate) fn make(space: &Space<'_>, report: &mut Report, rows: usize) -> anyho
     let loaded_in = generate(space, rows, end_ms)?;
     let begun = Instant::now();
     space.merge_closed_months()?;
-    println!("  closed months merged in {:.0} s", begun.elapsed().as_secs_f64());
+    space.merge_rollups()?;
+    println!("  closed months and rollups merged in {:.0} s", begun.elapsed().as_secs_f64());
     let what = check(space)?;
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.
     let rate = rows as f64 / loaded_in.as_secs_f64();
@@ -293,7 +295,7 @@ fn check(space: &Space<'_>) -> anyhow::Result<String> {
     let count = entries.split('\t').next().unwrap_or_default();
     Ok(format!(
         "{count} rows of {ACCOUNTS} accounts over a year, {largest} of the largest, {event} of the largest event, closed \
-         months merged, {parts} parts"
+         months and rollups merged, {parts} parts"
     ))
 }
 

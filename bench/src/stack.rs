@@ -189,6 +189,16 @@ impl Space<'_> {
         Ok(())
     }
 
+    /// The same for rollups, which have no months: what was filled in minutes is merged in the next hours.
+    pub(crate) fn merge_rollups(&self) -> anyhow::Result<()> {
+        for rollup in ["usage_15m_by_account", "usage_15m_by_event", "usage_15m_by_booth"] {
+            let table = format!("{}.{rollup}", self.name);
+            self.bench
+                .clickhouse(&format!("OPTIMIZE TABLE {table} FINAL SETTINGS optimize_skip_merged_partitions = 1"))?;
+        }
+        Ok(())
+    }
+
     /// Charges that are rows in ClickHouse by now; none while the sink is still making its tables.
     pub(crate) fn charges_landed(&self) -> anyhow::Result<u64> {
         if self.bench.clickhouse(&format!("EXISTS TABLE {}.ledger", self.name))? != "1" {

@@ -88,7 +88,8 @@ impl ServiceConfig for QueryConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LiveSection {
-    /// Bytes of newest entries kept, all accounts together; beyond it the oldest go. Default 64 MiB.
+    /// Bytes of newest entries kept, all accounts together; beyond it the oldest go. Sums that are kept are carried forward by
+    /// them. Default 256 MiB.
     pub recent_bytes_max: usize,
     /// Newest entries kept of one account, rounded up to whole ledger records. Default 5,000.
     pub recent_entries_per_account_max: u64,
@@ -107,7 +108,7 @@ pub struct LiveSection {
 impl Default for LiveSection {
     fn default() -> Self {
         Self {
-            recent_bytes_max: 64 * 1024 * 1024,
+            recent_bytes_max: 256 * 1024 * 1024,
             recent_entries_per_account_max: 5_000,
             fetch_wait_ms: 20,
             confirm_interval_ms: 500,
@@ -125,6 +126,8 @@ pub struct StoreSection {
     pub concurrent_max: usize,
     /// How long a request waits for its turn; then 503. Default 2,000.
     pub queue_wait_ms: u64,
+    /// Accounts whose sums are asked for in one question, where many ask for the same at once. 1: each alone. Default 16.
+    pub together_max: usize,
     /// Longest run of the queries of one request, all together; then 400, ask for less. Default 10.
     pub execution_time_s_max: u64,
     /// Most rows that the sums of one request may read, all together; then 400, ask for less. Default 200 million.
@@ -151,6 +154,7 @@ impl Default for StoreSection {
         Self {
             concurrent_max: 16,
             queue_wait_ms: 2_000,
+            together_max: 16,
             execution_time_s_max: 10,
             rows_to_read_max: 200_000_000,
             memory_bytes_max: 1024 * 1024 * 1024,

@@ -17,7 +17,8 @@ pub struct SinkConfig {
     pub block_rows_max: usize,
     /// Bytes of a block before compression; it ends before the record that would go beyond. Default 32 MiB.
     pub block_bytes_max: usize,
-    /// Time from one block to the next while there is less than a full one. Default 500.
+    /// Time from one block to the next while there is less than a full one. What one costs ClickHouse hardly depends on its
+    /// rows (docs/clickhouse.md, Blocks), and query shows the newest entries before it has them. Default 1,000.
     pub block_interval_ms: u64,
     /// The same while 5,000 rows or more wait: a large block costs ClickHouse less a row than small ones. Default 1,500;
     /// below `block_interval_ms` it is that.
@@ -46,7 +47,7 @@ impl Default for SinkConfig {
         Self {
             block_rows_max: 100_000,
             block_bytes_max: 32 * 1024 * 1024,
-            block_interval_ms: 500,
+            block_interval_ms: 1_000,
             block_interval_busy_ms: 1_500,
             insert_timeout_ms: 60_000,
             retry_pause_max_ms: 10_000,
@@ -94,7 +95,7 @@ mod tests {
         let config = SinkConfig::default();
         let due = |rows, bytes, since_ms| config.until_due(rows, bytes, Duration::from_millis(since_ms)).as_millis();
         // given few rows, then many, then a full block
-        assert_eq!((due(1, 300, 100), due(4_999, 300, 500), due(4_999, 300, 900)), (400, 0, 0));
+        assert_eq!((due(1, 300, 100), due(4_999, 300, 1_000), due(4_999, 300, 1_400)), (900, 0, 0));
         assert_eq!((due(5_000, 300, 500), due(99_999, 300, 1_500)), (1_000, 0));
         assert_eq!((due(100_000, 300, 0), due(5_000, config.block_bytes_max, 0)), (0, 0));
     }

@@ -6,10 +6,8 @@ use std::time::Instant;
 use tollbooth_schemas::v1::LedgerRecord;
 
 use super::Question;
+use super::packed::Packed;
 use crate::store::UsageRow;
-
-/// What a sum costs beside its key: five numbers and its place in a tree.
-const ROW_BYTES: usize = 160;
 
 /// Sums of one group in one bucket.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -55,45 +53,39 @@ impl Line {
     }
 }
 
+/// By start of the bucket and key of the group.
+pub(super) type Lines = BTreeMap<i64, BTreeMap<Box<str>, Line>>;
+
 /// The sums of a question, exactly those of the account's entries up to one of them.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Carried {
-    pub(super) question: Question,
     pub(super) asked_at: Instant,
-    seq: u64,
+    pub(super) seq: u64,
     /// Every group apart, also those that came to nothing: a later entry may add to them.
-    lines: BTreeMap<i64, BTreeMap<Box<str>, Line>>,
-    rows: usize,
-    key_bytes: usize,
+    pub(super) lines: Lines,
 }
 
 impl Carried {
     /// Sums that ClickHouse told, as of entry `seq`.
-    pub(super) fn new(question: Question, rows: &[UsageRow], seq: u64) -> Self {
-        let mut carried =
-            Self { question, asked_at: Instant::now(), seq, lines: BTreeMap::new(), rows: 0, key_bytes: 0 };
+    pub(super) fn new(rows: &[UsageRow], seq: u64) -> Self {
+        let mut carried = Self { asked_at: Instant::now(), seq, lines: BTreeMap::new() };
         for row in rows {
             carried.add(row.start_ms, &row.group_key, &Line::of(row));
         }
         carried
     }
 
-    /// The newest entry that is in it.
-    pub(super) fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// Adds the entries behind [`seq`](Self::seq) up to `to_seq`. Returns whether all of them were there, one after the
+    /// Adds the entries behind the newest that is in it, up to `to_seq`. Returns whether all of them were there, one after the
     /// other; if not, these sums are of no use any more.
     #[must_use]
-    pub(super) fn carry(&mut self, records: &[LedgerRecord], to_seq: u64) -> bool {
+    pub(super) fn carry(&mut self, question: &Question, records: &[LedgerRecord], to_seq: u64) -> bool {
         let after_seq = self.seq;
         let entries = records.iter().flat_map(|record| &record.entries);
         for entry in entries.filter(|entry| (after_seq + 1..=to_seq).contains(&entry.seq)) {
             if entry.seq != self.seq + 1 {
                 return false;
             }
-            if let Some((start_ms, key, line)) = self.question.adds(entry) {
+            if let Some((start_ms, key, line)) = question.adds(entry) {
                 self.add(start_ms, &key, &line);
             }
             self.seq = entry.seq;
@@ -101,26 +93,23 @@ impl Carried {
         self.seq == to_seq
     }
 
-    fn add(&mut self, start_ms: i64, key: &str, line: &Line) {
+    pub(super) fn add(&mut self, start_ms: i64, key: &str, line: &Line) {
         let groups = self.lines.entry(start_ms).or_default();
-        if let Some(known) = groups.get_mut(key) {
-            known.add(line);
-            return;
+        match groups.get_mut(key) {
+            Some(known) => known.add(line),
+            None => drop(groups.insert(key.into(), *line)),
         }
-        groups.insert(key.into(), *line);
-        self.rows += 1;
-        self.key_bytes += key.len();
     }
 
     /// As they are answered.
-    pub(super) fn shaped(&self) -> Vec<UsageRow> {
+    pub(super) fn shaped(&self, question: &Question) -> Vec<UsageRow> {
         let rows =
             self.lines.iter().flat_map(|(start_ms, groups)| groups.iter().map(|(key, line)| line.row(*start_ms, key)));
-        self.question.shape(rows.collect())
+        question.shape(rows.collect())
     }
 
-    /// What it costs in memory, roughly.
-    pub(super) fn bytes(&self) -> usize {
-        self.rows * ROW_BYTES + self.key_bytes + self.question.starts_ms.len() * 8
+    /// As they are kept; `None` where a sum is beyond what is kept of one, which no ledger comes near.
+    pub(super) fn pack(&self, question: &Question) -> Option<Packed> {
+        Packed::of(self, question.fingerprint())
     }
 }

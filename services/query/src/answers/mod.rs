@@ -16,6 +16,7 @@
 mod asker;
 mod carried;
 mod flight;
+mod packed;
 mod question;
 
 use std::collections::{HashMap, VecDeque};
@@ -30,6 +31,7 @@ use tollbooth_chassis::problem::Problem;
 pub use asker::Asker;
 use carried::{Carried, Line};
 use flight::Flight;
+use packed::{Packed, PackedText};
 pub use question::{Question, Top, Whose};
 
 use crate::config::AnswersSection;
@@ -107,7 +109,10 @@ pub struct Request {
 
 #[derive(Debug)]
 struct Text {
-    kept: Kept,
+    body: PackedText,
+    etag: HeaderValue,
+    rows: usize,
+    seq: Option<u64>,
     /// The account's newest entry then.
     account_seq: u64,
     quarter: i64,
@@ -118,7 +123,7 @@ struct Text {
 #[derive(Debug, Default)]
 struct State {
     text: Option<Text>,
-    sums: Vec<Carried>,
+    sums: Vec<Packed>,
     flight: Weak<Flight>,
 }
 
@@ -236,20 +241,19 @@ impl Answers {
     /// The text that is kept, if it is still good.
     fn text(&self, state: &State, request: &Request, takes_unsure: bool) -> Option<Kept> {
         let text = state.text.as_ref()?;
-        let is_good = if text.kept.seq.is_some() {
+        let is_good = if text.seq.is_some() {
             let newest_seq = self.view.balance(&request.account_id)?.seq;
             text.account_seq == newest_seq
-                && text.kept.seq == Some(newest_seq)
+                && text.seq == Some(newest_seq)
                 && text.quarter == request.quarter
                 && Arc::ptr_eq(&text.names, &request.names)
                 && text.made_at.elapsed() < Duration::from_millis(self.settings.age_ms_max)
         } else {
             takes_unsure && text.made_at.elapsed() < Duration::from_millis(self.settings.fresh_ms)
         };
-        is_good.then(|| {
-            self.metrics.count(AnswerSource::Memory);
-            text.kept.clone()
-        })
+        let body = is_good.then(|| text.body.open()).flatten()?;
+        self.metrics.count(AnswerSource::Memory);
+        Some(Kept { body, etag: text.etag.clone(), rows: text.rows, seq: text.seq })
     }
 
     /// The sums that are kept, carried forward to the account's newest entry.
@@ -262,22 +266,29 @@ impl Answers {
     fn carried(&self, state: &mut State, request: &Request) -> Option<Sums> {
         let life = Duration::from_secs(self.settings.carried_s_max);
         state.sums.retain(|sums| sums.asked_at.elapsed() < life);
-        let index_of = |question: &Question| state.sums.iter().position(|sums| sums.question == *question);
+        let index_of = |question: &Question| {
+            let fingerprint = question.fingerprint();
+            state.sums.iter().position(|sums| sums.fingerprint == fingerprint)
+        };
         let indices: Vec<usize> = request.questions.iter().map(index_of).collect::<Option<_>>()?;
-        let oldest_seq = indices.iter().filter_map(|index| Some(state.sums.get(*index)?.seq())).min()?;
+        let oldest_seq = indices.iter().filter_map(|index| Some(state.sums.get(*index)?.seq)).min()?;
         // Balance and entries are of one moment.
         let since = self.view.since(&request.account_id, oldest_seq.saturating_add(1), usize::MAX)?;
         let newest_seq = since.balance.seq;
         let records: Option<Vec<_>> = since.records.iter().map(|record| record.decode()).collect();
         let records = records?;
         let mut rows = Vec::with_capacity(indices.len());
-        for index in indices {
-            let sums = state.sums.get_mut(index)?;
-            if !sums.carry(&records, newest_seq) {
+        for (index, question) in indices.into_iter().zip(&request.questions) {
+            let kept = state.sums.get_mut(index)?;
+            let mut sums = kept.open()?;
+            if !sums.carry(question, &records, newest_seq) {
                 state.sums.clear();
                 return None;
             }
-            rows.push(Some(sums.shaped()));
+            if kept.seq < newest_seq {
+                *kept = sums.pack(question)?;
+            }
+            rows.push(Some(sums.shaped(question)));
         }
         Some(Sums { rows, seq: Some(newest_seq), balance: since.balance })
     }
@@ -320,15 +331,19 @@ impl Answers {
     ) -> Result<Kept, Problem> {
         let (seq, account_seq) = (sums.seq, sums.balance.seq);
         let kept = Kept { seq, ..render(sums)? };
+        let body = PackedText::of(&kept.body);
+        let bytes = body.bytes() + state.sums.iter().map(Packed::bytes).sum::<usize>();
         let text = Text {
-            kept: kept.clone(),
+            body,
+            etag: kept.etag.clone(),
+            rows: kept.rows,
+            seq: kept.seq,
             account_seq,
             quarter: request.quarter,
             names: Arc::clone(&request.names),
             made_at: Instant::now(),
         };
         state.text = Some(text);
-        let bytes = kept.body.len() + state.sums.iter().map(Carried::bytes).sum::<usize>();
         self.account_for(&request.key, bytes);
         Ok(kept)
     }
@@ -378,13 +393,13 @@ impl Answers {
 /// Keeps what ClickHouse said in place of what was kept, if it can be carried forward and is not too large for that.
 fn settle(state: &mut State, questions: Vec<Question>, outcome: &Outcome, bytes_max: usize) {
     let Ok(Asked { told, seqs }) = outcome else { return };
-    let carried = told.iter().zip(seqs).zip(questions).map(|((told, seq), question)| match told {
-        Told::Whole(rows) => Some(Carried::new(question, rows, (*seq)?)),
+    let packed = told.iter().zip(seqs).zip(questions).map(|((told, seq), question)| match told {
+        Told::Whole(rows) => Carried::new(rows, (*seq)?).pack(&question),
         Told::Shaped(_) | Told::TooMany => None,
     });
-    let Some(carried) = carried.collect::<Option<Vec<Carried>>>() else { return };
-    if carried.iter().map(Carried::bytes).sum::<usize>() <= bytes_max {
-        state.sums = carried;
+    let Some(packed) = packed.collect::<Option<Vec<Packed>>>() else { return };
+    if packed.iter().map(Packed::bytes).sum::<usize>() <= bytes_max {
+        state.sums = packed;
     }
 }
 

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tollbooth_schemas::ledger::EntryType;
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{Entry, Usage};
 
 use super::Line;
+use super::packed::Fingerprint;
 use crate::calendar::TimeRange;
 use crate::store::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
 
 /// Whose sums.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Whose {
     /// One account's.
     Account(String),
@@ -25,7 +27,7 @@ pub enum Whose {
 }
 
 /// Which groups stay apart: the largest of the whole range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Top {
     /// By what they are ordered.
     pub measure: Measure,
@@ -34,7 +36,7 @@ pub struct Top {
 }
 
 /// Which entries are summed, and how they are cut and split.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Whose.
     pub whose: Whose,
@@ -70,6 +72,16 @@ impl Question {
             after_seq: None,
             rows_max,
         }
+    }
+
+    /// What tells it from others, in fewer bytes than it has itself.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let half = |number: u8| {
+            let mut hasher = DefaultHasher::new();
+            (number, self).hash(&mut hasher);
+            hasher.finish()
+        };
+        (half(0), half(1))
     }
 
     /// What an entry adds, and in which bucket and group; `None`: it is in none of them. To the letter what the tables of

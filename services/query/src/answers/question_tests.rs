@@ -224,7 +224,7 @@ proptest! {
         let place = |share: f64| (share * all.len() as f64) as usize;
         let known = place(asked_after);
         let whole = Question { top: None, ..question.clone() };
-        let mut carried = Carried::new(question.clone(), &anew(&whole, &all[..known]), known as u64);
+        let mut carried = Carried::new(&anew(&whole, &all[..known]), known as u64);
 
         // when what came later is added, in any number of steps, each from records that begin before it
         let mut stops: Vec<usize> = stops.into_iter().map(place).filter(|stop| *stop >= known).collect();
@@ -235,9 +235,12 @@ proptest! {
             ..LedgerRecord::default()
         };
         for stop in stops {
-            prop_assert!(carried.carry(std::slice::from_ref(&record), stop as u64));
+            prop_assert!(carried.carry(&question, std::slice::from_ref(&record), stop as u64));
             // then the sums are those of all entries
-            prop_assert_eq!(sorted(carried.shaped()), sorted(anew(&question, &all[..stop])));
+            prop_assert_eq!(sorted(carried.shaped(&question)), sorted(anew(&question, &all[..stop])));
+            // and they stay what they are while they are kept
+            let opened = carried.pack(&question).and_then(|packed| packed.open());
+            prop_assert_eq!(opened, Some(carried.clone()));
         }
     }
 
@@ -255,9 +258,9 @@ proptest! {
         let missing = known + 1 + (gap * (count - known) as f64) as u64;
         let entry = |seq| Entry { seq, kind: Some(Kind::Adjustment(Adjustment::default())), ..Entry::default() };
         let entries: Vec<Entry> = (1..=count).filter(|seq| *seq != missing).map(entry).collect();
-        let mut carried = Carried::new(question, &[], known);
+        let mut carried = Carried::new(&[], known);
         prop_assert!(carried.asked_at <= Instant::now());
         let record = LedgerRecord { entries, ..LedgerRecord::default() };
-        prop_assert_eq!(carried.carry(&[record], count), missing > count);
+        prop_assert_eq!(carried.carry(&question, &[record], count), missing > count);
     }
 }

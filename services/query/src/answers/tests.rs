@@ -229,8 +229,9 @@ async fn what_is_kept_has_a_bound() {
     assert_eq!(ask(&answers, request("key 49"), told(6, Some(7))).await.2, 0);
     assert_eq!(ask(&answers, request("key 0"), told(6, Some(7))).await.2, 1);
     // What would drive out all others is answered, and not kept.
-    let many: Vec<UsageRow> =
-        (0..30).map(|number| Line { succeeded: 1, ..Line::default() }.row(0, &format!("engine {number}"))).collect();
+    let many: Vec<UsageRow> = (0..1_500_i64)
+        .map(|number| Line { succeeded: number * number, ..Line::default() }.row(number, &format!("engine {number}")))
+        .collect();
     for _ in 0..2 {
         let large = Asked { told: vec![Told::Whole(many.clone())], seqs: vec![Some(7)] };
         let mut request = request("large");

@@ -9,7 +9,7 @@ use super::Bucket;
 use super::edges::{floor_date, local, start_of_date, step};
 
 /// A half-open range of instants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// First millisecond.
     pub from_ms: i64,

@@ -12,8 +12,9 @@ use tollbooth_schemas::EventId;
 use tollbooth_schemas::time::{serde_rfc3339, serde_rfc3339_option};
 use utoipa::ToSchema;
 
-use super::{AWAIT, Api, Timer, private};
+use super::{AWAIT, Api, Timer};
 use crate::amount::AmountBody;
+use crate::answers::{Question, Sums, Whose};
 use crate::calendar::{Bucket, QUARTER_MS, TimeRange, resolve_zone, spans};
 use crate::clock::now_ms;
 use crate::forecast::{Finding, Method, PACE_MS, Purse, Reason, Spend, WEEKDAYS_MS, choose, why_none};
@@ -21,10 +22,12 @@ use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems};
 use crate::params::ParameterKind::Text;
 use crate::params::{Parameter, Params, bad_parameter, parameters};
-use crate::store::{Keep, Kinds, Scope, UsageFilter, UsageQuery};
+use crate::prices::Names;
+use crate::store::{Kinds, UsageFilter, UsageRow};
 
-/// More than eight weeks have, half hours of odd zones included.
-const HOURS_MAX: usize = 2_000;
+/// More hours than eight weeks have, half hours of odd zones included, and more quarters of hours than two days.
+const STRETCHES_MAX: usize = 2_000;
+const DAY_MS: i64 = 86_400_000;
 
 parameters! {
     /// Of this route.
@@ -135,7 +138,11 @@ impl From<Reason> for ReasonBody {
     operation_id = "get_forecast",
     tag = "Accounts",
     params(AccountPath, ForecastParams),
-    responses((status = 200, description = "The forecast", body = ForecastBody), AccountProblems),
+    responses(
+        (status = 200, description = "The forecast", body = ForecastBody,
+         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        AccountProblems
+    ),
     security(("key" = []))
 )]
 pub(super) async fn get(
@@ -149,33 +156,45 @@ pub(super) async fn get(
     let reader = api.open(&headers, &account_id, &params).await?;
     let event_id = params.one("event_id")?.map(str::parse::<EventId>).transpose();
     let event_id = event_id.map_err(|error| bad_parameter("event_id", error.to_string()))?;
-    let balance = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?;
-    let zone = resolve_zone(None, &balance.profile.time_zone).unwrap_or(Tz::UTC);
-    api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let available_micros = i128::from(balance.balance_micros) - i128::from(balance.held_micros);
-    let purse = Purse { available_micros, now_ms: now_ms() };
+    let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
+    let zone = resolve_zone(None, &profile.time_zone).unwrap_or(Tz::UTC);
+    let now_ms = now_ms();
     let filter = UsageFilter {
         event_ids: event_id.map(|event_id| event_id.as_str().to_owned()).into_iter().collect(),
         ..UsageFilter::default()
     };
-    let pace = spent(&api, &account_id, &filter, back(purse.now_ms, PACE_MS), Bucket::Quarter, Tz::UTC).await?;
-    let whole = UsageFilter::default();
-    let hours = spent(&api, &account_id, &whole, back(purse.now_ms, WEEKDAYS_MS), Bucket::Hour, zone).await?;
-    let findings = [purse.event_pace(&pace), purse.last_7_days(&hours), purse.same_weekday(&hours, zone)];
-    let chosen = choose(&findings);
-    let currency = &balance.profile.currency;
-    let body = ForecastBody {
-        as_of: balance.as_of_ms,
-        seq: balance.seq,
-        available: AmountBody::new(available_micros, currency),
-        currency: currency.clone(),
-        runs_out_at: chosen.and_then(|finding| finding.outcome.ok()),
-        method: chosen.map(|finding| finding.method.into()),
-        reason: chosen.is_none().then(|| why_none(&findings).into()),
-        methods: findings.iter().map(|finding| of_finding(finding, currency)).collect(),
+    let questions = vec![
+        question(&account_id, filter, days_back(now_ms, PACE_MS), Bucket::Quarter, Tz::UTC)?,
+        question(&account_id, UsageFilter::default(), days_back(now_ms, WEEKDAYS_MS), Bucket::Hour, zone)?,
+    ];
+    let body = |Sums { rows, balance, .. }: Sums, _: &Names| {
+        let purse =
+            Purse { available_micros: i128::from(balance.balance_micros) - i128::from(balance.held_micros), now_ms };
+        let spends: Vec<Vec<Spend>> = rows.iter().map(|rows| spends(rows.as_deref().unwrap_or_default())).collect();
+        let since = |index: usize, from_ms: i64| -> Vec<Spend> {
+            let spends = spends.get(index).map(Vec::as_slice).unwrap_or_default();
+            spends.iter().copied().filter(|spend| (from_ms..=now_ms).contains(&spend.start_ms)).collect()
+        };
+        let pace = since(0, (now_ms - PACE_MS).div_euclid(QUARTER_MS) * QUARTER_MS);
+        let hours = since(1, now_ms - WEEKDAYS_MS);
+        let findings = [purse.event_pace(&pace), purse.last_7_days(&hours), purse.same_weekday(&hours, zone)];
+        let chosen = choose(&findings);
+        let currency = &balance.profile.currency;
+        let body = ForecastBody {
+            as_of: balance.as_of_ms,
+            seq: balance.seq,
+            available: AmountBody::new(purse.available_micros, currency),
+            currency: currency.clone(),
+            runs_out_at: chosen.and_then(|finding| finding.outcome.ok()),
+            method: chosen.map(|finding| finding.method.into()),
+            reason: chosen.is_none().then(|| why_none(&findings).into()),
+            methods: findings.iter().map(|finding| of_finding(finding, currency)).collect(),
+        };
+        Ok((body, pace.len() + hours.len()))
     };
-    timer.done(pace.len() + hours.len());
-    private(&body)
+    let (response, rows) = api.sums(&account_id, reader, &uri, questions, now_ms, body).await?;
+    timer.done(rows);
+    Ok(response)
 }
 
 fn of_finding(finding: &Finding, currency: &str) -> FindingBody {
@@ -191,36 +210,33 @@ fn of_finding(finding: &Finding, currency: &str) -> FindingBody {
     }
 }
 
-/// So long until now, from a quarter of an hour on: what lies in the rollup alone is quick.
-const fn back(now_ms: i64, length_ms: i64) -> TimeRange {
-    let from_ms = (now_ms - length_ms).div_euclid(QUARTER_MS) * QUARTER_MS;
-    TimeRange { from_ms, to_ms: (now_ms.div_euclid(QUARTER_MS) + 1) * QUARTER_MS }
+/// So long until now and some more, in whole days of UTC: the question of now is that of the whole day, so that its sums are
+/// carried forward until the next one.
+const fn days_back(now_ms: i64, length_ms: i64) -> TimeRange {
+    let from_ms = (now_ms - length_ms).div_euclid(DAY_MS) * DAY_MS;
+    TimeRange { from_ms, to_ms: (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS }
 }
 
-async fn spent(
-    api: &Api,
+fn question(
     account_id: &str,
-    filter: &UsageFilter,
+    filter: UsageFilter,
     range: TimeRange,
     bucket: Bucket,
     zone: Tz,
-) -> Result<Vec<Spend>, Problem> {
-    let spans = spans(range, bucket, zone, range.to_ms, HOURS_MAX).map_err(Problem::internal)?;
-    let starts_ms: Vec<i64> = spans.iter().map(|span| span.start_ms).collect();
-    let question = UsageQuery {
-        scope: Scope::Account(account_id),
+) -> Result<Question, Problem> {
+    let spans = spans(range, bucket, zone, range.to_ms, STRETCHES_MAX).map_err(Problem::internal)?;
+    Ok(Question {
+        whose: Whose::Account(account_id.to_owned()),
         kinds: Kinds::Spend,
         range: Some(range),
-        starts_ms: &starts_ms,
+        starts_ms: spans.iter().map(|span| span.start_ms).collect(),
         group_by: None,
-        keep: Keep::All,
-        after_seq: None,
         filter,
-        rows_max: HOURS_MAX,
-    };
-    let rows = api.store.usage(&question).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Spend { start_ms: row.start_ms, charges: row.succeeded, micros: row.spent_micros })
-        .collect())
+        top: None,
+    })
+}
+
+fn spends(rows: &[UsageRow]) -> Vec<Spend> {
+    let spend = |row: &UsageRow| Spend { start_ms: row.start_ms, charges: row.succeeded, micros: row.spent_micros };
+    rows.iter().map(spend).collect()
 }

@@ -32,8 +32,6 @@ struct LedgerRow {
     /// Of an alert, where all of it is wanted: the recharge that it is about, and what else it says.
     recharge_id: String,
     alert: String,
-    /// Whether it passes the filter, and is not there to be a witness only.
-    is_wanted: bool,
 }
 
 impl From<LedgerRow> for ActivityRow {
@@ -118,7 +116,7 @@ impl Store {
             return self.read_activity(below, limit).await;
         }
         let rows = self.pages.get(below, limit, |rows| self.read_activity(below, rows)).await?;
-        Ok(rows.map(|rows| rows.iter().take(limit).cloned().collect()))
+        Ok(rows.map(|rows| rows.into_iter().take(limit).collect()))
     }
 
     /// One question for the rows and for whether the uppermost is there: what a question costs is opening the parts. Where
@@ -141,7 +139,9 @@ impl Store {
             if !is_there && !rows.is_empty() {
                 return Ok(None);
             }
-            found.extend(rows.into_iter().filter(|row| row.is_wanted).map(ActivityRow::from).take(missing));
+            // Perhaps it is there to be a witness only.
+            let rows = rows.into_iter().map(ActivityRow::from).filter(|row| below.filter.allows(row));
+            found.extend(rows.take(missing));
             if found.len() == limit {
                 break;
             }
@@ -179,7 +179,7 @@ impl Store {
         let condition = condition(below.filter, words);
         let prewhere = words.map_or("", Words::prewhere);
         let sql = format!(
-            "SELECT {COLUMNS}, {NO_ALERT}, ({condition}) AS is_wanted FROM ledger \
+            "SELECT {COLUMNS}, {NO_ALERT} FROM ledger \
              {prewhere}WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND seq >= {{lower:UInt64}} AND {} \
              AND (({condition}){witness}) ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}",
             Window::CONDITION
@@ -187,8 +187,11 @@ impl Store {
         let query = window.bind(self.query(&sql)).param("account", below.account_id).param("upper", below.seq);
         let query = query.param("lower", below.lower_seq);
         let mut query = bind(query.param("limit", limit), below.filter);
-        if let Some(words) = words {
-            query = words.bind(query, below.filter);
+        match words {
+            Some(words) => query = words.bind(query, below.filter),
+            // None of them is of use, and looking at them is not for nothing.
+            None if below.filter.event_ids.is_empty() => query = query.with_setting("use_skip_indexes", "0"),
+            None => {}
         }
         self.rows::<LedgerRow>(query).await
     }
@@ -252,7 +255,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ActivityRow>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, {ALERT}, true AS is_wanted FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
+            "SELECT {COLUMNS}, {ALERT} FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
              AND seq < {{before:UInt64}} ORDER BY account_id, seq LIMIT {{limit:UInt64}}"
         );
         let query = self.query(&sql).param("account", account_id).param("from", from_seq).param("before", before_seq);

@@ -6,12 +6,16 @@ mod balances;
 mod charges;
 mod drift;
 mod entry;
+mod packed_rows;
 mod pages;
 mod parties;
 mod projection;
 mod purse;
 mod recharge;
+mod together;
 mod usage;
+mod usage_sql;
+mod usage_together;
 mod windows;
 mod words;
 
@@ -38,6 +42,7 @@ use projection::Ends;
 pub use projection::{Behind, Projection};
 pub use recharge::RechargeRow;
 pub use usage::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
+use usage_together::UsageTogether;
 pub use windows::Posted;
 use words::{KeptNames, kept_names};
 
@@ -136,6 +141,7 @@ pub struct Store {
     settings: StoreSection,
     pages: Pages,
     names: KeptNames,
+    together: UsageTogether,
     component: Component,
     prices: Arc<Prices>,
     answered: AtomicBool,
@@ -180,6 +186,7 @@ impl Store {
             settings,
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             names: kept_names(settings.names_bytes_max),
+            together: UsageTogether::new(settings.together_max),
             component,
             prices,
             answered: AtomicBool::new(false),

@@ -11,6 +11,7 @@ use quick_cache::sync::Cache;
 
 use super::StoreError;
 use super::activity::Below;
+use super::packed_rows::PackedRows;
 use crate::activity::{ActivityFilter, ActivityRow};
 use crate::metrics::{PageSource, PagesMetrics};
 
@@ -18,10 +19,10 @@ use crate::metrics::{PageSource, PagesMetrics};
 const STEP: usize = 64;
 /// Of larger ones, the pieces of a file, nobody asks for the same twice.
 pub(super) const ROWS_MAX: usize = 256;
-/// What a page costs beside its rows, and a row beside its texts.
+/// What a page costs beside its rows.
 const PAGE_BYTES: usize = 400;
 /// Guess of a page's size, for the first allocation alone.
-const GUESS_BYTES: u64 = 16_384;
+const GUESS_BYTES: u64 = 4_096;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -34,32 +35,18 @@ struct Key {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl Weighter<Key, Arc<[ActivityRow]>> for Weight {
-    fn weight(&self, key: &Key, page: &Arc<[ActivityRow]>) -> u64 {
-        let rows: usize = page.iter().map(row_bytes).sum();
-        u64::try_from(PAGE_BYTES + key.account_id.len() + key.filter.text_bytes() + rows).unwrap_or(u64::MAX)
+impl Weighter<Key, Arc<PackedRows>> for Weight {
+    fn weight(&self, key: &Key, page: &Arc<PackedRows>) -> u64 {
+        let bytes = PAGE_BYTES + key.account_id.len() + key.filter.text_bytes() + page.bytes();
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
-}
-
-fn row_bytes(row: &ActivityRow) -> usize {
-    let texts = [
-        &row.entry_type,
-        &row.service,
-        &row.engine,
-        &row.unit,
-        &row.event_id,
-        &row.booth_id,
-        &row.operation_id,
-        &row.reason,
-    ];
-    size_of::<ActivityRow>() + texts.into_iter().map(String::capacity).sum::<usize>()
 }
 
 /// The pages of one process.
 #[derive(Debug)]
 pub(super) struct Pages {
     /// `None`: none is kept.
-    cache: Option<Cache<Key, Arc<[ActivityRow]>, Weight>>,
+    cache: Option<Cache<Key, Arc<PackedRows>, Weight>>,
     /// How long who asks for a page waits for another who reads it.
     wait: Duration,
     metrics: PagesMetrics,
@@ -87,7 +74,7 @@ impl Pages {
         below: Below<'_>,
         rows: usize,
         read: impl FnOnce(usize) -> F,
-    ) -> Result<Option<Arc<[ActivityRow]>>, StoreError>
+    ) -> Result<Option<Vec<ActivityRow>>, StoreError>
     where
         F: Future<Output = Result<Option<Vec<ActivityRow>>, StoreError>>,
     {
@@ -95,7 +82,7 @@ impl Pages {
         let is_sure = below.filter.event_ids.is_empty();
         let Some(cache) = self.cache.as_ref().filter(|_| is_sure && rows <= ROWS_MAX) else {
             self.passed_by();
-            return Ok(read(rows).await?.map(Arc::from));
+            return read(rows).await;
         };
         let rows = rows.next_multiple_of(STEP);
         let Below { account_id, filter, seq: upper_seq, .. } = below;
@@ -105,17 +92,16 @@ impl Pages {
             Err(_) => return Err(StoreError::Busy),
             Ok(Ok(page)) => {
                 self.metrics.count(PageSource::Memory);
-                return Ok(Some(page));
+                return Ok(page.open());
             }
             Ok(Err(guard)) => guard,
         };
         self.metrics.count(PageSource::ClickHouse);
         let Some(told) = read(rows).await? else { return Ok(None) };
-        let page: Arc<[ActivityRow]> = Arc::from(told);
         // It was dropped meanwhile only if the cache was emptied, which nobody does.
-        drop(guard.insert(Arc::clone(&page)));
+        drop(guard.insert(Arc::new(PackedRows::of(&told))));
         self.metrics.bytes.set(i64::try_from(cache.weight()).unwrap_or(i64::MAX));
-        Ok(Some(page))
+        Ok(Some(told))
     }
 }
 
@@ -204,13 +190,13 @@ mod tests {
     #[tokio::test]
     async fn they_take_no_more_than_they_may() {
         // given room for a few pages
-        let (pages, all) = (pages(100_000), ActivityFilter::default());
+        let (pages, all) = (pages(10_000), ActivityFilter::default());
         for seq in 1..=100 {
             pages.get(below("acc_a", &all, seq), 64, async |rows| Ok(Some(self::rows(rows as u64)))).await.unwrap();
         }
         // then most are gone, and none is kept where none may be
         let bytes = pages.metrics.bytes.get();
-        assert!((1..=100_000).contains(&bytes), "{bytes}");
+        assert!((1..=10_000).contains(&bytes), "{bytes}");
         let none = self::pages(0);
         none.get(below("acc_a", &all, 9), 64, async |_| Ok(Some(rows(9)))).await.unwrap();
         assert_eq!(none.metrics.bytes.get(), 0);

@@ -39,4 +39,5 @@ mod site;
 mod stand;
 mod stream;
 mod summary;
+mod together;
 mod usage;

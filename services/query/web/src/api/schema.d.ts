@@ -3573,6 +3573,8 @@ export interface operations {
             /** @description The forecast */
             200: {
                 headers: {
+                    /** @description The newest entry in the sums; absent where they may be a moment behind. */
+                    "Tollbooth-Seq"?: number;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,0 +1,84 @@
+//! Sums of many accounts that are asked for at once.
+
+use serde_json::Value;
+use tollbooth_schemas::v1::UsageStatus;
+use tollbooth_schemas::v1::entry::Kind;
+
+use crate::query::Query;
+use crate::stand::{BASE_MS, Ledger, Stand, usage};
+
+const ACCOUNTS: usize = 24;
+const HOUR_MS: i64 = 3_600_000;
+
+/// One of an account's events is called alike in all of them.
+fn paths(number: usize) -> [String; 4] {
+    [
+        format!("/v1/accounts/acc_{number}/usage?from=2026-10-01&to=2026-11-01&bucket=day&group_by=engine"),
+        format!("/v1/accounts/acc_{number}/usage?from=2026-10-01&to=2026-11-01&bucket=week&service=sms"),
+        format!("/v1/accounts/acc_{number}/events/evt_{number}/usage?tz=UTC"),
+        format!("/v1/accounts/acc_{number}/events/evt_gala/usage?tz=UTC"),
+    ]
+}
+
+/// An account whose sums are like no other's.
+fn account(number: usize) -> Ledger {
+    let mut ledger = Ledger::open(&format!("acc_{number}"));
+    for count in 0..=number {
+        let (engine, service) = [("kling", "ai_modify"), ("sora", "sms")][count % 2];
+        let operation = u64::try_from(number * 100 + count).unwrap();
+        let mut kind = usage(service, engine, UsageStatus::Success, operation);
+        if let Kind::Usage(usage) = &mut kind {
+            usage.event_id = [format!("evt_{number}"), "evt_gala".to_owned(), String::new()][count % 3].clone();
+        }
+        let amount = -i64::try_from(1_000 * number + count + 1).unwrap();
+        ledger.push(vec![(kind, amount, BASE_MS + i64::try_from(count).unwrap() * 7 * HOUR_MS)]);
+    }
+    ledger
+}
+
+async fn selects(stand: &Stand) -> u64 {
+    let sql = "SELECT value FROM system.events WHERE event = 'SelectQuery'";
+    stand.clickhouse.query(sql).fetch_one().await.unwrap()
+}
+
+async fn all_at_once(query: &Query) -> Vec<Value> {
+    let paths: Vec<String> = (0..ACCOUNTS).flat_map(paths).collect();
+    let answers = futures_util::future::join_all(paths.iter().map(|path| query.ok(path))).await;
+    answers.into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_gets_what_it_would_get_alone() {
+    // given accounts that have as many entries as nobody else
+    let stand = Stand::new().await;
+    let ledgers: Vec<Ledger> = (0..ACCOUNTS).map(account).collect();
+    for ledger in &ledgers {
+        stand.post(&ledger.records);
+        stand.sink(&ledger.records).await;
+    }
+    stand.commit_all().await;
+    let start = async |together_max| {
+        let mut config = stand.config();
+        // Each question is put, and few at once, so that others come meanwhile.
+        config.answers.bytes_max = 0;
+        config.store.concurrent_max = 2;
+        config.store.together_max = together_max;
+        Query::start(config, &stand.admin_key).await
+    };
+    let (alone, together) = (start(1).await, start(16).await);
+
+    // when all of them ask at once
+    let before = selects(&stand).await;
+    let expected = all_at_once(&alone).await;
+    let apart = selects(&stand).await - before;
+    let before = selects(&stand).await;
+    let answers = all_at_once(&together).await;
+    let joint = selects(&stand).await - before;
+
+    // then each is told its own, in far fewer questions
+    for (index, (answer, expected)) in answers.iter().zip(&expected).enumerate() {
+        assert_eq!(answer, expected, "{}", paths(index / 4)[index % 4]);
+    }
+    assert!(expected.iter().any(|answer| answer["total"]["count"] == 24), "{}", expected[0]);
+    assert!(joint * 2 < apart, "{joint} questions instead of {apart}");
+}
