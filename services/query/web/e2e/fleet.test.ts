@@ -158,8 +158,8 @@ describe("Accounts", () => {
 describe("On a tablet", () => {
   it("accounts and spenders fit their panels; what has no column of its own is said below the name", async () => {
     // given an account with a long id and a large sum
-    const account = await TestAccount.open({ name: "Tablet Booths", credit: "98765.43" });
-    await account.report([{ work: { ...VIDEO, quantity: "6000" } }]);
+    const account = await TestAccount.open({ name: "Tablet Booths", credit: "9876543.21" });
+    await account.report([{ work: { ...VIDEO, quantity: "60000" } }]);
     const { page, context } = await open(browser, env.adminKey, "/fleet", { size: TABLET, touch: true });
     const accounts = panel(page, "Accounts");
 
