@@ -10,6 +10,7 @@ import { previewed } from "./support/repricing";
 import { beyondPanels, sideways } from "./support/width";
 
 const LONG = "The longest name that anybody ever gave to a wedding in the year 2026";
+const PARTY = "evt_demo_001_r1a21be6832b_3";
 
 let browser: Browser;
 let account: TestAccount;
@@ -17,6 +18,14 @@ beforeAll(async () => {
   browser = await launch();
   account = await TestAccount.open({ credit: "9876543.21", name: `${LONG} & Sons` });
   await account.event("evt_gala", { name: LONG, budget: { amount: "1234567.00", on_exceeded: "warn" } });
+  // One over midnight and over its budget, of which every column is as wide as it gets.
+  await account.event(PARTY, {
+    name: "Spring Prom",
+    starts_at: "2026-10-25T03:30:00Z",
+    ends_at: "2026-10-25T10:45:00Z",
+    time_zone: "America/New_York",
+    budget: { amount: "1.00", on_exceeded: "warn" },
+  });
   const rules = { balance_below: ["500.00", "9999999.99"], event_budget_percent: [50, 80], recharge_failed: true };
   await command("PUT", `/v1/accounts/${account.id}/alerts`, rules, `alerts-${account.id}`);
   await send("POST", `${env.ingestUrl}/v1/accounts/${account.id}/webhooks`, account.key, {
@@ -27,6 +36,7 @@ beforeAll(async () => {
   await account.report([
     ...ALL_WORK.map((work) => ({ work, booth })),
     { work: VIDEO, failed: true },
+    ...Array.from({ length: 3 }, () => ({ work: VIDEO, event: PARTY })),
     { work: VIDEO, event: "evt_the_longest_id_that_anybody_gave_to_a_wedding_2026" },
   ]);
 });
