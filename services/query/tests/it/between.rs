@@ -40,6 +40,11 @@ impl Between {
     pub(crate) fn answer(&self, questions: usize) {
         *self.held.left.lock().unwrap() = questions;
     }
+
+    /// How many of them have been put, where none was to be left without an answer.
+    pub(crate) fn asked(&self) -> usize {
+        usize::MAX - *self.held.left.lock().unwrap()
+    }
 }
 
 impl Held {
