@@ -47,7 +47,7 @@ export const fleet = {
     balance: "Balance",
     available: "Available",
     open: (name: string): string => `Open ${name}`,
-    planAndZone: (plan: string, city: string): string => `${plan} \u00b7 ${city}`,
+    planAndZone: (plan: string, zone: string): string => `${plan} \u00b7 ${zone}`,
     empty: "No account matches",
     first: (count: string): string => `first ${count}`,
     low: "Lowest balance first",

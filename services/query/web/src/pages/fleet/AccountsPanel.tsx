@@ -67,6 +67,8 @@ const money = (id: "balance" | "available", header: string): ColumnDef<AccountLi
   cell: ({ row }) => <MoneyText money={row.original[id]} />,
 });
 
+const zoneOf = ({ time_zone: zone }: AccountListed): string => text.common.zone(zoneCity(zone));
+
 const planOf = ({ currency, plan }: AccountListed, names: PlanNames): string => names.get(currency)?.get(plan) ?? plan;
 
 const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
@@ -78,7 +80,7 @@ const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
       <AccountLink
         accountId={account.account_id}
         name={account.name}
-        narrow={words.planAndZone(planOf(account, names), zoneCity(account.time_zone))}
+        narrow={words.planAndZone(planOf(account, names), zoneOf(account))}
       />
     ),
   },
@@ -89,7 +91,13 @@ const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
     meta: { roomy: true },
     cell: ({ row: { original: account }, getValue }) => <span className="nowrap" title={account.plan}>{getValue<string>()}</span>,
   },
-  { id: "zone", header: words.zone, accessorKey: "time_zone", meta: { roomy: true } },
+  {
+    id: "zone",
+    header: words.zone,
+    accessorFn: zoneOf,
+    meta: { roomy: true },
+    cell: ({ row: { original: account }, getValue }) => <span title={account.time_zone}>{getValue<string>()}</span>,
+  },
   {
     id: "state",
     header: text.common.columns.status,
