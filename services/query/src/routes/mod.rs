@@ -6,6 +6,7 @@ mod alerts;
 mod audit;
 mod balance;
 mod booths;
+mod compressed;
 mod csv;
 mod dead_letters;
 mod document;
@@ -175,7 +176,9 @@ pub fn router(api: Arc<Api>) -> Router {
     let counted = from_fn_with_state(Arc::clone(&api), counted);
     let fallback = any(fallback::path).layer(counted.clone()).layer(http.route("other"));
     let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
-        let route = route.layer(from_fn(conditional::answer)).layer(counted.clone()).layer(http.route(path));
+        let route: Route = route.layer(from_fn(conditional::answer));
+        let route: Route = route.layer(compressed::layer()).layer(from_fn(compressed::weaken));
+        let route = route.layer(counted.clone()).layer(http.route(path));
         // What is not read here may be a command.
         let takes_commands = path.starts_with("/v1/") && !WITHOUT_COMMANDS.contains(&path);
         router.route(path, if takes_commands { route.fallback(fallback::method) } else { route })

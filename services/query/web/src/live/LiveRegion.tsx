@@ -1,8 +1,6 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 
-import { formatMoney } from "@/format";
-import { text } from "@/text";
-
+import { Announcement } from "./announcement";
 import { useLive } from "./context";
 
 const PACE_MS = 5_000;
@@ -11,21 +9,14 @@ const PACE_MS = 5_000;
 export function LiveRegion() {
   const live = useLive();
   const [said, setSaid] = useState("");
-  const count = useRef(0);
-  const balance = useRef<string | null>(null);
 
   useEffect(() => {
     if (live === null) return;
-    const stop = live.subscribe((batch) => {
-      count.current += batch.transactions.length;
-      if (batch.balance !== null) balance.current = formatMoney(batch.balance.balance);
-    });
+    const announcement = new Announcement();
+    const stop = live.subscribe((batch) => announcement.add(batch));
     const timer = setInterval(() => {
-      if (count.current === 0) return;
-      const parts = [text.dashboard.recent.newCharges(count.current)];
-      if (balance.current !== null) parts.push(text.dashboard.recent.balanceNow(balance.current));
-      setSaid(parts.join(", "));
-      count.current = 0;
+      const sentence = announcement.take();
+      if (sentence !== null) setSaid(sentence);
     }, PACE_MS);
     return () => {
       stop();
