@@ -1,4 +1,5 @@
-import { formatMoney, type Money } from "@/format";
+import type { Money } from "@/api/types";
+import { formatMoney } from "@/format";
 import { text } from "@/text";
 
 import type { LiveBatch } from "./stream";
