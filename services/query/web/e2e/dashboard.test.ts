@@ -82,7 +82,7 @@ describe("Dashboard", () => {
     const rows = await tableRows(timeline);
     expect(rows.reduce((total, row) => total + Number(row[1]), 0)).toBe(successes(march).length);
     expect(rows.reduce((total, row) => total + Number(row[3]), 0)).toBe(1);
-    await timeline.getByRole("button", { name: "Show as table" }).click();
+    await timeline.getByRole("button", { name: "Show as chart" }).click();
 
     await hoverBlock(timeline, "Mar 1");
     const box = (): Promise<string> => shown(page.getByTestId("chart-box"));
@@ -157,6 +157,10 @@ describe("Dashboard", () => {
     const names = (await tableRows(timeline)).slice(1, 3).map((row) => row[0] ?? "");
     expect(names[0]).toContain("EDT");
     expect(names[1]).toContain("EST");
+
+    // and the two rows that the clocks would show alike say which of the two hours it was
+    const rows = await ledgerRows(panel(page, "Recent Activity"));
+    expect(rows.map(([date = ""]) => / E[DS]T$/.exec(date)?.[0] ?? "").filter(Boolean)).toEqual([" EST", " EDT"]);
     await context.close();
   });
 

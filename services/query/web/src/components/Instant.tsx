@@ -1,11 +1,12 @@
-import { formatDate, formatDateTime, formatTime, utcTitle } from "@/format";
+import { formatDate, formatDateTime, formatQuarter, formatTime, utcTitle } from "@/format";
+
+const SHOWN = { both: formatDateTime, date: formatDate, time: formatTime, quarter: formatQuarter };
 
 /** An instant in a zone, with UTC in the title. */
-export function Instant({ at, zone, show = "both" }: { at: string; zone: string; show?: "both" | "date" | "time" }) {
-  const shown = show === "both" ? formatDateTime(at, zone) : show === "date" ? formatDate(at, zone) : formatTime(at, zone);
+export function Instant({ at, zone, show = "both" }: { at: string; zone: string; show?: keyof typeof SHOWN }) {
   return (
     <time dateTime={at} title={utcTitle(at)}>
-      {shown}
+      {SHOWN[show](at, zone)}
     </time>
   );
 }

@@ -20,14 +20,54 @@ export function formatDate(instant: string, zone: string): string {
   return format(zone, { year: "numeric", month: "short", day: "numeric" }).format(new Date(instant));
 }
 
-/** `3:15:03 PM`. */
+const MINUTE: Intl.DateTimeFormatOptions = { hour: "numeric", minute: "2-digit" };
+
+/** `3:15:03 PM`; in an hour that the clocks show twice with which of the two it is, `1:15:03 AM EDT`. */
 export function formatTime(instant: string, zone: string, seconds = true): string {
-  return format(zone, seconds ? HOUR : { hour: "numeric", minute: "2-digit" }).format(new Date(instant));
+  return format(zone, { ...(seconds ? HOUR : MINUTE), ...whichOfTwo(instant, zone) }).format(new Date(instant));
 }
 
-/** `Nov 21, 2026, 3:15:03 PM`. */
+/** `3:15 PM EST`: the zone's name always beside it. */
+export function formatTimeNamed(instant: string, zone: string): string {
+  return format(zone, { ...MINUTE, timeZoneName: "short" }).format(new Date(instant));
+}
+
+const QUARTER_MS = 15 * 60_000;
+
+/** `Nov 21, 2026, 3:15 \u2013 3:30 PM`: the quarter of an hour that begins then, where no more is known of an instant. */
+export function formatQuarter(start: string, zone: string): string {
+  const options = { year: "numeric", month: "short", day: "numeric", ...MINUTE, ...whichOfTwo(start, zone) } as const;
+  const at = Date.parse(start);
+  return format(zone, options).formatRange(at, at + QUARTER_MS);
+}
+
+/** `Nov 21, 2026, 3:15:03 PM`; like `formatTime` in an hour that comes twice. */
 export function formatDateTime(instant: string, zone: string): string {
-  return format(zone, { year: "numeric", month: "short", day: "numeric", ...HOUR }).format(new Date(instant));
+  const options = { year: "numeric", month: "short", day: "numeric", ...HOUR, ...whichOfTwo(instant, zone) } as const;
+  return format(zone, options).format(new Date(instant));
+}
+
+const AROUND_MS = 3 * 60 * 60_000;
+
+function whichOfTwo(instant: string, zone: string): Intl.DateTimeFormatOptions {
+  return comesTwice(Date.parse(instant), zone) ? { timeZoneName: "short" } : {};
+}
+
+/** Whether the zone's clocks show this time a second time, before or after: they are put back. */
+function comesTwice(at: number, zone: string): boolean {
+  const before = offsetMs(at - AROUND_MS, zone);
+  const back = before - offsetMs(at + AROUND_MS, zone);
+  if (back <= 0) return false;
+  const now = offsetMs(at, zone);
+  return offsetMs(now === before ? at + back : at - back, zone) !== now;
+}
+
+/** What the zone's clocks are ahead of UTC. */
+function offsetMs(at: number, zone: string): number {
+  const found = /GMT([+-])(\d\d):(\d\d)/.exec(format(zone, { timeZoneName: "longOffset" }).format(at));
+  if (found === null) return 0;
+  const [, sign, hours, minutes] = found;
+  return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
 }
 
 /** `Sat, Nov 21`. */

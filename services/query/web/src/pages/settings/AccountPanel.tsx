@@ -3,7 +3,7 @@ import { Link } from "react-router";
 
 import { Instant } from "@/components/Instant";
 import { Panel } from "@/components/Panel";
-import { formatDate, formatTime, zoneCity, zoneName } from "@/format";
+import { formatDate, formatTimeNamed, zoneCity } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -30,7 +30,7 @@ export function AccountPanel() {
         <Fact label={words.zone}>
           <span title={zone}>{text.common.zone(zoneCity(zone))}</span>
           <span className="muted small">
-            {words.now(`${formatTime(now, zone, false)} ${zoneName(now, zone)}`)}. {words.zoneNote}
+            {words.now(formatTimeNamed(now, zone))}. {words.zoneNote}
           </span>
         </Fact>
         <Fact label={words.opened}>

@@ -102,7 +102,7 @@ function columnsOf(zone: string, onAsk: ((booth: BoothListed) => void) | null): 
       accessorFn: (booth) => booth.last_activity_at ?? "",
       cell: ({ row }) =>
         row.original.last_activity_at ? (
-          <Instant at={row.original.last_activity_at} zone={zone} />
+          <Instant at={row.original.last_activity_at} zone={zone} show="quarter" />
         ) : (
           text.common.none
         ),
