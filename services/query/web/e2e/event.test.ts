@@ -87,7 +87,7 @@ describe("Event analytics", () => {
       .poll(async () => (await tableRows(credits)).map((cells) => cells[2]))
       .toEqual(engines.map((value) => dollars(value)));
     expect(await seriousFindings(page)).toEqual([]);
-    await credits.getByRole("button", { name: "Show as table" }).click();
+    await credits.getByRole("button", { name: "Show as chart" }).click();
     await expect.poll(() => credits.locator("[data-slice]").count()).toBe(7);
     expect(complaints).toEqual([]);
     await context.close();
@@ -157,7 +157,7 @@ describe("Event analytics", () => {
       const counted = async (): Promise<number> =>
         (await tableRows(chart)).reduce((total, cells) => total + Number(cells[1]), 0);
       await expect.poll(counted, { message: toggle }).toBe(work);
-      await chart.getByRole("button", { name: "Show as table" }).click();
+      await chart.getByRole("button", { name: "Show as chart" }).click();
     }
     const budget = panel(page, "Budget");
     await expect.poll(() => shown(budget)).toContain(`${dollars(spent(entries))} of $10.00`);

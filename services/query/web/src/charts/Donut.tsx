@@ -119,12 +119,11 @@ function Foot({ id, label, caption, asTable, onTable, children }: FootProps) {
           <button
             type="button"
             className="chart-text-button"
-            aria-pressed={asTable}
             onClick={() => {
               onTable(!asTable);
             }}
           >
-            {text.charts.showTable}
+            {asTable ? text.charts.showChart : text.charts.showTable}
           </button>
           {children}
         </span>

@@ -79,12 +79,11 @@ export function TimelineChart(props: TimelineChartProps) {
           <button
             type="button"
             className="chart-text-button"
-            aria-pressed={asTable}
             onClick={() => {
               setAsTable(!asTable);
             }}
           >
-            {text.charts.showTable}
+            {asTable ? text.charts.showChart : text.charts.showTable}
           </button>
           {asTable && (
             <button
