@@ -131,6 +131,7 @@ describe("Sign-in", () => {
     const { page, context } = await visit(browser);
     await signIn(page, env.adminKey);
     await page.getByText("Choose an account").first().waitFor();
+    await page.getByRole("link", { name: "the whole fleet" }).waitFor();
     await page.getByLabel("Search accounts").fill(account.id);
     await page.getByText("Chosen Booths").first().click();
     await page.getByTestId("balance-amount").waitFor();

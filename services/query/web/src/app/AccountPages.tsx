@@ -1,5 +1,5 @@
 import { Suspense, useState } from "react";
-import { Navigate, Outlet, useLocation } from "react-router";
+import { Link, Navigate, Outlet, useLocation } from "react-router";
 
 import { PageSkeleton } from "@/components/PageSkeleton";
 import { LiveProvider } from "@/live/LiveProvider";
@@ -24,7 +24,9 @@ export function AccountPages() {
     return (
       <div className="page choose-account">
         <h1>{text.common.adminChoose.title}</h1>
-        <p className="muted">{text.common.adminChoose.text}</p>
+        <p className="muted">
+          {text.common.adminChoose.text} <Link to="/fleet">{text.common.adminChoose.fleet}</Link>.
+        </p>
         <AccountPicker current={null} onChoose={session.chooseAccount} />
       </div>
     );

@@ -8,6 +8,7 @@ import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
 import { TextField } from "@/components/TextField";
 import { useDebounced } from "@/components/useDebounced";
+import { formatCount } from "@/format";
 import { text } from "@/text";
 
 import { AccountById } from "./AccountById";
@@ -33,6 +34,7 @@ export function AccountPicker({ current, onChoose }: { current: string | null; o
           page.data.length === 0 ? (
             <p className="muted small">{text.common.noAccounts}</p>
           ) : (
+            <>
             <ul className="account-list">
               {page.data.map((account) => (
                 <li key={account.account_id}>
@@ -51,6 +53,8 @@ export function AccountPicker({ current, onChoose }: { current: string | null; o
                 </li>
               ))}
             </ul>
+            {page.has_more ? <p className="muted small">{text.common.moreAccounts(formatCount(page.data.length))}</p> : null}
+            </>
           )
         }
       </QueryState>

@@ -21,6 +21,7 @@ export const common = {
   chooseAccount: "Choose an account",
   searchAccounts: "Search accounts",
   noAccounts: "No account matches",
+  moreAccounts: (shown: string): string => `The first ${shown} are listed. Search to find the others.`,
   signOut: "Sign out",
   signIn: "Sign in",
   signOutFailed: {
@@ -90,6 +91,7 @@ export const common = {
   notFound: { title: "Page not found", text: "There is nothing at this address.", back: "Go to the dashboard" },
   adminChoose: {
     title: "Choose an account",
-    text: "You are signed in as an administrator. Pick the account whose pages you want to see.",
+    text: "You are signed in as an administrator. Pick the account whose pages you want to see, or look at",
+    fleet: "the whole fleet",
   },
 } as const;
