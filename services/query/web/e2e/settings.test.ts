@@ -17,6 +17,7 @@ describe("A time zone", () => {
     await account.event("evt_gala", { name: "Gala Night" });
     await account.report([{ work: MODIFY }]);
     const { page, context } = await open(browser, account.key);
+    await panel(page, "Recent Activity").getByText("Gala Night").waitFor();
     for (const path of ["/", "/events", "/events/evt_gala/analytics", "/activity", "/billing", "/settings"]) {
       await page.goto(path);
       await page.getByText("Denver time").first().waitFor();

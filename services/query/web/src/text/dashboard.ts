@@ -1,3 +1,5 @@
+import { plural } from "@/format";
+
 export const dashboard = {
   title: "Dashboard",
   currentBalance: "Current Balance",
@@ -13,7 +15,7 @@ export const dashboard = {
     used: "Total credits used",
     purchased: "Credits purchased",
     net: "Net usage",
-    operations: (count: string): string => `${count} operations`,
+    activities: (count: number): string => plural(count, "activity", "activities"),
     failed: (count: string): string => `${count} failed, not charged`,
     netNote: "Used minus purchased",
     other: (amount: string): string => `${amount} from bonuses, fees and adjustments`,

@@ -43,7 +43,7 @@ function FigureRow({ summary }: { summary: Summary }) {
         {isZero(period.other) ? null : figures.other(formatMoney(period.other, { signed: true }))}
       </Figure>
       <Figure label={figures.used} value={period.used} before={previous.used} id="used">
-        {figures.operations(formatCount(period.operations)) + failed}
+        {figures.activities(period.operations) + failed}
       </Figure>
       <Figure label={figures.purchased} value={period.purchased} before={previous.purchased} id="purchased" />
       <Figure label={figures.net} value={period.net_usage} id="net">

@@ -11,6 +11,7 @@ import { Skeleton } from "@/components/Skeleton";
 import { formatCount, isLate } from "@/format";
 import { EntryDrawer } from "@/ledger/EntryDrawer";
 import { LedgerTable } from "@/ledger/LedgerTable";
+import { useEventNames } from "@/ledger/useEventNames";
 import { LiveToggle } from "@/live/LiveToggle";
 import { usePausable } from "@/live/usePausable";
 import { useRecent } from "@/live/useRecent";
@@ -27,6 +28,7 @@ export function RecentPanel() {
   const query = useRecent(accountId);
   const { rows, paused, waiting, toggle } = usePausable(query.data?.rows ?? NONE, (row) => row.seq);
   const late = rows.slice(0, ROWS).filter((row) => row.type === "consume" && isLate(row.occurred_at, row.posted_at)).length;
+  const eventName = useEventNames();
   const [openId, setOpenId] = useState<string | null>(null);
   return (
     <Panel
@@ -60,6 +62,7 @@ export function RecentPanel() {
               zone={zone}
               caption={recent.caption}
               selectedId={openId}
+              subOf={(row) => (row.event_id ? eventName(row.event_id) : undefined)}
               onOpen={(row) => setOpenId(row.entry_id)}
             />
           )
