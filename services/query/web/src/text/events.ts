@@ -31,6 +31,7 @@ export const events = {
     between: (start: string, end: string): string => `${start} \u2013 ${end}`,
     from: (start: string): string => `From ${start}`,
     unknown: "No dates set",
+    nothing: "Nothing has been reported for this event yet, and nobody has named it. Is its ID right?",
   },
   figures: {
     label: "Figures of the event",
@@ -70,6 +71,7 @@ export const events = {
     all: "All engines",
     other: "Other engines",
     total: "in this period",
+    range: (dates: string, zone: string): string => `${dates} \u00b7 ${zone}`,
   },
   ledger: {
     title: "Event Activities",
@@ -83,6 +85,7 @@ export const events = {
     title: "Budget",
     none: "No budget is set for this event.",
     noneText: "With one, the event\u2019s spend is measured against it here.",
+    noneTextAccount: "With one, the event\u2019s spend is measured against it here. An administrator can set it.",
   },
   edit: {
     new: "New event",

@@ -7,7 +7,7 @@ import type { EventListed, Usage } from "@/api/types";
 import { TimelineChart } from "@/charts/TimelineChart";
 import type { ChartBucket, Measure } from "@/charts/types";
 import { resolvePeriod, type Period, type ResolvedPeriod } from "@/components/daterange/period";
-import { PeriodControl } from "@/components/daterange/PeriodControl";
+import { PeriodControl, rangeText } from "@/components/daterange/PeriodControl";
 import { readPeriod, writePeriod } from "@/components/daterange/period-url";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
@@ -50,7 +50,7 @@ export function ActivitiesPanel({ event }: { readonly event: EventListed }) {
   return (
     <Panel
       title={activities.title}
-      note={text.common.zone(zoneCity(zone))}
+      note={text.events.activities.range(rangeText(range.first, range.last), text.common.zone(zoneCity(zone)))}
       actions={
         <PeriodControl
           period={period}

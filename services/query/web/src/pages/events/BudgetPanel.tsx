@@ -27,7 +27,7 @@ export function BudgetPanel({ event }: { readonly event: EventListed }) {
         <BudgetBar budget={event.budget.amount} spent={event.budget.spent} policy={event.budget.policy} />
       ) : (
         <EmptyState icon="billing" title={budget.none} actions={isAdmin ? open(edit.budgetOpen) : undefined}>
-          {budget.noneText}
+          {isAdmin ? budget.noneText : budget.noneTextAccount}
         </EmptyState>
       )}
       {editing && (

@@ -31,7 +31,7 @@ export default function EventAnalyticsPage() {
   const query = useQuery(eventQuery(accountId, eventId));
   // A server without the route still knows what the event used.
   if (query.error instanceof ApiProblem && query.error.isMissing && query.data === undefined) {
-    return <Analytics key={eventId} event={bareEvent(eventId, zone)} />;
+    return <Analytics key={eventId} event={bareEvent(eventId, zone)} isUnknown />;
   }
   return (
     <QueryState query={query} skeleton={<Skeleton height="12rem" lines={3} />}>
@@ -56,7 +56,7 @@ function bareEvent(eventId: string, zone: string): EventListed {
   };
 }
 
-function Analytics({ event }: { readonly event: EventListed }) {
+function Analytics({ event, isUnknown = false }: { readonly event: EventListed; readonly isUnknown?: boolean }) {
   const { isAdmin } = useSession();
   const name = eventName(event);
   usePageTitle(`${name}, ${text.events.analytics}`);
@@ -71,7 +71,7 @@ function Analytics({ event }: { readonly event: EventListed }) {
           <p className="page-note">{text.events.zone(text.common.zone(zoneCity(event.time_zone)))}</p>
         </div>
         <p className="event-facts">
-          <span>{eventDates(event)}</span>
+          <span>{isUnknown ? text.events.dates.nothing : eventDates(event)}</span>
           {event.name !== null && <span className="mono">{event.event_id}</span>}
         </p>
       </header>
