@@ -131,6 +131,25 @@ describe("Activity", () => {
     await context.close();
   });
 
+  it("shows what was done about a charge as a chain whose net is what it came to, and leads through it", async () => {
+    const refunded = await TestAccount.open();
+    await refunded.report([{ work: VIDEO }]);
+    const charge = (await refunded.entries()).find((entry) => entry.type === "consume");
+    await refunded.refund(charge?.entry_id ?? "");
+    const { page, context, complaints } = await open(browser, refunded.key, `/activity?entry=${charge?.entry_id ?? ""}`);
+    const drawer = page.getByRole("dialog");
+    const chain = drawer.getByRole("region", { name: "Corrections" });
+    await expect.poll(() => shown(chain)).toContain("This entry");
+    await expect.poll(() => shown(chain)).toMatch(/Consume\u2212\$1\.20.*Refund\+\$1\.20.*Net\$0\.00/);
+    await chain.getByRole("button", { name: "Refund" }).click();
+    await expect.poll(() => new URL(page.url()).searchParams.get("entry")).not.toBe(charge?.entry_id);
+    await expect.poll(() => shown(drawer)).toContain("blurred");
+    await page.goBack();
+    await expect.poll(() => shown(drawer)).toContain("5 seconds \u00d7 $0.24");
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
   it("gives what is filtered as CSV", async () => {
     const { page, context } = await open(browser, account.key, "/activity?event=evt_one");
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Download CSV").click()]);

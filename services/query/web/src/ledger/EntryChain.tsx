@@ -36,11 +36,14 @@ export function EntryChain({ entry, zone, onOpen }: Props) {
   });
   const chain = (data?.data ?? []).filter((row) => row.operation_id === operationId).reverse();
   if (chain.length < 2) return null;
+  // Failed tries before a charge correct nothing.
+  const isCorrected = chain.some((row) => row.type !== "consume");
+  const title = isCorrected ? detail.chain : detail.tries;
   const net = chain.map((row) => row.amount).reduce(addMoney);
   return (
-    <section className="detail-section" aria-label={detail.chain}>
-      <h3>{detail.chain}</h3>
-      <p className="muted small">{detail.chainText}</p>
+    <section className="detail-section" aria-label={title}>
+      <h3>{title}</h3>
+      <p className="muted small">{isCorrected ? detail.chainText : detail.triesText}</p>
       <div className="chain">
         <ol>
           {chain.map((row) => (

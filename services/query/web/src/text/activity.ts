@@ -86,6 +86,8 @@ export const activity = {
     test: "Test mode",
     chain: "Corrections",
     chainText: "All entries of this operation, oldest first. Nothing is edited: a correction is an entry of its own.",
+    tries: "Attempts",
+    triesText: "All entries of this operation, oldest first. However often it is tried, it is charged at most once.",
     chainThis: "This entry",
     chainNet: "Net",
     allOfEvent: "All activity of this event",
