@@ -176,5 +176,10 @@ export const billing = {
     invalid: "Enter an amount like 100.00",
     needAmount: "Enter what to buy",
     targetAbove: "The balance to reach must be above the threshold",
+    onceLeast: (least: string): string => `At least ${least} is bought at once`,
+    onceMost: (most: string): string => `At most ${most} is bought at once`,
+    targetLeast: (least: string): string => `Must be at least ${least} above the threshold: less is not bought`,
+    targetMost: (most: string): string => `Must be at most ${most} above the threshold: more is not bought at once`,
+    capLeast: (least: string): string => `At least ${least}, or nothing could be bought`,
   },
 } as const;

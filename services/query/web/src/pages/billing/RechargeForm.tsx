@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import type { Recharge } from "@/api/types";
 import { keys } from "@/api/keys";
+import { detailAt } from "@/api/problem";
 import { putRecharge, rechargeLanded, type RechargeRuleBody } from "@/api/queries/billing";
 import { Button } from "@/components/Button";
 import { Segmented } from "@/components/Segmented";
@@ -14,6 +15,13 @@ import { text } from "@/text";
 import { bodyOf, defaultDailyCap, draftErrors, draftOf, type Draft } from "./recharge-draft";
 
 const { recharge } = text.billing;
+const POINTERS = {
+  threshold: "/threshold",
+  amount: "/amount",
+  target: "/target",
+  dailyCap: "/daily_cap",
+  monthlyCap: "/monthly_cap",
+};
 
 function capOf(draft: Draft, currency: string): string | null {
   const amount = defaultDailyCap(draft);
@@ -52,7 +60,7 @@ export function RechargeForm({ rule }: { rule: Recharge }) {
       void rechargeLanded(accountId, seq).then(() => queryClient.invalidateQueries({ queryKey: key }));
     },
   });
-  const errors = draftErrors(draft);
+  const errors = draftErrors(draft, currency);
   const visible = shown ? errors : {};
   const change = (part: Partial<Draft>) => {
     save.reset();
@@ -66,7 +74,7 @@ export function RechargeForm({ rule }: { rule: Recharge }) {
       autoComplete="off"
       prefix={currencySign(currency)}
       value={draft[name]}
-      error={visible[name]}
+      error={visible[name] ?? detailAt(save.error, POINTERS[name])}
       onChange={(event) => change({ [name]: event.target.value })}
     />
   );

@@ -34,7 +34,16 @@ it("finds what cannot be", () => {
     "dailyCap",
   ]);
   expect(draftErrors({ ...DRAFT, mode: "target", target: "10.00" }).target).toBeDefined();
-  expect(draftErrors({ ...DRAFT, mode: "target", target: "9999999.99" })).toEqual({});
+  // given what ingest refuses, then it is said at its field before anything is sent
+  const said = (part: Partial<Draft>) => Object.entries(draftErrors({ ...DRAFT, ...part }));
+  expect(said({ amount: "49.99" })).toEqual([["amount", "At least $50 is bought at once"]]);
+  expect(said({ amount: "10000.01" })).toEqual([["amount", "At most $10,000 is bought at once"]]);
+  expect(said({ mode: "target", target: "59.99" }).map(([field]) => field)).toEqual(["target"]);
+  expect(said({ mode: "target", target: "10010.01" }).map(([field]) => field)).toEqual(["target"]);
+  expect(said({ dailyCap: "20", monthlyCap: "49.99" }).map(([field]) => field)).toEqual(["dailyCap", "monthlyCap"]);
+  for (const amount of ["50", "10000.00"]) expect(said({ amount })).toEqual([]);
+  for (const target of ["60", "10010"]) expect(said({ mode: "target", target })).toEqual([]);
+  expect(said({ dailyCap: "50", monthlyCap: "50.00" })).toEqual([]);
 });
 
 it("says which daily cap a rule without one gets", () => {

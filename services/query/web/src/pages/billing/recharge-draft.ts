@@ -1,6 +1,7 @@
 import type { Recharge } from "@/api/types";
 import type { RechargeRuleBody } from "@/api/queries/billing";
-import { fromMicro, isZero, toMicro } from "@/format";
+import { formatMoney, fromMicro, isZero, toMicro } from "@/format";
+import { AMOUNT_MAX, AMOUNT_MIN } from "@/purchase/amount";
 import { text } from "@/text";
 
 export interface Draft {
@@ -31,20 +32,30 @@ export function draftOf(rule: Recharge): Draft {
   };
 }
 
-/** What is wrong with a draft, by field; empty when it can be sent. */
-export function draftErrors(draft: Draft): DraftErrors {
-  const { invalid, needAmount, targetAbove } = text.billing.recharge;
+/** What is wrong with a draft, by field; empty when it can be sent. What is bought at once has the bounds of a purchase. */
+export function draftErrors(draft: Draft, currency = "USD"): DraftErrors {
+  const { invalid, needAmount, targetAbove, onceLeast, onceMost, targetLeast, targetMost, capLeast } = text.billing.recharge;
+  const least = formatMoney({ amount: AMOUNT_MIN, currency }, { places: "whole" });
+  const most = formatMoney({ amount: AMOUNT_MAX, currency }, { places: "whole" });
   const errors: DraftErrors = {};
   const good = (value: string): boolean => AMOUNT.test(value.trim());
   if (!good(draft.threshold)) errors.threshold = invalid;
   const field = draft.mode;
   if (draft[field].trim() === "") errors[field] = needAmount;
   else if (!good(draft[field])) errors[field] = invalid;
-  else if (field === "target" && errors.threshold === undefined) {
-    if (toMicro(draft.target.trim()) <= toMicro(draft.threshold.trim())) errors.target = targetAbove;
+  else if (field === "amount") {
+    if (toMicro(draft.amount.trim()) < toMicro(AMOUNT_MIN)) errors.amount = onceLeast(least);
+    else if (toMicro(draft.amount.trim()) > toMicro(AMOUNT_MAX)) errors.amount = onceMost(most);
+  } else if (errors.threshold === undefined) {
+    const once = toMicro(draft.target.trim()) - toMicro(draft.threshold.trim());
+    if (once <= 0n) errors.target = targetAbove;
+    else if (once < toMicro(AMOUNT_MIN)) errors.target = targetLeast(least);
+    else if (once > toMicro(AMOUNT_MAX)) errors.target = targetMost(most);
   }
   for (const cap of ["dailyCap", "monthlyCap"] as const) {
-    if (draft[cap].trim() !== "" && !good(draft[cap])) errors[cap] = invalid;
+    if (draft[cap].trim() === "") continue;
+    if (!good(draft[cap])) errors[cap] = invalid;
+    else if (toMicro(draft[cap].trim()) < toMicro(AMOUNT_MIN)) errors[cap] = capLeast(least);
   }
   return errors;
 }
