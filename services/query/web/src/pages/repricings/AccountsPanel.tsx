@@ -30,7 +30,7 @@ export function AccountsPanel({ repricing }: { repricing: Repricing }) {
     <Panel title={words.title} flush>
       <DataTable
         caption={words.caption}
-        rows={repricing.accounts}
+        rows={repricing.accounts.filter((account) => account.changes > 0)}
         columns={shown}
         rowId={(account) => account.account_id}
       />

@@ -18,6 +18,7 @@ import { text } from "@/text";
 import { AccountsPanel } from "./AccountsPanel";
 import { Actions } from "./Actions";
 import { draftOf, writeDraft } from "./draft";
+import { linesOf } from "./lines";
 import { LinesPanel } from "./LinesPanel";
 import { periodText } from "./period-text";
 import { ProgressPanel } from "./ProgressPanel";
@@ -58,6 +59,8 @@ function Shown({ repricing }: { repricing: Repricing }) {
   const [asking, setAsking] = useState<Way | null>(null);
   const accountIds = repricing.accounts.map((account) => account.account_id);
   const again = `/repricings/new?${writeDraft(draftOf(repricing, accountIds)).toString()}`;
+  const changes = repricing.accounts.some((account) => account.changes > 0);
+  const hasLines = preview === undefined ? changes : linesOf(preview).length > 0;
   const version = String(repricing.price_version);
   return (
     <div className="page">
@@ -85,9 +88,9 @@ function Shown({ repricing }: { repricing: Repricing }) {
       </header>
       <SumsPanel repricing={repricing} />
       {repricing.state === "previewed" && run.way === null ? null : <ProgressPanel repricing={repricing} run={run} />}
-      {repricing.accounts.length === 0 ? null : <AccountsPanel repricing={repricing} />}
+      {changes ? <AccountsPanel repricing={repricing} /> : null}
       {preview === undefined ? null : <StaysPanel preview={preview} />}
-      {repricing.accounts.length === 0 ? null : <LinesPanel preview={preview} again={again} />}
+      {hasLines ? <LinesPanel preview={preview} again={again} /> : null}
       {asking === null ? null : (
         <ReasonDialog
           way={asking}

@@ -39,6 +39,13 @@ it("lists what somebody has to see to before what is fine as it is", () => {
   expect(stayingOf([line(0, { new_reason: 1 })])).toEqual([{ reason: "new_reason", count: 1, isFine: false }]);
 });
 
+it("leaves out lines where all is as it was, and none that somebody has to see to", () => {
+  const lines = [line(0, { priced_by_it: 9, unchanged: 1 }), line(0, { unchanged: 1, refunded: 1 }, "sora"), line(2, {}, "seedance")];
+  const accounts = [{ account_id: "acc_a", as_of_seq: 9, lines, ...sums(2, "0", "0", "0") }];
+  const engines = linesOf({ accounts } as unknown as RepricingPreview).map(({ engine }) => engine);
+  expect(engines).toEqual(["seedance", "sora"]);
+});
+
 it("names each line once, those with most changes first", () => {
   const accounts = [
     { account_id: "acc_a", as_of_seq: 9, lines: [line(1, {}), line(5, {}, "sora")], ...sums(6, "0", "0", "0") },

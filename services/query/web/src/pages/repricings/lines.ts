@@ -7,12 +7,17 @@ export interface AccountLine extends RepricingLine {
   key: string;
 }
 
-/** Every line with whose it is, those that change most charges first. */
+/** The lines that change something, or leave out what somebody has to see to, with whose they are; most changes first. */
 export function linesOf({ accounts }: RepricingPreview): AccountLine[] {
   const lines = accounts.flatMap(({ account_id, lines }) =>
-    lines.map((line) => ({ ...line, account_id, key: [account_id, line.event_id ?? "", line.service, line.engine].join("/") })),
+    lines.filter(isTold).map((line) => ({ ...line, account_id, key: [account_id, line.event_id ?? "", line.service, line.engine].join("/") })),
   );
   return lines.sort((a, b) => b.changes - a.changes || (a.key < b.key ? -1 : 1));
+}
+
+/** A busy month has thousands of lines where all is as it was: their charges are counted by why they stay. */
+function isTold({ changes, left_out }: RepricingLine): boolean {
+  return changes > 0 || Object.keys(left_out).some((reason) => text.repricings.leftOut[reason]?.isFine !== true);
 }
 
 export interface Staying {
