@@ -85,12 +85,17 @@ export function MakeLink({ onClose }: { onClose: () => void }) {
         onChange={setLife}
         options={words.lives.map(([value, label]) => ({ value, label }))}
       />
-      <Segmented
-        label={words.theme}
-        value={theme}
-        onChange={setTheme}
-        options={(["system", "light", "dark"] as const).map((value) => ({ value, label: words.themes[value] }))}
-      />
+      <div className="field">
+        <span className="field-label" aria-hidden="true">
+          {words.theme}
+        </span>
+        <Segmented
+          label={words.theme}
+          value={theme}
+          onChange={setTheme}
+          options={(["system", "light", "dark"] as const).map((value) => ({ value, label: words.themes[value] }))}
+        />
+      </div>
     </FormDialog>
   );
 }
