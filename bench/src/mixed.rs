@@ -26,6 +26,8 @@ const UNKEPT: Duration = Duration::from_secs(30);
 const KEEP_NOTHING: [(&str, &str); 2] =
     [("TOLLBOOTH_QUERY__ANSWERS__BYTES_MAX", "0"), ("TOLLBOOTH_QUERY__STORE__PAGES_BYTES_MAX", "0")];
 const HELD_SHARE_MIN: f64 = 0.97;
+/// Salts of the minutes before; below it those of what is measured.
+const FIRST_WARM_UP_SALT: u64 = 16;
 
 /// How long.
 #[derive(Debug, Clone, Copy)]
@@ -138,8 +140,8 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: 
         rate,
         duration,
     };
-    let before = ask(asking(&address, 1, Some(RATE), Duration::from_secs(times.warm_up_s)), CONNECTIONS).await?;
-    println!("  before: {:.0} requests/s, {} errors {:?}", before.rate(), before.errors, before.first_error);
+    warm_up(times.warm_up_s, &query, |salt, seconds| asking(&address, salt, Some(RATE), Duration::from_secs(seconds)))
+        .await?;
     let (counted, selects) = (Counted::of(&query), selects(bench)?);
     let measured = ask(asking(&address, 2, Some(RATE), Duration::from_secs(times.measured_s)), CONNECTIONS).await?;
     let (counted, selects) = (Counted::of(&query).since(&counted), self::selects(bench)? - selects);
@@ -171,6 +173,21 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: 
     Ok(())
 }
 
+/// Asks as it will be measured, and tells minute by minute how what is kept grows.
+async fn warm_up(seconds: u64, query: &Service, asking: impl Fn(u64, u64) -> Asking) -> anyhow::Result<()> {
+    for (turn, begin) in (0..seconds).step_by(60).enumerate() {
+        let counted = Counted::of(query);
+        let salt = FIRST_WARM_UP_SALT + turn as u64;
+        let before = ask(asking(salt, (seconds - begin).min(60)), CONNECTIONS).await?;
+        let share = Counted::of(query).since(&counted).share_without_clickhouse(&before);
+        let (rate, errors, first) = (before.rate(), before.errors, before.first_error);
+        println!(
+            "  before, from {begin} s: {rate:.0} requests/s, {share:.0} % without ClickHouse, {errors} errors {first:?}"
+        );
+    }
+    Ok(())
+}
+
 fn figures(report: &mut Report, measured: &Outcome, counted: &Counted, selects: f64, load: &str) -> anyhow::Result<()> {
     for (kind, latency) in &measured.latency {
         let [p50, p99] = [0.5, 0.99].map(|quantile| ms(latency, quantile));
@@ -185,9 +202,7 @@ fn figures(report: &mut Report, measured: &Outcome, counted: &Counted, selects: 
     let errors = measured.errors as f64;
     let first = measured.first_error.clone().unwrap_or_default();
     report.add("mixed_errors", "requests", &[errors], format!("{first} {load}"));
-    #[allow(clippy::cast_precision_loss)]
-    let count = measured.count() as f64;
-    let share = 100.0 * (1.0 - counted.of_clickhouse / count);
+    let share = counted.share_without_clickhouse(measured);
     let conditions = format!(
         "sums {:.0} as they were, {:.0} carried, {:.0} shared, {:.0} asked; pages {:.0} kept, {:.0} asked; the server counted \
          {selects:.0} SELECTs of all kinds; {load}",
@@ -232,6 +247,12 @@ impl Counted {
             pages_asked,
             of_clickhouse: sums_asked + sums("joined") + pages_asked + anew.iter().sum::<f64>(),
         }
+    }
+
+    /// Percent of the requests.
+    #[allow(clippy::cast_precision_loss)] // Far below 2^52.
+    fn share_without_clickhouse(&self, outcome: &Outcome) -> f64 {
+        100.0 * (1.0 - self.of_clickhouse / outcome.count() as f64)
     }
 
     fn since(self, before: &Self) -> Self {
