@@ -6,13 +6,13 @@ import { Panel } from "@/components/Panel";
 import { formatCount } from "@/format";
 import { text } from "@/text";
 
-import { linesOf, stayingOf } from "./lines";
+import { stayingOf } from "./lines";
 
 const { stays: words, leftOut } = text.repricings;
 
 /** Charges that are not priced anew, by why, with what can be done about them. */
 export function StaysPanel({ preview }: { preview: RepricingPreview }) {
-  const staying = useMemo(() => stayingOf(linesOf(preview)), [preview]);
+  const staying = useMemo(() => stayingOf(preview.accounts.flatMap(({ lines }) => lines)), [preview]);
   if (staying.length === 0) return null;
   const open = staying.reduce((sum, { count, isFine }) => (isFine ? sum : sum + count), 0);
   return (
