@@ -53,6 +53,21 @@ describe("A page says how things are", () => {
     await context.close();
   });
 
+  it("a phone without a network is told so by its own account, and shows what came meanwhile when it is back", async () => {
+    const account = await TestAccount.open();
+    const { page, context } = await open(browser, account.key);
+    const live = panel(page, "Recent Activity").getByText("Live", { exact: true });
+    await live.waitFor();
+    await context.setOffline(true);
+    await page.getByText("Live updates paused").waitFor();
+    await live.waitFor({ state: "detached" });
+    await account.report([{ work: MODIFY }]);
+    await context.setOffline(false);
+    await page.getByText("Live updates paused").waitFor({ state: "detached" });
+    await expect.poll(() => panel(page, "Recent Activity").locator("tr[data-seq]").count()).toBe(2);
+    await context.close();
+  });
+
   it.each([
     ["/?period=year", "Recent Activity"],
     ["/events/evt_gala/analytics", "Event Activities"],

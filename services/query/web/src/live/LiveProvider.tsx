@@ -5,7 +5,6 @@ import { applyBatch } from "./apply";
 import { LiveContext, type LiveContextValue, type LiveStatus } from "./context";
 import { Refresher } from "./refresher";
 import { Ring } from "./ring";
-import type { LiveSource } from "./source";
 import { LiveStream, type LiveBatch } from "./stream";
 
 // A tab nobody looks at gives its connection back after this time: browsers allow six to a server.
@@ -47,13 +46,11 @@ function makeHub(): Hub {
 
 export interface LiveProviderProps {
   accountId: string;
-  /** What the stream is read from; the same function each time. */
-  makeSource?: (url: string) => LiveSource;
   children: ReactNode;
 }
 
 /** Opens the account's stream and keeps balance, newest rows and sums current. */
-export function LiveProvider({ accountId, makeSource, children }: LiveProviderProps) {
+export function LiveProvider({ accountId, children }: LiveProviderProps) {
   const queryClient = useQueryClient();
   // A hub an account: rows of one never reach lists of another.
   const hub = useMemo(() => ({ accountId, ...makeHub() }), [accountId]);
@@ -62,7 +59,6 @@ export function LiveProvider({ accountId, makeSource, children }: LiveProviderPr
     const refresher = new Refresher(queryClient, accountId);
     const stream = new LiveStream({
       accountId,
-      makeSource,
       onBatch: (batch) => {
         applyBatch(queryClient, accountId, hub.ring, batch);
         refresher.follow(batch);
@@ -77,14 +73,22 @@ export function LiveProvider({ accountId, makeSource, children }: LiveProviderPr
       if (document.visibilityState === "visible") stream.open();
       else hiddenTimer = setTimeout(() => stream.close(), HIDDEN_MS);
     };
+    const onOffline = () => stream.lost();
+    const onOnline = () => {
+      if (document.visibilityState === "visible") stream.open();
+    };
     document.addEventListener("visibilitychange", onVisibility);
+    window.addEventListener("offline", onOffline);
+    window.addEventListener("online", onOnline);
     return () => {
       document.removeEventListener("visibilitychange", onVisibility);
+      window.removeEventListener("offline", onOffline);
+      window.removeEventListener("online", onOnline);
       clearTimeout(hiddenTimer);
       stream.close();
       refresher.stop();
     };
-  }, [accountId, hub, makeSource, queryClient]);
+  }, [accountId, hub, queryClient]);
 
   return <LiveContext value={hub}>{children}</LiveContext>;
 }

@@ -44,6 +44,15 @@ it("sends the token, and says when the stream has ended", async () => {
   expect(fetched.mock.calls[0]?.[1]?.headers).toMatchObject({ Authorization: "Bearer tbp1.abc" });
 });
 
+it("tells of whatever comes, comments too", async () => {
+  vi.stubGlobal("fetch", () => Promise.resolve(new Response(": nothing new\n\n")));
+  const alive = vi.fn();
+  const source = new FetchSource("/v1/stream");
+  source.addEventListener("alive", alive);
+  await heard(source);
+  expect(alive).toHaveBeenCalledOnce();
+});
+
 it("is not open where it was refused", async () => {
   vi.stubGlobal("fetch", () => Promise.resolve(new Response("{}", { status: 429 })));
   expect(await heard(new FetchSource("/v1/stream"))).toEqual(["error true"]);

@@ -6,8 +6,8 @@ import { SseParser } from "./sse";
 const OPEN = 1;
 
 /**
- * A stream read by `fetch`, with the bearer token that an `EventSource` cannot send. It never connects again by itself:
- * once the stream has ended, it is closed.
+ * A stream read by `fetch`. An `EventSource` cannot send a bearer token, and does not tell of the comments by which one
+ * knows that a quiet stream is alive. It never connects again by itself: once the stream has ended, it is closed.
  */
 export class FetchSource implements LiveSource {
   readyState = 0;
@@ -55,6 +55,7 @@ export class FetchSource implements LiveSource {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      this.tell("alive");
       for (const { name, data, lastId } of parser.feed(decoder.decode(value, { stream: true }))) {
         this.tell(name, data, lastId);
       }

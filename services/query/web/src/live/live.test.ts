@@ -254,7 +254,7 @@ describe("the stream", () => {
     expect(batches[0]?.transactions.map((item) => item.seq)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
   });
 
-  it("opens again behind the last id when the browser gave up", () => {
+  it("opens again behind the last id when a connection is over", () => {
     open();
     expect(source(0).url).not.toContain("after=");
     source(0).send("transaction", "42.41", row(42));
@@ -265,11 +265,40 @@ describe("the stream", () => {
     expect(source(1).url).toContain("after=42.41");
   });
 
-  it("leaves resuming to the browser while it tries itself", () => {
+  it("opens again where nothing comes any more, and leaves a quiet stream alone that is alive", () => {
     open();
-    source(0).fail();
-    vi.advanceTimersByTime(60_000);
+    source(0).send("ready", "42.41", { account_id: "acc_luna", seq: 42 });
+    for (let comments = 0; comments < 10; comments += 1) {
+      vi.advanceTimersByTime(15_000);
+      source(0).send("alive", "", null);
+    }
+    expect([FakeSource.all.length, states.at(-1)]).toEqual([1, "open"]);
+
+    // when the network is gone and nobody says so
+    vi.advanceTimersByTime(30_000);
+    expect([FakeSource.all.length, states.at(-1)]).toEqual([1, "open"]);
+    vi.advanceTimersByTime(10_000);
+    expect(source(0).closed).toBe(true);
+    expect(source(1).url).toContain("after=42.41");
+    expect(states.slice(-2)).toEqual(["paused", "connecting"]);
+  });
+
+  it("tries nothing while the browser knows that there is no network, and at once when it is back", () => {
+    const stream = open();
+    source(0).send("ready", "42.41", { account_id: "acc_luna", seq: 42 });
+    stream.lost();
+    expect([source(0).closed, states.at(-1)]).toEqual([true, "paused"]);
+    vi.advanceTimersByTime(300_000);
     expect(FakeSource.all).toHaveLength(1);
+    stream.open();
+    expect(source(1).url).toContain("after=42.41");
+  });
+
+  it("watches nothing once it is closed", () => {
+    const stream = open();
+    stream.close();
+    vi.advanceTimersByTime(300_000);
+    expect([FakeSource.all.length, states.at(-1)]).toEqual([1, "connecting"]);
   });
 
   it("takes nothing from a connection that was replaced", () => {

@@ -1,22 +1,14 @@
-/** `EventSource.CLOSED`: nobody connects again by itself. */
+/** As of an `EventSource`: the connection is over. */
 export const CLOSED = 2;
 
 export type LiveListener = (event: { readonly data: string; readonly lastEventId: string }) => void;
 
-/** What a stream is read from: an `EventSource`, or a `FetchSource` where a token has to be sent. */
+/**
+ * What a stream is read from. Beside the stream's own events it tells `open`, `alive` whenever anything comes, comments
+ * too, and `error` once it is over.
+ */
 export interface LiveSource {
   readonly readyState: number;
   addEventListener: (name: string, listener: LiveListener) => void;
   close: () => void;
-}
-
-export function browserSource(url: string): LiveSource {
-  const source = new EventSource(url);
-  return {
-    get readyState() {
-      return source.readyState;
-    },
-    addEventListener: (name, listener) => source.addEventListener(name, (event: MessageEvent<string>) => listener(event)),
-    close: () => source.close(),
-  };
 }

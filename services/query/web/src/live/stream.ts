@@ -1,6 +1,7 @@
 import type { StreamBalance, StreamReady, StreamResync, StreamUsage, Transaction } from "@/api/types";
 
-import { browserSource, CLOSED, type LiveSource } from "./source";
+import { FetchSource } from "./fetch-source";
+import type { LiveSource } from "./source";
 
 export type LiveState = "connecting" | "open" | "paused";
 
@@ -17,22 +18,27 @@ export interface LiveStreamOptions {
   accountId: string;
   onBatch: (batch: LiveBatch) => void;
   onState: (state: LiveState, lastEventAt: number | null) => void;
-  /** What the stream is read from; without it, the browser's own `EventSource`. */
+  /** What the stream is read from, for tests. */
   makeSource?: ((url: string) => LiveSource) | undefined;
 }
 
 const FLUSH_MS = 200;
 const REOPEN_MS_MIN = 2_000;
 const REOPEN_MS_MAX = 30_000;
+// A comment comes at least every 15 s. A phone that loses its network is told by nobody that the connection is gone.
+const SILENCE_MS = 35_000;
+const WATCH_MS = 5_000;
 
 /**
- * The one stream of a tab. The browser resumes a dropped connection by `Last-Event-ID`; where it gives up (an HTTP
- * error), this opens a new one behind the last id that was seen, so that nothing is missed or comes twice.
+ * The one stream of a tab. Where a connection ends, or nothing comes any more, it opens a new one behind the last id that
+ * was seen, so that nothing is missed or comes twice.
  */
 export class LiveStream {
   private source: LiveSource | null = null;
   private lastId: string | null = null;
   private lastEventAt: number | null = null;
+  private heardAt = 0;
+  private watchTimer: ReturnType<typeof setInterval> | undefined;
   private reopenMs = REOPEN_MS_MIN;
   private reopenTimer: ReturnType<typeof setTimeout> | undefined;
   private flushTimer: ReturnType<typeof setTimeout> | undefined;
@@ -48,16 +54,21 @@ export class LiveStream {
     const after = this.lastId === null ? "" : `?after=${encodeURIComponent(this.lastId)}`;
     const url = `/v1/accounts/${encodeURIComponent(this.options.accountId)}/stream${after}`;
     this.options.onState("connecting", this.lastEventAt);
-    const source = (this.options.makeSource ?? browserSource)(url);
+    const source = this.options.makeSource?.(url) ?? new FetchSource(url);
     this.source = source;
+    this.heardAt = Date.now();
+    this.watchTimer ??= setInterval(() => this.watch(), WATCH_MS);
+    source.addEventListener("alive", () => {
+      if (source === this.source) this.heardAt = Date.now();
+    });
     source.addEventListener("open", () => {
       this.reopenMs = REOPEN_MS_MIN;
       this.touch();
     });
     source.addEventListener("error", () => {
       if (source !== this.source) return;
-      this.options.onState("paused", this.lastEventAt);
-      if (source.readyState === CLOSED) this.reopenLater();
+      this.lost();
+      this.reopenLater();
     });
     this.on<StreamReady>(source, "ready", (data) => (this.batch.ready = data));
     this.on<StreamResync>(source, "resync", (data) => {
@@ -68,8 +79,18 @@ export class LiveStream {
     this.on<StreamUsage>(source, "usage", (data) => this.batch.usage.push(data));
   }
 
+  /** There is no connection, and none is tried before `open`. */
+  lost(): void {
+    clearTimeout(this.reopenTimer);
+    this.source?.close();
+    this.source = null;
+    this.options.onState("paused", this.lastEventAt);
+  }
+
   close(): void {
     clearTimeout(this.reopenTimer);
+    clearInterval(this.watchTimer);
+    this.watchTimer = undefined;
     clearTimeout(this.flushTimer);
     this.flushTimer = undefined;
     this.flush();
@@ -92,6 +113,7 @@ export class LiveStream {
 
   private touch(): void {
     this.lastEventAt = Date.now();
+    this.heardAt = this.lastEventAt;
     this.options.onState("open", this.lastEventAt);
   }
 
@@ -107,9 +129,14 @@ export class LiveStream {
     if (!isEmpty) this.options.onBatch(batch);
   }
 
+  /** Also what finds out first after a computer slept. */
+  private watch(): void {
+    if (this.source === null || Date.now() - this.heardAt < SILENCE_MS) return;
+    this.lost();
+    this.open();
+  }
+
   private reopenLater(): void {
-    this.source?.close();
-    this.source = null;
     clearTimeout(this.reopenTimer);
     this.reopenTimer = setTimeout(() => this.open(), this.reopenMs);
     this.reopenMs = Math.min(this.reopenMs * 2, REOPEN_MS_MAX);

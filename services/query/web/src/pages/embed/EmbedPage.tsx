@@ -6,7 +6,6 @@ import { setBearer } from "@/api/client";
 import { makeQueryClient } from "@/api/query-client";
 import { EmptyState } from "@/components/EmptyState";
 import { ErrorBoundary } from "@/components/ErrorBoundary";
-import { FetchSource } from "@/live/fetch-source";
 import { LiveProvider } from "@/live/LiveProvider";
 import { AccountProvider } from "@/session/AccountProvider";
 import { text } from "@/text";
@@ -25,8 +24,6 @@ import { useRefusal } from "./useRefusal";
 
 /** How soon what is not there yet is looked for again. */
 const AGAIN_MS = 10_000;
-
-const makeSource = (url: string): FetchSource => new FetchSource(url);
 
 /** One widget for a customer's own site, read with a portal token. */
 export default function EmbedPage() {
@@ -96,7 +93,7 @@ function Content({ settings, pace }: { settings: EmbedSettings; pace: Pace }) {
   if (widget === "donut" && eventId !== null) return <EmbedEvent accountId={accountId} eventId={eventId} />;
   return (
     <AccountProvider accountId={accountId}>
-      <LiveProvider accountId={accountId} makeSource={makeSource}>
+      <LiveProvider accountId={accountId}>
         <KeepPace pace={pace} />
         <OfAccount settings={settings} />
       </LiveProvider>
