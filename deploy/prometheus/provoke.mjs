@@ -1,7 +1,7 @@
 // Provokes alerts on a running local stack whose Prometheus has the faster rules, and says which fired, how soon, and which
 // went away again. See docs/local.md, "Observing".
 //
-//   node deploy/prometheus/provoke.mjs [DIR]        DIR: the stack's folder, default .local
+//   node deploy/prometheus/provoke.mjs [DIR] [WORD...]     DIR: the stack's folder, default .local; WORD: of the names below
 //
 // It stops and continues processes, and damages rows of ClickHouse and mends them: for a stack of trial only.
 import { spawn } from "node:child_process";
@@ -147,6 +147,22 @@ const intruder = () => {
     );
 };
 let stranger;
+/** As an administrator; throws where it is refused. */
+const admin = async (method, path, body) => {
+    number += 1;
+    const headers = {
+        authorization: `Bearer ${adminKey}`, "content-type": "application/json",
+        "idempotency-key": `"provoked-${Date.now()}-${number}"`,
+    };
+    const request = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(12000) };
+    const answer = await fetch(`${env.TOLLBOOTH_INGEST_URL}${path}`, request);
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? undefined : answer.json();
+};
+/** A test card of the sandbox. */
+const DECLINES = "4000000000000002";
+const webhooks = `/v1/accounts/${account}/webhooks`;
+let unreachable = [];
 const read = (path) =>
     quietly(
         fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
@@ -249,12 +265,43 @@ const provocations = [
         },
         end: async () => stranger.kill(), passes: 60,
     },
+    {
+        name: "endpoints of webhooks are not there", expected: ["DeliveriesFailing"], seconds: 90,
+        begin: async () => {
+            // Names under .invalid never are (RFC 2606). Each is tried at once, and again after 5 and 10 s.
+            const url = (index) => ({ url: `https://hook-${index}.invalid/`, event_types: ["alert.*"] });
+            unreachable = await Promise.all(many(8, (_, index) => admin("POST", webhooks, url(index))));
+            await Promise.all(unreachable.map(({ id }) => admin("POST", `${webhooks}/${id}/ping`, {})));
+        },
+        end: () => Promise.all(unreachable.map(({ id }) => admin("DELETE", `${webhooks}/${id}`))), passes: 90,
+    },
+    {
+        name: "saved cards are declined", expected: ["RechargeFailing"], seconds: 60,
+        lacks: () => {
+            const setting = `TOLLBOOTH_INGEST__EFFECTS__SANDBOX_CARD=${DECLINES}`;
+            const given = fs.readFileSync(`/proc/${pids.effects}/environ`, "utf8").split("\0");
+            return given.includes(setting) ? undefined : `\`make up\` with ${setting}`;
+        },
+        begin: async () => {
+            for (let turn = 0; turn < 8; turn += 1) {
+                const { account_id } = await admin("POST", "/v1/accounts", {
+                    name: "Provoked", plan: "basic", currency: "USD", time_zone: "UTC",
+                });
+                await admin("PUT", `/v1/accounts/${account_id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
+            }
+        },
+    },
 ];
 
 const only = process.argv.slice(3);
 let missing = 0;
-for (const { name, expected, seconds, begin, end, passes } of provocations) {
+for (const { name, expected, seconds, lacks, begin, end, passes } of provocations) {
     if (only.length && !only.some((word) => name.includes(word))) continue;
+    const lacking = lacks?.();
+    if (lacking) {
+        console.log(`${name}: left out, it takes ${lacking}`);
+        continue;
+    }
     const before = await firing();
     const started = Date.now();
     let isOver = false;

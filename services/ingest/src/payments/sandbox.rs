@@ -76,7 +76,7 @@ impl Sandbox {
     pub(crate) fn confirm(&self, account_id: &str, payment_id: &str, confirmation: Confirmation) -> bool {
         let wanted = match confirmation {
             Confirmation::Approved => Payment::Succeeded,
-            Confirmation::Declined => declined(),
+            Confirmation::Declined => not_confirmed(),
         };
         let mut payments = self.payments.lock();
         let Some(payment) = payments.of(account_id, payment_id) else { return false };
@@ -150,6 +150,10 @@ impl Payments {
 
 fn declined() -> Payment {
     Payment::Failed { reason: "card_declined" }
+}
+
+fn not_confirmed() -> Payment {
+    Payment::Failed { reason: "authentication_failed" }
 }
 
 fn canceled() -> Payment {
@@ -288,7 +292,7 @@ mod tests {
         assert!(confirm("acc_luna", "pay_1", Confirmation::Declined));
         assert!(confirm("acc_luna", "pay_1", Confirmation::Declined), "a repeat");
         assert!(!confirm("acc_luna", "pay_1", Confirmation::Approved), "it failed for good");
-        assert_eq!(stands(&sandbox, &needed), Ok((declined(), true)));
+        assert_eq!(stands(&sandbox, &needed), Ok((not_confirmed(), true)));
     }
 
     #[test]

@@ -124,7 +124,8 @@ async fn a_payment_that_needs_an_action_posts_after_it() {
         let opposite = stand.command(Method::POST, url, &stand.root, "c", &json!({"approve": !approve})).await;
         assert_eq!((opposite.0, &opposite.1["sandbox"]), (StatusCode::NOT_FOUND, &json!(true)));
         // then the repeat of the purchase is posted, or failed
-        assert_eq!(buy(&stand, "p-1", NEEDS_ACTION).await.0, status);
+        let (answered, answer) = buy(&stand, "p-1", NEEDS_ACTION).await;
+        assert_eq!((answered, answer["reason"] == "authentication_failed"), (status, !approve), "{answer}");
         assert_eq!(postings(&stand).len(), usize::from(approve));
     }
 }
