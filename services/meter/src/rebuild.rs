@@ -26,8 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const TAIL_MAX: i64 = 10_000;
 
 const BLOCK_ROWS: u32 = 400_000;
-/// How long a block waits to be full: who reads a whole ledger need not hurry, and only the last one is not.
-const FILL_MS: u64 = 4_000;
 /// Of a row in a body; where rows take more, a block has fewer.
 const ROW_BYTES: usize = 400;
 
@@ -92,8 +90,6 @@ fn options(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<SinkOptio
         drift_interval_ms: 0,
         block_rows_max,
         block_bytes_max: block_rows_max * ROW_BYTES,
-        block_interval_ms: FILL_MS,
-        block_interval_busy_ms: FILL_MS,
         // The next block is made while one is inserted.
         read_ahead_bytes_max: block_rows_max * ROW_BYTES * 3 / 2,
         ..config.sink.clone()
