@@ -36,11 +36,43 @@ const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
 /// Which assignment of a partition, counted up; a worker serves one.
 pub type Epoch = u64;
 
-#[derive(Debug, Default)]
-struct SlotState {
-    wanted: Option<Epoch>,
-    serving: Option<Epoch>,
+/// What the group says about one partition, and what its worker does.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SlotState {
+    pub(crate) wanted: Option<Epoch>,
+    pub(crate) serving: Option<Epoch>,
     closed: bool,
+}
+
+impl SlotState {
+    pub(crate) const fn assign(&mut self, epoch: Epoch) {
+        self.wanted = Some(epoch);
+    }
+
+    pub(crate) const fn withdraw(&mut self) {
+        self.wanted = None;
+    }
+
+    /// The assignment that is served from here on, if there is one.
+    pub(crate) const fn begin(&mut self) -> Option<Epoch> {
+        if self.wanted.is_some() {
+            self.serving = self.wanted;
+        }
+        self.wanted
+    }
+
+    /// Whether the partition is still this assignment's.
+    pub(crate) fn is_owned(&self, epoch: Epoch) -> bool {
+        self.wanted == Some(epoch)
+    }
+
+    /// The worker has let go; where it gave up by itself, the partition is not taken again before it is assigned anew.
+    pub(crate) fn done(&mut self, epoch: Epoch) {
+        self.serving = None;
+        if self.is_owned(epoch) {
+            self.wanted = None;
+        }
+    }
 }
 
 /// Where the group's word about one partition meets its worker.
@@ -52,12 +84,12 @@ pub struct Slot {
 
 impl Slot {
     pub(crate) fn assign(&self, epoch: Epoch) {
-        self.state.lock().wanted = Some(epoch);
+        self.state.lock().assign(epoch);
         self.changed.notify_all();
     }
 
     pub(crate) fn withdraw(&self) {
-        self.state.lock().wanted = None;
+        self.state.lock().withdraw();
         self.changed.notify_all();
     }
 
@@ -74,7 +106,7 @@ impl Slot {
 
     fn close(&self) {
         let mut state = self.state.lock();
-        state.wanted = None;
+        state.withdraw();
         state.closed = true;
         self.changed.notify_all();
     }
@@ -87,8 +119,7 @@ impl Slot {
             if state.closed {
                 return None;
             }
-            if let Some(epoch) = state.wanted {
-                state.serving = Some(epoch);
+            if let Some(epoch) = state.begin() {
                 return Some(epoch);
             }
             self.changed.wait(&mut state);
@@ -98,24 +129,20 @@ impl Slot {
     /// Whether the partition is still this assignment's.
     #[must_use]
     pub fn owned(&self, epoch: Epoch) -> bool {
-        self.state.lock().wanted == Some(epoch)
+        self.state.lock().is_owned(epoch)
     }
 
     /// Blocks until the partition is no longer this assignment's.
     pub fn wait_withdrawn(&self, epoch: Epoch) {
         let mut state = self.state.lock();
-        while state.wanted == Some(epoch) {
+        while state.is_owned(epoch) {
             self.changed.wait(&mut state);
         }
     }
 
-    /// The worker has let go; where it gave up by itself, the partition is not taken again before it is assigned anew.
+    /// The worker has let go: see [`SlotState::done`].
     pub fn done(&self, epoch: Epoch) {
-        let mut state = self.state.lock();
-        state.serving = None;
-        if state.wanted == Some(epoch) {
-            state.wanted = None;
-        }
+        self.state.lock().done(epoch);
         self.changed.notify_all();
     }
 }

@@ -120,7 +120,7 @@ pub struct StateSizes {
 }
 
 /// What a partition's state was made of when it was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Restored {
     /// It was in memory.
     Warm,

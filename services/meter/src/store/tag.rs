@@ -22,7 +22,7 @@ pub struct Identity {
 
 /// The ledger's record that was folded last. A topic that was replaced, or was cut and written on, has the same name and may
 /// be as long: what stands at that offset tells it from the one that was folded.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
 pub struct LastRecord {
     /// Its offset.
     #[prost(int64, tag = "1")]
@@ -144,7 +144,7 @@ fn of(cluster_id: &str, ledger: &str, partition: i32, weeks: u32) -> String {
 }
 
 impl Tag {
-    pub(super) fn new(identity: &Identity) -> Self {
+    pub(crate) fn new(identity: &Identity) -> Self {
         let Identity { cluster_id, ledger, partition, retention_weeks } = identity;
         Self {
             state_version: STATE_VERSION,
@@ -162,7 +162,7 @@ impl Tag {
     }
 
     /// Whether rows with this tag may be folded on from where they stand, on a ledger from `low` to `end`.
-    pub(super) fn check(&self, identity: &Identity, low: i64, end: i64) -> Result<(), Mismatch> {
+    pub(crate) fn check(&self, identity: &Identity, low: i64, end: i64) -> Result<(), Mismatch> {
         let found = versions(self.state_version, self.layout_version);
         let expected = versions(STATE_VERSION, LAYOUT_VERSION);
         if found != expected {

@@ -139,11 +139,6 @@ impl<O: Outside> Worker<O> {
         }
     }
 
-    /// Whether the state came from a store, so that what contradicts the ledger may be the store's fault.
-    pub(super) fn is_restored(&self) -> bool {
-        self.restored_from() != Restored::Cold
-    }
-
     /// Whether what is in memory is this ledger's. A copy that was opened is not yet: a start may end before it is compared.
     pub(super) fn is_warm(&self) -> bool {
         self.ledger_position.is_some() && self.kept.as_ref().is_none_or(|kept| kept.is_compared)

@@ -23,7 +23,9 @@ mod restore;
 mod serve;
 #[cfg(test)]
 mod simulation;
+mod tail;
 mod trace;
+mod transaction;
 mod warm;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::Duration};

@@ -1,5 +1,7 @@
 //! Where an input is read on.
 
+use super::WorkerError;
+
 /// What is known about a partition of an input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
@@ -22,6 +24,18 @@ pub(super) enum Misplaced {
     Unclaimed,
     /// The topic ends before the next record.
     Beyond { next: i64 },
+}
+
+impl Misplaced {
+    /// As a worker tells it of a topic with these bounds.
+    pub(super) fn error(self, topic: String, known: Known) -> WorkerError {
+        let Known { low, end, .. } = known;
+        match self {
+            Self::Lost { next } => WorkerError::Lost { topic, low, next },
+            Self::Unclaimed => WorkerError::Unclaimed { topic, low },
+            Self::Beyond { next } => WorkerError::Beyond { topic, end, next },
+        }
+    }
 }
 
 /// The next offset: the group's or the one after what was folded, whichever is higher. What made an entry was consumed,

@@ -11,8 +11,9 @@ use super::{
     keep::Begin,
     lag::Lag,
     outside::{Batch as _, BatchOf, Outside, Producer as _, Reader as _, Reads, SourceRecord as _},
-    position::{Known, Misplaced, next_offset},
+    position::{Known, next_offset},
     serve::{Held, Hold, last_of},
+    tail::{Meaning, Misfit, Reached, Tail},
 };
 use crate::{
     member::Epoch,
@@ -60,7 +61,7 @@ impl<O: Outside> Worker<O> {
             return Ok(None);
         }
         let folded = match self.fold_ledger(epoch, &ledger, Begin::WithCopies).await {
-            Err(error) => match self.blame_on_copy(warm, &error) {
+            Err(error) => match blame_on_copy(self.restored_from(), warm, &error) {
                 Some(blame) => {
                     if self.restored_from() == Restored::Checkpoint && matches!(blame, StoreError::Mismatch(_)) {
                         self.context.metrics.checkpoint_refused("mismatch");
@@ -107,22 +108,18 @@ impl<O: Outside> Worker<O> {
         }))
     }
 
-    /// What a copy is given up for that does not fit the ledger; `None`: it is not the copy's fault. Where the state was in
-    /// memory, this process has seen the ledger change: for a person.
-    fn blame_on_copy(&self, warm: bool, error: &WorkerError) -> Option<StoreError> {
-        if !self.is_restored() {
-            return None;
-        }
-        match *error {
-            WorkerError::Replaced { offset } if !warm => Some(Mismatch::Replaced { offset }.into()),
-            WorkerError::Shortened { end, folded } if !warm => Some(Mismatch::Future { next: folded, end }.into()),
-            WorkerError::Lost { low, next, .. } if !warm => Some(Mismatch::Past { next, low }.into()),
-            _ => error.is_contradiction().then(|| StoreError::Contradiction(error.to_string())),
-        }
-    }
-
     fn reader(&self, reads: Reads) -> Result<O::Reader, WorkerError> {
         self.context.outside.reader(reads).map_err(WorkerError::kafka("cannot make a reader"))
+    }
+
+    /// Up to where the ledger is folded.
+    pub(super) const fn folded(&self) -> Reached {
+        Reached { position: self.ledger_position, last: self.last_record }
+    }
+
+    /// The ledger is folded up to there.
+    pub(super) const fn set_folded(&mut self, folded: Reached) {
+        (self.ledger_position, self.last_record) = (folded.position, folded.last);
     }
 
     /// Folds the ledger to its end; `false`: withdrawn meanwhile.
@@ -133,23 +130,14 @@ impl<O: Outside> Worker<O> {
         let ends = self.context.outside.ends(ledger, self.partition, BROKER_WAIT).await;
         let (low, high) = ends.map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
         self.open_store(epoch, Bounds { low, end: high }, begin);
-        let mut position = self.ledger_position.unwrap_or(0);
-        if position < low {
-            return Err(WorkerError::Lost { topic: ledger.to_owned(), low, next: position });
-        }
-        if position > high {
-            return Err(WorkerError::Shortened { end: high, folded: position });
-        }
-        if !self.wait_until_stable(epoch, &reader, ledger, high).await? {
+        let misfit = |misfit: Misfit| misfit.error(ledger);
+        let mut tail = Tail::new(self.folded(), Bounds { low, end: high }).map_err(misfit)?;
+        if !self.wait_until_stable(epoch, &reader, ledger, &tail).await? {
             return Ok(false);
         }
-        // The record that was folded last comes first once more: another one there is another ledger. It is in the bytes that
-        // the tail is fetched with. Where it was deleted, the ledger's begin says what is missing.
-        let mut known = self.last_record.filter(|last| last.offset >= low);
-        position = known.map_or(position, |last| last.offset);
-        reader.assign(ledger, self.partition, position).map_err(WorkerError::kafka("cannot read the ledger"))?;
+        reader.assign(ledger, self.partition, tail.position()).map_err(WorkerError::kafka("cannot read the ledger"))?;
         let mut told = self.now();
-        while position < high {
+        while !tail.is_read() {
             if !self.owned(epoch) {
                 return Ok(false);
             }
@@ -157,10 +145,7 @@ impl<O: Outside> Worker<O> {
             let batch = read.map_err(WorkerError::kafka("cannot read the ledger"))?;
             for record in batch.iter() {
                 let offset = record.offset();
-                if let Some(last) = known.take() {
-                    if last != LastRecord::of(offset, record.payload().unwrap_or_default()) {
-                        return Err(WorkerError::Replaced { offset: last.offset });
-                    }
+                if tail.record(offset, record.payload().unwrap_or_default()).map_err(misfit)? == Meaning::Known {
                     self.compared();
                     continue;
                 }
@@ -173,24 +158,21 @@ impl<O: Outside> Worker<O> {
             if let Some(last) = last_of(&batch) {
                 self.last_record = Some(LastRecord::of(last.offset(), last.payload().unwrap_or_default()));
             }
-            // Position, not the last record: the tail may be markers.
-            position = reader
-                .position(ledger, self.partition)
-                .map_err(WorkerError::kafka("cannot tell the position in the ledger"))?
-                .unwrap_or(position);
+            let position = reader.position(ledger, self.partition);
+            let position = position.map_err(WorkerError::kafka("cannot tell the position in the ledger"))?;
+            tail.read_to(position.unwrap_or(tail.position()));
             self.keep(false)?;
             self.check_memory()?;
             if self.now().saturating_duration_since(told) > PROGRESS_EVERY {
                 told = self.now();
+                let (position, high) = (tail.position(), tail.end());
                 self.context.metrics.restoring(&self.label, high - position);
                 tracing::info!(partition = self.partition, position, high, "folding the ledger");
             }
         }
-        if let Some(last) = known {
-            return Err(WorkerError::Replaced { offset: last.offset });
-        }
+        let position = tail.finish().map_err(misfit)?;
         self.compared();
-        self.ledger_position = Some(position.max(high));
+        self.ledger_position = Some(position);
         self.state.drop_expired();
         // What the fold checks entry by entry is summed up once more before anybody is served from it.
         self.state.audit()?;
@@ -204,7 +186,7 @@ impl<O: Outside> Worker<O> {
         epoch: Epoch,
         reader: &O::Reader,
         ledger: &str,
-        end: i64,
+        tail: &Tail,
     ) -> Result<bool, WorkerError> {
         let deadline = self.now() + BROKER_WAIT;
         while self.owned(epoch) {
@@ -213,11 +195,11 @@ impl<O: Outside> Worker<O> {
                 .stable(ledger, self.partition, BROKER_WAIT)
                 .await
                 .map_err(WorkerError::kafka("cannot ask for the ledger's end"))?;
-            if stable >= end {
+            if tail.is_stable(stable) {
                 return Ok(true);
             }
             if self.now() > deadline {
-                return Err(WorkerError::OpenTransaction { stable, end });
+                return Err(WorkerError::OpenTransaction { stable, end: tail.end() });
             }
             self.context.outside.pause(FOLD_WAIT).await;
         }
@@ -244,13 +226,26 @@ impl<O: Outside> Worker<O> {
         let ends = self.context.outside.ends(&topic, self.partition, BROKER_WAIT).await;
         let (low, end) = ends.map_err(WorkerError::kafka("cannot ask for an input's begin and end"))?;
         let folded = self.state.folded_offset(self.context.input_generation, source);
-        let next = match next_offset(Known { committed, folded, low, end }) {
+        let known = Known { committed, folded, low, end };
+        let next = match next_offset(known) {
             Ok(next) => next,
-            Err(Misplaced::Lost { next }) => return Err(WorkerError::Lost { topic, low, next }),
-            Err(Misplaced::Unclaimed) => return Err(WorkerError::Unclaimed { topic, low }),
-            Err(Misplaced::Beyond { next }) => return Err(WorkerError::Beyond { topic, end, next }),
+            Err(misplaced) => return Err(misplaced.error(topic, known)),
         };
         reader.assign(&topic, self.partition, next).map_err(WorkerError::kafka("cannot read an input"))?;
         Ok((reader, next))
+    }
+}
+
+/// What a copy is given up for that does not fit the ledger; `None`: it is not the copy's fault. Where the state was in
+/// memory, this process has seen the ledger change: for a person.
+pub(super) fn blame_on_copy(source: Restored, warm: bool, error: &WorkerError) -> Option<StoreError> {
+    if source == Restored::Cold {
+        return None;
+    }
+    match *error {
+        WorkerError::Replaced { offset } if !warm => Some(Mismatch::Replaced { offset }.into()),
+        WorkerError::Shortened { end, folded } if !warm => Some(Mismatch::Future { next: folded, end }.into()),
+        WorkerError::Lost { low, next, .. } if !warm => Some(Mismatch::Past { next, low }.into()),
+        _ => error.is_contradiction().then(|| StoreError::Contradiction(error.to_string())),
     }
 }

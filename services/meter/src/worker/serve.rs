@@ -3,10 +3,7 @@
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use tollbooth_chassis::{
-    crashpoint,
-    kafka::{batch::BatchLimit, txn::TxnError},
-};
+use tollbooth_chassis::kafka::batch::BatchLimit;
 use tollbooth_ledger::{Defect, Delta, Due, PriceBooks, Ticks, due, planted};
 use tollbooth_schemas::dead_letter as letters;
 
@@ -17,12 +14,9 @@ use super::{
     look_up::Reach,
     outside::{Batch, BatchOf, Outside, Producer, Reader as _, SourceRecord},
     restore::Ready,
+    transaction::{self, Ending, Part},
 };
-use crate::{
-    member::Epoch,
-    metrics::Input,
-    store::{LastRecord, hash_of_record},
-};
+use crate::{member::Epoch, metrics::Input, store::hash_of_record};
 
 /// How long usage waits after a look-up that came to nothing. Commands go on.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
@@ -35,14 +29,12 @@ const BEHIND_PART: usize = 4;
 /// Pauses between two tries of a transaction that was aborted; the first try again comes at once.
 const ABORT_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ABORT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The fault point inside an open transaction.
-const IN_TRANSACTION: &str = "meter.in_transaction";
 
 /// Everything taken for one transaction; kept until it is committed, so that an abort loses nothing.
 pub(super) struct Taken<B> {
-    commands: Vec<B>,
-    usage: Option<B>,
-    since: Instant,
+    pub(super) commands: Vec<B>,
+    pub(super) usage: Option<B>,
+    pub(super) since: Instant,
 }
 
 impl<B: Batch> Taken<B> {
@@ -215,12 +207,7 @@ impl<O: Outside> Worker<O> {
                     if taken.usage.as_ref().is_some_and(|usage| !usage.is_empty()) {
                         ready.hold = None;
                     }
-                    if let Some(end) = ready.producer.ledger_end() {
-                        self.ledger_position = self.ledger_position.max(Some(end));
-                        // Records of one producer are appended in order: the last that was sent is the highest.
-                        self.last_record =
-                            last_hash.map(|hash| LastRecord::of_hash(end - 1, hash)).or(self.last_record);
-                    }
+                    self.set_folded(self.folded().committed(ready.producer.ledger_end(), last_hash));
                     return Ok(());
                 }
                 Ok(Attempt::UsageLater { late, why }) => {
@@ -238,23 +225,25 @@ impl<O: Outside> Worker<O> {
                         return Ok(());
                     }
                 }
-                Err(WorkerError::Transaction(why @ TxnError::Abortable(_))) => {
-                    tracing::warn!(partition = self.partition, error = %why, "transaction aborted, tried again");
-                    self.context.metrics.aborted(&why);
-                    ready.producer.abort().await?;
-                    self.housekeeping(ready, InHand::Batch).await?;
-                    self.context.outside.pause(pause).await;
-                    pause = (pause * 2).clamp(ABORT_PAUSE_MIN, ABORT_PAUSE_MAX);
-                }
                 Err(error) => {
-                    if let WorkerError::Transaction(error) = &error {
-                        self.context.metrics.aborted(error);
-                        if let TxnError::GroupLost(_) = error {
+                    if let WorkerError::Transaction(why) = &error {
+                        self.context.metrics.aborted(why);
+                    }
+                    match error.ending() {
+                        Ending::Again => {
+                            tracing::warn!(partition = self.partition, %error, "transaction aborted, tried again");
+                            ready.producer.abort().await?;
+                            self.housekeeping(ready, InHand::Batch).await?;
+                            self.context.outside.pause(pause).await;
+                            pause = (pause * 2).clamp(ABORT_PAUSE_MIN, ABORT_PAUSE_MAX);
+                        }
+                        Ending::Aborted => {
                             // Best effort: what is left open, the next owner's fence ends.
                             drop(ready.producer.abort().await);
+                            return Err(error);
                         }
+                        Ending::Left => return Err(error),
                     }
-                    return Err(error);
                 }
             }
             if !self.owned(epoch) {
@@ -372,16 +361,40 @@ impl<O: Outside> Worker<O> {
         next: [i64; 2],
         now_ms: i64,
     ) -> Result<Option<u64>, WorkerError> {
-        let topics = &self.context.topics;
-        let acknowledged = producer.ledger_end();
-        producer.begin()?;
-        if planted(Defect::CommitBeforeProduce) {
-            self.send_offsets(producer, next).await?;
-            producer.commit().await?;
-            crashpoint::hit(IN_TRANSACTION);
-            producer.begin()?;
+        let (mut producing, mut last_hash) = (self.now(), None);
+        for part in transaction::parts() {
+            match part {
+                Part::Begin => {
+                    producer.begin()?;
+                    producing = self.now();
+                }
+                Part::Records => {
+                    let acknowledged = producer.ledger_end();
+                    last_hash = self.produce(producer, output, now_ms)?;
+                    transaction::pass_fault_point(producer, acknowledged).await;
+                }
+                Part::Offsets => self.send_offsets(producer, next).await?,
+                Part::Commit => {
+                    if producer.has_unreported() {
+                        producer.drain().await;
+                        self.context.metrics.produce_duration.observe(self.seconds_since(producing));
+                    }
+                    producer.commit().await?;
+                    transaction::pass_planted_fault_point();
+                }
+            }
         }
-        let producing = self.now();
+        Ok(last_hash)
+    }
+
+    /// Queues everything that a batch writes. Gives back the hash of its last record of the ledger.
+    fn produce(
+        &self,
+        producer: &O::Producer,
+        output: &OutputOf<'_, O>,
+        now_ms: i64,
+    ) -> Result<Option<u64>, WorkerError> {
+        let topics = &self.context.topics;
         let (ledger, mut last_hash) = (topics.ledger(), None);
         output.records.each(self.context.input_generation, now_ms, |account_id, record| {
             last_hash = Some(hash_of_record(record));
@@ -407,23 +420,10 @@ impl<O: Outside> Worker<O> {
             let key = redriven.account_id.as_bytes();
             producer.send(&dead_letters, 0, key, &[], Some(redriven.headers(now_ms)))?;
         }
-        pass_fault_point(producer, acknowledged).await;
-        if !planted(Defect::CommitBeforeProduce) {
-            self.send_offsets(producer, next).await?;
-        }
-        if producer.has_unreported() {
-            producer.drain().await;
-            self.context.metrics.produce_duration.observe(self.seconds_since(producing));
-        }
-        producer.commit().await?;
         Ok(last_hash)
     }
 
-    /// In every transaction, also one that writes nothing else: the group's word on who owns the partition.
     async fn send_offsets(&self, producer: &O::Producer, next: [i64; 2]) -> Result<(), WorkerError> {
-        if planted(Defect::NoFencing) {
-            return Ok(());
-        }
         let topics = &self.context.topics;
         let next = [(topics.usage(), next[0]), (topics.commands(), next[1])];
         self.context.outside.send_offsets(producer, self.partition, &next).await?;
@@ -478,15 +478,4 @@ type OutputOf<'t, O> = Output<<BatchOf<O> as Batch>::Record<'t>>;
 fn reached<O: Outside>(ready: &mut Ready<O>, [usage, commands]: [Option<i64>; 2]) {
     ready.lag.reached(Input::Usage, usage);
     ready.lag.reached(Input::Commands, commands);
-}
-
-/// Where an accident leaves entries that the broker has acknowledged and nobody has committed. What is only queued here
-/// would die with the process, and the broker would never have seen a transaction.
-async fn pass_fault_point(producer: &impl Producer, acknowledged: Option<i64>) {
-    if crashpoint::armed(IN_TRANSACTION) {
-        producer.drain().await;
-        if producer.ledger_end() > acknowledged {
-            crashpoint::hit(IN_TRANSACTION);
-        }
-    }
 }
