@@ -16,7 +16,7 @@ RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollboo
 
 WEB := services/query/web
 
-.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash nightly bench bench-setup lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate handover model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash nightly bench bench-setup lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -95,6 +95,9 @@ SIM_SEEDS ?= 20000
 simulate: ## Run the worker's loop in a simulated world (SIM_SEEDS=20000)
 	TOLLBOOTH_SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --workspace --lib simulation::whatever -- --nocapture
 
+handover: ## Hand a partition over in every order, in larger worlds than `make test` does
+	TOLLBOOTH_HANDOVER=large $(CARGO) test --workspace --lib handover:: -- --nocapture
+
 MODEL_SEQUENCES ?= 2000000
 
 model: ## Hold the core against its model (MODEL_SEQUENCES=2000000)
@@ -135,7 +138,7 @@ mutants: mutants-setup ## Break the core, one small defect at a time: a test mus
 	TOLLBOOTH_MODEL_SEQUENCES=2000 "$$(deploy/local/tools.sh path mutants)/bin/cargo-mutants" mutants \
 		--package tollbooth-ledger --shard $(MUTANTS_SHARD) --sharding round-robin --output $(TARGET) $(ARGS)
 
-nightly: test model simulate fuzz audit conformance crash bench ## Everything that takes long
+nightly: test model handover simulate fuzz audit conformance crash bench ## Everything that takes long
 
 bench-setup:
 	@deploy/local/setup.sh --bench

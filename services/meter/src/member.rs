@@ -45,6 +45,11 @@ pub(crate) struct SlotState {
 }
 
 impl SlotState {
+    #[cfg(test)]
+    pub(crate) const fn new() -> Self {
+        Self { wanted: None, serving: None, closed: false }
+    }
+
     pub(crate) const fn assign(&mut self, epoch: Epoch) {
         self.wanted = Some(epoch);
     }

@@ -10,6 +10,8 @@
 mod dead_letter;
 mod decide;
 mod decode;
+#[cfg(test)]
+mod handover;
 mod housekeeping;
 mod kafka;
 mod keep;
