@@ -271,9 +271,9 @@ const provocations = [
             // Names under .invalid never are (RFC 2606). Each is tried at once, and again after 5 and 10 s.
             const url = (index) => ({ url: `https://hook-${index}.invalid/`, event_types: ["alert.*"] });
             unreachable = await Promise.all(many(8, (_, index) => admin("POST", webhooks, url(index))));
-            await Promise.all(unreachable.map(({ id }) => admin("POST", `${webhooks}/${id}/ping`, {})));
+            await Promise.all(unreachable.map(({ webhook_id: id }) => admin("POST", `${webhooks}/${id}/ping`, {})));
         },
-        end: () => Promise.all(unreachable.map(({ id }) => admin("DELETE", `${webhooks}/${id}`))), passes: 90,
+        end: () => Promise.all(unreachable.map(({ webhook_id: id }) => admin("DELETE", `${webhooks}/${id}`))), passes: 90,
     },
     {
         name: "saved cards are declined", expected: ["RechargeFailing"], seconds: 60,
