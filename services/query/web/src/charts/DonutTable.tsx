@@ -1,4 +1,4 @@
-import { formatCount, formatMoney } from "@/format";
+import { formatCount, formatMoney, placesFor } from "@/format";
 import { text } from "@/text";
 import type { DonutData } from "./donut-data";
 import { shareText } from "./share";
@@ -11,7 +11,8 @@ interface Props {
 
 /** The ring's data as a table: each part of the whole by itself, also those that the ring has no room for. */
 export function DonutTable({ data, currency, caption }: Props) {
-  const money = (amount: string): string => formatMoney({ amount, currency }, { places: "exact" });
+  const places = placesFor([data.total, ...data.slices.map((slice) => slice.amount)].map((amount) => ({ amount, currency })));
+  const money = (amount: string): string => formatMoney({ amount, currency }, { places });
   const { columns, donut } = text.charts;
   return (
     <div className="tl-table-scroll" tabIndex={0} role="region" aria-label={caption}>

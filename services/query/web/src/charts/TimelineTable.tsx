@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { formatCount, formatMoney } from "@/format";
+import { formatCount, formatMoney, placesFor, type MoneyStyle } from "@/format";
 import { text } from "@/text";
 import { blockLabel } from "./labels";
 import type { PlottedSeries } from "./series";
@@ -23,7 +23,8 @@ export function TimelineTable({ plotted, size, zone, currency, caption }: Props)
   const rows = main.values.slice(0, shown);
   const rest = main.values.length - rows.length;
   const others = plotted.slice(1);
-  const money = (amount: string): string => formatMoney({ amount, currency }, { places: "exact" });
+  const places = placesFor(main.values.map(({ amount }) => ({ amount, currency })));
+  const money = (amount: string, style: MoneyStyle): string => formatMoney({ amount, currency }, style);
   return (
     <div className="tl-table-scroll" tabIndex={0} role="region" aria-label={caption}>
       <table className="tl-table">
@@ -52,12 +53,12 @@ export function TimelineTable({ plotted, size, zone, currency, caption }: Props)
                   {index === main.partialIndex && <span className="tl-so-far"> {text.charts.soFar}</span>}
                 </th>
                 <td>{formatCount(value.count)}</td>
-                <td>{money(value.amount)}</td>
+                <td>{money(value.amount, { places })}</td>
                 <td>{formatCount(value.failures)}</td>
                 {others.map(({ series, values }) => {
                   const other = values[index];
                   return (
-                    <td key={series.key}>{other ? `${formatCount(other.count)} · ${money(other.amount)}` : "–"}</td>
+                    <td key={series.key}>{other ? `${formatCount(other.count)} · ${money(other.amount, { places: "exact" })}` : "–"}</td>
                   );
                 })}
               </tr>

@@ -157,7 +157,7 @@ describe("Donut", () => {
     const markup = renderToStaticMarkup(<DonutTable data={data} currency="USD" caption="Credits Used" />);
     expect(markup.match(/scope="row"/g)).toHaveLength(9);
     expect(markup).toContain('<th scope="row">Engine 7</th><td>7</td><td>$1.005</td><td>2.8%</td>');
-    expect(markup).toContain('<th scope="row">Total</th><td>28</td><td>$36.04</td>');
+    expect(markup).toContain('<th scope="row">Total</th><td>28</td><td>$36.040</td>');
   });
 
   it("says when there is nothing to share", () => {

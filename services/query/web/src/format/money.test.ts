@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { addMoney, compareMoney, currencyName, currencySign, formatMoney, fromMicro, isNegative, isZero, negate, perMille, toMicro } from "./money";
+import { addMoney, compareMoney, currencyName, currencySign, formatMoney, fromMicro, isNegative, isZero, negate, perMille, placesFor, toMicro } from "./money";
 
 const usd = (amount: string) => ({ amount, currency: "USD" });
 
@@ -19,6 +19,20 @@ describe("formatMoney", () => {
     expect(formatMoney(usd("-0.0125"), { places: "exact" })).toBe("\u2212$0.0125");
     expect(formatMoney(usd("0.200000"), { places: "exact" })).toBe("$0.20");
     expect(formatMoney(usd("-0.000001"), { places: "exact" })).toBe("\u2212$0.000001");
+  });
+
+  it("shows the amounts of a column with as many places as the longest of them needs", () => {
+    const column = [usd("1.20"), usd("-0.335"), usd("0.865000"), usd("7")];
+    expect(placesFor(column)).toBe(3);
+    expect(column.map((money) => formatMoney(money, { places: placesFor(column) }))).toEqual([
+      "$1.200",
+      "\u2212$0.335",
+      "$0.865",
+      "$7.000",
+    ]);
+    expect([[], [usd("3.00")], [usd("0.1")], [usd("0.000001")]].map(placesFor)).toEqual([2, 2, 2, 6]);
+    // As a float the last place would be lost.
+    expect(formatMoney(usd("9007199254740993.001"), { places: 3 })).toBe("$9,007,199,254,740,993.001");
   });
 
   it("marks what was added", () => {

@@ -9,30 +9,48 @@ const DECIMAL = /^-?\d+(\.\d{1,6})?$/;
 const MICRO_PLACES = 6;
 
 export interface MoneyStyle {
-  /** "cents": two places, for balances. "exact": two to six, for what one operation cost. "whole": none, for axes. */
-  places?: "cents" | "exact" | "whole";
+  /**
+   * "cents": two places, for balances. "exact": two to six, for what one operation cost. "whole": none, for axes. A number
+   * of places (`placesFor`) has the exact amounts of a column end below each other.
+   */
+  places?: Places;
   /** Shows `+` before what was added. */
   signed?: boolean;
   locale?: string;
 }
 
+type Places = "cents" | "exact" | "whole" | number;
+
 const formatters = new Map<string, Intl.NumberFormat>();
 
-function formatter(currency: string, places: "cents" | "exact" | "whole", locale: string): Intl.NumberFormat {
-  const key = `${currency} ${places} ${locale}`;
+function formatter(currency: string, places: Places, locale: string): Intl.NumberFormat {
+  const key = `${currency} ${String(places)} ${locale}`;
   let found = formatters.get(key);
   if (found === undefined) {
     found = new Intl.NumberFormat(locale, {
       style: "currency",
       currency,
-      minimumFractionDigits: places === "whole" ? 0 : 2,
-      maximumFractionDigits: places === "exact" ? MICRO_PLACES : places === "whole" ? 0 : 2,
+      ...fractionOf(places),
       // As the ledger rounds.
       roundingMode: "halfEven",
     });
     formatters.set(key, found);
   }
   return found;
+}
+
+function fractionOf(places: Places): { minimumFractionDigits: number; maximumFractionDigits: number } {
+  if (places === "exact") return { minimumFractionDigits: 2, maximumFractionDigits: MICRO_PLACES };
+  const digits = places === "cents" ? 2 : places === "whole" ? 0 : places;
+  return { minimumFractionDigits: digits, maximumFractionDigits: digits };
+}
+
+/** How many places, two to six, show every one of these amounts exactly. */
+export function placesFor(amounts: readonly Money[]): number {
+  return amounts.reduce((most, { amount }) => {
+    const fraction = (amount.split(".")[1] ?? "").replace(/0+$/, "");
+    return Math.max(most, Math.min(fraction.length, MICRO_PLACES));
+  }, 2);
 }
 
 /** `-1234.5` in USD is `−$1,234.50`; with `signed`, `2` is `+$2.00`. */

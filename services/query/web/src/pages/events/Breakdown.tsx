@@ -1,5 +1,5 @@
-import type { EventUsage } from "@/api/types";
-import { formatCount, formatMoney } from "@/format";
+import type { EventUsage, Money } from "@/api/types";
+import { formatCount, formatMoney, placesFor } from "@/format";
 import { text } from "@/text";
 
 import type { ServiceLine } from "./describe";
@@ -19,6 +19,8 @@ interface Props {
 
 /** Usage by service; what was not used stays listed, faintly. */
 export function Breakdown({ lines, total, currency }: Props) {
+  const money = (amount: string): Money => ({ amount, currency });
+  const places = placesFor([total.amount, ...lines.map((line) => money(line.amount))]);
   return (
     <div className="table-scroll">
       <table className="breakdown breakdown-usage" data-testid="breakdown">
@@ -45,7 +47,7 @@ export function Breakdown({ lines, total, currency }: Props) {
               </th>
               <td>{formatCount(line.count)}</td>
               <td>{formatCount(line.failed)}</td>
-              <td>{formatMoney({ amount: line.amount, currency }, { places: "exact" })}</td>
+              <td>{formatMoney(money(line.amount), { places })}</td>
               <td>{percent.format(line.share / 1000)}</td>
             </tr>
           ))}
@@ -55,7 +57,7 @@ export function Breakdown({ lines, total, currency }: Props) {
             <th scope="row">{breakdown.total}</th>
             <td>{formatCount(total.count)}</td>
             <td>{formatCount(total.failed)}</td>
-            <td>{formatMoney(total.amount, { places: "exact" })}</td>
+            <td>{formatMoney(total.amount, { places })}</td>
             <td />
           </tr>
         </tfoot>

@@ -6,7 +6,7 @@ import { resolvePeriod } from "@/components/daterange/period";
 import { Panel } from "@/components/Panel";
 import { QueryState } from "@/components/QueryState";
 import { Skeleton } from "@/components/Skeleton";
-import { formatMoney, formatPerMille, fromMicro, perMille, toMicro } from "@/format";
+import { formatMoney, formatPerMille, fromMicro, perMille, placesFor, toMicro } from "@/format";
 import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
@@ -67,6 +67,9 @@ function MarginTable({ lines, currency }: { readonly lines: readonly Line[]; rea
       cost: 0n,
     },
   );
+  const places = placesFor(
+    [...lines, total].flatMap(({ revenue, cost }) => [revenue, cost, revenue - cost].map((micro) => money(micro, currency))),
+  );
   return (
     <div className="table-scroll">
       <table className="breakdown">
@@ -82,26 +85,35 @@ function MarginTable({ lines, currency }: { readonly lines: readonly Line[]; rea
         </thead>
         <tbody>
           {lines.map((line) => (
-            <MarginRow key={line.key} line={line} currency={currency} />
+            <MarginRow key={line.key} line={line} currency={currency} places={places} />
           ))}
         </tbody>
         <tfoot>
-          <MarginRow line={total} currency={currency} />
+          <MarginRow line={total} currency={currency} places={places} />
         </tfoot>
       </table>
     </div>
   );
 }
 
-function MarginRow({ line, currency }: { readonly line: Line; readonly currency: string }) {
-  const money = (micro: bigint): Money => ({ amount: fromMicro(micro), currency });
-  const share = perMille(money(line.revenue - line.cost), money(line.revenue));
+const money = (micro: bigint, currency: string): Money => ({ amount: fromMicro(micro), currency });
+
+interface RowProps {
+  readonly line: Line;
+  readonly currency: string;
+  readonly places: number;
+}
+
+function MarginRow({ line, currency, places }: RowProps) {
+  const shown = (micro: bigint): string => formatMoney(money(micro, currency), { places });
+  const margin = line.revenue - line.cost;
+  const share = perMille(money(margin, currency), money(line.revenue, currency));
   return (
     <tr>
       <th scope="row">{line.name}</th>
-      <td>{formatMoney(money(line.revenue), { places: "exact" })}</td>
-      <td>{formatMoney(money(line.cost), { places: "exact" })}</td>
-      <td>{formatMoney(money(line.revenue - line.cost), { places: "exact" })}</td>
+      <td>{shown(line.revenue)}</td>
+      <td>{shown(line.cost)}</td>
+      <td>{shown(margin)}</td>
       <td>{share === null ? text.common.none : formatPerMille(share)}</td>
     </tr>
   );
