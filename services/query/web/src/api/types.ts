@@ -24,6 +24,7 @@ export type AlertRules = Schemas["AlertRules"];
 export type Alerts = Schemas["Alerts"];
 export type AlertState = Schemas["AlertState"];
 export type NewSimulation = Schemas["NewSimulation"];
+export type Pricing = Schemas["Pricing"];
 export type Simulation = Schemas["Simulation"];
 export type SimulatedCharge = Schemas["SimulatedCharge"];
 export type SimulationOfPeriod = Schemas["SimulationOfPeriod"];

@@ -4,9 +4,10 @@ import { currentPriceBookQuery } from "@/api/queries/prices";
 import type { TransactionDetail } from "@/api/types";
 import { Badge } from "@/components/Badge";
 import { MoneyText } from "@/components/MoneyText";
-import { addMoney, formatMoney, formatQuantity, negate } from "@/format";
+import { addMoney, negate } from "@/format";
 import { text } from "@/text";
 
+import { calculationText } from "./calculation";
 import { serviceText, typeText } from "./describe";
 import { LateBadge } from "./LateBadge";
 import { StatusBadge } from "./StatusBadge";
@@ -70,19 +71,12 @@ function Calculation({ entry }: { entry: TransactionDetail }) {
       </>
     );
   }
-  // More than a price times a quantity: the whole formula.
-  if (entry.pricing || !entry.unit_price || !entry.quantity) {
-    return entry.explanation ? <p>{entry.explanation}</p> : null;
-  }
-  const price = formatMoney(entry.unit_price, { places: "exact" });
+  const { unit_price, quantity, unit } = entry;
+  if (!unit_price || !quantity) return entry.explanation ? <p>{entry.explanation}</p> : null;
   return (
     <>
       <p className="detail-calc">
-        <span>
-          {entry.price_model === "flat"
-            ? detail.flat(price)
-            : detail.calculation(formatQuantity(entry.quantity), unitText(entry), price)}
-        </span>
+        <span>{calculationText({ ...entry, unit_price, quantity, unit: unit ?? "" })}</span>
       </p>
       {plan && entry.price_version ? (
         <p className="muted small">{detail.plan(plan, String(entry.price_version))}</p>
@@ -90,9 +84,4 @@ function Calculation({ entry }: { entry: TransactionDetail }) {
       {retries}
     </>
   );
-}
-
-function unitText(entry: TransactionDetail): string {
-  const unit = entry.unit ?? "";
-  return entry.quantity === "1" || unit === "" ? unit : `${unit}s`;
 }

@@ -51,8 +51,6 @@ export const activity = {
       failed: "Why it was not charged",
       other: "Details",
     },
-    calculation: (quantity: string, unit: string, price: string): string => `${quantity} ${unit} \u00d7 ${price}`,
-    flat: (price: string): string => `flat price ${price}`,
     plan: (plan: string, version: string): string => `${plan} plan, price book ${version}`,
     failedFree: "The work failed, so it costs nothing.",
     failedReason: (reason: string): string => `Reported reason: ${reason}`,

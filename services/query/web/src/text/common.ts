@@ -36,6 +36,12 @@ export const common = {
   save: "Save",
   copy: "Copy",
   copied: "Copied",
+  sort: {
+    label: "Sort by",
+    none: "As listed",
+    ascending: (column: string): string => `${column}, ascending`,
+    descending: (column: string): string => `${column}, descending`,
+  },
   loadMore: "Load more",
   loading: "Loading",
   none: "\u2013",
@@ -43,6 +49,19 @@ export const common = {
   asOf: (time: string): string => `as of ${time}`,
   /** `zoneCity` of a zone. One way to name a zone, on every page: UTC is a time of its own. */
   zone: (city: string): string => (city === "UTC" ? "UTC" : `${city} time`),
+  /** How an amount came about. */
+  calculation: {
+    quantity: (quantity: string, unit: string, isOne: boolean): string =>
+      unit === "" ? quantity : `${quantity} ${unit}${isOne ? "" : "s"}`,
+    each: (quantity: string, price: string): string => `${quantity} \u00d7 ${price}`,
+    included: (quantity: string): string => `${quantity} included`,
+    flat: (price: string): string => `flat price ${price}`,
+    packs: (packs: string, isOne: boolean, size: string, price: string): string =>
+      `${packs} ${isOne ? "pack" : "packs"} of ${size} \u00d7 ${price}`,
+    and: " + ",
+    atLeast: (sum: string, price: string): string => `${sum}, at least ${price}`,
+    test: (sum: string, factor: string): string => `(${sum}) \u00d7 ${factor} as a test`,
+  },
   columns: {
     date: "Date",
     service: "Service",

@@ -112,6 +112,7 @@ function columnsOf(onShow: (letter: DeadLetter) => void): ColumnDef<DeadLetter>[
       id: "show",
       header: words.payload,
       enableSorting: false,
+      meta: { control: true },
       cell: ({ row }) => (
         <Button size="small" onClick={() => onShow(row.original)}>
           {words.show}

@@ -15,6 +15,8 @@ import { WorkResult } from "./WorkResult";
 const { simulate: words } = text.priceBooks;
 
 export interface WorkAnswer {
+  /** What was priced. */
+  work: { quantity: string; unit: string };
   mine: PricedWork;
   /** Null: no book of the currency is in force; undefined: the book itself is. */
   present: PricedWork | null | undefined;
@@ -35,10 +37,10 @@ export function WorkForm({ book, draft, choices, onProblem }: SimulateProps & { 
       const work = workOf(choice.price, planCode, quantity, counted);
       const mine = priceWork({ version: book.version, ...(draft === null ? {} : { draft }) }, work);
       const now = present.data;
-      if (!now) return { mine: await mine, present: null };
-      if (draft === null && now.version === book.version) return { mine: await mine, present: undefined };
+      if (!now) return { work, mine: await mine, present: null };
+      if (draft === null && now.version === book.version) return { work, mine: await mine, present: undefined };
       const [own, other] = await Promise.all([mine, priceWork({ version: now.version }, work)]);
-      return { mine: own, present: other };
+      return { work, mine: own, present: other };
     },
     onError: (error) => void onProblem?.(error),
   });

@@ -1,7 +1,8 @@
 import type { PricedWork } from "@/api/queries/price-books";
 import type { PriceBook } from "@/api/types";
 import { MoneyText } from "@/components/MoneyText";
-import { formatMoney } from "@/format";
+import { formatMoney, placesFor } from "@/format";
+import { calculationText } from "@/ledger/calculation";
 import { text } from "@/text";
 
 import { lessOf } from "./simulate-draft";
@@ -18,10 +19,12 @@ interface Props {
 
 /** The charge by each of the two books, how it comes about, and what lies between. */
 export function WorkResult({ answer, book, isDraft, present }: Props) {
-  const { mine, present: other } = answer;
+  const { work, mine, present: other } = answer;
   const version = String(book.version);
   const difference =
     other && "amount" in other && "amount" in mine ? lessOf(mine.amount, other.amount) : null;
+  // The difference needs no more places than the two it lies between.
+  const places = placesFor([mine, other].flatMap((one) => (one && "amount" in one ? [one.amount] : [])));
   return (
     <>
       <div className="data-scroll" role="region" aria-label={words.caption} tabIndex={0}>
@@ -37,8 +40,10 @@ export function WorkResult({ answer, book, isDraft, present }: Props) {
             </tr>
           </thead>
           <tbody>
-            {other && present !== null ? <Row name={words.present(String(present.version))} priced={other} /> : null}
-            <Row name={isDraft ? words.draft(version) : words.this(version)} priced={mine} />
+            {other && present !== null ? (
+              <Row name={words.present(String(present.version))} priced={other} work={work} places={places} />
+            ) : null}
+            <Row name={isDraft ? words.draft(version) : words.this(version)} priced={mine} work={work} places={places} />
           </tbody>
           {difference === null ? null : (
             <tfoot>
@@ -46,7 +51,7 @@ export function WorkResult({ answer, book, isDraft, present }: Props) {
                 <th scope="row" colSpan={2}>
                   {words.difference}
                 </th>
-                <td className="num">{formatMoney(difference, { places: "exact", signed: true })}</td>
+                <td className="num">{formatMoney(difference, { places, signed: true })}</td>
               </tr>
             </tfoot>
           )}
@@ -58,13 +63,30 @@ export function WorkResult({ answer, book, isDraft, present }: Props) {
   );
 }
 
-function Row({ name, priced }: { name: string; priced: PricedWork }) {
-  const isCharge = "amount" in priced;
+interface RowProps {
+  name: string;
+  priced: PricedWork;
+  work: WorkAnswer["work"];
+  places: number;
+}
+
+function Row({ name, priced, work, places }: RowProps) {
+  if (!("amount" in priced)) {
+    return (
+      <tr>
+        <th scope="row">{name}</th>
+        <td className="muted">{words.reasons[priced.noCharge] ?? priced.noCharge}</td>
+        <td className="num">{words.noPrice}</td>
+      </tr>
+    );
+  }
   return (
     <tr>
       <th scope="row">{name}</th>
-      <td className="muted">{isCharge ? priced.explanation : (words.reasons[priced.noCharge] ?? priced.noCharge)}</td>
-      <td className="num">{isCharge ? <MoneyText money={priced.amount} places="exact" /> : words.noPrice}</td>
+      <td className="muted">{calculationText({ ...priced, ...work })}</td>
+      <td className="num">
+        <MoneyText money={priced.amount} places={places} />
+      </td>
     </tr>
   );
 }

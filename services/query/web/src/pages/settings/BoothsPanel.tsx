@@ -113,7 +113,7 @@ function columnsOf(zone: string, onAsk: ((booth: BoothListed) => void) | null): 
       id: "action",
       header: words.action,
       enableSorting: false,
-      meta: { numeric: true },
+      meta: { numeric: true, control: true },
       cell: ({ row: { original: booth } }) => (
         <Button
           size="small"

@@ -64,7 +64,7 @@ export function columnsOf({ zone, now, ownKeyId, onAsk }: Options): ColumnDef<Ap
       id: "action",
       header: words.action,
       enableSorting: false,
-      meta: { numeric: true },
+      meta: { numeric: true, control: true },
       cell: ({ row: { original: key } }) => <Actions apiKey={key} now={now} onAsk={onAsk} />,
     });
   }

@@ -102,7 +102,7 @@ function columnsOf(zone: string, onOpen: (webhookId: string) => void): ColumnDef
       id: "manage",
       header: words.manage,
       enableSorting: false,
-      meta: { numeric: true },
+      meta: { numeric: true, control: true },
       cell: ({ row }) => (
         <Button size="small" aria-label={words.manageOf(row.original.url)} onClick={() => onOpen(row.original.webhook_id)}>
           {words.manage}
