@@ -137,8 +137,8 @@ describe("Webhooks", () => {
     const dialog = page.getByRole("dialog");
     for (const [typed, said] of [
       ["", "Enter a URL or an email address"],
-      ["ftp://example.com/", "must begin with https://"],
-      ["https://me:pw@example.com/", "must not carry a name or a password"],
+      ["ftp://example.com/", "The URL must begin with https://"],
+      ["https://me:pw@example.com/", "The URL must not contain a user name or a password"],
     ] as const) {
       await dialog.getByLabel("URL or email *").fill(typed);
       await dialog.getByRole("button", { name: "Add endpoint" }).click();

@@ -44,7 +44,15 @@ export class ApiProblem extends Error {
 /** What a refusal says about the first of these places of the body, where it says something about one of them. */
 export function detailAt(error: unknown, ...pointers: string[]): string | undefined {
   if (!(error instanceof ApiProblem)) return undefined;
-  return error.errors.find((one) => pointers.includes(one.pointer))?.detail;
+  const detail = error.errors.find((one) => pointers.includes(one.pointer))?.detail;
+  return detail === undefined ? undefined : sentence(detail);
+}
+
+/** The service's words as they begin a line: `must begin with https://` is `Must begin with https://`. */
+export function sentence(detail: string): string {
+  // A code or an address keeps its letters: `webhooks.secret is not set`, `acc_luna has no plan`.
+  const [first = ""] = detail.split(" ", 1);
+  return /^[a-z]+[,:]?$/.test(first) ? first.charAt(0).toUpperCase() + detail.slice(1) : detail;
 }
 
 export async function problemOf(response: Response, body: unknown): Promise<ApiProblem> {

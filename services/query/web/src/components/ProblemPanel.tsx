@@ -1,4 +1,4 @@
-import { ApiProblem } from "@/api/problem";
+import { ApiProblem, sentence } from "@/api/problem";
 import { text } from "@/text";
 
 import { Button } from "./Button";
@@ -19,7 +19,9 @@ export function ProblemPanel({ error, onRetry }: { error: Error; onRetry?: () =>
     ? text.common.problem.unavailableDetail
     : unreachable
       ? text.common.problem.unreachableDetail
-      : problem?.detail;
+      : problem?.detail === undefined
+        ? undefined
+        : sentence(problem.detail);
   return (
     <div className={`state ${missing ? "" : "state-problem"}`} role={missing ? "status" : "alert"}>
       <span className="state-icon">

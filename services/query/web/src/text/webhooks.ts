@@ -38,6 +38,26 @@ export const webhooks = {
     typesMissing: "Choose at least one event",
     submit: "Add endpoint",
   },
+  /** Why an endpoint is not added. */
+  refused: {
+    /** By what the service says of the address. */
+    address: {
+      "must have at most 500 characters": "The URL is too long: it may have 500 characters",
+      "must be an address like https://example.com/hooks": "Enter a URL like https://example.com/hooks",
+      "must begin with https://": "The URL must begin with https://",
+      "must not carry a name or a password": "The URL must not contain a user name or a password",
+      "must not be a private or local address": "The URL must lead to the public internet, not to a private or local address",
+      "is a mail address, and mail is not set up here": "Email is not set up on this server. Enter a URL",
+      "must be mailto: and one mail address": "Enter one email address like ops@example.com",
+    } as Readonly<Record<string, string>>,
+    codes: {
+      too_many_webhooks: { title: "This account has as many endpoints as it may have", detail: "Delete one first." },
+      webhooks_off: {
+        title: "Webhooks are not set up on this server",
+        detail: "Whoever runs it sets webhooks.secret, the same for ingest and effects.",
+      },
+    } as Readonly<Record<string, { title: string; detail: string }>>,
+  },
   secret: {
     title: "Signing secret",
     text: "This is shown only once. Keep it where the endpoint runs: it verifies each request.",

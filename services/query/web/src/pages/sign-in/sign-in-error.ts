@@ -1,4 +1,4 @@
-import { ApiProblem } from "@/api/problem";
+import { ApiProblem, sentence } from "@/api/problem";
 import { text } from "@/text";
 
 const KEY = /^tb_[a-z]{2}_(live|test)_[A-Za-z0-9]{8,}$/;
@@ -17,5 +17,5 @@ export function signInError(error: unknown): string {
   if (error.status === 403) return text.signIn.booth;
   if (error.status === 429) return text.signIn.tooMany(error.retryAfterS ?? 60);
   if (error.isMissing) return text.signIn.unavailable;
-  return error.detail ?? error.title;
+  return sentence(error.detail ?? error.title);
 }

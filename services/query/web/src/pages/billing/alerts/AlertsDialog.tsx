@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { keys } from "@/api/keys";
-import { ApiProblem } from "@/api/problem";
+import { ApiProblem, sentence } from "@/api/problem";
 import { putAlerts } from "@/api/queries/alerts";
 import type { AlertRules } from "@/api/types";
 import { Button } from "@/components/Button";
@@ -56,7 +56,7 @@ export function AlertsDialog({ rules, onClose, onSaved }: Props) {
   const visible = shown ? errors : null;
   const refused = save.error instanceof ApiProblem ? save.error : null;
   const refusedAt = (pointer: string): string | undefined =>
-    refused?.errors.find((error) => error.pointer.startsWith(pointer))?.detail;
+    refused?.errors.filter((error) => error.pointer.startsWith(pointer)).map(({ detail }) => sentence(detail))[0];
   const isPlaced = refused !== null && POINTERS.some((pointer) => refusedAt(pointer) !== undefined);
   const change = (part: Partial<AlertsDraft>): void => {
     save.reset();

@@ -1,7 +1,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { detailAt } from "@/api/problem";
 import { createWebhook } from "@/api/queries/webhooks";
 import { AllOrSome, type Chosen } from "@/components/AllOrSome";
 import { Dialog } from "@/components/Dialog";
@@ -11,6 +10,7 @@ import { useAccount } from "@/session/context";
 import { text } from "@/text";
 
 import { EVENT_TYPES, toUrl, typesToSend, typeText } from "./event-types";
+import { refusedAddress, refusedOtherwise } from "./refusal";
 import { SecretOnce } from "./SecretOnce";
 
 const { create: words, secret } = text.webhooks;
@@ -38,14 +38,14 @@ export function CreateDialog({ onMade, onClose }: Props) {
       </Dialog>
     );
   }
-  const refusedUrl = detailAt(create.error, "/url");
+  const refusedUrl = refusedAddress(create.error);
   const isEmpty = chosen?.length === 0;
   return (
     <FormDialog
       title={words.title}
       submit={words.submit}
       busy={create.isPending}
-      problem={refusedUrl === undefined ? create.error : null}
+      problem={refusedUrl === null ? refusedOtherwise(create.error) : null}
       onClose={onClose}
       onSubmit={() => {
         setShown(true);
@@ -62,7 +62,7 @@ export function CreateDialog({ onMade, onClose }: Props) {
         spellCheck={false}
         hint={words.urlHint}
         value={url}
-        error={shown && url.trim() === "" ? words.urlMissing : refusedUrl}
+        error={shown && url.trim() === "" ? words.urlMissing : (refusedUrl ?? undefined)}
         onChange={(event) => {
           create.reset();
           setUrl(event.target.value);
