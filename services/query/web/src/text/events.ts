@@ -29,6 +29,7 @@ export const events = {
   dates: {
     open: (start: string): string => `${start} \u2013`,
     between: (start: string, end: string): string => `${start} \u2013 ${end}`,
+    now: "now",
     from: (start: string): string => `From ${start}`,
     unknown: "No dates set",
     nothing: "Nothing has been reported for this event yet, and nobody has named it. Is its ID right?",

@@ -66,6 +66,26 @@ describe("resolvePeriod", () => {
     });
   });
 
+  it("reaches until now for an event without an end that still goes on", () => {
+    // Given an event whose newest known activity lies in the quarter from 2:45 to 3:00.
+    const event = {
+      starts_at: null,
+      ends_at: null,
+      first_activity_at: "2026-11-26T01:15:00Z",
+      last_activity_at: "2026-11-26T02:45:00Z",
+    };
+    const to = (at: string, ends_at: string | null = null): string =>
+      resolvePeriod({ kind: "event" }, { zone: "UTC", now: new Date(at), event: { ...event, ends_at } }).to;
+    // Then what is done after that quarter is in its time as well,
+    expect(to("2026-11-26T02:59:00Z")).toBe("2026-11-26T03:00:00.000Z");
+    expect(to("2026-11-26T03:00:01Z")).toBe("2026-11-26T04:00:00.000Z");
+    // until nothing was heard of it for two hours: then it was over with its last activity.
+    expect(to("2026-11-26T04:59:59Z")).toBe("2026-11-26T05:00:00.000Z");
+    expect(to("2026-11-26T05:00:00Z")).toBe("2026-11-26T03:00:00.000Z");
+    // One whose end is known ends then.
+    expect(to("2026-11-26T04:30:00Z", "2026-11-26T02:30:00Z")).toBe("2026-11-26T03:00:00.000Z");
+  });
+
   it("has an event of a few days by the hour, and a longer one by the day", () => {
     const lasting = (days: number) => ({
       starts_at: "2026-05-09T12:00:00Z",

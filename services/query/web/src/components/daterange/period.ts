@@ -46,6 +46,10 @@ export interface ResolvedPeriod {
 }
 
 const DAY_MS = 86_400_000;
+/** Activity is known by the start of its quarter of an hour. */
+const QUARTER_MS = 900_000;
+/** How long nothing may be heard of an event without an end before it is taken to be over. */
+const SILENCE_MS = 2 * 3_600_000;
 export const RANGE_YEARS_MAX = 5;
 /** An event of a few days is looked at by the hour: by the day it would be a line of three points. */
 const EVENT_HOURS_DAYS_MAX = 5;
@@ -102,15 +106,29 @@ function latest(...times: (string | null | undefined)[]): number | null {
   return known.length === 0 ? null : Math.max(...known);
 }
 
+/** When the newest activity of an event was over at the latest, in ms; null: there is none. */
+export function activityEnd({ last_activity_at: last }: EventSpan): number | null {
+  return last ? Date.parse(last) + QUARTER_MS : null;
+}
+
+/** An event that nobody gave an end and that booths still report for: its time reaches until now. */
+export function isOpenEnded(event: EventSpan, now: Date): boolean {
+  const end = activityEnd(event);
+  return !event.ends_at && end !== null && now.getTime() - end < SILENCE_MS;
+}
+
 /**
  * The event's own time: from its start or first activity to its end or last activity, whichever reaches further, in
- * whole local hours. So what was done before the doors opened is in it, and the chart adds up to the event's total. Of an
- * event that nothing is known of, the last thirty days.
+ * whole local hours; one without an end that still goes on lasts until now, so that the newest work is in it before the
+ * event's facts tell of it. So what was done before the doors opened is in it, and the chart adds up to the event's total.
+ * Of an event that nothing is known of, the last thirty days.
  */
 function ofEvent(event: EventSpan, zone: string, now: Date): ResolvedPeriod {
   const begin = earliest(event.starts_at, event.first_activity_at);
   if (begin === null) return ofDays(todayIn(zone, now).subtract({ days: 29 }), todayIn(zone, now), zone);
-  const end = Math.max(begin, latest(event.ends_at, event.last_activity_at) ?? now.getTime());
+  const known = latest(event.ends_at, event.last_activity_at);
+  const isOpen = known === null || isOpenEnded(event, now);
+  const end = Math.max(begin, known ?? begin, isOpen ? now.getTime() : begin);
   const first = fromDate(new Date(begin), zone).set({ minute: 0, second: 0, millisecond: 0 });
   const after = fromDate(new Date(end), zone).set({ minute: 0, second: 0, millisecond: 0 }).add({ hours: 1 });
   const span = (after.toDate().getTime() - first.toDate().getTime()) / DAY_MS;

@@ -32,7 +32,7 @@ export function EmbedEvent({ accountId, eventId }: Props) {
 function Head({ accountId, eventId }: Props) {
   const event = useQuery(eventQuery(accountId, eventId)).data;
   if (event === undefined) return null;
-  return <EmbedHead title={eventName(event)} note={eventDates(event)} />;
+  return <EmbedHead title={eventName(event)} note={eventDates(event, new Date())} />;
 }
 
 function Used({ usage }: { usage: EventUsage }) {

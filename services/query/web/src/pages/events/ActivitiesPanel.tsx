@@ -22,6 +22,7 @@ import { ENGINE_LINES_MAX, timelineSeries } from "./timeline-series";
 
 const { activities } = text.events;
 const CHART_HEIGHT_PX = 260;
+const QUARTER_MS = 900_000;
 
 /** How often what was done, in the event's zone, over its own time or any other. */
 export function ActivitiesPanel({ event }: { readonly event: EventListed }) {
@@ -102,10 +103,10 @@ export function ActivitiesPanel({ event }: { readonly event: EventListed }) {
   );
 }
 
-/** The range, kept the same object until the choice, the event's span or the day changes. */
+/** The range, kept the same object until the choice, the event's span or the quarter of an hour changes. */
 function useRange(period: Period, event: EventListed): ResolvedPeriod {
   const zone = event.time_zone;
-  const today = isoDate(new Date(), zone);
+  const quarter = Math.floor(new Date().getTime() / QUARTER_MS);
   const { starts_at, ends_at, first_activity_at, last_activity_at } = event;
   const key = JSON.stringify(period);
   return useMemo(
@@ -115,9 +116,9 @@ function useRange(period: Period, event: EventListed): ResolvedPeriod {
         now: new Date(),
         event: { starts_at, ends_at, first_activity_at, last_activity_at },
       }),
-    // `today` stands for the clock.
+    // `quarter` stands for the clock: days and hours of every zone begin with one.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-    [key, zone, today, starts_at, ends_at, first_activity_at, last_activity_at],
+    [key, zone, quarter, starts_at, ends_at, first_activity_at, last_activity_at],
   );
 }
 

@@ -71,7 +71,7 @@ function Analytics({ event, isUnknown = false }: { readonly event: EventListed; 
           <p className="page-note">{text.events.zone(text.common.zone(zoneCity(event.time_zone)))}</p>
         </div>
         <p className="event-facts">
-          <span>{isUnknown ? text.events.dates.nothing : eventDates(event)}</span>
+          <span>{isUnknown ? text.events.dates.nothing : eventDates(event, new Date())}</span>
           {event.name !== null && <span className="mono">{event.event_id}</span>}
         </p>
       </header>

@@ -48,7 +48,7 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
               {row.name !== null && <small className="mono">{row.event_id}</small>}
             </th>
             <td data-label={list.when}>
-              <When event={row} />
+              <When event={row} now={now} />
             </td>
             <td className="num" data-label={list.activities}>
               {formatCount(row.count)}
@@ -73,9 +73,9 @@ export function EventTable({ rows }: { readonly rows: readonly EventListed[] }) 
 }
 
 /** Broken between begin and end, never within them. */
-function When({ event }: { readonly event: EventListed }) {
-  const span = eventSpan(event);
-  if (span === null || span.to === null) return eventDates(event);
+function When({ event, now }: { readonly event: EventListed; readonly now: Date }) {
+  const span = eventSpan(event, now);
+  if (span === null || span.to === null) return eventDates(event, now);
   return (
     <span className="events-when">
       <span>{text.events.dates.open(span.from)}</span> <span>{span.to}</span>

@@ -69,16 +69,31 @@ describe("usage of an event", () => {
 });
 
 describe("dates of an event", () => {
-  const event = {
+  const event: Parameters<typeof eventDates>[0] = {
     starts_at: "2026-05-09T22:00:00Z",
     ends_at: "2026-05-10T02:00:00Z",
     first_activity_at: null,
     last_activity_at: null,
     time_zone: "America/New_York",
   };
+  const said = (of: typeof event, now: string): string => eventDates(of, new Date(now)).replaceAll("\u202f", " ");
 
   it("stand in the event's zone, the day once", () => {
-    expect(eventDates(event).replaceAll("\u202f", " ")).toBe("May 9, 2026, 6:00 PM \u2013 10:00 PM");
+    expect(said(event, "2026-05-12T00:00:00Z")).toBe("May 9, 2026, 6:00 PM \u2013 10:00 PM");
+  });
+
+  it("are those of the activity where none are set, until now while it goes on", () => {
+    const open = {
+      ...event,
+      starts_at: null,
+      ends_at: null,
+      first_activity_at: "2026-05-09T22:00:00Z",
+      last_activity_at: "2026-05-10T01:45:00Z",
+    };
+    expect(said(open, "2026-05-10T01:50:00Z")).toBe("May 9, 2026, 6:00 PM \u2013 now");
+    // The quarter of the last activity belongs to it.
+    expect(said(open, "2026-05-10T04:00:00Z")).toBe("May 9, 2026, 6:00 PM \u2013 10:00 PM");
+    expect(said({ ...open, last_activity_at: null }, "2026-05-10T04:00:00Z")).toBe("From May 9, 2026, 6:00 PM");
   });
 
   it("say whether the doors are open", () => {

@@ -1,6 +1,7 @@
 import { STANDARD_AI } from "@/api/standard-ai";
 import type { EngineUsage, EventListed, Service } from "@/api/types";
 import { shareInTenths, type DonutItem } from "@/charts/donut-data";
+import { activityEnd, isOpenEnded } from "@/components/daterange/period";
 import { formatDate, formatTime, fromMicro, isoDate, toMicro } from "@/format";
 import { text } from "@/text";
 
@@ -10,22 +11,28 @@ export function eventName(event: Pick<EventListed, "name" | "event_id">): string
   return event.name ?? event.event_id;
 }
 
-/** The event's dates in its own zone, begin and end; those of its activity where none are set. Null: there is none. */
-export function eventSpan(event: Dated): { from: string; to: string | null } | null {
+/**
+ * The event's dates in its own zone, begin and end; those of its activity where none are set, "now" while that goes on.
+ * Null: there is none.
+ */
+export function eventSpan(event: Dated, now: Date): { from: string; to: string | null } | null {
   const start = event.starts_at ?? event.first_activity_at;
-  const end = event.ends_at ?? event.last_activity_at;
+  const end = event.ends_at ?? instantOf(activityEnd(event));
   const zone = event.time_zone;
   if (!start) return null;
   const from = `${formatDate(start, zone)}, ${formatTime(start, zone, false)}`;
+  if (isOpenEnded(event, now)) return { from, to: text.events.dates.now };
   if (!end) return { from, to: null };
   const sameDay = isoDate(start, zone) === isoDate(end, zone);
   const to = sameDay ? formatTime(end, zone, false) : `${formatDate(end, zone)}, ${formatTime(end, zone, false)}`;
   return { from, to };
 }
 
+const instantOf = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+
 /** The event's dates in a line. */
-export function eventDates(event: Dated): string {
-  const span = eventSpan(event);
+export function eventDates(event: Dated, now: Date): string {
+  const span = eventSpan(event, now);
   if (span === null) return text.events.dates.unknown;
   return span.to === null ? text.events.dates.from(span.from) : text.events.dates.between(span.from, span.to);
 }
