@@ -3,7 +3,7 @@ export const fleet = {
   intro: "All accounts of this installation",
   adminOnly: "The fleet is for administrators",
   adminOnlyText: "Sign in with an admin key to see all accounts.",
-  figures: { spent: "Spent", margin: "Margin", cost: "Provider cost", operations: "Operations", failed: "Failed" },
+  figures: { spent: "Spent", margin: "Margin", cost: "Provider cost", activities: "AI Activities", failed: "Failed" },
   spendTitle: "Spend by engine",
   spendCaption: "Spend, cost and margin by engine",
   nothing: "Nothing was spent in this period",
@@ -37,7 +37,7 @@ export const fleet = {
     countsOnly: "counts only",
     more: (count: string): string => `and ${count} more`,
   },
-  columns: { engine: "Engine", count: "Operations", failed: "Failed", spent: "Spent", cost: "Provider cost", margin: "Margin", share: "Share" },
+  columns: { engine: "Engine", count: "AI Activities", failed: "Failed", spent: "Spent", cost: "Provider cost", margin: "Margin", share: "Share" },
   accounts: {
     title: "Accounts",
     caption: "All accounts",
@@ -50,7 +50,7 @@ export const fleet = {
     planAndZone: (plan: string, zone: string): string => `${plan} \u00b7 ${zone}`,
     empty: "No account matches",
     first: (count: string): string => `first ${count}`,
-    low: "Lowest balance first",
+    none: "No credits left",
   },
   deadLetters: {
     title: "Dead letters",

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 
-import type { AccountListed } from "@/api/types";
+import type { AccountListed, Money } from "@/api/types";
 import { fleetAccountsQuery } from "@/api/queries/fleet";
 import { presentBookQuery } from "@/api/queries/price-books";
 import { Badge } from "@/components/Badge";
@@ -98,19 +98,19 @@ const columnsOf = (names: PlanNames): ColumnDef<AccountListed>[] => [
     meta: { roomy: true },
     cell: ({ row: { original: account }, getValue }) => <span title={account.time_zone}>{getValue<string>()}</span>,
   },
-  {
-    id: "state",
-    header: text.common.columns.status,
-    accessorFn: (row) => (isNegative(row.available) || isZero(row.available) ? 0 : 1),
-    cell: ({ row: { original: account } }) =>
-      isNegative(account.available) || isZero(account.available) ? (
-        <Badge tone="danger" icon="alert">
-          {text.dashboard.empty}
-        </Badge>
-      ) : (
-        text.common.none
-      ),
-  },
   money("balance", words.balance),
-  money("available", words.available),
+  { ...money("available", words.available), cell: ({ row: { original: account } }) => <Available money={account.available} /> },
 ];
+
+/** What work may still be done for; an account that has nothing left stands out, since its booths are refused. */
+function Available({ money: available }: { money: Money }) {
+  if (!isNegative(available) && !isZero(available)) return <MoneyText money={available} />;
+  return (
+    <span className="fleet-available">
+      <Badge tone="danger" icon="alert">
+        {words.none}
+      </Badge>
+      <MoneyText money={available} />
+    </span>
+  );
+}

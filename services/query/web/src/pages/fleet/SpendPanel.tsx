@@ -60,7 +60,7 @@ function Totals({ total }: { total: FleetUsage["total"] }) {
           <MoneyText money={total.margin} />
         </Figure>
       )}
-      <Figure label={fleet.figures.operations}>{formatCount(total.count)}</Figure>
+      <Figure label={fleet.figures.activities}>{formatCount(total.count)}</Figure>
       <Figure label={fleet.figures.failed}>{formatCount(total.failures)}</Figure>
     </dl>
   );
