@@ -32,6 +32,7 @@ export function AccountPanel() {
           <span className="muted small">
             {words.now(formatTimeNamed(now, zone))}. {words.zoneNote}
           </span>
+          <span className="muted small">{words.zoneFrom}</span>
         </Fact>
         <Fact label={words.opened}>
           <Instant at={account.opened_at} zone={zone} show="date" />
