@@ -21,8 +21,9 @@ const account = env.TOLLBOOTH_ACCOUNT_ID;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // Whatever ends this script, nothing stays stopped.
 process.on("SIGTERM", () => process.exit(143));
+const children = new Set();
 process.on("exit", () => {
-    stranger?.kill();
+    for (const child of children) child.kill("SIGKILL");
     for (const name of ["clickhouse", "kafka", "meter", "ingest", "query"])
         try {
             process.kill(pids[name], "SIGCONT");
@@ -128,25 +129,79 @@ const signIn = async () => {
         return quietly(fetch(to, { method: "POST", headers, body: purchase, signal: AbortSignal.timeout(40000) }));
     };
 };
+/** A process that ends with this one. */
+const started = (program, given, options) => {
+    const child = spawn(program, given, options);
+    children.add(child);
+    child.on("exit", () => children.delete(child));
+    return child;
+};
+/** One of Kafka's own tools, out of the running broker's folder. */
+const kafkaTool = (name, given, input) => {
+    const [java, ...broker] = fs.readFileSync(`/proc/${pids.kafka}/cmdline`, "utf8").split("\0");
+    const options = ["-Xmx128m", "-cp", broker[broker.indexOf("-cp") + 1], `org.apache.kafka.tools.${name}`];
+    const bootstrap = ["--bootstrap-server", env.KAFKA_BOOTSTRAP];
+    const tool = started(java, [...options, ...bootstrap, ...given], { stdio: ["pipe", "ignore", "ignore"] });
+    tool.stdin.end(input);
+    return tool;
+};
+const ended = (child) =>
+    new Promise((resolve, reject) =>
+        child.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`${child.spawnargs.join(" ")}: status ${status}`)))),
+    );
+/** Appends a record past everybody; a value of `undefined` deletes the key of a compacted topic. */
+const append = (topic, key, value = "NULL") => {
+    const properties = ["parse.key=true", "key.separator==", "null.marker=NULL"].flatMap((one) => ["--property", one]);
+    return ended(kafkaTool("ConsoleProducer", ["--topic", `tollbooth.${topic}`, ...properties], `${key}=${value}\n`));
+};
 /** A member of the effects' group that takes half of the outbox, reads it and carries nothing out. */
 const intruder = () => {
-    const [java, ...given] = fs.readFileSync(`/proc/${pids.kafka}/cmdline`, "utf8").split("\0");
     const properties = [
         // It comes before the effects, and gets the first half, the account's partition in it.
         "group.instance.id=a", "enable.auto.commit=false",
         "partition.assignment.strategy=org.apache.kafka.clients.consumer.RangeAssignor",
-    ];
-    const options = ["--bootstrap-server", env.KAFKA_BOOTSTRAP, "--topic", "tollbooth.outbox", "--group", "tollbooth-effects"];
-    return spawn(
-        java,
-        [
-            "-Xmx128m", "-cp", given[given.indexOf("-cp") + 1], "org.apache.kafka.tools.consumer.ConsoleConsumer", ...options,
-            ...properties.flatMap((property) => ["--consumer-property", property]),
-        ],
-        { stdio: "ignore" },
-    );
+    ].flatMap((property) => ["--consumer-property", property]);
+    return kafkaTool("consumer.ConsoleConsumer", ["--topic", "tollbooth.outbox", "--group", "tollbooth-effects", ...properties]);
 };
 let stranger;
+/** Another process like one that runs, told something else where `more` says so. */
+const another = (pid, more = {}) => {
+    const [program, ...given] = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").filter(Boolean);
+    const told = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
+    const variables = Object.fromEntries(told.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+    return started(program, given, { stdio: "ignore", env: { ...variables, ...more } });
+};
+/** Prometheus reads its configuration, changed, or again as it was. */
+const prometheusFile = `${dir}/prometheus/prometheus.yml`;
+const reconfigure = (change) => {
+    const configuration = JSON.parse(fs.readFileSync(prometheusFile, "utf8"));
+    change(configuration);
+    fs.writeFileSync(prometheusFile, `${JSON.stringify(configuration, null, 2)}\n`);
+    process.kill(pids.prometheus, "SIGHUP");
+};
+/** Sets how many files a process may have open. */
+const limitFiles = (pid, soft) => ended(started("prlimit", ["--pid", `${pid}`, `--nofile=${soft}:`], { stdio: "ignore" }));
+const openFiles = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
+const softLimit = (pid) => Number(/Max open files\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/limits`, "utf8"))[1]);
+/** The process of a service at the moment: it may have been started again. */
+const now = (name) => Object.fromEntries(JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8")).processes)[name];
+/** Somebody comes back to a stream after all that memory has dropped. */
+const comeBack = async () => {
+    const stop = new AbortController();
+    const answer = await quietly(
+        fetch(`${env.TOLLBOOTH_QUERY_URL}/v1/accounts/${account}/stream?topics=transactions&after=1`, {
+            headers: { authorization: `Bearer ${env.TOLLBOOTH_ACCOUNT_KEY}` },
+            signal: AbortSignal.any([stop.signal, AbortSignal.timeout(8000)]),
+        }),
+    );
+    const reader = answer?.body?.getReader();
+    for (let text = ""; reader && !text.includes("event: resync"); ) {
+        const { value, done } = (await quietly(reader.read())) ?? { done: true };
+        if (done) break;
+        text += new TextDecoder().decode(value);
+    }
+    stop.abort();
+};
 /** As an administrator; throws where it is refused. */
 const admin = async (method, path, body) => {
     number += 1;
@@ -163,6 +218,9 @@ const admin = async (method, path, body) => {
 const DECLINES = "4000000000000002";
 const webhooks = `/v1/accounts/${account}/webhooks`;
 let unreachable = [];
+let files;
+let targets;
+const effectsOf = (configuration) => configuration.scrape_configs.find((job) => job.job_name === "tollbooth-effects");
 const read = (path) =>
     quietly(
         fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
@@ -263,7 +321,7 @@ const provocations = [
                 await Promise.all([change(), sleep(2000)]);
             }
         },
-        end: async () => stranger.kill(), passes: 60,
+        end: async () => stranger.kill("SIGKILL"), passes: 60,
     },
     {
         name: "endpoints of webhooks are not there", expected: ["DeliveriesFailing"], seconds: 90,
@@ -290,6 +348,38 @@ const provocations = [
                 await admin("PUT", `/v1/accounts/${account_id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
             }
         },
+        passes: 60,
+    },
+    {
+        name: "an effect that nobody knows", expected: ["EffectsUnreadable"], seconds: 30,
+        begin: () => append("outbox", account, "no effect"), passes: 120,
+    },
+    {
+        name: "a price book that nobody can read", expected: ["ConsumerStuck", "ConsumerLagHigh"], seconds: 150,
+        begin: async (isOver) => {
+            await append("price-book", "provoked", "no price book");
+            await often(() => events(many(20, () => event())))(isOver);
+        },
+        end: () => append("price-book", "provoked"), passes: 90,
+    },
+    {
+        name: "people come back to streams while ClickHouse stands still", expected: ["SseDrops"], seconds: 60,
+        ...stopped("clickhouse", () => Promise.all(many(40, comeBack))), passes: 60,
+    },
+    {
+        name: "Prometheus finds no target of a job", expected: ["JobAbsent"], seconds: 30,
+        // Its targets, as when discovery finds none. Without the job itself the last sample would count for another five minutes.
+        begin: async () => reconfigure((it) => (targets = effectsOf(it).static_configs.splice(0))),
+        end: async () => reconfigure((it) => effectsOf(it).static_configs.push(...targets)),
+        passes: 30,
+    },
+    {
+        name: "query may open few files", expected: ["FileDescriptorsLow"], seconds: 60,
+        begin: async () => {
+            files = softLimit(pids.query);
+            await limitFiles(pids.query, openFiles(pids.query) + 8);
+        },
+        end: () => limitFiles(pids.query, files), passes: 60,
     },
 ];
 
@@ -314,21 +404,22 @@ for (const { name, expected, seconds, lacks, begin, end, passes } of provocation
                 seen.set(alert, before.has(alert) ? "before" : `${((Date.now() - started) / 1000).toFixed(1)} s`);
     }
     isOver = true;
-    await end?.();
+    await Promise.resolve(end?.()).catch((error) => console.error(`  ${error.message}`));
     await work;
     const absent = expected.filter((alert) => !seen.has(alert));
     missing += absent.length;
     console.log(`${name}: ${[...seen].map(([alert, after]) => `${alert} (${after})`).join(", ") || "nothing fired"}`);
     if (absent.length) console.log(`  in vain: ${absent.join(", ")}`);
     if (passes) {
-        const until = Date.now() + passes * 1000;
+        const mended = Date.now();
         let left = expected;
-        while (left.length && Date.now() < until) {
+        while (left.length && Date.now() < mended + passes * 1000) {
             await sleep(500);
-            const now = (await quietly(firing())) ?? new Set(left);
-            left = left.filter((alert) => now.has(alert));
+            const still = (await quietly(firing())) ?? new Set(left);
+            left = left.filter((alert) => still.has(alert));
         }
-        console.log(left.length ? `  still firing after ${passes} s: ${left.join(", ")}` : "  over again");
+        const after = ((Date.now() - mended) / 1000).toFixed(1);
+        console.log(left.length ? `  still firing after ${passes} s: ${left.join(", ")}` : `  over again after ${after} s`);
     }
 }
 process.exit(missing ? 1 : 0);
