@@ -149,7 +149,7 @@ describe("Accounts", () => {
     const row = accounts.locator("tbody tr").filter({ hasText: account.id });
     await expect
       .poll(async () => (await row.locator("td").allTextContents()).map(plain).slice(1))
-      .toEqual(["Pay-As-You-Go", "New York time", "\u2013", "$25.00", "$25.00"]);
+      .toEqual(["Pay-As-You-Go", "New York time", "$25.00", "$25.00"]);
     expect(complaints).toEqual([]);
     await context.close();
   });

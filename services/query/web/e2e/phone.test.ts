@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { MODIFY, TestAccount, VIDEO } from "./support/account";
 import { launch, open, PHONE } from "./support/browser";
-import { choose, panel, shown } from "./support/read";
+import { choose, panel, plain, shown } from "./support/read";
 
 let browser: Browser;
 let account: TestAccount;
@@ -40,6 +40,26 @@ describe("On a phone", () => {
     await dialog.getByLabel("From").fill("");
     await dialog.getByRole("button", { name: "Apply" }).tap();
     await expect.poll(() => shown(dialog.getByRole("alert"))).toBe("Enter the first day.");
+    await context.close();
+  });
+
+  it("a list is a card a row, each value beside its name, and is sorted by a choice", async () => {
+    const many = await TestAccount.open();
+    const jobs = [["bth_a", 1], ["bth_b", 3], ["bth_c", 2], ["bth_d", 1]] as const;
+    await many.report(jobs.flatMap(([booth, count]) => Array.from({ length: count }, () => ({ work: MODIFY, booth }))));
+    const { page, context } = await open(browser, many.key, "/settings", { size: PHONE, touch: true });
+    const booths = panel(page, "Booths");
+    const names = async (): Promise<string[]> => (await booths.locator("tbody tr td:first-child").allTextContents()).map(plain);
+    await booths.getByLabel("Sort by").selectOption({ label: "Activities, descending" });
+    await expect.poll(async () => (await names()).slice(0, 2)).toEqual(["bth_b", "bth_c"]);
+    await booths.getByLabel("Sort by").selectOption({ label: "Booth, ascending" });
+    await expect.poll(names).toEqual(["bth_a", "bth_b", "bth_c", "bth_d"]);
+    const [name, spent] = await Promise.all(
+      ["td:first-child", "td[data-label='Credits used']"].map((cell) => booths.locator("tbody tr").first().locator(cell).boundingBox()),
+    );
+    if (!name || !spent) throw new Error("a cell is not shown");
+    expect(spent.y).toBeGreaterThan(name.y);
+    expect(await booths.locator("thead").isVisible()).toBe(false);
     await context.close();
   });
 

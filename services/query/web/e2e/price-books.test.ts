@@ -64,6 +64,8 @@ describe("Price books", () => {
     const charge = micro(priceOf(book, MODIFY).plans.basic ?? "0") * 3n;
     await simulate.getByText("This is the book in force.").waitFor();
     expect(await shown(simulate.locator("tbody td.num"))).toBe(dollars(charge));
+    const price = dollars(micro(priceOf(book, MODIFY).plans.basic ?? "0"));
+    expect(await shown(simulate.locator("tbody td.muted"))).toBe(`3 images \u00d7 ${price}`);
     await simulate.getByLabel("Quantity").fill("0");
     await simulate.getByRole("button", { name: "Simulate" }).click();
     await simulate.getByText("Enter a quantity like 5 or 2.5").waitFor();

@@ -69,6 +69,8 @@ if [ -z "$env_file" ]; then
     export TOLLBOOTH_METER__OPS_LISTEN="127.0.0.1:$meter_ops" TOLLBOOTH_METER__SINK_OPS_LISTEN="127.0.0.1:$sink_ops"
     export TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN="127.0.0.1:$effects_ops"
     export TOLLBOOTH_QUERY__DASHBOARD__DIR="${TOLLBOOTH_QUERY__DASHBOARD__DIR:-$web/dist}"
+    # e2e/frame.test.ts shows widgets in a site of this name.
+    export TOLLBOOTH_QUERY__DASHBOARD__EMBED_ANCESTORS="http://localhost:*"
     # A test waits for a turn of the drift watch.
     export TOLLBOOTH_METER__SINK__DRIFT_INTERVAL_MS=500
     echo "e2e: starting a stack in $dir"

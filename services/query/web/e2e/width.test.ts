@@ -7,7 +7,7 @@ import { env } from "./support/env";
 import { command, read, send } from "./support/http";
 import { panel } from "./support/read";
 import { previewed } from "./support/repricing";
-import { beyondPanels, sideways } from "./support/width";
+import { beyondPanels, scrollingLists, sideways } from "./support/width";
 
 const LONG = "The longest name that anybody ever gave to a wedding in the year 2026";
 const PARTY = "evt_demo_001_r1a21be6832b_3";
@@ -60,7 +60,9 @@ async function look(page: Page, pages: readonly (readonly [string, string])[]): 
     await page.goto(path);
     await page.getByText(words).first().waitFor({ state: "attached" });
     await expect.poll(() => page.locator("[aria-busy='true']").count(), { message: path }).toBe(0);
-    findings.push(...[...(await sideways(page)), ...(await beyondPanels(page))].map((finding) => `${path}: ${finding}`));
+    const isPhone = (page.viewportSize()?.width ?? 0) === NARROW.width;
+    const found = [await sideways(page), await beyondPanels(page), isPhone ? await scrollingLists(page) : []].flat();
+    findings.push(...found.map((finding) => `${path}: ${finding}`));
   }
   return findings;
 }
@@ -93,7 +95,7 @@ describe.each([
       [`/repricings/new?of=${account.id}`, account.id],
       [`/repricings/${repricing}`, "Result"],
       [`/events/evt_gala/analytics?account=${account.id}`, "Margin"],
-      ["/settings", "API keys"],
+      [`/settings?account=${account.id}`, "bth_with"],
     ] as const;
     expect(await look(page, pages)).toEqual([]);
     await context.close();

@@ -28,6 +28,15 @@ export function sideways(page: Page): Promise<string[]> {
   }, page.viewportSize()?.width ?? 0);
 }
 
+/** Lists that a phone does not show as cards: they still scroll in the box they have. */
+export function scrollingLists(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const boxes = [...document.querySelectorAll(".data-scroll:has(> .data-cards)")];
+    const wide = boxes.filter((box) => box.scrollWidth > box.clientWidth + 1);
+    return wide.map((box) => `"${box.getAttribute("aria-label") ?? ""}" is ${String(box.scrollWidth)} px wide`);
+  });
+}
+
 /** Tables that stand out of the panel they are in, without a box of their own that scrolls. */
 export function beyondPanels(page: Page): Promise<string[]> {
   return page.evaluate(() => {
