@@ -141,7 +141,8 @@ const kafkaTool = (name, given, input) => {
     const [java, ...broker] = fs.readFileSync(`/proc/${pids.kafka}/cmdline`, "utf8").split("\0");
     const options = ["-Xmx128m", "-cp", broker[broker.indexOf("-cp") + 1], `org.apache.kafka.tools.${name}`];
     const bootstrap = ["--bootstrap-server", env.KAFKA_BOOTSTRAP];
-    const tool = started(java, [...options, ...bootstrap, ...given], { stdio: ["pipe", "ignore", "ignore"] });
+    const tool = started(java, [...options, ...bootstrap, ...given], { stdio: ["pipe", "pipe", "ignore"] });
+    tool.stdout.resume();
     tool.stdin.end(input);
     return tool;
 };
@@ -149,6 +150,17 @@ const ended = (child) =>
     new Promise((resolve, reject) =>
         child.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`${child.spawnargs.join(" ")}: status ${status}`)))),
     );
+const output = async (tool) => {
+    let text = "";
+    tool.stdout.on("data", (some) => (text += some));
+    await new Promise((resolve) => tool.on("close", resolve));
+    return text;
+};
+/** Where partitions of a topic end. */
+const ends = async (topic) => {
+    const text = await output(kafkaTool("GetOffsetShell", ["--topic", `tollbooth.${topic}`]));
+    return new Map(text.trim().split("\n").map((line) => line.split(":").slice(1).map(Number)));
+};
 /** Appends a record past everybody; a value of `undefined` deletes the key of a compacted topic. */
 const append = (topic, key, value = "NULL") => {
     const properties = ["parse.key=true", "key.separator==", "null.marker=NULL"].flatMap((one) => ["--property", one]);
@@ -164,13 +176,14 @@ const intruder = () => {
     return kafkaTool("consumer.ConsoleConsumer", ["--topic", "tollbooth.outbox", "--group", "tollbooth-effects", ...properties]);
 };
 let stranger;
-/** Another process like one that runs, told something else where `more` says so. */
-const another = (pid, more = {}) => {
+/** How to start another process like one that runs, told something else where `more` says so. */
+const copyOf = (pid, more = {}) => {
     const [program, ...given] = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").filter(Boolean);
     const told = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
     const variables = Object.fromEntries(told.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
-    return started(program, given, { stdio: "ignore", env: { ...variables, ...more } });
+    return () => started(program, given, { stdio: "ignore", env: { ...variables, ...more } });
 };
+const isReady = async (name) => (await quietly(fetch(`${addresses[`${name} operations`]}/readyz`)))?.status === 200;
 /** Prometheus reads its configuration, changed, or again as it was. */
 const prometheusFile = `${dir}/prometheus/prometheus.yml`;
 const reconfigure = (change) => {
@@ -214,11 +227,25 @@ const admin = async (method, path, body) => {
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
     return answer.status === 204 ? undefined : answer.json();
 };
+/** A new account, which recharges at once. */
+const recharging = async () => {
+    const { account_id } = await admin("POST", "/v1/accounts", { name: "Provoked", plan: "basic", currency: "USD", time_zone: "UTC" });
+    await admin("PUT", `/v1/accounts/${account_id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
+    rules.push(account_id);
+};
+/** No recharge fails again later. */
+const done = async () => {
+    const off = { enabled: false, threshold: "20.00", amount: "50.00" };
+    await Promise.all(rules.splice(0).map((id) => admin("PUT", `/v1/accounts/${id}/recharge`, off)));
+};
 /** A test card of the sandbox. */
 const DECLINES = "4000000000000002";
 const webhooks = `/v1/accounts/${account}/webhooks`;
 let unreachable = [];
 let files;
+let lost;
+let twin;
+const rules = [];
 let targets;
 const effectsOf = (configuration) => configuration.scrape_configs.find((job) => job.job_name === "tollbooth-effects");
 const read = (path) =>
@@ -337,18 +364,13 @@ const provocations = [
         name: "saved cards are declined", expected: ["RechargeFailing"], seconds: 60,
         lacks: () => {
             const setting = `TOLLBOOTH_INGEST__EFFECTS__SANDBOX_CARD=${DECLINES}`;
-            const given = fs.readFileSync(`/proc/${pids.effects}/environ`, "utf8").split("\0");
+            const given = fs.readFileSync(`/proc/${now("effects")}/environ`, "utf8").split("\0");
             return given.includes(setting) ? undefined : `\`make up\` with ${setting}`;
         },
         begin: async () => {
-            for (let turn = 0; turn < 8; turn += 1) {
-                const { account_id } = await admin("POST", "/v1/accounts", {
-                    name: "Provoked", plan: "basic", currency: "USD", time_zone: "UTC",
-                });
-                await admin("PUT", `/v1/accounts/${account_id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
-            }
+            for (let turn = 0; turn < 8; turn += 1) await recharging();
         },
-        passes: 60,
+        end: done, passes: 60,
     },
     {
         name: "an effect that nobody knows", expected: ["EffectsUnreadable"], seconds: 30,
@@ -361,6 +383,40 @@ const provocations = [
             await often(() => events(many(20, () => event())))(isOver);
         },
         end: () => append("price-book", "provoked"), passes: 90,
+    },
+    {
+        name: "two meters have one name", expected: ["MeterFenced"], seconds: 45,
+        begin: async () => {
+            const more = { TOLLBOOTH_METER__OPS_LISTEN: "127.0.0.1:0", TOLLBOOTH_METER__SINK_OPS_LISTEN: "127.0.0.1:0" };
+            twin = copyOf(pids.meter, { ...more, TOLLBOOTH_METER__STORE__DIR: "" })();
+        },
+        end: async () => twin.kill(), passes: 60,
+    },
+    {
+        name: "records are deleted before they are read", expected: ["PartitionRefused", "PartitionNotServed"], seconds: 60,
+        begin: async () => {
+            process.kill(pids.meter, "SIGSTOP");
+            const before = await ends("usage");
+            await events(many(100, () => event()));
+            const grown = [...(await ends("usage"))].map(([partition, end]) => [partition, end - before.get(partition)]);
+            lost = grown.sort(([, one], [, other]) => other - one)[0][0];
+            const file = `${dir}/provoked.json`;
+            const partitions = [{ topic: "tollbooth.usage", partition: lost, offset: -1 }];
+            fs.writeFileSync(file, JSON.stringify({ version: 1, partitions }));
+            await ended(kafkaTool("DeleteRecordsCommand", ["--offset-json-file", file]));
+            fs.rmSync(file);
+            process.kill(pids.meter, "SIGCONT");
+        },
+        // As the page says: the loss is accepted, by an offset that is committed while the group has no member.
+        end: async () => {
+            process.kill(pids.meter, "SIGSTOP");
+            const reset = ["--topic", `tollbooth.usage:${lost}`, "--reset-offsets", "--to-earliest", "--execute"];
+            const group = ["--group", "tollbooth-meter"];
+            for (let text = ""; !text.includes(`tollbooth.usage ${lost} `); )
+                text = (await output(kafkaTool("consumer.group.ConsumerGroupCommand", [...group, ...reset]))).replace(/ +/g, " ");
+            process.kill(pids.meter, "SIGCONT");
+        },
+        passes: 60,
     },
     {
         name: "people come back to streams while ClickHouse stands still", expected: ["SseDrops"], seconds: 60,
@@ -380,6 +436,28 @@ const provocations = [
             await limitFiles(pids.query, openFiles(pids.query) + 8);
         },
         end: () => limitFiles(pids.query, files), passes: 60,
+    },
+    {
+        name: "a process ends again and again", expected: ["RestartLoop"], seconds: 60,
+        // `up` starts it again after 1, 5 and 15 s, and no fourth time within ten minutes: what happens in the last of these
+        // pauses is ours.
+        begin: async (isOver) => {
+            const copy = copyOf(now("effects"));
+            for (let turn = 0; turn < 2; turn += 1) {
+                const before = now("effects");
+                process.kill(before, "SIGKILL");
+                while (!now("effects") || now("effects") === before || !(await isReady("effects"))) await sleep(100);
+                await sleep(1200);
+            }
+            process.kill(now("effects"), "SIGKILL");
+            for (let turn = 0; turn < 2; turn += 1) {
+                const own = copy();
+                while (!(await isReady("effects")) && !isOver()) await sleep(100);
+                await sleep(1200);
+                own.kill("SIGKILL");
+            }
+        },
+        passes: 60,
     },
 ];
 
