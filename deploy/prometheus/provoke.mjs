@@ -7,6 +7,8 @@
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 
+import { SETTINGS, Stripe, webhook } from "./stripe.mjs";
+
 const dir = process.argv[2] ?? ".local";
 const run = JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8"));
 const addresses = Object.fromEntries(run.addresses);
@@ -227,23 +229,55 @@ const admin = async (method, path, body) => {
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
     return answer.status === 204 ? undefined : answer.json();
 };
-/** A new account, which recharges at once. */
-const recharging = async () => {
-    const { account_id } = await admin("POST", "/v1/accounts", { name: "Provoked", plan: "basic", currency: "USD", time_zone: "UTC" });
-    await admin("PUT", `/v1/accounts/${account_id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
-    rules.push(account_id);
+const opened = () => admin("POST", "/v1/accounts", { name: "Provoked", plan: "basic", currency: "USD", time_zone: "UTC" });
+/** An account without credit recharges at once. */
+const recharge = async (id) => {
+    await admin("PUT", `/v1/accounts/${id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
+    rules.push(id);
 };
 /** No recharge fails again later. */
 const done = async () => {
     const off = { enabled: false, threshold: "20.00", amount: "50.00" };
     await Promise.all(rules.splice(0).map((id) => admin("PUT", `/v1/accounts/${id}/recharge`, off)));
 };
+/** What effects were not told, for `make up`. */
+const lacking = (settings, how) => () => {
+    const given = new Set(fs.readFileSync(`/proc/${now("effects")}/environ`, "utf8").split("\0"));
+    return Object.entries(settings).every(([name, value]) => given.has(`${name}=${value}`)) ? undefined : how;
+};
+const lacksStripe = lacking(SETTINGS, "`env $(node deploy/prometheus/stripe.mjs) make up ...`");
+let stripe;
+/** With a Stripe of ours from the begin on: payments of before are none of this one's. */
+const withStripe = (begin) => async (isOver) => {
+    stripe ??= new Stripe();
+    await stripe.listening;
+    stripe.mode = "well";
+    await begin(isOver);
+};
+const savedCard = (id) => admin("PUT", `/v1/accounts/${id}/payment-method`, { customer_id: "cus_trial", payment_method_id: "pm_card_visa" });
+const buy = () => quietly(admin("POST", `/v1/accounts/${account}/purchases`, { amount: "50.00" }));
+/** Money is taken, and the answer is lost: nobody knows of it but Stripe. */
+const buyUnheard = async () => {
+    await savedCard(account);
+    stripe.mode = "lost";
+    while (stripe.mode === "lost") await buy();
+    // Until the process that asked has given it up.
+    await sleep(3000);
+    return stripe.intents.at(-1);
+};
+const tell = (type, object, secret) => {
+    const { body, signature } = webhook(type, object, secret);
+    const headers = { "content-type": "application/json", "stripe-signature": signature };
+    return quietly(fetch(`${env.TOLLBOOTH_INGEST_URL}/v1/payments/stripe`, { method: "POST", headers, body, signal: AbortSignal.timeout(12000) }));
+};
 /** A test card of the sandbox. */
+const CARD = "TOLLBOOTH_INGEST__EFFECTS__SANDBOX_CARD";
 const DECLINES = "4000000000000002";
 const webhooks = `/v1/accounts/${account}/webhooks`;
 let unreachable = [];
 let files;
 let lost;
+let changed;
 let twin;
 const rules = [];
 let targets;
@@ -362,13 +396,9 @@ const provocations = [
     },
     {
         name: "saved cards are declined", expected: ["RechargeFailing"], seconds: 60,
-        lacks: () => {
-            const setting = `TOLLBOOTH_INGEST__EFFECTS__SANDBOX_CARD=${DECLINES}`;
-            const given = fs.readFileSync(`/proc/${now("effects")}/environ`, "utf8").split("\0");
-            return given.includes(setting) ? undefined : `\`make up\` with ${setting}`;
-        },
+        lacks: lacking({ [CARD]: DECLINES }, `\`${CARD}=${DECLINES} make up ...\``),
         begin: async () => {
-            for (let turn = 0; turn < 8; turn += 1) await recharging();
+            for (let turn = 0; turn < 8; turn += 1) await recharge((await opened()).account_id);
         },
         end: done, passes: 60,
     },
@@ -436,6 +466,56 @@ const provocations = [
             await limitFiles(pids.query, openFiles(pids.query) + 8);
         },
         end: () => limitFiles(pids.query, files), passes: 60,
+    },
+    {
+        name: "Stripe does not take the key", expected: ["PaymentProviderUnavailable"], seconds: 60, lacks: lacksStripe,
+        begin: withStripe(async (isOver) => {
+            await savedCard(account);
+            stripe.mode = "unauthorized";
+            await often(buy)(isOver);
+        }),
+        end: async () => (stripe.mode = "well"), passes: 60,
+    },
+    {
+        name: "Stripe does not answer", expected: ["EffectsStuck", "PaymentReconciliationStale"], seconds: 180, lacks: lacksStripe,
+        begin: withStripe(async () => {
+            const { account_id } = await opened();
+            await savedCard(account_id);
+            stripe.mode = "away";
+            await recharge(account_id);
+        }),
+        end: async () => (stripe.mode = "well"), passes: 120,
+    },
+    {
+        name: "webhooks with another secret", expected: ["PaymentWebhooksRefused"], seconds: 30, lacks: lacksStripe,
+        begin: often(() => tell("payment_intent.succeeded", {}, "whsec_of_somebody")), passes: 60,
+    },
+    {
+        name: "a payment of which no webhook told", expected: ["PaymentWebhooksMissing"], seconds: 60, lacks: lacksStripe,
+        begin: withStripe(async () => {
+            await buyUnheard();
+            stripe.mode = "well";
+        }),
+        passes: 90,
+    },
+    {
+        name: "a payment that somebody changed at Stripe", expected: ["PaymentsNotPosted"], seconds: 60, lacks: lacksStripe,
+        begin: withStripe(async () => {
+            changed = await buyUnheard();
+            changed.amount_received += 100;
+            stripe.mode = "well";
+        }),
+        // As if it were refunded there: it is looked at no more.
+        end: async () => (stripe.intents = stripe.intents.filter((intent) => intent !== changed)), passes: 90,
+    },
+    {
+        name: "a payer's bank takes money back", expected: ["PaymentsDisputed"], seconds: 60, lacks: lacksStripe,
+        begin: withStripe(async () => {
+            await savedCard(account);
+            await buy();
+            await tell("charge.dispute.created", stripe.dispute(stripe.intents.at(-1)));
+        }),
+        passes: 90,
     },
     {
         name: "a process ends again and again", expected: ["RestartLoop"], seconds: 60,
