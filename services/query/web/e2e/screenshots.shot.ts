@@ -66,23 +66,30 @@ beforeAll(async () => {
   const { data } = await read<{ data: Party[] }>(`/v1/accounts/${account}/events?limit=50`);
   await name(data);
   version = String((await read<{ version: number }>("/v1/price-books/current")).version);
-  event = [...data].sort((a, b) => b.count - a.count)[0]?.event_id ?? "";
+  event = largestOf(data)[0]?.event_id ?? "";
 });
 afterAll(() => browser.close());
 
 interface Party {
   readonly event_id: string;
+  readonly name: string | null;
   readonly count: number;
   readonly time_zone: string;
   readonly first_activity_at: string | null;
   readonly last_activity_at: string | null;
 }
 
-const NAMES = ["Harbour Gala", "Nguyen & Ortiz Wedding", "Tech Summit, Day 2", "Spring Prom", "Kowalski 60th", "Brand Launch"];
+const NAMES = ["Lakeside Gala", "Nguyen & Ortiz Wedding", "Design Week Party", "Senior Ball", "Kowalski 60th", "Brand Launch"];
 
-/** Gives the largest events names and dates, as their operators would have; the fleet's have ids alone. */
+/** The largest events of the fleet's history; those that it runs now have names and dates, and have only begun. */
+function largestOf(parties: readonly Party[]): Party[] {
+  const isPast = ({ name: given }: Party): boolean => given === null || NAMES.includes(given);
+  return parties.filter(isPast).sort((a, b) => b.count - a.count).slice(0, NAMES.length);
+}
+
+/** Gives the largest events names and dates, as their operators would have; the history's have ids alone. */
 async function name(parties: readonly Party[]): Promise<void> {
-  const largest = [...parties].sort((a, b) => b.count - a.count).slice(0, NAMES.length);
+  const largest = largestOf(parties);
   // The list has what was named last on top: the newest of them.
   const oldestFirst = largest.sort((a, b) => Date.parse(a.first_activity_at ?? "") - Date.parse(b.first_activity_at ?? ""));
   for (const [index, { event_id, time_zone, first_activity_at: first, last_activity_at: last }] of oldestFirst.entries()) {
@@ -165,6 +172,15 @@ it.each(VIEWS)("%s %o", async (theme, size, suffix) => {
   }
 }, 300_000);
 
+/** While booths report, the parts of a page learn of it one after the other: a picture is of a moment when all have. */
+function agrees(page: Page): Promise<boolean> {
+  return page.evaluate(() => {
+    const said = (part: string): string | undefined =>
+      /[\d,]+(?= activit)/.exec(document.querySelector(part)?.textContent ?? "")?.[0];
+    return said(".figures") === said(".timeline-total");
+  });
+}
+
 /** What the README shows: as much as fits a window, next to each other. */
 const README = [
   ["dashboard", "light", "/?period=year"],
@@ -179,6 +195,7 @@ it.runIf(wanted.includes("readme")).each(README)(
     await page.goto(filled(path));
     await page.locator("h1").first().waitFor();
     await drawn(page);
+    await expect.poll(() => agrees(page)).toBe(true);
     await page.screenshot({ path: join(import.meta.dirname, "../../../../docs/images", `${name}.png`) });
     await context.close();
   },
