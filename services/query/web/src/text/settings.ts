@@ -10,8 +10,7 @@ export const settings = {
     opened: "Opened",
     zone: "Time zone",
     zoneNote: "Days, months and every time on these pages follow this zone. An event\u2019s own pages follow the event\u2019s.",
-    zoneFrom:
-      "It was chosen when the account was opened and stays: months and daily limits were counted in it. Each event has a zone of its own, set with its dates.",
+    zoneFrom: "It was chosen when the account was opened and stays: months and daily limits were counted in it.",
     now: (time: string): string => `It is ${time} there now`,
     comparePlans: "Compare plans",
   },
