@@ -150,6 +150,11 @@ describe("Accounts", () => {
     await expect
       .poll(async () => (await row.locator("td").allTextContents()).map(plain).slice(1))
       .toEqual(["Pay-As-You-Go", "New York time", "$25.00", "$25.00"]);
+
+    // and of one that has nothing left, that its booths are refused
+    const empty = await TestAccount.open({ name: "Spent Booths", credit: "0" });
+    await accounts.getByRole("searchbox").fill(empty.id);
+    await accounts.locator("tbody tr").filter({ hasText: empty.id }).getByText("No credits left").waitFor();
     expect(complaints).toEqual([]);
     await context.close();
   });
