@@ -306,6 +306,10 @@ impl<O: Outside> Worker<O> {
             Err(error) if error.is_out_of_range() && std::mem::replace(was_out_of_range, true) => Remedy::Refuse,
             Err(error) => error.remedy(),
         };
+        if remedy != Remedy::Again {
+            // Nothing is restored here any more. What is tried again goes on being restored.
+            context.metrics.restoring(&self.label, 0);
+        }
         if let Err(error) = outcome {
             match remedy {
                 Remedy::Again => tracing::warn!(partition, %error, "partition is taken again"),

@@ -132,6 +132,8 @@ impl<O: Outside> Worker<O> {
         self.open_store(epoch, Bounds { low, end: high }, begin);
         let misfit = |misfit: Misfit| misfit.error(ledger);
         let mut tail = Tail::new(self.folded(), Bounds { low, end: high }).map_err(misfit)?;
+        // Told before the first wait: a transaction that stays open would hold the restore up unseen.
+        self.context.metrics.restoring(&self.label, high - tail.position());
         if !self.wait_until_stable(epoch, &reader, ledger, &tail).await? {
             return Ok(false);
         }

@@ -12,6 +12,7 @@ mod overtaken;
 mod panicked;
 mod replaced;
 mod run;
+mod withdrawn;
 mod world;
 
 use std::{collections::BTreeSet, env, fmt::Write as _, time::Instant};

@@ -28,7 +28,7 @@ use crate::{
 const ACCOUNTS: [&str; 6] = ["acc_a", "acc_b", "acc_c", "acc_d", "acc_e", "acc_f"];
 
 /// The openings of these, as records of partition 0's ledger.
-fn world(accounts: &[&str]) -> Shared {
+pub(super) fn world(accounts: &[&str]) -> Shared {
     let mut world = World::new(Settings::of(1));
     world.is_quiet = true;
     let place = world.place(&world.topics.ledger(), 0);
