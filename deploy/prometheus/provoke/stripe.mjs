@@ -122,6 +122,6 @@ export const webhook = (type, object, secret = SECRET) => {
     return { body, signature: `t=${at},v1=${createHmac("sha256", secret).update(`${at}.${body}`).digest("hex")}` };
 };
 
-// Run as a program it prints them: `env $(node deploy/prometheus/stripe.mjs) make up ...`.
+// Run as a program it prints them: `env $(node deploy/prometheus/provoke/stripe.mjs) make up ...`.
 if (process.argv[1] === fileURLToPath(import.meta.url))
     console.log(Object.entries(SETTINGS).map(([name, value]) => `${name}=${value}`).join(" "));

@@ -1,0 +1,222 @@
+// The running stack: where it is, what is done to it, and what puts it back.
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+
+export const dir = process.argv[2] ?? ".local";
+const run = JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8"));
+export const addresses = Object.fromEntries(run.addresses);
+export const pids = Object.fromEntries(run.processes);
+export const env = Object.fromEntries(
+    fs.readFileSync(`${dir}/demo.env`, "utf8").trim().split("\n").map((line) => {
+        const at = line.indexOf("=");
+        return [line.slice(0, at), line.slice(at + 1).replace(/^'|'$/g, "")];
+    }),
+);
+export const account = env.TOLLBOOTH_ACCOUNT_ID;
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Whatever ends this script, nothing stays stopped.
+process.on("SIGTERM", () => process.exit(143));
+export const children = new Set();
+process.on("exit", () => {
+    for (const child of children) child.kill("SIGKILL");
+    for (const name of ["clickhouse", "kafka", "meter", "ingest", "query"])
+        try {
+            process.kill(pids[name], "SIGCONT");
+        } catch {
+            // It is gone.
+        }
+});
+export const quietly = (promise) => promise.catch(() => undefined);
+
+/** First seen firing, in ms since the provocation. */
+export const firing = async () => {
+    const answer = await (await fetch(`${addresses.prometheus}/api/v1/alerts`)).json();
+    return new Set(answer.data.alerts.filter((alert) => alert.state === "firing").map((alert) => alert.labels.alertname));
+};
+
+export const post = (url, key, type, body, patience = 4000) =>
+    quietly(
+        fetch(url, {
+            method: "POST",
+            headers: { authorization: `Bearer ${key}`, "content-type": type },
+            body: JSON.stringify(body),
+            signal: AbortSignal.timeout(patience),
+        }),
+    );
+let number = 0;
+export const event = (more = {}, data = {}) => {
+    number += 1;
+    const id = `provoked-${Date.now()}-${number}`;
+    return {
+        specversion: "1.0", id, source: "/booths/bth_provoke", type: "tollbooth.usage.v1", subject: account,
+        time: new Date().toISOString(), ...more,
+        data: {
+            operation_id: id, booth_id: "bth_provoke", service: "ai_modify", engine: "nano_banana_2", unit: "image",
+            quantity: "1", status: "success", ...data,
+        },
+    };
+};
+export const events = (batch, patience) =>
+    post(`${env.TOLLBOOTH_INGEST_URL}/v1/events`, env.TOLLBOOTH_BOOTH_KEY, "application/cloudevents-batch+json", batch, patience);
+export const sql = async (statement) => {
+    const url = `${env.CLICKHOUSE_URL}/?database=${env.CLICKHOUSE_DATABASE}`;
+    const answer = await fetch(url, { method: "POST", body: statement });
+    if (!answer.ok) throw new Error(await answer.text());
+    return (await answer.text()).trim();
+};
+export const many = (count, make) => Array.from({ length: count }, make);
+/** Does it once a second until the end of the provocation. */
+export const often = (work) => async (isOver) => {
+    while (!isOver()) {
+        await work();
+        await sleep(500);
+    }
+};
+export const stopped = (name, meanwhile = async () => {}) => ({
+    begin: async (isOver) => {
+        process.kill(pids[name], "SIGSTOP");
+        while (!isOver()) {
+            await meanwhile();
+            await sleep(500);
+        }
+    },
+    end: async () => process.kill(pids[name], "SIGCONT"),
+});
+/** Stands still and goes on, again and again. */
+export const stuttering = (name, still, going, meanwhile = async () => {}) => ({
+    begin: async (isOver) => {
+        while (!isOver()) {
+            process.kill(pids[name], "SIGSTOP");
+            await sleep(still);
+            process.kill(pids[name], "SIGCONT");
+            await Promise.all([meanwhile(), sleep(going)]);
+        }
+    },
+    end: async () => process.kill(pids[name], "SIGCONT"),
+});
+export const adminKey = fs.readFileSync(`${dir}/admin.key`, "utf8").trim();
+/** A command of an administrator, straight to ingest: a cent, given. */
+export const command = () => {
+    number += 1;
+    const url = `${env.TOLLBOOTH_INGEST_URL}/v1/accounts/${account}/adjustments`;
+    const headers = {
+        authorization: `Bearer ${adminKey}`, "content-type": "application/json",
+        "idempotency-key": `"provoked-${Date.now()}-${number}"`,
+    };
+    const body = JSON.stringify({ amount: "0.01", reason: "provoked" });
+    return quietly(fetch(url, { method: "POST", headers, body, signal: AbortSignal.timeout(12000) }));
+};
+/** Who signed in with a browser changes something: query passes it on to ingest. */
+export const signIn = async () => {
+    const url = `${env.TOLLBOOTH_QUERY_URL}/v1/session`;
+    const body = JSON.stringify({ key: env.TOLLBOOTH_ACCOUNT_KEY });
+    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const { csrf_token: csrf } = await answer.json();
+    const cookie = answer.headers.get("set-cookie").split(";")[0];
+    return () => {
+        number += 1;
+        const headers = {
+            cookie, "x-csrf-token": csrf, "content-type": "application/json",
+            "idempotency-key": `"provoked-${Date.now()}-${number}"`,
+        };
+        const to = `${env.TOLLBOOTH_QUERY_URL}/v1/accounts/${account}/purchases`;
+        const purchase = JSON.stringify({ amount: "50.00", payment_method: "4242424242424242" });
+        return quietly(fetch(to, { method: "POST", headers, body: purchase, signal: AbortSignal.timeout(40000) }));
+    };
+};
+/** A process that ends with this one. */
+export const started = (program, given, options) => {
+    const child = spawn(program, given, options);
+    children.add(child);
+    child.on("exit", () => children.delete(child));
+    return child;
+};
+export const ended = (child) =>
+    new Promise((resolve, reject) =>
+        child.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`${child.spawnargs.join(" ")}: status ${status}`)))),
+    );
+/** How to start another process like one that runs, told something else where `more` says so. */
+export const copyOf = (pid, more = {}) => {
+    const [program, ...given] = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").filter(Boolean);
+    const told = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
+    const variables = Object.fromEntries(told.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+    return () => started(program, given, { stdio: "ignore", env: { ...variables, ...more } });
+};
+export const isReady = async (name) => (await quietly(fetch(`${addresses[`${name} operations`]}/readyz`)))?.status === 200;
+/** Prometheus reads its configuration, changed, or again as it was. */
+export const pipelineRules = `${dir}/prometheus/rules/pipeline.rules.yml`;
+export const prometheusFile = `${dir}/prometheus/prometheus.yml`;
+export const reconfigure = (change) => {
+    const configuration = JSON.parse(fs.readFileSync(prometheusFile, "utf8"));
+    change(configuration);
+    fs.writeFileSync(prometheusFile, `${JSON.stringify(configuration, null, 2)}\n`);
+    process.kill(pids.prometheus, "SIGHUP");
+};
+/** Sets how many files a process may have open. */
+export const limitFiles = (pid, soft) => ended(started("prlimit", ["--pid", `${pid}`, `--nofile=${soft}:`], { stdio: "ignore" }));
+export const openFiles = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
+export const softLimit = (pid) => Number(/Max open files\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/limits`, "utf8"))[1]);
+/** Whether a service ended before, since the stack was started. */
+export const endedOf = (name) => JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8")).ended.some((one) => one.name === name);
+/** The process of a service at the moment: it may have been started again. */
+export const now = (name) => Object.fromEntries(JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8")).processes)[name];
+/** Somebody comes back to a stream after all that memory has dropped. */
+export const comeBack = async () => {
+    const stop = new AbortController();
+    const answer = await quietly(
+        fetch(`${env.TOLLBOOTH_QUERY_URL}/v1/accounts/${account}/stream?topics=transactions&after=1`, {
+            headers: { authorization: `Bearer ${env.TOLLBOOTH_ACCOUNT_KEY}` },
+            signal: AbortSignal.any([stop.signal, AbortSignal.timeout(8000)]),
+        }),
+    );
+    const reader = answer?.body?.getReader();
+    for (let text = ""; reader && !text.includes("event: resync"); ) {
+        const { value, done } = (await quietly(reader.read())) ?? { done: true };
+        if (done) break;
+        text += new TextDecoder().decode(value);
+    }
+    stop.abort();
+};
+/** As an administrator; throws where it is refused. */
+export const admin = async (method, path, body) => {
+    number += 1;
+    const headers = {
+        authorization: `Bearer ${adminKey}`, "content-type": "application/json",
+        "idempotency-key": `"provoked-${Date.now()}-${number}"`,
+    };
+    const request = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(12000) };
+    const answer = await fetch(`${env.TOLLBOOTH_INGEST_URL}${path}`, request);
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? undefined : answer.json();
+};
+/** Who recharges. */
+const recharging = [];
+export const opened = () => admin("POST", "/v1/accounts", { name: "Provoked", plan: "basic", currency: "USD", time_zone: "UTC" });
+/** An account without credit recharges at once. */
+export const recharge = async (id) => {
+    await admin("PUT", `/v1/accounts/${id}/recharge`, { enabled: true, threshold: "20.00", amount: "50.00" });
+    recharging.push(id);
+};
+/** No recharge fails again later. */
+export const done = async () => {
+    const off = { enabled: false, threshold: "20.00", amount: "50.00" };
+    await Promise.all(recharging.splice(0).map((id) => admin("PUT", `/v1/accounts/${id}/recharge`, off)));
+};
+/** What effects were not told, for `make up`. */
+export const lacking = (settings, how) => () => {
+    const given = new Set(fs.readFileSync(`/proc/${now("effects")}/environ`, "utf8").split("\0"));
+    return Object.entries(settings).every(([name, value]) => given.has(`${name}=${value}`)) ? undefined : how;
+};
+export const read = (path) =>
+    quietly(
+        fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
+            headers: { authorization: `Bearer ${env.TOLLBOOTH_ACCOUNT_KEY}` },
+            signal: AbortSignal.timeout(4000),
+        }),
+    );
+export const history = () => {
+    const day = new Date(Date.now() - 86_400_000).toISOString();
+    const path = `/v1/accounts/${account}/usage?from=${day}&to=${new Date().toISOString()}&bucket=hour&tz=UTC`;
+    // Another zone each time: what is kept would be answered from memory.
+    return read(`${path.replace("tz=UTC", `tz=Etc/GMT%2B${number++ % 12}`)}`);
+};
