@@ -1,6 +1,10 @@
 //! What many dashboards ask at once, while their accounts are charged: a rate by a schedule, and what of it ClickHouse sees.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 
@@ -25,6 +29,9 @@ const UNKEPT: Duration = Duration::from_secs(30);
 /// Nothing that was asked of ClickHouse is kept.
 const KEEP_NOTHING: [(&str, &str); 2] =
     [("TOLLBOOTH_QUERY__ANSWERS__BYTES_MAX", "0"), ("TOLLBOOTH_QUERY__STORE__PAGES_BYTES_MAX", "0")];
+/// Answers of a kind asked one after the other to see what one costs.
+const COST_TURNS: u64 = 100;
+const COST_SALT: u64 = 8;
 const HELD_SHARE_MIN: f64 = 0.97;
 /// Salts of the minutes before; below it those of what is measured.
 const FIRST_WARM_UP_SALT: u64 = 16;
@@ -150,8 +157,9 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: 
 
     let (query, address) = space.query_with(&KEEP_NOTHING)?;
     let unkept = ask(asking(&address, 3, None, UNKEPT), UNKEPT_CONNECTIONS).await?;
-    query.stop();
     let events = events.await??;
+    costs(bench, &address).await?;
+    query.stop();
     ingest.stop();
     meter.stop();
 
@@ -186,6 +194,34 @@ async fn warm_up(seconds: u64, query: &Service, asking: impl Fn(u64, u64) -> Ask
         );
     }
     Ok(())
+}
+
+/// What an answer of each kind takes of ClickHouse's processors, where nothing is kept and nobody else asks.
+async fn costs(bench: &Bench, address: &str) -> anyhow::Result<()> {
+    let shares = Shares::new();
+    let mut connection = Connection::open(address, &bench.admin_key).await?;
+    for (number, (_, name, path)) in KINDS.iter().enumerate() {
+        let (before_us, begun) = (clickhouse_cpu_us(bench)?, Instant::now());
+        for turn in 0..COST_TURNS {
+            let account = shares.account(turn | ((number as u64) << 16) | (COST_SALT << 40));
+            let answer = connection.get(&format!("/v1/accounts/{}", path(account))).await?;
+            anyhow::ensure!(answer.starts_with("http/1.1 200"), "{name}: {answer}");
+        }
+        let wall = begun.elapsed();
+        let us = (clickhouse_cpu_us(bench)? - before_us) / f64::from(u32::try_from(COST_TURNS)?);
+        let wall_ms = wall.as_secs_f64() * 1000.0 / f64::from(u32::try_from(COST_TURNS)?);
+        println!(
+            "  alone, {name:<10} {:.1} ms of ClickHouse's processors an answer, {wall_ms:.1} ms until it came",
+            us / 1000.0
+        );
+    }
+    Ok(())
+}
+
+/// Microseconds of processors that the server has taken so far.
+fn clickhouse_cpu_us(bench: &Bench) -> anyhow::Result<f64> {
+    let sql = "SELECT value FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'";
+    Ok(bench.clickhouse(sql)?.parse()?)
 }
 
 fn figures(report: &mut Report, measured: &Outcome, counted: &Counted, selects: f64, load: &str) -> anyhow::Result<()> {
@@ -234,9 +270,8 @@ impl Counted {
     fn of(query: &Service) -> Self {
         let sums = |source: &str| query.metric("tollbooth_query_answers_total", &format!("\"{source}\""));
         let pages = |source: &str| query.metric("tollbooth_query_pages_total", &format!("\"{source}\""));
-        // These are made anew each time.
-        let anew =
-            ["\"events\"", "\"forecast\""].map(|kind| query.metric("tollbooth_query_duration_seconds_count", kind));
+        // They are made anew each time.
+        let events = query.metric("tollbooth_query_duration_seconds_count", "\"events\"");
         let (sums_asked, pages_asked) = (sums("clickhouse"), pages("clickhouse"));
         Self {
             memory: sums("memory"),
@@ -245,7 +280,7 @@ impl Counted {
             sums_asked,
             pages_kept: pages("memory"),
             pages_asked,
-            of_clickhouse: sums_asked + sums("joined") + pages_asked + anew.iter().sum::<f64>(),
+            of_clickhouse: sums_asked + sums("joined") + pages_asked + events,
         }
     }
 

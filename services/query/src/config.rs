@@ -126,8 +126,12 @@ pub struct StoreSection {
     pub concurrent_max: usize,
     /// How long a request waits for its turn; then 503. Default 2,000.
     pub queue_wait_ms: u64,
-    /// Accounts whose sums are asked for in one question, where many ask for the same at once. 1: each alone. Default 16.
+    /// Accounts whose sums or newest entries are asked for in one question, where many ask for the same at once. 1: each alone.
+    /// Default 16.
     pub together_max: usize,
+    /// Such questions under way at once, those about a single account among them; beyond it they wait, and go together with
+    /// others. At most `concurrent_max`. Default 6.
+    pub together_concurrent_max: usize,
     /// Longest run of the queries of one request, all together; then 400, ask for less. Default 10.
     pub execution_time_s_max: u64,
     /// Most rows that the sums of one request may read, all together; then 400, ask for less. Default 200 million.
@@ -155,6 +159,7 @@ impl Default for StoreSection {
             concurrent_max: 16,
             queue_wait_ms: 2_000,
             together_max: 16,
+            together_concurrent_max: 6,
             execution_time_s_max: 10,
             rows_to_read_max: 200_000_000,
             memory_bytes_max: 1024 * 1024 * 1024,

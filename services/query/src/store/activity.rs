@@ -12,8 +12,10 @@ use super::{Store, StoreError};
 use crate::activity::{ActivityFilter, ActivityRow, Alert};
 
 #[derive(Debug, Row, Deserialize)]
-struct LedgerRow {
-    seq: u64,
+pub(super) struct LedgerRow {
+    /// Whose, where those of several accounts are asked for.
+    pub(super) whose: String,
+    pub(super) seq: u64,
     r#type: String,
     status: String,
     service: String,
@@ -68,12 +70,12 @@ fn of_alert(row: &LedgerRow) -> Option<Box<Alert>> {
 }
 
 /// Of alerts as a page shows them.
-const NO_ALERT: &str = "'' AS recharge_id, '' AS alert";
+pub(super) const NO_ALERT: &str = "'' AS recharge_id, '' AS alert";
 /// Of alerts as a stream tells them.
 const ALERT: &str =
     "if(type = 'alert_raised', note, '') AS recharge_id, if(type = 'alert_raised', detail, '') AS alert";
 
-const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
+pub(super) const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
      posted_at, event_id, booth_id, operation_id, price_version, reason";
 
 impl Store {
@@ -115,13 +117,17 @@ impl Store {
             self.pages.passed_by();
             return self.read_activity(below, limit).await;
         }
-        let rows = self.pages.get(below, limit, |rows| self.read_activity(below, rows)).await?;
+        let rows = self.pages.get(below, limit, |rows| self.read_together(below, rows)).await?;
         Ok(rows.map(|rows| rows.into_iter().take(limit).collect()))
     }
 
     /// One question for the rows and for whether the uppermost is there: what a question costs is opening the parts. Where
     /// an index can leave parts out, two are cheaper, since an alternative to its condition takes that from it.
-    async fn read_activity(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
+    pub(super) async fn read_activity(
+        &self,
+        below: Below<'_>,
+        limit: usize,
+    ) -> Result<Option<Vec<ActivityRow>>, StoreError> {
         if !below.filter.event_ids.is_empty() {
             if self.newest_seq(below.account_id, below.posted).await? < below.seq {
                 return Ok(None);
@@ -179,7 +185,7 @@ impl Store {
         let condition = condition(below.filter, words);
         let prewhere = words.map_or("", Words::prewhere);
         let sql = format!(
-            "SELECT {COLUMNS}, {NO_ALERT} FROM ledger \
+            "SELECT '' AS whose, {COLUMNS}, {NO_ALERT} FROM ledger \
              {prewhere}WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND seq >= {{lower:UInt64}} AND {} \
              AND (({condition}){witness}) ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}",
             Window::CONDITION
@@ -255,7 +261,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ActivityRow>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, {ALERT} FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
+            "SELECT '' AS whose, {COLUMNS}, {ALERT} FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
              AND seq < {{before:UInt64}} ORDER BY account_id, seq LIMIT {{limit:UInt64}}"
         );
         let query = self.query(&sql).param("account", account_id).param("from", from_seq).param("before", before_seq);
@@ -266,7 +272,7 @@ impl Store {
 
 /// The filter as a condition over names of parameters; [`bind`] gives the values. One to one with
 /// [`ActivityFilter::allows`].
-fn condition(filter: &ActivityFilter, words: Option<&Words<'_>>) -> String {
+pub(super) fn condition(filter: &ActivityFilter, words: Option<&Words<'_>>) -> String {
     let mut all: Vec<String> = Vec::new();
     for (values, condition) in [
         (&filter.services, "service IN {services:Array(String)}"),
@@ -298,7 +304,7 @@ fn condition(filter: &ActivityFilter, words: Option<&Words<'_>>) -> String {
     if all.is_empty() { "true".to_owned() } else { all.join(" AND ") }
 }
 
-fn bind(query: Query, filter: &ActivityFilter) -> Query {
+pub(super) fn bind(query: Query, filter: &ActivityFilter) -> Query {
     let unlisted: Vec<&str> = EntryType::ALL.iter().filter(|t| !t.is_listed()).map(|t| t.code()).collect();
     query
         .param("services", &filter.services)

@@ -8,6 +8,7 @@ mod drift;
 mod entry;
 mod packed_rows;
 mod pages;
+mod pages_together;
 mod parties;
 mod projection;
 mod purse;
@@ -37,6 +38,7 @@ pub use alerts::{AlertRow, Back};
 pub use balances::Accounts;
 pub use drift::DriftRow;
 use pages::Pages;
+use pages_together::PagesTogether;
 pub use parties::{PartiesQuery, Party, PartyKind};
 use projection::Ends;
 pub use projection::{Behind, Projection};
@@ -142,6 +144,7 @@ pub struct Store {
     pages: Pages,
     names: KeptNames,
     together: UsageTogether,
+    pages_together: PagesTogether,
     component: Component,
     prices: Arc<Prices>,
     answered: AtomicBool,
@@ -179,6 +182,7 @@ impl Store {
             .with_setting("max_execution_time", settings.execution_time_s_max.to_string())
             .with_setting("max_memory_usage", settings.memory_bytes_max.to_string())
             .with_setting("max_threads", settings.threads_max.to_string());
+        let under_way = Arc::new(Semaphore::new(settings.together_concurrent_max.max(1)));
         Self {
             client,
             permits: Semaphore::new(settings.concurrent_max),
@@ -186,7 +190,8 @@ impl Store {
             settings,
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             names: kept_names(settings.names_bytes_max),
-            together: UsageTogether::new(settings.together_max),
+            together: UsageTogether::new(settings.together_max, Arc::clone(&under_way)),
+            pages_together: PagesTogether::new(settings.together_max, under_way),
             component,
             prices,
             answered: AtomicBool::new(false),
@@ -206,6 +211,11 @@ impl Store {
     #[must_use]
     pub fn budget(&self) -> Arc<Budget> {
         Budget::new(self.execution_time_max(), self.settings.rows_to_read_max)
+    }
+
+    /// How long a question waits for its turn.
+    const fn queue_wait(&self) -> Duration {
+        Duration::from_millis(self.settings.queue_wait_ms)
     }
 
     fn execution_time_max(&self) -> Duration {
@@ -236,7 +246,7 @@ impl Store {
 
     /// Runs a query when its turn comes.
     async fn ask<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
-        let turn = tokio::time::timeout(Duration::from_millis(self.settings.queue_wait_ms), self.permits.acquire());
+        let turn = tokio::time::timeout(self.queue_wait(), self.permits.acquire());
         let Ok(Ok(_permit)) = turn.await else { return Err(StoreError::Busy) };
         let _inflight = Inflight::begin(&self.inflight);
         let budget = Budget::current();

@@ -1,18 +1,23 @@
 //! Questions of one shape about several accounts, put as one.
 //!
 //! What a question costs ClickHouse is mostly its planning and the opening of parts, whoever it is about; about many at once
-//! it costs little more. Nobody waits so that others may join: as long as few of a shape are under way each is put at
-//! once, alone. Those that come meanwhile wait, and go together as soon as one of them has ended.
+//! it costs little more. Nobody waits so that others may join: as long as few are under way, of a shape and of all, each is
+//! put at once, alone. Those that come meanwhile wait, and go together as soon as one of them has ended.
 //!
-//! Whoever's turn it is leads: puts the question for itself and for its followers, and tells them. A leader that goes away
-//! leaves its followers to the next one.
+//! Whoever's turn it is leads: takes those who wait by then as its followers, puts the question for itself and for them, and
+//! tells them. A leader that goes away leaves its followers to the next one.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout_at;
+
+use super::StoreError;
+use crate::budget::Budget;
 
 /// Questions of one shape under way at once.
 const RUNNING_MAX: usize = 2;
@@ -22,6 +27,8 @@ const RUNNING_MAX: usize = 2;
 pub(super) struct Together<S: Hash + Eq + Clone, M, T> {
     lanes: Lanes<S, M, T>,
     members_max: usize,
+    /// Of every shape and kind.
+    under_way: Arc<Semaphore>,
 }
 
 type Lanes<S, M, T> = Arc<Mutex<HashMap<S, Lane<S, M, T>>>>;
@@ -40,7 +47,7 @@ struct Waiting<S: Hash + Eq + Clone, M, T> {
 
 /// What becomes of a question.
 #[derive(Debug)]
-pub(super) enum Turn<S: Hash + Eq + Clone, M, T> {
+enum Turn<S: Hash + Eq + Clone, M, T> {
     /// It has to be put, for the followers as well.
     Lead(Leading<S, M, T>),
     /// Another one put it.
@@ -52,29 +59,28 @@ pub(super) enum Turn<S: Hash + Eq + Clone, M, T> {
 /// The right to put a question. The next one has it when this is dropped; followers that were not told by then are among
 /// them.
 #[derive(Debug)]
-pub(super) struct Leading<S: Hash + Eq + Clone, M, T> {
+struct Leading<S: Hash + Eq + Clone, M, T> {
     lanes: Lanes<S, M, T>,
     shape: S,
-    members_max: usize,
     followers: Vec<Waiting<S, M, T>>,
     is_over: bool,
 }
 
 impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
-    /// At most `members_max` in one question.
-    pub(super) fn new(members_max: usize) -> Self {
-        Self { lanes: Arc::default(), members_max }
+    /// At most `members_max` in one question, and as many questions under way as `under_way` lets.
+    pub(super) fn new(members_max: usize, under_way: Arc<Semaphore>) -> Self {
+        Self { lanes: Arc::default(), members_max, under_way }
     }
 
     /// Waits for the turn of a question about `member`.
-    pub(super) async fn turn(&self, shape: S, member: M) -> Turn<S, M, T> {
+    async fn turn(&self, shape: S, member: M) -> Turn<S, M, T> {
         let turn = {
             let mut lanes = self.lanes.lock();
             let lane = lanes.entry(shape.clone()).or_insert_with(|| Lane { running: 0, waiting: VecDeque::new() });
             if lane.running < RUNNING_MAX {
                 lane.running += 1;
-                let (lanes, members_max) = (Arc::clone(&self.lanes), self.members_max);
-                return Turn::Lead(Leading { lanes, shape, members_max, followers: Vec::new(), is_over: false });
+                let lanes = Arc::clone(&self.lanes);
+                return Turn::Lead(Leading { lanes, shape, followers: Vec::new(), is_over: false });
             }
             let (sender, turn) = oneshot::channel();
             lane.waiting.push_back(Waiting { member, turn: sender });
@@ -84,14 +90,91 @@ impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
     }
 }
 
+impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
+    /// The answer to a question about `member`: as `alone` tells it, or as `many` does to each of those that it is given, in
+    /// their order. It may wait for its turn for so long.
+    ///
+    /// What is asked for many is nobody's in particular: who follows spends the time that it waited, and no rows.
+    ///
+    /// # Errors
+    /// What `alone` and `many` answer; [`StoreError::Busy`] where its turn does not come.
+    pub(super) async fn ask<F>(
+        &self,
+        shape: S,
+        member: M,
+        wait: Duration,
+        alone: impl Future<Output = Result<T, StoreError>>,
+        many: impl FnOnce(Vec<M>) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<Vec<T>, StoreError>>,
+    {
+        if self.members_max <= 1 {
+            return alone.await;
+        }
+        let began = tokio::time::Instant::now();
+        let deadline = began + wait;
+        let turn = timeout_at(deadline, self.turn(shape, member.clone())).await;
+        let mut leading = match turn.map_err(|_| StoreError::Busy)? {
+            Turn::Told(told) => {
+                if let Some(budget) = Budget::current() {
+                    budget.spend(began.elapsed(), 0);
+                }
+                return Ok(told);
+            }
+            Turn::Alone => return alone.await,
+            Turn::Lead(leading) => leading,
+        };
+        let Ok(Ok(_under_way)) = timeout_at(deadline, self.under_way.acquire()).await else {
+            return Err(StoreError::Busy);
+        };
+        leading.gather(self.members_max - 1);
+        let members: Vec<M> = std::iter::once(&member).chain(leading.followers()).cloned().collect();
+        if members.len() == 1 {
+            let told = alone.await;
+            drop(leading);
+            return told;
+        }
+        match many(members).await {
+            Ok(told) => {
+                let mut told = told.into_iter();
+                let own = told.next();
+                leading.tell(told);
+                match own {
+                    Some(own) => Ok(own),
+                    None => alone.await,
+                }
+            }
+            // It was too much for all of them together, or one is too much of itself: each bears its own.
+            Err(StoreError::TooLarge(_) | StoreError::OverTime) => {
+                leading.give_up();
+                alone.await
+            }
+            Err(error) => {
+                leading.give_up();
+                Err(error)
+            }
+        }
+    }
+}
+
 impl<S: Hash + Eq + Clone, M, T> Leading<S, M, T> {
+    /// Takes those who wait, as many as may go with it.
+    fn gather(&mut self, followers_max: usize) {
+        let mut lanes = self.lanes.lock();
+        let Some(lane) = lanes.get_mut(&self.shape) else { return };
+        lane.waiting.retain(|waiting| !waiting.turn.is_closed());
+        let count = lane.waiting.len().min(followers_max);
+        self.followers.extend(lane.waiting.drain(..count));
+    }
+
     /// Whom the question is put for as well.
-    pub(super) fn followers(&self) -> impl Iterator<Item = &M> {
+    fn followers(&self) -> impl Iterator<Item = &M> {
         self.followers.iter().map(|follower| &follower.member)
     }
 
     /// Tells each of them, in their order.
-    pub(super) fn tell(mut self, told: impl IntoIterator<Item = T>) {
+    fn tell(mut self, told: impl IntoIterator<Item = T>) {
         let mut told = told.into_iter();
         for follower in self.followers.drain(..) {
             // Who went away needs no answer; who gets none asks alone.
@@ -101,7 +184,7 @@ impl<S: Hash + Eq + Clone, M, T> Leading<S, M, T> {
     }
 
     /// Lets each of them ask alone.
-    pub(super) fn give_up(self) {
+    fn give_up(self) {
         self.tell([]);
     }
 }
@@ -111,40 +194,23 @@ impl<S: Hash + Eq + Clone, M, T> Drop for Leading<S, M, T> {
         if self.is_over {
             return;
         }
-        let mut untold = std::mem::take(&mut self.followers);
-        loop {
-            let (leader, followers) = {
-                let mut lanes = self.lanes.lock();
-                let Some(lane) = lanes.get_mut(&self.shape) else { return };
-                for follower in untold.drain(..).rev() {
-                    lane.waiting.push_front(follower);
-                }
-                lane.waiting.retain(|waiting| !waiting.turn.is_closed());
-                let Some(leader) = lane.waiting.pop_front() else {
-                    lane.running -= 1;
-                    if lane.running == 0 {
-                        lanes.remove(&self.shape);
-                    }
-                    return;
-                };
-                let count = lane.waiting.len().min(self.members_max.saturating_sub(1));
-                (leader, lane.waiting.drain(..count).collect())
-            };
-            let leading = Self {
-                lanes: Arc::clone(&self.lanes),
-                shape: self.shape.clone(),
-                members_max: self.members_max,
-                followers,
-                is_over: false,
-            };
-            match leader.turn.send(Turn::Lead(leading)) {
-                // It went away just now: the next one.
-                Err(Turn::Lead(mut leading)) => {
-                    leading.is_over = true;
-                    untold = std::mem::take(&mut leading.followers);
-                }
+        let mut lanes = self.lanes.lock();
+        let Some(lane) = lanes.get_mut(&self.shape) else { return };
+        for follower in self.followers.drain(..).rev() {
+            lane.waiting.push_front(follower);
+        }
+        while let Some(next) = lane.waiting.pop_front() {
+            let (lanes, shape) = (Arc::clone(&self.lanes), self.shape.clone());
+            let leading = Self { lanes, shape, followers: Vec::new(), is_over: false };
+            match next.turn.send(Turn::Lead(leading)) {
+                // It went away: the next one.
+                Err(Turn::Lead(mut leading)) => leading.is_over = true,
                 _ => return,
             }
+        }
+        lane.running -= 1;
+        if lane.running == 0 {
+            lanes.remove(&self.shape);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 type Asked = Turn<&'static str, u32, String>;
 
 fn together() -> Together<&'static str, u32, String> {
-    Together::new(4)
+    Together::new(4, Arc::new(Semaphore::new(8)))
 }
 
 /// What became of it by now.
@@ -24,7 +24,8 @@ fn lead(turn: Option<Asked>) -> Leading<&'static str, u32, String> {
     }
 }
 
-fn members(leading: &Leading<&'static str, u32, String>) -> Vec<u32> {
+fn members(leading: &mut Leading<&'static str, u32, String>) -> Vec<u32> {
+    leading.gather(3);
     leading.followers().copied().collect()
 }
 
@@ -32,18 +33,18 @@ fn members(leading: &Leading<&'static str, u32, String>) -> Vec<u32> {
 fn what_comes_while_others_are_under_way_goes_together() {
     // given as many under way as may be
     let together = together();
-    let [first, second] = [0, 1].map(|member| lead(now(pin!(together.turn("month", member)))));
-    assert!(members(&first).is_empty() && members(&second).is_empty(), "nobody waits for company");
+    let [mut first, mut second] = [0, 1].map(|member| lead(now(pin!(together.turn("month", member)))));
+    assert!(members(&mut first).is_empty() && members(&mut second).is_empty(), "nobody waits for company");
     // and more of the shape, and one of another
     let mut waiting: Vec<_> = (2..9).map(|member| Box::pin(together.turn("month", member))).collect();
     assert!(waiting.iter_mut().all(|turn| now(turn.as_mut()).is_none()));
-    assert!(members(&lead(now(pin!(together.turn("year", 9))))).is_empty());
+    assert!(members(&mut lead(now(pin!(together.turn("year", 9))))).is_empty());
 
     // when one of them ends
     drop(first);
     // then the next leads as many as may go together
-    let third = lead(now(waiting[0].as_mut()));
-    assert_eq!(members(&third), [3, 4, 5]);
+    let mut third = lead(now(waiting[0].as_mut()));
+    assert_eq!(members(&mut third), [3, 4, 5]);
     assert!(now(waiting[1].as_mut()).is_none());
 
     // and tells each what it asked for
@@ -53,7 +54,7 @@ fn what_comes_while_others_are_under_way_goes_together() {
         assert!(matches!(&told, Some(Turn::Told(told)) if told == expected), "{told:?}");
     }
     // and leaves the turn to those behind
-    assert_eq!(members(&lead(now(waiting[4].as_mut()))), [7, 8]);
+    assert_eq!(members(&mut lead(now(waiting[4].as_mut()))), [7, 8]);
     drop(second);
 }
 
@@ -64,16 +65,18 @@ fn followers_of_one_who_goes_away_are_led_by_the_next() {
     let running = [0, 1].map(|member| lead(now(pin!(together.turn("month", member)))));
     let mut waiting: Vec<_> = (2..6).map(|member| Box::pin(together.turn("month", member))).collect();
     assert!(waiting.iter_mut().all(|turn| now(turn.as_mut()).is_none()));
-    drop(running);
-    let third = lead(now(waiting[0].as_mut()));
-    assert_eq!(members(&third), [3, 4, 5]);
+    let [first, second] = running;
+    drop(first);
+    let mut third = lead(now(waiting[0].as_mut()));
+    assert_eq!(members(&mut third), [3, 4, 5]);
+    drop(second);
     drop(waiting.remove(1));
 
     // when it goes away
     drop(third);
     // then the next one leads the others
-    let fourth = lead(now(waiting[1].as_mut()));
-    assert_eq!(members(&fourth), [5]);
+    let mut fourth = lead(now(waiting[1].as_mut()));
+    assert_eq!(members(&mut fourth), [5]);
     // and where what it put was not answered each asks alone
     fourth.give_up();
     assert!(matches!(now(waiting[2].as_mut()), Some(Turn::Alone)));
@@ -93,7 +96,31 @@ fn whose_turn_comes_when_it_has_gone_leaves_it_to_the_next() {
     drop(first);
     drop(waiting.remove(0));
     // then the next one has it
-    assert_eq!(members(&lead(now(waiting[0].as_mut()))), [4]);
+    assert_eq!(members(&mut lead(now(waiting[0].as_mut()))), [4]);
     drop((second, waiting));
     assert!(together.lanes.lock().is_empty());
+}
+
+#[tokio::test]
+async fn those_who_come_while_all_are_under_way_go_with_the_next() {
+    // given as many questions under way as may be, of whatever shape
+    let under_way = Arc::new(Semaphore::new(1));
+    let together: Together<&str, u32, u32> = Together::new(4, Arc::clone(&under_way));
+    let busy = under_way.acquire().await.unwrap();
+    // when others come, one of them a leader
+    let ask = |member| {
+        let many = async |members: Vec<u32>| Ok(members.into_iter().map(|member| member * 10).collect());
+        together.ask("month", member, Duration::from_secs(60), async { Ok(0) }, many)
+    };
+    let mut all = Box::pin(async { tokio::join!(ask(1), ask(2), ask(3), ask(4), ask(5)) });
+    assert!(all.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(busy);
+    // then it puts the question for those who came after it, too: of two leaders the first takes as many as may go together
+    let (first, second, third, fourth, fifth) = all.await;
+    let told = [first, second, third, fourth, fifth].map(Result::unwrap);
+    assert_eq!(told, [10, 0, 30, 40, 50]);
+    // and who waits too long is told so
+    let _busy = under_way.acquire().await.unwrap();
+    let late = together.ask("month", 1, Duration::ZERO, async { Ok(0) }, async |_| Ok(vec![]));
+    assert!(matches!(late.await, Err(StoreError::Busy)));
 }

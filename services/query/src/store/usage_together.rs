@@ -1,16 +1,14 @@
 //! Sums of accounts: each asked for alone, or those of several in one question where many ask at once.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::together::{Together, Turn};
+use super::together::Together;
 use super::usage::{GroupBy, Keep, Kinds, Scope, UsageFilter, UsageQuery, UsageRow};
 use super::usage_sql::{Parts, Source};
 use super::{Store, StoreError};
-use crate::budget::Budget;
 use crate::calendar::TimeRange;
 
 /// What questions have in common that can be put as one.
@@ -109,43 +107,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn usage(&self, question: &UsageQuery<'_>) -> Result<Vec<UsageRow>, StoreError> {
-        let parts = question.parts();
-        let together = question.together(&parts).filter(|_| self.settings.together_max > 1);
-        let Some((shape, member)) = together else { return self.usage_alone(question, &parts).await };
-        let began = Instant::now();
-        let wait = Duration::from_millis(self.settings.queue_wait_ms);
-        let turn = tokio::time::timeout(wait, self.together.turn(shape, member.clone())).await;
-        let leading = match turn.map_err(|_| StoreError::Busy)? {
-            Turn::Told(rows) => {
-                if let Some(budget) = Budget::current() {
-                    budget.spend(began.elapsed(), 0);
-                }
-                return Ok(rows);
-            }
-            Turn::Alone => return self.usage_alone(question, &parts).await,
-            Turn::Lead(leading) => leading,
+        let parts = &question.parts();
+        let Some((shape, member)) = question.together(parts) else { return self.usage_alone(question, parts).await };
+        let many = |members: Vec<Member>| async move {
+            let told = self.usage_of(question, parts, &members).await?;
+            Ok(members.iter().map(|member| member.rows(&told)).collect())
         };
-        let members: Vec<Member> = std::iter::once(&member).chain(leading.followers()).cloned().collect();
-        if members.len() == 1 {
-            let rows = self.usage_alone(question, &parts).await;
-            drop(leading);
-            return rows;
-        }
-        match self.usage_of(question, &parts, &members).await {
-            Ok(told) => {
-                leading.tell(members.iter().skip(1).map(|follower| follower.rows(&told)));
-                Ok(member.rows(&told))
-            }
-            // It was too much for all of them together, or one is too much of itself: each bears its own.
-            Err(StoreError::TooLarge(_) | StoreError::OverTime) => {
-                leading.give_up();
-                self.usage_alone(question, &parts).await
-            }
-            Err(error) => {
-                leading.give_up();
-                Err(error)
-            }
-        }
+        self.together.ask(shape, member, self.queue_wait(), self.usage_alone(question, parts), many).await
     }
 
     async fn usage_alone(&self, question: &UsageQuery<'_>, parts: &Parts) -> Result<Vec<UsageRow>, StoreError> {

@@ -16,15 +16,16 @@ const MIN_MS: i64 = -2_208_988_800_000;
 const END_MS: i64 = 10_413_792_000_000;
 
 /// From this moment on, not including the other one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Window {
     from_ms: i64,
     to_ms: i64,
 }
 
-const ALL: Window = Window { from_ms: MIN_MS, to_ms: END_MS };
-
 impl Window {
+    /// Every moment there is.
+    pub(super) const ALL: Self = Self { from_ms: MIN_MS, to_ms: END_MS };
+
     pub(super) const CONDITION: &str = "posted_at >= fromUnixTimestamp64Milli({window_from:Int64}, 'UTC') \
          AND posted_at < fromUnixTimestamp64Milli({window_to:Int64}, 'UTC')";
 
@@ -56,8 +57,8 @@ impl Posted {
     /// Entries of an account are posted in order, so that all of the first are newer than all of the second.
     pub(super) fn windows(self, wanted: usize) -> Vec<Window> {
         let edge_ms = self.first_ms(wanted).and_then(|first_ms| month_start_ms(self.by_ms.saturating_sub(first_ms)));
-        let Some(edge_ms) = edge_ms else { return vec![ALL] };
-        vec![Window { from_ms: edge_ms, ..ALL }, Window { to_ms: edge_ms, ..ALL }]
+        let Some(edge_ms) = edge_ms else { return vec![Window::ALL] };
+        vec![Window { from_ms: edge_ms, ..Window::ALL }, Window { to_ms: edge_ms, ..Window::ALL }]
     }
 
     /// How far back the first window must reach; `None`: nearly over the whole life.

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::Response;
 
-/// Passes everything on, but for questions about an account's sums that it was not told to.
+/// Passes everything on, but for questions about an account's sums, or of another kind, that it was not told to.
 pub(crate) struct Between {
     pub(crate) url: String,
     held: Arc<Held>,
@@ -17,18 +17,26 @@ pub(crate) struct Between {
 struct Held {
     clickhouse_url: String,
     http: reqwest::Client,
-    /// Questions about sums that are still passed on.
+    /// What these questions have in them.
+    kind: &'static str,
+    /// Those that are still passed on.
     left: Mutex<usize>,
 }
 
 impl Between {
     /// Listens before the server at this address.
     pub(crate) async fn start(clickhouse_url: &str) -> Self {
+        Self::start_for(clickhouse_url, "usage_15m_by_account").await
+    }
+
+    /// Listens, for questions that have `kind` in them.
+    pub(crate) async fn start_for(clickhouse_url: &str, kind: &'static str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let held = Arc::new(Held {
             clickhouse_url: clickhouse_url.trim_end_matches('/').to_owned(),
             http: reqwest::Client::builder().no_gzip().no_proxy().build().unwrap(),
+            kind,
             left: Mutex::new(usize::MAX),
         });
         let router = Router::new().fallback(pass).with_state(Arc::clone(&held));
@@ -36,7 +44,7 @@ impl Between {
         Self { url, held }
     }
 
-    /// Has so many questions about sums answered from now on; the others are answered never.
+    /// Has so many of these questions answered from now on; the others are answered never.
     pub(crate) fn answer(&self, questions: usize) {
         *self.held.left.lock().unwrap() = questions;
     }
@@ -49,7 +57,7 @@ impl Between {
 
 impl Held {
     fn takes(&self, question: &str) -> bool {
-        if !question.contains("usage_15m_by_account") {
+        if !question.contains(self.kind) {
             return true;
         }
         let mut left = self.left.lock().unwrap();

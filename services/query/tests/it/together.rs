@@ -1,4 +1,4 @@
-//! Sums of many accounts that are asked for at once.
+//! Sums and pages of many accounts that are asked for at once.
 
 use serde_json::Value;
 use tollbooth_schemas::v1::UsageStatus;
@@ -77,4 +77,68 @@ async fn each_of_many_gets_what_it_would_get_alone() {
     assert!(expected.iter().any(|answer| answer["total"]["count"] == 24), "{}", expected[0]);
     assert_eq!(apart.asked(), 2 * ACCOUNTS, "each account's two questions about its own rollup");
     assert!(joint.asked() < apart.asked(), "{} questions instead of {}", joint.asked(), apart.asked());
+}
+
+/// Entries in no order of services, the oldest of a service that only it has. Of some accounts it lies deeper than is looked at
+/// together.
+fn long_account(number: usize) -> Ledger {
+    let mut ledger = Ledger::open(&format!("acc_{number}"));
+    let entries = number + if number.is_multiple_of(8) { 700 } else { 150 };
+    for count in 0..=entries {
+        let service = if count == 0 { "rare" } else { ["ai_modify", "sms", "sms", "print"][(count * 7 + number) % 4] };
+        let kind = usage(service, "kling", UsageStatus::Success, u64::try_from(number * 1_000 + count).unwrap());
+        let amount = -i64::try_from(1_000 * number + count + 1).unwrap();
+        ledger.push(vec![(kind, amount, BASE_MS + i64::try_from(count).unwrap() * HOUR_MS)]);
+    }
+    ledger
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_pages_is_what_it_would_be_alone() {
+    // given accounts of which memory has the newest entries alone
+    let stand = Stand::new().await;
+    let ledgers: Vec<Ledger> = (0..ACCOUNTS).map(long_account).collect();
+    for ledger in &ledgers {
+        stand.post(&ledger.records);
+        stand.sink(&ledger.records).await;
+    }
+    stand.commit_all().await;
+    let start = async |together_max| {
+        let mut config = stand.config();
+        config.live.recent_entries_per_account_max = 10;
+        config.store.pages_bytes_max = 0;
+        config.store.concurrent_max = 2;
+        config.store.queue_wait_ms = 60_000;
+        config.store.together_max = together_max;
+        let between = Between::start_for(&config.clickhouse.url, "balance_after, quantity").await;
+        config.clickhouse.url.clone_from(&between.url);
+        (Query::start(config, &stand.admin_key).await, between)
+    };
+    let ((alone, apart), (together, joint)) = (start(1).await, start(16).await);
+    let of = |number: usize, query: &str| format!("/v1/accounts/acc_{number}/transactions?{query}");
+
+    // when all of them ask at once: for the newest, for those of a service, for the oldest of all, and for two pages
+    let mut paths = Vec::new();
+    for number in 0..ACCOUNTS {
+        paths
+            .extend(["limit=50", "limit=20&service=ai_modify", "limit=20&service=rare"].map(|query| of(number, query)));
+        let first = alone.ok(&of(number, "limit=30")).await;
+        let cursor = first["next_cursor"].as_str().unwrap();
+        paths.extend(["limit=30".to_owned(), format!("limit=30&cursor={cursor}")].map(|query| of(number, &query)));
+    }
+    let before = apart.asked();
+    let all_at_once = async |query: &Query| {
+        let answers = paths.iter().map(|path| query.ok(path));
+        futures_util::future::join_all(answers).await
+    };
+    let expected = all_at_once(&alone).await;
+    let answers = all_at_once(&together).await;
+
+    // then each is told its own, in fewer questions
+    for ((answer, expected), path) in answers.iter().zip(&expected).zip(&paths) {
+        assert_eq!(answer, expected, "{path}");
+    }
+    assert_eq!(expected[2]["data"][0]["seq"], 3, "{}", expected[2]);
+    let (asked_apart, asked_jointly) = (apart.asked() - before, joint.asked());
+    assert!(asked_jointly < asked_apart, "{asked_jointly} questions instead of {asked_apart}");
 }
