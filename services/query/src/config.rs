@@ -251,11 +251,20 @@ pub struct AnswersSection {
     pub fresh_ms: u64,
     /// Bytes of all of them, sums and texts; beyond it the oldest go. 0: none is kept. Default 128 MiB.
     pub bytes_max: usize,
+    /// Bytes of the lists of events and booths that are kept, of at most 2,000 of each an account; beyond it the oldest go.
+    /// 0: none is kept. Default 32 MiB.
+    pub parties_bytes_max: u64,
 }
 
 impl Default for AnswersSection {
     fn default() -> Self {
-        Self { carried_s_max: 3_600, age_ms_max: 10_000, fresh_ms: 500, bytes_max: 128 * 1024 * 1024 }
+        Self {
+            carried_s_max: 3_600,
+            age_ms_max: 10_000,
+            fresh_ms: 500,
+            bytes_max: 128 * 1024 * 1024,
+            parties_bytes_max: 32 * 1024 * 1024,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use tollbooth_chassis::trail::Trail;
 use crate::access::Access;
 use crate::access::ended::EndedSessions;
 use crate::access::sign_out::{self, SignOuts};
-use crate::answers::{Answers, Asker};
+use crate::answers::{Answers, Asker, Parties};
 use crate::audit::AuditTrail;
 use crate::clock::now_ms;
 use crate::config::{QueryConfig, SettingError};
@@ -211,14 +211,15 @@ fn start_readers(
 ) -> Result<Started, ServiceError> {
     let inflight = metrics.clickhouse_inflight.clone();
     let prices = Arc::new(Prices::default());
-    let store = Arc::new(Store::new(
+    let store = Store::new(
         &config.clickhouse,
         config.store,
         inflight,
         metrics.pages.clone(),
         health.component("clickhouse"),
         Arc::clone(&prices),
-    ));
+    );
+    let store = Arc::new(if config.answers.carried_s_max > 0 { store.of_one_server() } else { store });
     let view = Arc::new(LiveView::new(RecentLimits {
         bytes_max: config.live.recent_bytes_max,
         entries_per_account_max: config.live.recent_entries_per_account_max,
@@ -285,6 +286,12 @@ fn start_readers(
         forwarder: Forwarder::new(&config.forward, metrics.forward.clone())?,
         site: Site::new(&config.dashboard).map_err(ServiceError::Site)?,
         answers: Answers::new(config.answers, Arc::clone(&view), metrics.kept.clone()),
+        parties: Parties::new(
+            config.answers,
+            asker.clone(),
+            Duration::from_millis(config.store.queue_wait_ms),
+            metrics.kept.clone(),
+        ),
         asker,
         view,
         store,

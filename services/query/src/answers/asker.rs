@@ -36,22 +36,32 @@ impl Asker {
     /// or not yet; each row says up to which entry it goes. Blocks come in the order of the ledger, each as a whole, so that
     /// sums of one state of one table are exactly those of the entries up to the newest that any of their rows has.
     pub async fn ask(self, account_id: String, questions: Vec<Question>) -> Outcome {
-        let newest_seq = self.view.balance(&account_id).map_or(0, |balance| balance.seq);
-        let sure_seq =
-            if self.is_told_by_rows().await { self.sunk.sure_seq(&account_id, newest_seq).await } else { None };
+        let sure_seq = self.sure_seq(&account_id).await;
         let (mut told, mut seqs) = (Vec::with_capacity(questions.len()), Vec::with_capacity(questions.len()));
         for question in &questions {
             let (sums, seq) = self.tell_after(question, sure_seq).await?;
             told.push(sums);
             seqs.push(seq);
         }
-        // Of a database that is being filled again offsets of before say nothing.
-        let is_whole = sure_seq.is_some()
-            && self.view.seq_below(&account_id, &self.store.ends_after(Instant::now()).await?).is_some();
-        if !is_whole {
+        if sure_seq.is_none() || !self.is_whole(&account_id).await? {
             seqs.fill(None);
         }
         Ok(Asked { told, seqs })
+    }
+
+    /// An entry up to which every table has all of the account's, and behind which rows say themselves how far they go; `None`:
+    /// it is not known. It holds where [`Asker::is_whole`] is true afterwards.
+    pub(super) async fn sure_seq(&self, account_id: &str) -> Option<u64> {
+        let newest_seq = self.view.balance(account_id).map_or(0, |balance| balance.seq);
+        if self.is_told_by_rows().await { self.sunk.sure_seq(account_id, newest_seq).await } else { None }
+    }
+
+    /// Whether the tables are whole now. Of a database that is being filled again offsets of before say nothing.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub(super) async fn is_whole(&self, account_id: &str) -> Result<bool, Problem> {
+        Ok(self.view.seq_below(account_id, &self.store.ends_after(Instant::now()).await?).is_some())
     }
 
     /// Whether every block that may be on its way makes rows that say up to which entry they go. Those that were on their

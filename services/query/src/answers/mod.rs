@@ -17,6 +17,7 @@ mod asker;
 mod carried;
 mod flight;
 mod packed;
+mod parties;
 mod question;
 
 use std::collections::{HashMap, VecDeque};
@@ -32,6 +33,7 @@ pub use asker::Asker;
 use carried::{Carried, Line};
 use flight::Flight;
 use packed::{Packed, PackedText};
+pub use parties::{Known, Parties};
 pub use question::{Question, Top, Whose};
 
 use crate::config::AnswersSection;

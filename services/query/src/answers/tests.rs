@@ -12,7 +12,13 @@ use crate::store::{GroupBy, Kinds, UsageFilter};
 const ACCOUNT: &str = "acc_luna";
 
 fn long() -> AnswersSection {
-    AnswersSection { carried_s_max: 3_600, age_ms_max: 3_600_000, fresh_ms: 0, bytes_max: 1 << 20 }
+    AnswersSection {
+        carried_s_max: 3_600,
+        age_ms_max: 3_600_000,
+        fresh_ms: 0,
+        bytes_max: 1 << 20,
+        parties_bytes_max: 1 << 20,
+    }
 }
 
 fn stand(settings: AnswersSection) -> Arc<Answers> {

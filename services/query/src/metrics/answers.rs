@@ -37,7 +37,7 @@ impl AnswersMetrics {
     /// When a name is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let bytes = IntGauge::new("tollbooth_query_answers_bytes", "Bytes of answers that are kept.")?;
-        let help = "Answers of sums by where they came from.";
+        let help = "Answers of sums, and lists of events and booths, by where they came from.";
         let counters = IntCounterVec::new(Opts::new("tollbooth_query_answers_total", help), &["source"])?;
         registry.register(Box::new(bytes.clone()))?;
         registry.register(Box::new(counters.clone()))?;

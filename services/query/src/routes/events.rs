@@ -12,14 +12,14 @@ use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::time::serde_rfc3339_option;
 use utoipa::ToSchema;
 
-use super::parties::{PAGE, Paged, instant, page};
+use super::parties::{PAGE, Paged, instant, one, page};
 use super::{AWAIT, Api, Timer, private};
 use crate::amount::AmountBody;
 use crate::live::Profile;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems, EventPath};
 use crate::params::{Params, parameters};
-use crate::store::{PartiesQuery, Party, PartyKind};
+use crate::store::{Party, PartyKind};
 
 parameters! {
     /// Of the list.
@@ -179,15 +179,7 @@ pub(super) async fn get(
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let no_such = || Problem::not_found("no such event");
     event_id.parse::<EventId>().map_err(|_| no_such())?;
-    api.wait_until_sunk(&account_id, reader.awaited).await?;
-    let party = one(&api, &account_id, &event_id).await?.ok_or_else(no_such)?;
+    let party = one(&api, &account_id, PartyKind::Event, &event_id, reader.awaited).await?.ok_or_else(no_such)?;
     timer.done(1);
     private(&EventBody::of(party, &profile))
-}
-
-/// One event as it is known.
-pub(super) async fn one(api: &Api, account_id: &str, event_id: &str) -> Result<Option<Party>, Problem> {
-    let (kind, only) = (PartyKind::Event, Some(event_id));
-    let question = PartiesQuery { account_id, kind, only, text: "", after: None, limit: 1 };
-    Ok(api.store.parties(question).await?.pop())
 }

@@ -52,7 +52,7 @@ use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::AccountId;
 
 use crate::access::{Access, Visitor, no_account};
-use crate::answers::{self, Answers, Asker, Kept, Question, Sums};
+use crate::answers::{self, Answers, Asker, Kept, Parties, Question, Sums};
 use crate::audit::AuditTrail;
 use crate::calendar::{Bucket, QUARTER_MS};
 use crate::conditional;
@@ -87,6 +87,8 @@ pub struct Api {
     pub prices: Arc<Prices>,
     /// What is kept of answers.
     pub answers: Answers,
+    /// What is kept of events and booths.
+    pub parties: Parties,
     /// Asks for sums.
     pub asker: Asker,
     /// What could not be charged.

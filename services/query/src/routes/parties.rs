@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 
-use super::{Api, Reader};
+use super::{Api, Awaited, Reader};
 use crate::activity::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::cursor::List;
 use crate::params::ParameterKind::{Number, Text};
@@ -47,14 +47,37 @@ pub(super) async fn page(
     if position.is_some() && after.is_none() {
         return Err(Problem::bad_cursor("is not a cursor of this API: pass next_cursor on as it was received"));
     }
-    api.wait_until_sunk(account_id, reader.awaited).await?;
-    let question = PartiesQuery { account_id, kind, only: None, text, after, limit: limit + 1 };
-    let mut rows = api.store.parties(question).await?;
+    let mut rows = match api.parties.all(account_id, kind).await? {
+        Some(known) => known.page(text, after, limit + 1),
+        None => {
+            api.wait_until_sunk(account_id, reader.awaited).await?;
+            let said_by_seq = u64::MAX;
+            let question = PartiesQuery { account_id, kind, only: None, text, after, said_by_seq, limit: limit + 1 };
+            api.store.parties(question).await?
+        }
+    };
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more);
-    let next_cursor = last.map(|last| list.cursor(&format!("{} {}", last.order_ms, last.id)));
+    let next_cursor = last.map(|last| list.cursor(&format!("{} {}", last.order_ms(), last.id)));
     Ok(Paged { rows, next_cursor })
+}
+
+/// One party as it is known.
+pub(super) async fn one(
+    api: &Api,
+    account_id: &str,
+    kind: PartyKind,
+    id: &str,
+    awaited: Option<Awaited>,
+) -> Result<Option<Party>, Problem> {
+    if let Some(known) = api.parties.all(account_id, kind).await? {
+        return Ok(known.one(id).cloned());
+    }
+    api.wait_until_sunk(account_id, awaited).await?;
+    let (only, said_by_seq) = (Some(id), u64::MAX);
+    let question = PartiesQuery { account_id, kind, only, text: "", after: None, said_by_seq, limit: 1 };
+    Ok(api.store.parties(question).await?.pop())
 }
 
 /// An instant, where there is one.

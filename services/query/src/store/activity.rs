@@ -7,7 +7,7 @@ use tollbooth_schemas::ledger::EntryType;
 
 use super::pages::ROWS_MAX;
 use super::windows::{Posted, Window};
-use super::words::{Words, is_in_rollups};
+use super::words::{Meaning, Words, is_in_rollups};
 use super::{Store, StoreError};
 use crate::activity::{ActivityFilter, ActivityRow, Alert};
 
@@ -110,14 +110,18 @@ impl Store {
             return Ok(Some(Vec::new()));
         }
         if below.filter.is_search() {
-            self.pages.passed_by();
-            return self.search(below, limit).await;
+            let is_large = below.account_entries > self.settings.searched_entries_max && is_in_rollups(below.filter);
+            let (meaning, reached_seq) = self.meaning(below, is_large).await?;
+            let is_there = self.pages.are_of_one_server() && reached_seq >= below.seq;
+            let search = |rows| self.search(below, &meaning, Search { is_large, is_there }, rows);
+            let rows = self.pages.get(below, Some(&meaning), limit, search).await?;
+            return Ok(rows.map(|rows| rows.into_iter().take(limit).collect()));
         }
         if limit > ROWS_MAX {
             self.pages.passed_by();
             return self.read_activity(below, limit).await;
         }
-        let rows = self.pages.get(below, limit, |rows| self.read_together(below, rows)).await?;
+        let rows = self.pages.get(below, None, limit, |rows| self.read_together(below, rows)).await?;
         Ok(rows.map(|rows| rows.into_iter().take(limit).collect()))
     }
 
@@ -202,22 +206,25 @@ impl Store {
         self.rows::<LedgerRow>(query).await
     }
 
-    /// A page of a search, which is not kept: several questions tell it, and perhaps several servers.
+    /// A page of a search.
     ///
     /// Of a small account every row's text is looked into. Of a large one the rows are asked for by the names that the words
     /// are a part of, and beside them by the ids of operations as a whole, of which an index knows where they may be.
-    async fn search(&self, below: Below<'_>, limit: usize) -> Result<Option<Vec<ActivityRow>>, StoreError> {
-        let is_large = below.account_entries > self.settings.searched_entries_max && is_in_rollups(below.filter);
-        let newest_seq = self.newest_seq(below.account_id, below.posted);
-        let (newest_seq, meaning) = tokio::try_join!(newest_seq, self.meaning(below, is_large))?;
-        if newest_seq < below.seq {
+    async fn search(
+        &self,
+        below: Below<'_>,
+        meaning: &Meaning,
+        Search { is_large, is_there }: Search,
+        limit: usize,
+    ) -> Result<Option<Vec<ActivityRow>>, StoreError> {
+        if !is_there && self.newest_seq(below.account_id, below.posted).await? < below.seq {
             return Ok(None);
         }
         if !is_large {
-            return self.read_below(below, Some(&Words::Texts(&meaning)), limit).await.map(Some);
+            return self.read_below(below, Some(&Words::Texts(meaning)), limit).await.map(Some);
         }
-        let (names, operations) = (Words::Names(&meaning), Words::Operations(&meaning));
-        let is_named = self.are_in_names(below, &meaning).await?;
+        let (names, operations) = (Words::Names(meaning), Words::Operations(meaning));
+        let is_named = self.are_in_names(below, meaning).await?;
         let mut rows = if is_named { self.read_below(below, Some(&names), limit).await? } else { Vec::new() };
         // Below a full page nothing is of interest. In one window: what there is of it is one row or none.
         let lower_seq = if rows.len() < limit { 0 } else { rows.last().map_or(0, |row| row.seq) };
@@ -229,6 +236,15 @@ impl Store {
         rows.truncate(limit);
         Ok(Some(rows))
     }
+}
+
+/// How a page is searched.
+#[derive(Debug, Clone, Copy)]
+struct Search {
+    /// By names and whole ids of operations, not by each row's text.
+    is_large: bool,
+    /// The table was seen to have the uppermost entry.
+    is_there: bool,
 }
 
 /// Which entries of an account are read.

@@ -203,6 +203,13 @@ impl Store {
         }
     }
 
+    /// The same, where all questions go to one server: then pages that several questions tell are kept as well.
+    #[must_use]
+    pub const fn of_one_server(mut self) -> Self {
+        self.pages.of_one_server();
+        self
+    }
+
     fn query(&self, sql: &str) -> Query {
         self.client.query(sql)
     }

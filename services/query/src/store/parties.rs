@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Store, StoreError};
 
 /// What is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PartyKind {
     /// Events.
     Event,
@@ -40,12 +40,14 @@ pub struct PartiesQuery<'a> {
     pub text: &'a str,
     /// Behind the one with this instant and id.
     pub after: Option<(i64, &'a str)>,
+    /// What entries up to this one said; what was spent is what the rollup has.
+    pub said_by_seq: u64,
     /// Most rows.
     pub limit: usize,
 }
 
 /// An event or a booth.
-#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Row, Deserialize)]
 pub struct Party {
     /// Its id.
     pub id: String,
@@ -65,8 +67,18 @@ pub struct Party {
     pub first_ms: i64,
     /// Of the newest.
     pub last_ms: i64,
+    /// When something was said last; 0: never.
+    pub said_ms: i64,
+    /// The newest entry of what was spent.
+    pub newest_seq: u64,
+}
+
+impl Party {
     /// What they are ordered by: newest activity, or when something was said last, whichever is later.
-    pub order_ms: i64,
+    #[must_use]
+    pub fn order_ms(&self) -> i64 {
+        self.last_ms.max(self.said_ms)
+    }
 }
 
 impl Store {
@@ -78,29 +90,33 @@ impl Store {
         let (column, rollup, said) = question.kind.names();
         let only = if question.only.is_some() { format!(" AND {column} = {{only:String}}") } else { String::new() };
         let after = match question.after {
-            Some(_) => " AND (order_ms, id) < ({after_ms:Int64}, {after_id:String})",
+            Some(_) => " AND (greatest(last_ms, said_ms), id) < ({after_ms:Int64}, {after_id:String})",
             None => "",
         };
         let sql = format!(
             "SELECT id, max(named) AS name, max(told) AS state, max(why) AS reason, sum(n) AS succeeded, \
              sum(f) AS failures, sum(a) AS spent_micros, max(since) AS first_ms, max(until) AS last_ms, \
-             greatest(max(until), max(said_at)) AS order_ms FROM (\
+             max(said_at) AS said_ms, max(newest) AS newest_seq FROM (\
              SELECT {column} AS id, '' AS named, '' AS told, '' AS why, sum(count) AS n, sum(failed) AS f, \
              -sum(amount) AS a, toInt64(toUnixTimestamp(min(bucket))) * 1000 AS since, \
-             toInt64(toUnixTimestamp(max(bucket))) * 1000 AS until, toInt64(0) AS said_at FROM {rollup} \
+             toInt64(toUnixTimestamp(max(bucket))) * 1000 AS until, toInt64(0) AS said_at, \
+             max({rollup}.newest_seq) AS newest FROM {rollup} \
              WHERE account_id = {{account:String}} AND type IN ('consume', 'refund', 'reversal', 'repriced'){only} GROUP BY id \
              UNION ALL \
              SELECT {column} AS id, argMax(note, seq) AS named, argMax(account_state, seq) AS told, \
              argMax(ledger.reason, seq) AS why, toInt64(0) AS n, toInt64(0) AS f, toDecimal128(0, 6) AS a, toInt64(0) AS since, \
-             toInt64(0) AS until, toUnixTimestamp64Milli(max(posted_at)) AS said_at FROM ledger \
-             WHERE account_id = {{account:String}} AND type = '{said}'{only} GROUP BY id) GROUP BY id \
+             toInt64(0) AS until, toUnixTimestamp64Milli(max(posted_at)) AS said_at, \
+             toUInt64(0) AS newest FROM ledger \
+             WHERE account_id = {{account:String}} AND type = '{said}' AND seq <= {{said_by:UInt64}}{only} GROUP BY id) \
+             GROUP BY id \
              HAVING (positionCaseInsensitiveUTF8(concat(id, ' ', name), {{text:String}}) > 0){after} \
-             ORDER BY order_ms DESC, id DESC LIMIT {{limit:UInt64}}"
+             ORDER BY greatest(last_ms, said_ms) DESC, id DESC LIMIT {{limit:UInt64}}"
         );
         let mut query = self
             .bounded_query(&sql)
             .param("account", question.account_id)
             .param("text", question.text)
+            .param("said_by", question.said_by_seq)
             .param("limit", question.limit);
         if let Some(only) = question.only {
             query = query.param("only", only);

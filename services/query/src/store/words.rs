@@ -150,8 +150,14 @@ const CALLED_SQL: &str = "SELECT 'called' AS kind, event_id AS name, lower(argMa
      WHERE account_id = {account:String} AND type = 'event_defined' AND seq <= {upper:UInt64} GROUP BY name \
      ORDER BY named_by DESC LIMIT {limit:UInt64}";
 
+/// The same behind an entry, and the uppermost entry: by one question, so that both are of one state of the table.
+const CALLED_SINCE_SQL: &str = "SELECT if(type = 'event_defined', 'called', 'reached') AS kind, \
+     if(type = 'event_defined', event_id, '') AS name, lower(argMax(note, seq)) AS text, max(seq) AS named_by FROM ledger \
+     WHERE account_id = {account:String} AND seq > {since:UInt64} AND seq <= {upper:UInt64} \
+     AND (type = 'event_defined' OR seq = {upper:UInt64}) GROUP BY kind, name ORDER BY named_by DESC LIMIT {limit:UInt64}";
+
 /// What one word may stand for.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Word {
     services: Vec<String>,
     engines: Vec<String>,
@@ -163,12 +169,25 @@ pub(super) struct Word {
 }
 
 /// What all of them may stand for.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Meaning {
     words: Vec<Word>,
 }
 
 impl Meaning {
+    /// Bytes of its texts in memory.
+    pub(super) fn text_bytes(&self) -> usize {
+        let lists = self.words.iter().flat_map(|word| [&word.services, &word.engines, &word.events, &word.booths]);
+        self.words.len() * size_of::<Word>()
+            + lists.flatten().map(|name| name.len() + size_of::<String>()).sum::<usize>()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_events(events: &[&str]) -> Self {
+        let events = events.iter().map(|event| (*event).to_owned()).collect();
+        Self { words: vec![Word { events, ..Word::default() }] }
+    }
+
     /// Whether no row's names have all of the words, because one of them is in none.
     fn is_in_no_names(&self) -> bool {
         self.words.iter().any(Word::is_none)
@@ -280,16 +299,17 @@ pub(super) fn is_in_rollups(filter: &ActivityFilter) -> bool {
 
 impl Store {
     /// What the words stand for among the names of the account's entries up to `below.seq`; of a small account only among
-    /// what its events are called.
-    pub(super) async fn meaning(&self, below: Below<'_>, is_large: bool) -> Result<Meaning, StoreError> {
-        let names = if is_large { self.names(below).await? } else { Arc::new(self.called(below).await?) };
+    /// what its events are called. And up to which entry the table was seen to have them; 0: not known.
+    pub(super) async fn meaning(&self, below: Below<'_>, is_large: bool) -> Result<(Meaning, u64), StoreError> {
+        let names = if is_large { self.names(below).await? } else { self.called(below).await? };
         let labels = self.prices.names();
-        Ok(Meaning { words: below.filter.terms.iter().map(|term| names.word(term, &labels)).collect() })
+        let meaning = Meaning { words: below.filter.terms.iter().map(|term| names.word(term, &labels)).collect() };
+        Ok((meaning, if is_large { 0 } else { names.seq }))
     }
 
     /// As they are kept, with those that entries since then brought.
     async fn names(&self, below: Below<'_>) -> Result<Arc<Names>, StoreError> {
-        let kept = self.names.get(below.account_id);
+        let kept = self.names.get(below.account_id).filter(|names| names.is_whole);
         let names = match kept {
             Some(names) if names.seq >= below.seq => return Ok(names),
             Some(names) => self.names_since(below, &names).await?,
@@ -335,8 +355,21 @@ impl Store {
         self.ask_names(below, &sql, names.clone()).await
     }
 
-    async fn called(&self, below: Below<'_>) -> Result<Names, StoreError> {
-        self.ask_names(below, CALLED_SQL, Names::default()).await
+    /// What events are called up to `below.seq`, as it is kept, with what entries since then brought. It is kept where the
+    /// table was seen to have the uppermost entry.
+    async fn called(&self, below: Below<'_>) -> Result<Arc<Names>, StoreError> {
+        let kept = self.names.get(below.account_id).filter(|names| !names.is_whole);
+        let names = match kept {
+            Some(names) if names.seq >= below.seq => return Ok(names),
+            Some(names) => Names::clone(&names),
+            None => Names::default(),
+        };
+        let names = self.ask_names(below, CALLED_SINCE_SQL, names).await?;
+        let names = Arc::new(names);
+        if names.seq == below.seq && !names.is_cut() {
+            self.names.insert(below.account_id.into(), Arc::clone(&names));
+        }
+        Ok(names)
     }
 
     async fn ask_names(&self, below: Below<'_>, sql: &str, mut names: Names) -> Result<Names, StoreError> {
@@ -346,7 +379,13 @@ impl Store {
             .param("upper", below.seq)
             .param("since", names.seq)
             .param("limit", KEPT_MAX + 1);
-        self.rows::<NameRow>(query).await?.into_iter().for_each(|row| names.add(row));
+        let rows = self.rows::<NameRow>(query).await?;
+        // Whoever named something last may be the uppermost entry itself.
+        let is_reached = rows.iter().any(|row| row.named_by == below.seq);
+        rows.into_iter().for_each(|row| names.add(row));
+        if is_reached {
+            names.seq = below.seq;
+        }
         Ok(names)
     }
 

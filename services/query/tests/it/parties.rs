@@ -223,3 +223,56 @@ async fn who_has_an_answer_is_told_so_until_something_happens() {
     stand.post(&luna.records[1..]);
     assert_eq!(query.read(&format!("{path}?min_seq=3"), &known).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_are_kept_are_those_of_the_newest_entry() {
+    // given lists of events and booths that were asked for once
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.push(vec![(defined("evt_gala", "Gala", None), 0, BASE_MS)]);
+    luna.push(vec![
+        (work("evt_gala", "bth_1", 1, UsageStatus::Success), -2_000_000, BASE_MS + HOUR_MS),
+        (work("evt_wild", "bth_2", 2, UsageStatus::Failed), 0, BASE_MS + 2 * HOUR_MS),
+    ]);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    stand.commit_all().await;
+    let kept = stand.query().await;
+    let paths = ["events", "events?q=ga", "events?limit=2", "booths", "events/evt_gala", "events/evt_next"];
+    for path in paths {
+        kept.get(&format!("/v1/accounts/acc_luna/{path}")).await;
+    }
+
+    // when work, a correction, names and a booth's pause come, and ClickHouse has none of them
+    let known = luna.records.len();
+    luna.push(vec![
+        (work("evt_gala", "bth_2", 3, UsageStatus::Success), -500_000, BASE_MS - HOUR_MS),
+        (work("evt_next", "bth_3", 4, UsageStatus::Success), -700_000, BASE_MS + 6 * HOUR_MS),
+        (defined("evt_gala", "Winter Gala", Some(5_000_000)), 0, BASE_MS),
+        (defined("evt_next", "Next", None), 0, BASE_MS),
+    ]);
+    let set = BoothSet { booth_id: "bth_2".to_owned(), name: "Door".to_owned(), paused: true };
+    luna.push(vec![(Kind::BoothSet(set), 0, BASE_MS + 4 * HOUR_MS)]);
+    stand.post(&luna.records[known..]);
+    let seq = luna.records.iter().map(|record| record.entries.len()).sum::<usize>();
+    let mut answers = Vec::new();
+    for path in paths {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        answers.push(kept.ok(&format!("/v1/accounts/acc_luna/{path}{sign}min_seq={seq}")).await);
+    }
+    assert_eq!(ids(&answers[0], "event_id"), ["evt_next", "evt_gala", "evt_wild"]);
+    assert_eq!(answers[0]["data"][1]["name"], "Winter Gala");
+
+    // then they are what ClickHouse tells once it has them
+    stand.sink(&luna.records[known..]).await;
+    stand.commit_all().await;
+    for parties_bytes_max in [0, 1 << 20] {
+        let mut config = stand.config();
+        config.answers.parties_bytes_max = parties_bytes_max;
+        let fresh = Query::start(config, &stand.admin_key).await;
+        for (path, answer) in paths.iter().zip(&answers) {
+            let told = fresh.ok(&format!("/v1/accounts/acc_luna/{path}")).await;
+            assert_eq!(told, *answer, "{path} with {parties_bytes_max}");
+        }
+    }
+}

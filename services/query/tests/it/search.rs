@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{EventDefined, UsageStatus};
 
+use crate::between::Between;
 use crate::query::Query;
 use crate::stand::{BASE_MS, Ledger, Stand, until, usage};
 
@@ -147,4 +148,43 @@ async fn more_events_than_can_be_named_are_looked_for_in_every_row() {
     assert_eq!(found(&query, "q=evt_&limit=3").await, [1_202, 1_201, 1_200]);
     assert_eq!(found(&query, "q=evt_+0007&limit=3").await, [10]);
     assert_eq!(found(&query, "q=evt_1199").await, [1_202]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_searches_again_is_answered_from_memory_until_something_new_comes() {
+    // given an account that is small, and one that counts as large
+    let stand = Stand::new().await;
+    let mut luna = luna(&stand).await;
+    for searched_entries_max in [100_000, 0] {
+        let mut config = stand.config();
+        config.store.searched_entries_max = searched_entries_max;
+        let between = Between::start_for(&config.clickhouse.url, "account_id = {account:String}").await;
+        config.clickhouse.url.clone_from(&between.url);
+        let query = Query::start(config, &stand.admin_key).await;
+        let seq = luna.records.iter().map(|record| record.entries.len() as u64).sum::<u64>();
+        let words = ["q=gala", "q=kling", "q=nothing", "q=kling&event_id=evt_b"];
+
+        // when words are searched for once more
+        let mut first = Vec::new();
+        for q in words {
+            first.push(found(&query, &format!("{q}&min_seq={seq}")).await);
+        }
+        let asked = between.asked();
+        // then the same is found, and nothing is asked
+        for (q, first) in words.iter().zip(&first) {
+            assert_eq!(found(&query, q).await, *first, "{q}");
+        }
+        assert_eq!(between.asked(), asked, "with {searched_entries_max}");
+
+        // and when an event is called otherwise, then it is found by that name alone
+        let (known, name) = (luna.records.len(), format!("Fair {searched_entries_max}"));
+        assert_eq!(first[0], if searched_entries_max > 0 { vec![9, 8] } else { vec![] });
+        luna.push(vec![defined("evt_b", &name)]);
+        stand.post(&luna.records[known..]);
+        stand.sink(&luna.records[known..]).await;
+        stand.commit_all().await;
+        let seq = seq + 1;
+        assert_eq!(found(&query, &format!("q=gala&min_seq={seq}")).await, Vec::<u64>::new());
+        assert_eq!(found(&query, &format!("q=fair+{searched_entries_max}&min_seq={seq}")).await, [9, 8]);
+    }
 }
