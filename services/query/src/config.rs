@@ -129,8 +129,8 @@ pub struct StoreSection {
     /// Accounts whose sums or newest entries are asked for in one question, where many ask for the same at once. 1: each alone.
     /// Default 16.
     pub together_max: usize,
-    /// Such questions under way at once, those about a single account among them; beyond it they wait, and go together with
-    /// others. At most `concurrent_max`. Default 6.
+    /// Such questions under way at once, of sums and of entries each, those about a single account among them; beyond it they
+    /// wait, and go together with others. Default 6.
     pub together_concurrent_max: usize,
     /// Longest run of the queries of one request, all together; then 400, ask for less. Default 10.
     pub execution_time_s_max: u64,

@@ -43,7 +43,11 @@ impl Asker {
             told.push(sums);
             seqs.push(seq);
         }
-        if sure_seq.is_none() || !self.is_whole(&account_id).await? {
+        let is_whole = match sure_seq {
+            Some(sure_seq) => self.is_whole(&account_id, sure_seq).await?,
+            None => false,
+        };
+        if !is_whole {
             seqs.fill(None);
         }
         Ok(Asked { told, seqs })
@@ -56,12 +60,14 @@ impl Asker {
         if self.is_told_by_rows().await { self.sunk.sure_seq(account_id, newest_seq).await } else { None }
     }
 
-    /// Whether the tables are whole now. Of a database that is being filled again offsets of before say nothing.
+    /// Whether the tables have the account's entries up to the sure one now. Of a database that was put back to an older state,
+    /// or is being filled again, the offsets of before say nothing.
     ///
     /// # Errors
     /// As the store's.
-    pub(super) async fn is_whole(&self, account_id: &str) -> Result<bool, Problem> {
-        Ok(self.view.seq_below(account_id, &self.store.ends_after(Instant::now()).await?).is_some())
+    pub(super) async fn is_whole(&self, account_id: &str, sure_seq: u64) -> Result<bool, Problem> {
+        let ends = self.store.ends_after(Instant::now()).await?;
+        Ok(self.view.seq_below(account_id, &ends).is_some_and(|seq| seq >= sure_seq))
     }
 
     /// Whether every block that may be on its way makes rows that say up to which entry they go. Those that were on their

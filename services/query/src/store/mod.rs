@@ -182,7 +182,7 @@ impl Store {
             .with_setting("max_execution_time", settings.execution_time_s_max.to_string())
             .with_setting("max_memory_usage", settings.memory_bytes_max.to_string())
             .with_setting("max_threads", settings.threads_max.to_string());
-        let under_way = Arc::new(Semaphore::new(settings.together_concurrent_max.max(1)));
+        let under_way = || Arc::new(Semaphore::new(settings.together_concurrent_max.max(1)));
         Self {
             client,
             permits: Semaphore::new(settings.concurrent_max),
@@ -190,8 +190,8 @@ impl Store {
             settings,
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             names: kept_names(settings.names_bytes_max),
-            together: UsageTogether::new(settings.together_max, Arc::clone(&under_way)),
-            pages_together: PagesTogether::new(settings.together_max, under_way),
+            together: UsageTogether::new(settings.together_max, under_way()),
+            pages_together: PagesTogether::new(settings.together_max, under_way()),
             component,
             prices,
             answered: AtomicBool::new(false),

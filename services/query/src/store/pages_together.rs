@@ -70,14 +70,15 @@ fn together(below: &Below<'_>, rows: usize) -> Option<(Shape, Member)> {
 impl Shape {
     /// The page of a member, from its account's rows, newest first. They are one row more than are wanted: the uppermost entry
     /// is among them whether or not it passes the filter. Where another page of the account was asked for as well, the rows of
-    /// the upper one come first and are all there.
+    /// the upper one come first; its own uppermost entry may have taken the place of a row.
     fn page(&self, member: &Member, told: &[ActivityRow]) -> Told {
         if told.first().is_none_or(|row| row.seq != member.upper_seq) {
             return Told::Short;
         }
         let rows = told.iter().take_while(|row| row.seq >= member.lower_seq).filter(|row| self.filter.allows(row));
         let rows: Vec<ActivityRow> = rows.take(self.rows).cloned().collect();
-        let is_all = member.lower_seq <= 1 && self.window == Window::ALL;
+        let is_cut = told.len() > self.rows;
+        let is_all = !is_cut && member.lower_seq <= 1 && self.window == Window::ALL;
         if rows.len() == self.rows || is_all { Told::Rows(rows) } else { Told::Short }
     }
 
@@ -218,6 +219,10 @@ mod tests {
         assert_eq!(all.page(&member(4, 9), &rows([9, 4])), Told::Short);
         let newest = *POSTED.windows(1).first().unwrap();
         assert_eq!(shape(newest, 3).page(&member(1, 9), &rows([9, 4])), Told::Short);
+        // and so many rows that some may have been left out, two of which are there to be witnesses only
+        let mut told = rows([9, 8, 7, 6]);
+        told.iter_mut().take(2).for_each(|row| row.service = "print".to_owned());
+        assert_eq!(all.page(&member(1, 9), &told), Told::Short);
         // and rows of another page of the account, above or below
         assert_eq!(all.page(&member(7, 9), &rows([9, 3, 2, 1])), Told::Short);
         assert_eq!(all.page(&member(1, 3), &rows([9, 3, 2, 1])), Told::Short);

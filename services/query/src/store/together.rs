@@ -9,7 +9,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +21,8 @@ use tokio::time::timeout_at;
 use super::StoreError;
 use crate::budget::Budget;
 
+/// How often who is led beyond its deadline looks whether it still is.
+const LED_STEP: Duration = Duration::from_millis(100);
 /// Questions of one shape under way at once.
 const RUNNING_MAX: usize = 2;
 
@@ -27,7 +31,7 @@ const RUNNING_MAX: usize = 2;
 pub(super) struct Together<S: Hash + Eq + Clone, M, T> {
     lanes: Lanes<S, M, T>,
     members_max: usize,
-    /// Of every shape and kind.
+    /// Of every shape.
     under_way: Arc<Semaphore>,
 }
 
@@ -43,6 +47,8 @@ struct Lane<S: Hash + Eq + Clone, M, T> {
 struct Waiting<S: Hash + Eq + Clone, M, T> {
     member: M,
     turn: oneshot::Sender<Turn<S, M, T>>,
+    /// A leader puts the question for it.
+    is_led: Arc<AtomicBool>,
 }
 
 /// What becomes of a question.
@@ -72,8 +78,8 @@ impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
         Self { lanes: Arc::default(), members_max, under_way }
     }
 
-    /// Waits for the turn of a question about `member`.
-    async fn turn(&self, shape: S, member: M) -> Turn<S, M, T> {
+    /// Waits for the turn of a question about `member`; `is_led` while another one puts it.
+    async fn turn(&self, shape: S, member: M, is_led: &Arc<AtomicBool>) -> Turn<S, M, T> {
         let turn = {
             let mut lanes = self.lanes.lock();
             let lane = lanes.entry(shape.clone()).or_insert_with(|| Lane { running: 0, waiting: VecDeque::new() });
@@ -83,7 +89,7 @@ impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
                 return Turn::Lead(Leading { lanes, shape, followers: Vec::new(), is_over: false });
             }
             let (sender, turn) = oneshot::channel();
-            lane.waiting.push_back(Waiting { member, turn: sender });
+            lane.waiting.push_back(Waiting { member, turn: sender, is_led: Arc::clone(is_led) });
             turn
         };
         turn.await.unwrap_or(Turn::Alone)
@@ -114,8 +120,9 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
         }
         let began = tokio::time::Instant::now();
         let deadline = began + wait;
-        let turn = timeout_at(deadline, self.turn(shape, member.clone())).await;
-        let mut leading = match turn.map_err(|_| StoreError::Busy)? {
+        let is_led = Arc::new(AtomicBool::new(false));
+        let turn = self.turn(shape, member.clone(), &is_led);
+        let mut leading = match in_time(turn, &is_led, deadline).await? {
             Turn::Told(told) => {
                 if let Some(budget) = Budget::current() {
                     budget.spend(began.elapsed(), 0);
@@ -158,6 +165,21 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
     }
 }
 
+/// A turn that comes by the deadline, or later where another one puts the question by then: that takes as long as it may.
+async fn in_time<T>(
+    turn: impl Future<Output = T>,
+    is_led: &AtomicBool,
+    deadline: tokio::time::Instant,
+) -> Result<T, StoreError> {
+    let mut turn = pin!(turn);
+    let mut came = timeout_at(deadline, &mut turn).await;
+    // The leader may go away.
+    while came.is_err() && is_led.load(Ordering::Relaxed) {
+        came = tokio::time::timeout(LED_STEP, &mut turn).await;
+    }
+    came.map_err(|_| StoreError::Busy)
+}
+
 impl<S: Hash + Eq + Clone, M, T> Leading<S, M, T> {
     /// Takes those who wait, as many as may go with it.
     fn gather(&mut self, followers_max: usize) {
@@ -166,6 +188,7 @@ impl<S: Hash + Eq + Clone, M, T> Leading<S, M, T> {
         lane.waiting.retain(|waiting| !waiting.turn.is_closed());
         let count = lane.waiting.len().min(followers_max);
         self.followers.extend(lane.waiting.drain(..count));
+        self.followers.iter().for_each(|follower| follower.is_led.store(true, Ordering::Relaxed));
     }
 
     /// Whom the question is put for as well.
@@ -197,6 +220,7 @@ impl<S: Hash + Eq + Clone, M, T> Drop for Leading<S, M, T> {
         let mut lanes = self.lanes.lock();
         let Some(lane) = lanes.get_mut(&self.shape) else { return };
         for follower in self.followers.drain(..).rev() {
+            follower.is_led.store(false, Ordering::Relaxed);
             lane.waiting.push_front(follower);
         }
         while let Some(next) = lane.waiting.pop_front() {

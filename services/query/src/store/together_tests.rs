@@ -9,6 +9,10 @@ fn together() -> Together<&'static str, u32, String> {
     Together::new(4, Arc::new(Semaphore::new(8)))
 }
 
+async fn turn(together: &Together<&'static str, u32, String>, shape: &'static str, member: u32) -> Asked {
+    together.turn(shape, member, &Arc::default()).await
+}
+
 /// What became of it by now.
 fn now(turn: Pin<&mut impl Future<Output = Asked>>) -> Option<Asked> {
     match turn.poll(&mut Context::from_waker(Waker::noop())) {
@@ -33,12 +37,12 @@ fn members(leading: &mut Leading<&'static str, u32, String>) -> Vec<u32> {
 fn what_comes_while_others_are_under_way_goes_together() {
     // given as many under way as may be
     let together = together();
-    let [mut first, mut second] = [0, 1].map(|member| lead(now(pin!(together.turn("month", member)))));
+    let [mut first, mut second] = [0, 1].map(|member| lead(now(pin!(turn(&together, "month", member)))));
     assert!(members(&mut first).is_empty() && members(&mut second).is_empty(), "nobody waits for company");
     // and more of the shape, and one of another
-    let mut waiting: Vec<_> = (2..9).map(|member| Box::pin(together.turn("month", member))).collect();
+    let mut waiting: Vec<_> = (2..9).map(|member| Box::pin(turn(&together, "month", member))).collect();
     assert!(waiting.iter_mut().all(|turn| now(turn.as_mut()).is_none()));
-    assert!(members(&mut lead(now(pin!(together.turn("year", 9))))).is_empty());
+    assert!(members(&mut lead(now(pin!(turn(&together, "year", 9))))).is_empty());
 
     // when one of them ends
     drop(first);
@@ -62,8 +66,8 @@ fn what_comes_while_others_are_under_way_goes_together() {
 fn followers_of_one_who_goes_away_are_led_by_the_next() {
     // given a leader with followers, one of whom has gone
     let together = together();
-    let running = [0, 1].map(|member| lead(now(pin!(together.turn("month", member)))));
-    let mut waiting: Vec<_> = (2..6).map(|member| Box::pin(together.turn("month", member))).collect();
+    let running = [0, 1].map(|member| lead(now(pin!(turn(&together, "month", member)))));
+    let mut waiting: Vec<_> = (2..6).map(|member| Box::pin(turn(&together, "month", member))).collect();
     assert!(waiting.iter_mut().all(|turn| now(turn.as_mut()).is_none()));
     let [first, second] = running;
     drop(first);
@@ -87,8 +91,8 @@ fn followers_of_one_who_goes_away_are_led_by_the_next() {
 #[test]
 fn whose_turn_comes_when_it_has_gone_leaves_it_to_the_next() {
     let together = together();
-    let running = [0, 1].map(|member| lead(now(pin!(together.turn("month", member)))));
-    let mut waiting: Vec<_> = (2..5).map(|member| Box::pin(together.turn("month", member))).collect();
+    let running = [0, 1].map(|member| lead(now(pin!(turn(&together, "month", member)))));
+    let mut waiting: Vec<_> = (2..5).map(|member| Box::pin(turn(&together, "month", member))).collect();
     assert!(waiting.iter_mut().all(|turn| now(turn.as_mut()).is_none()));
 
     // given one who was given the turn and never took it
@@ -123,4 +127,44 @@ async fn those_who_come_while_all_are_under_way_go_with_the_next() {
     let _busy = under_way.acquire().await.unwrap();
     let late = together.ask("month", 1, Duration::ZERO, async { Ok(0) }, async |_| Ok(vec![]));
     assert!(matches!(late.await, Err(StoreError::Busy)));
+}
+
+#[tokio::test]
+async fn who_is_led_waits_for_the_answer_beyond_the_time_of_its_turn() {
+    let late = tokio::time::Instant::now();
+    // given one for whom the question is put, and its answer behind the deadline
+    let (sender, told) = oneshot::channel();
+    let is_led = AtomicBool::new(true);
+    let answer = async {
+        tokio::task::yield_now().await;
+        sender.send(7).unwrap();
+    };
+    let (told, ()) = tokio::join!(in_time(told, &is_led, late), answer);
+    // then it gets it
+    assert_eq!(told.unwrap(), Ok(7));
+    // and one for whom nobody puts it, or no longer does, does not wait
+    is_led.store(false, Ordering::Relaxed);
+    assert!(matches!(in_time(std::future::pending::<()>(), &is_led, late).await, Err(StoreError::Busy)));
+}
+
+#[test]
+fn who_is_gathered_is_led_until_its_leader_goes_away() {
+    let together = together();
+    let running = [0, 1].map(|member| lead(now(pin!(turn(&together, "month", member)))));
+    let is_led = Arc::new(AtomicBool::new(false));
+    let mut third = Box::pin(turn(&together, "month", 2));
+    let mut fourth = Box::pin(together.turn("month", 3, &is_led));
+    assert!(now(third.as_mut()).is_none() && now(fourth.as_mut()).is_none());
+    let [first, second] = running;
+    // given a leader that takes it
+    drop(first);
+    let mut leading = lead(now(third.as_mut()));
+    assert!(!is_led.load(Ordering::Relaxed));
+    assert_eq!(members(&mut leading), [3]);
+    assert!(is_led.load(Ordering::Relaxed));
+    // when that one goes away, then it is led no more, and leads
+    drop(leading);
+    assert!(!is_led.load(Ordering::Relaxed));
+    lead(now(fourth.as_mut()));
+    drop(second);
 }

@@ -35,7 +35,8 @@ pub(super) struct Member {
     after_seq: Option<u64>,
 }
 
-pub(super) type UsageTogether = Together<Shape, Member, Vec<UsageRow>>;
+/// What is told of each; `None`: not all, it has to ask alone.
+pub(super) type UsageTogether = Together<Shape, Member, Option<Vec<UsageRow>>>;
 
 #[derive(Debug, Row, Deserialize)]
 struct MemberRow {
@@ -92,12 +93,16 @@ impl UsageQuery<'_> {
 }
 
 impl Member {
-    /// Its rows of those that are told of all.
-    fn rows(&self, told: &HashMap<(String, String), Vec<UsageRow>>) -> Vec<UsageRow> {
-        let rows = told.get(&(self.account_id.clone(), self.event_id.clone()));
+    /// Its rows of those that are told of all; `None` where they may have been cut: groups that came to nothing are among them
+    /// for others' sake, and count.
+    fn rows(&self, told: &HashMap<(String, String), Vec<UsageRow>>, rows_max: usize) -> Option<Vec<UsageRow>> {
+        let Some(rows) = told.get(&(self.account_id.clone(), self.event_id.clone())) else { return Some(Vec::new()) };
+        if rows.len() >= rows_max {
+            return None;
+        }
         // One that came to nothing is told for whoever asked for what is behind the least entry.
         let is_wanted = |row: &&UsageRow| !row.is_nothing() || self.after_seq.is_some_and(|seq| row.newest_seq > seq);
-        rows.into_iter().flatten().filter(is_wanted).cloned().collect()
+        Some(rows.iter().filter(is_wanted).cloned().collect())
     }
 }
 
@@ -111,9 +116,13 @@ impl Store {
         let Some((shape, member)) = question.together(parts) else { return self.usage_alone(question, parts).await };
         let many = |members: Vec<Member>| async move {
             let told = self.usage_of(question, parts, &members).await?;
-            Ok(members.iter().map(|member| member.rows(&told)).collect())
+            Ok(members.iter().map(|member| member.rows(&told, question.rows_max)).collect())
         };
-        self.together.ask(shape, member, self.queue_wait(), self.usage_alone(question, parts), many).await
+        let alone = async { self.usage_alone(question, parts).await.map(Some) };
+        match self.together.ask(shape, member, self.queue_wait(), alone, many).await? {
+            Some(rows) => Ok(rows),
+            None => self.usage_alone(question, parts).await,
+        }
     }
 
     async fn usage_alone(&self, question: &UsageQuery<'_>, parts: &Parts) -> Result<Vec<UsageRow>, StoreError> {
@@ -239,9 +248,11 @@ mod tests {
         ]);
         let member =
             |account_id: &str, after_seq| Member { account_id: account_id.into(), event_id: String::new(), after_seq };
-        assert_eq!(member("acc_a", Some(9)).rows(&told), [row(5, 2)]);
-        assert_eq!(member("acc_b", Some(3)).rows(&told), [row(0, 9), row(0, 4)]);
-        assert_eq!(member("acc_b", Some(4)).rows(&told), [row(0, 9)]);
-        assert_eq!(member("acc_c", None).rows(&told), []);
+        assert_eq!(member("acc_a", Some(9)).rows(&told, 10), Some(vec![row(5, 2)]));
+        assert_eq!(member("acc_b", Some(3)).rows(&told, 10), Some(vec![row(0, 9), row(0, 4)]));
+        assert_eq!(member("acc_b", Some(4)).rows(&told, 10), Some(vec![row(0, 9)]));
+        assert_eq!(member("acc_c", None).rows(&told, 10), Some(Vec::new()));
+        // and where as many were told as may be, some may have been left out
+        assert_eq!(member("acc_b", Some(4)).rows(&told, 2), None);
     }
 }

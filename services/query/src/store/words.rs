@@ -125,20 +125,27 @@ impl Names {
     }
 }
 
+/// Whose names, and whether all of them or only what events are called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct NamesKey {
+    account_id: Box<str>,
+    is_whole: bool,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Weight;
 
-impl Weighter<Box<str>, Arc<Names>> for Weight {
-    fn weight(&self, account_id: &Box<str>, names: &Arc<Names>) -> u64 {
+impl Weighter<NamesKey, Arc<Names>> for Weight {
+    fn weight(&self, key: &NamesKey, names: &Arc<Names>) -> u64 {
         let sets = [&names.services, &names.engines, &names.events, &names.booths].into_iter().flatten();
         let all = sets.chain(names.called.iter().flat_map(|(event_id, (_, text))| [event_id, text]));
         let bytes: usize = all.map(|name| NAME_BYTES + name.len()).sum();
-        u64::try_from(NAME_BYTES + account_id.len() + bytes).unwrap_or(u64::MAX)
+        u64::try_from(NAME_BYTES + key.account_id.len() + bytes).unwrap_or(u64::MAX)
     }
 }
 
 /// The names of large accounts that were searched, for the next search: they are only ever added to.
-pub(super) type KeptNames = Cache<Box<str>, Arc<Names>, Weight>;
+pub(super) type KeptNames = Cache<NamesKey, Arc<Names>, Weight>;
 
 /// None yet.
 pub(super) fn kept_names(bytes_max: u64) -> KeptNames {
@@ -194,7 +201,7 @@ impl Meaning {
     }
 
     /// Whether several words are asked of services and engines alone: do they ever meet?
-    fn must_meet_in_work(&self) -> bool {
+    pub(super) fn must_meet_in_work(&self) -> bool {
         self.words.len() > 1 && self.words.iter().all(Word::is_of_work_alone)
     }
 }
@@ -299,17 +306,18 @@ pub(super) fn is_in_rollups(filter: &ActivityFilter) -> bool {
 
 impl Store {
     /// What the words stand for among the names of the account's entries up to `below.seq`; of a small account only among
-    /// what its events are called. And up to which entry the table was seen to have them; 0: not known.
+    /// what its events are called. And up to which entry the table was seen to have them for this request; 0: not known.
     pub(super) async fn meaning(&self, below: Below<'_>, is_large: bool) -> Result<(Meaning, u64), StoreError> {
-        let names = if is_large { self.names(below).await? } else { self.called(below).await? };
+        let (names, reached_seq) = if is_large { (self.names(below).await?, 0) } else { self.called(below).await? };
         let labels = self.prices.names();
         let meaning = Meaning { words: below.filter.terms.iter().map(|term| names.word(term, &labels)).collect() };
-        Ok((meaning, if is_large { 0 } else { names.seq }))
+        Ok((meaning, reached_seq))
     }
 
     /// As they are kept, with those that entries since then brought.
     async fn names(&self, below: Below<'_>) -> Result<Arc<Names>, StoreError> {
-        let kept = self.names.get(below.account_id).filter(|names| names.is_whole);
+        let key = NamesKey { account_id: below.account_id.into(), is_whole: true };
+        let kept = self.names.get(&key);
         let names = match kept {
             Some(names) if names.seq >= below.seq => return Ok(names),
             Some(names) => self.names_since(below, &names).await?,
@@ -321,7 +329,7 @@ impl Store {
         };
         let names = Arc::new(names);
         if !names.is_cut() {
-            self.names.insert(below.account_id.into(), Arc::clone(&names));
+            self.names.insert(key, Arc::clone(&names));
         }
         Ok(names)
     }
@@ -356,20 +364,22 @@ impl Store {
     }
 
     /// What events are called up to `below.seq`, as it is kept, with what entries since then brought. It is kept where the
-    /// table was seen to have the uppermost entry.
-    async fn called(&self, below: Below<'_>) -> Result<Arc<Names>, StoreError> {
-        let kept = self.names.get(below.account_id).filter(|names| !names.is_whole);
+    /// table was seen to have the uppermost entry. And how far it was seen now; 0: it was not looked at.
+    async fn called(&self, below: Below<'_>) -> Result<(Arc<Names>, u64), StoreError> {
+        let key = NamesKey { account_id: below.account_id.into(), is_whole: false };
+        let kept = self.names.get(&key);
         let names = match kept {
-            Some(names) if names.seq >= below.seq => return Ok(names),
+            Some(names) if names.seq >= below.seq => return Ok((names, 0)),
             Some(names) => Names::clone(&names),
             None => Names::default(),
         };
         let names = self.ask_names(below, CALLED_SINCE_SQL, names).await?;
         let names = Arc::new(names);
         if names.seq == below.seq && !names.is_cut() {
-            self.names.insert(below.account_id.into(), Arc::clone(&names));
+            self.names.insert(key, Arc::clone(&names));
         }
-        Ok(names)
+        let reached_seq = names.seq;
+        Ok((names, reached_seq))
     }
 
     async fn ask_names(&self, below: Below<'_>, sql: &str, mut names: Names) -> Result<Names, StoreError> {

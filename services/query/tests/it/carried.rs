@@ -307,3 +307,30 @@ async fn where_memory_does_not_reach_back_it_is_asked_anew() {
     let again = query.read(&path(words), &[("authorization", &bearer), ("if-none-match", etag)]).await;
     assert_eq!((again.status.as_u16(), seq(&again)), (304, Some(35)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_of_a_database_that_was_put_back_are_not_taken_for_those_of_the_offsets() {
+    // given a service that has read an account to its end, all of it sunk
+    let stand = Stand::new().await;
+    let (mut luna, mut seed) = (Ledger::open("acc_luna"), 5_u64);
+    grow(&mut luna, 20, &mut seed);
+    stand.post(&luna.records);
+    stand.sink(&luna.records).await;
+    stand.commit_all().await;
+    let query = stand.query().await;
+    let known = luna.records.len();
+    grow(&mut luna, 20, &mut seed);
+    stand.post(&luna.records[known..]);
+    stand.sink(&luna.records[known..]).await;
+    stand.commit_all().await;
+    exact(&query, "usage?from=2020-01-01&to=2020-01-02").await;
+    exact(&query, "usage?from=2020-01-01&to=2020-01-03").await;
+
+    // when the database is one of before, while the sink's offsets stay
+    stand.clickhouse.query("TRUNCATE TABLE usage_15m_by_account").execute().await.unwrap();
+    stand.write_ranges(1).await;
+    // then what it tells is vouched for by nobody
+    let answer = query.get(&path("usage?from=2020-01-01&to=2020-01-04")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(seq(&answer), None);
+}
