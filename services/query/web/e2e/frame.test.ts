@@ -42,6 +42,8 @@ const balanceOf = (token: string): string => `/embed/balance?account=${account.i
 const REFUSED = "chrome-error://chromewebdata/";
 const framed = (page: Page): string | undefined => page.frames()[1]?.url();
 
+const refusals = (complaints: string[]): number => complaints.filter((told) => told.includes("frame-ancestors")).length;
+
 // Over a stack that runs already the setting is whatever it is.
 describe.runIf(mayFrame)("A customer's own site", () => {
   it("shows a widget in a frame where its origin is named, and gives it a new token there", async () => {
@@ -70,7 +72,7 @@ describe.runIf(mayFrame)("A customer's own site", () => {
     await show(page, balanceOf(await tokenFor()));
     await expect.poll(() => framed(page)).toBe(REFUSED);
     expect(await page.frameLocator("iframe").locator(".embed-amount").count()).toBe(0);
-    expect(complaints.join()).toContain("frame-ancestors");
+    await expect.poll(() => refusals(complaints)).toBeGreaterThan(0);
     await context.close();
   });
 
@@ -78,11 +80,11 @@ describe.runIf(mayFrame)("A customer's own site", () => {
     const { page, context, complaints } = await visit(browser);
     await page.goto(site.allowed);
     for (const path of ["/", "/sign-in", "/pricing"]) {
-      const before = complaints.length;
+      const before = refusals(complaints);
       await show(page, path);
-      await expect.poll(() => complaints.length, { message: path }).toBeGreaterThan(before);
-      expect(complaints.at(-1)).toContain("frame-ancestors");
-      expect(framed(page), path).toBe(REFUSED);
+      // The browser says so before it puts its own page in place.
+      await expect.poll(() => refusals(complaints), { message: path }).toBeGreaterThan(before);
+      await expect.poll(() => framed(page), { message: path }).toBe(REFUSED);
     }
     await context.close();
   });
