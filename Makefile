@@ -40,7 +40,7 @@ $(WEB)/dist: $(WEB)/node_modules $(shell find $(WEB)/src $(WEB)/public -type f) 
 	cd $(WEB) && npm run --silent build
 	@touch $@
 
-up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background, OBSERVE=1: with Prometheus)
+up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background, OBSERVE=1: with Prometheus, to be installed before)
 	$(CARGO) build --release $(RELEASED)
 	$(LOCAL) up $(if $(DETACH),--detach) $(if $(OBSERVE),--observe) $(ARGS)
 
