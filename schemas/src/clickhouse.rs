@@ -44,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(12, "012_by_occurrence.sql"),
     migration!(13, "013_drift.sql"),
     migration!(14, "014_newest_entry.sql"),
+    migration!(15, "015_profile.sql"),
 ];
 
 impl Migration {

@@ -57,6 +57,8 @@ pub enum EntryType {
     AlertRaised,
     /// Charged anew at another price, behind a reversal.
     Repriced,
+    /// No money moves.
+    ProfileSet,
 }
 
 impl EntryType {
@@ -85,6 +87,7 @@ impl EntryType {
         Self::AlertsSet,
         Self::AlertRaised,
         Self::Repriced,
+        Self::ProfileSet,
     ];
 
     /// The code in rows, labels and answers.
@@ -114,6 +117,7 @@ impl EntryType {
             Self::AlertsSet => "alerts_set",
             Self::AlertRaised => "alert_raised",
             Self::Repriced => "repriced",
+            Self::ProfileSet => "profile_set",
         }
     }
 
@@ -149,7 +153,8 @@ impl EntryType {
             | Self::RechargeRequested
             | Self::RechargeFailed
             | Self::AlertsSet
-            | Self::AlertRaised => false,
+            | Self::AlertRaised
+            | Self::ProfileSet => false,
         }
     }
 }
@@ -182,6 +187,7 @@ impl Entry {
             Kind::AlertsSet(_) => EntryType::AlertsSet,
             Kind::AlertRaised(_) => EntryType::AlertRaised,
             Kind::Repriced(_) => EntryType::Repriced,
+            Kind::ProfileSet(_) => EntryType::ProfileSet,
         })
     }
 

@@ -12,6 +12,7 @@ use tollbooth_schemas::{Money, v1::Entry};
 use crate::{
     alerts::Alerts,
     period::{Period, zone_of},
+    profile::Moved,
     recharge::Recharge,
 };
 
@@ -37,7 +38,7 @@ pub struct Account {
     pub holds_open: u32,
     /// ISO 4217.
     pub currency: String,
-    /// IANA name.
+    /// IANA name; of its newest word.
     pub time_zone: String,
     /// As people read it.
     pub name: String,
@@ -57,6 +58,8 @@ pub struct Account {
     pub(crate) alerts: Option<Arc<Alerts>>,
     /// Never empty.
     paused: Option<Arc<BTreeSet<Box<str>>>>,
+    /// `None`: the zone is the one of the opening, and always was.
+    pub(crate) moved: Option<Arc<Moved>>,
 }
 
 /// The two parts of a balance; their sum is the balance.
@@ -106,6 +109,7 @@ impl Account {
             recharge: None,
             alerts: None,
             paused: None,
+            moved: None,
         }
     }
 
@@ -152,6 +156,16 @@ impl Account {
     pub(crate) fn fee_due(&self) -> Option<(Period, i64)> {
         let period = self.fee_next?;
         Some((period, period.start_ms(zone_of(&self.time_zone))?))
+    }
+
+    /// Whether the zone was changed before an entry.
+    pub(crate) fn has_moved_before(&self, seq: u64) -> bool {
+        self.moved.as_ref().is_some_and(|moved| moved.seq < seq)
+    }
+
+    /// The zone that it was opened in.
+    pub(crate) fn opening_zone(&self) -> &str {
+        self.moved.as_ref().map_or(&self.time_zone, |moved| &moved.from)
     }
 
     /// Whether holds of that booth are refused.

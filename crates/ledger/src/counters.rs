@@ -1,6 +1,6 @@
 //! What a price with tiers or an included quantity has counted of an account in a month.
 //!
-//! Counts by posting order and by the month of the occurrence in the account's zone. A counter begins with the first
+//! Counts by posting order and by the month of the occurrence in the zone that the account has at the posting. A counter begins with the first
 //! charge that it counts and is forgotten like the operations, by whole posting weeks after the entry that changed it
 //! last: there are never more of them than charges kept.
 
@@ -57,14 +57,35 @@ pub(crate) fn charge(
     Some(charge)
 }
 
-/// Where work of an instant is counted by a row, without what was counted; `None` beyond every date.
-pub(crate) fn place(account: &Account, price: &Price, occurred_at_ms: i64) -> Option<Counted> {
-    Some(Counted {
-        period: Period::of(zone_of(&account.time_zone), occurred_at_ms)?.to_string(),
+/// Where work of an instant is counted by a row from now on, without what was counted; `None` beyond every date.
+fn place(account: &Account, price: &Price, occurred_at_ms: i64) -> Option<Counted> {
+    Some(counted_in(Period::of(zone_of(&account.time_zone), occurred_at_ms)?.to_string(), price))
+}
+
+/// Where a charge that was posted as `seq` was counted by a row, without what was counted. By the zone of the opening, unless
+/// another one was set before it: then only its entry says which month that was. `told`: what the command says that it says,
+/// which what is kept of the charge has vouched for.
+pub(crate) fn place_of_charge(
+    account: &Account,
+    price: &Price,
+    (seq, occurred_at_ms): (u64, i64),
+    told: Option<&Counted>,
+) -> Option<Counted> {
+    let period = if account.has_moved_before(seq) {
+        told?.period.clone()
+    } else {
+        Period::of(zone_of(account.opening_zone()), occurred_at_ms)?.to_string()
+    };
+    Some(counted_in(period, price))
+}
+
+fn counted_in(period: String, price: &Price) -> Counted {
+    Counted {
+        period,
         variant: price.variant.clone().unwrap_or_default(),
         country: price.country.clone().unwrap_or_default(),
         before_micros: 0,
-    })
+    }
 }
 
 /// The count, unless it is forgotten, whether it was swept out or not.

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest as _, Sha256};
-use tollbooth_schemas::v1::{Charge, Usage};
+use tollbooth_schemas::v1::{Charge, Counted, Usage};
 
 use crate::planted::{Defect, planted};
 
@@ -102,6 +102,8 @@ pub(crate) struct Facts<'a> {
     named: [&'a str; 3],
     price_version: u32,
     occurred_at_ms: i64,
+    /// The month that counted it, where that does not follow from the others.
+    counted_in: Option<&'a str>,
 }
 
 impl<'a> From<&'a Usage> for Content<'a> {
@@ -121,15 +123,20 @@ impl<'a> From<&'a Charge> for Content<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn of_usage(usage: &'a Usage, occurred_at_ms: i64) -> Self {
+    /// `has_moved`: the account's zone was changed before.
+    pub(crate) fn of_usage(usage: &'a Usage, occurred_at_ms: i64, has_moved: bool) -> Self {
         let named = [&usage.event_id, &usage.booth_id, &usage.plan].map(String::as_str);
-        Self { content: usage.into(), named, price_version: usage.price_version, occurred_at_ms }
+        let counted = usage.pricing.as_ref().and_then(|pricing| pricing.counted.as_ref()).filter(|_| has_moved);
+        let counted_in = counted.map(|counted| counted.period.as_str());
+        Self { content: usage.into(), named, price_version: usage.price_version, occurred_at_ms, counted_in }
     }
 
-    pub(crate) fn of_charge(charge: &'a Charge) -> Self {
+    /// `counted`: as its entry says, where the account's zone was changed before.
+    pub(crate) fn of_charge(charge: &'a Charge, counted: Option<&'a Counted>) -> Self {
         let named = [&charge.event_id, &charge.booth_id, &charge.plan].map(String::as_str);
         let (price_version, occurred_at_ms) = (charge.price_version, charge.occurred_at_ms);
-        Self { content: charge.into(), named, price_version, occurred_at_ms }
+        let counted_in = counted.map(|counted| counted.period.as_str());
+        Self { content: charge.into(), named, price_version, occurred_at_ms, counted_in }
     }
 }
 
@@ -146,6 +153,7 @@ pub(crate) fn memo(facts: &Facts<'_>) -> u64 {
     }
     bytes.extend_from_slice(&facts.price_version.to_le_bytes());
     bytes.extend_from_slice(&facts.occurred_at_ms.to_le_bytes());
+    bytes.extend_from_slice(facts.counted_in.unwrap_or_default().as_bytes());
     content | low(xxhash_rust::xxh3::xxh3_64(&bytes)).wrapping_shl(32)
 }
 

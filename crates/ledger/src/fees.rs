@@ -64,13 +64,24 @@ pub(crate) fn fold(state: &mut impl ViewMut, at: At<'_>, fee: &PlanFee) -> Resul
     account.fee_period = fee.period.parse().ok();
     account.fee_next = account.fee_next.max(account.fee_period.map(Period::next));
     let after = account.fee_due();
-    if before != after {
-        if let Some((period, at_ms)) = before {
-            state.remove_due(Due::fee(at.account_id, period, at_ms));
-        }
-        if let Some((period, at_ms)) = after {
-            state.add_due(Due::fee(at.account_id, period, at_ms));
-        }
-    }
+    follow(state, at.account_id, before, after);
     Ok(())
+}
+
+/// Another month comes next than before, or the same at another instant.
+pub(crate) fn follow(
+    state: &mut impl ViewMut,
+    account_id: &str,
+    before: Option<(Period, i64)>,
+    after: Option<(Period, i64)>,
+) {
+    if before == after {
+        return;
+    }
+    if let Some((period, at_ms)) = before {
+        state.remove_due(Due::fee(account_id, period, at_ms));
+    }
+    if let Some((period, at_ms)) = after {
+        state.add_due(Due::fee(account_id, period, at_ms));
+    }
 }

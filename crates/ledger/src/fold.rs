@@ -16,7 +16,7 @@ use crate::{
     due::Due,
     events, fees,
     holds::{self, Move},
-    recharge, refunds, repricing,
+    profile, recharge, refunds, repricing,
     state::{Answer, Operation, ViewMut, week_of},
 };
 
@@ -121,6 +121,8 @@ pub(crate) struct At<'a> {
     pub(crate) account_id: &'a str,
     pub(crate) seq: u64,
     pub(crate) posted_at_ms: i64,
+    /// Whether the account's zone was changed before.
+    pub(crate) has_moved: bool,
 }
 
 impl At<'_> {
@@ -185,7 +187,7 @@ pub(crate) fn fold_entry(
     entry: &Entry,
     operation: Option<Digest>,
 ) -> Result<(), FoldError> {
-    let at = At { account_id, seq: entry.seq, posted_at_ms };
+    let at = At { account_id, seq: entry.seq, posted_at_ms, has_moved: false };
     let kind = entry.kind.as_ref().ok_or_else(|| at.unknown())?;
     if let Kind::AccountOpened(opened) = kind {
         if state.account(account_id).is_some() {
@@ -195,6 +197,7 @@ pub(crate) fn fold_entry(
         state.insert_account(account_id, account);
     }
     let account = state.account_mut(account_id).ok_or_else(|| at.opening())?;
+    let at = At { has_moved: account.has_moved_before(entry.seq), ..at };
     chain(account, at, entry)?;
     let has_recharge = account.recharge.is_some() || matches!(kind, Kind::RechargeSet(_));
     let has_alerts = account.alerts.is_some() || matches!(kind, Kind::AlertsSet(_) | Kind::Purchase(_));
@@ -252,7 +255,7 @@ fn fold_kind(
             let week = week_of(at.posted_at_ms);
             // Forgotten by its week, whether it was swept out or not: a replay sweeps at other moments.
             let before = state.operation(&key).filter(|operation| operation.week >= state.first_kept(week));
-            state.insert_operation(key, Operation::after(before, usage, entry, week));
+            state.insert_operation(key, Operation::after(before, usage, entry, (week, at.has_moved)));
             counters::count(state, at, usage)?;
             events::count(state, at, entry);
         }
@@ -293,6 +296,7 @@ fn fold_kind(
         Kind::RechargeFailed(failed) => recharge::failed(state, at, failed)?,
         Kind::AlertsSet(set) => alerts::set(state, at, set)?,
         Kind::AlertRaised(alert) => alerts::raised(state, at, alert)?,
+        Kind::ProfileSet(set) => profile::set(state, at, set)?,
         Kind::Adjustment(_) | Kind::HoldPlaced(_) | Kind::HoldReleased(_) => {}
     }
     Ok(())

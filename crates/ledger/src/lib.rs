@@ -36,6 +36,7 @@ mod period;
 mod place;
 mod planted;
 mod pricing;
+mod profile;
 mod recharge;
 mod refunds;
 mod repricing;

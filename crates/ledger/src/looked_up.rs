@@ -62,7 +62,8 @@ impl CommandInput<'_> {
                 | Body::PostPlanFee(_)
                 | Body::SetRecharge(_)
                 | Body::FailRecharge(_)
-                | Body::SetAlerts(_),
+                | Body::SetAlerts(_)
+                | Body::SetProfile(_),
             )
             | None => {}
         }
@@ -103,6 +104,7 @@ pub fn looked_up(account_id: &str, entry: &Entry) -> Vec<Key> {
             | Kind::RechargeFailed(_)
             | Kind::AlertsSet(_)
             | Kind::AlertRaised(_)
+            | Kind::ProfileSet(_)
             | Kind::Adjustment(_),
         )
         | None => Vec::new(),

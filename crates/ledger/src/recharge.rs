@@ -83,6 +83,11 @@ impl Window {
         cap.checked_sub(asked).unwrap_or_default().max(Money::ZERO)
     }
 
+    /// When it ends, where it has not: a zone that was set meanwhile is that of the next one.
+    fn running(&self, at_ms: i64) -> Option<i64> {
+        (at_ms < self.ends_at_ms).then_some(self.ends_at_ms)
+    }
+
     fn add(&mut self, ends_at_ms: i64, amount: Money) {
         let asked = if ends_at_ms == self.ends_at_ms { self.asked } else { Money::ZERO };
         // Beyond the bound it is beyond every cap, too.
@@ -284,8 +289,8 @@ pub(crate) fn at_due(account: &Account, account_id: &str, due_at_ms: i64, now_ms
         amount_micros: amount.micros(),
         available_micros: account.available().micros(),
         threshold_micros: rule.threshold.micros(),
-        day_ends_at_ms: next_day_start_ms(zone, now_ms)?,
-        month_ends_at_ms: Period::of(zone, now_ms)?.next().start_ms(zone)?,
+        day_ends_at_ms: recharge.day.running(now_ms).or_else(|| next_day_start_ms(zone, now_ms))?,
+        month_ends_at_ms: recharge.month.running(now_ms).or_else(|| Period::of(zone, now_ms)?.next().start_ms(zone))?,
     };
     Some(Draft::of(due_at_ms, Kind::RechargeRequested(requested)))
 }

@@ -24,6 +24,6 @@ pub(crate) fn fold(state: &mut impl ViewMut, at: At<'_>, repriced: &Repriced, en
             return Err(at.repriced());
         }
     }
-    state.insert_operation(key, Operation::after(None, charge, entry, week));
+    state.insert_operation(key, Operation::after(None, charge, entry, (week, at.has_moved)));
     Ok(())
 }

@@ -85,12 +85,12 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// After `usage` was posted as `entry`.
-    pub(crate) fn after(before: Option<Self>, usage: &Usage, entry: &Entry, week: u16) -> Self {
+    /// After `usage` was posted as `entry`, in a week, of an account whose zone was changed before or not.
+    pub(crate) fn after(before: Option<Self>, usage: &Usage, entry: &Entry, (week, has_moved): (u16, bool)) -> Self {
         let seq = entry.seq;
         if usage.status() == UsageStatus::Success {
             let amount = Money::from_micros(entry.amount_micros).unwrap_or_default().negated();
-            let memo = digest::memo(&Facts::of_usage(usage, entry.occurred_at_ms));
+            let memo = digest::memo(&Facts::of_usage(usage, entry.occurred_at_ms, has_moved));
             return Self { seq, amount, memo, attempt: usage.attempt, week, charged: true };
         }
         // After a charge nothing is listed; where a ledger says so all the same, its memo is no list of attempts.

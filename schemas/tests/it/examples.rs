@@ -9,11 +9,11 @@ use tollbooth_schemas::{
         BoothSpike, BudgetRule, ChangePlan, Charge, Command, CommandRef, Counted, CreditLimitSet, DefineEvent, Entry,
         EventDefined, FailRecharge, GrantBonus, HoldOutcome, HoldPlaced, HoldReleaseCause, HoldReleased, LedgerRecord,
         LetterHeader, LetterSource, OpenAccount, OutboxRecord, PlaceHold, PlanChanged, PlanFee, PostAdjustment,
-        PostPlanFee, PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, Purchase,
-        PurchasePosted, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter, Refund,
-        Rejected, Reply, Reprice, Repriced, Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit, SetRecharge,
-        SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind, outbox_record::Effect, place_hold::Size,
-        recharge_set, reply::Outcome, set_recharge,
+        PostPlanFee, PostPurchase, PreparePurchase, PriceModel, PricePart, PricePartKind, Pricing, ProfileSet,
+        Purchase, PurchasePosted, PurchaseSource, RechargeFailed, RechargeRequested, RechargeSet, RedriveLetter,
+        Refund, Rejected, Reply, Reprice, Repriced, Reversal, ReversalCause, SetAlerts, SetBooth, SetCreditLimit,
+        SetProfile, SetRecharge, SourceTopic, Usage, UsageStatus, VoidHold, command::Body, entry::Kind,
+        outbox_record::Effect, place_hold::Size, recharge_set, reply::Outcome, set_recharge,
     },
 };
 
@@ -204,6 +204,7 @@ fn money_commands() -> Vec<Body> {
             reason: "blurred".into(),
             note: "guest".into(),
             original: Some(original.clone()),
+            counted: tiered().1.counted.map(|counted| *counted),
         }),
         Body::GrantBonus(GrantBonus {
             amount_micros: 2_000_000,
@@ -267,6 +268,8 @@ fn settings_commands() -> Vec<Body> {
             on_exceeded: BudgetRule::RefuseHolds.into(),
         }),
         Body::SetBooth(SetBooth { booth_id: "bth_17".into(), name: "Left".into(), paused: true }),
+        Body::SetProfile(SetProfile { name: Some("Luna & Sol".into()), time_zone: Some("Asia/Tokyo".into()) }),
+        Body::SetProfile(SetProfile { name: None, time_zone: Some("UTC".into()) }),
     ]
 }
 
@@ -424,6 +427,7 @@ fn other_kinds() -> Vec<(Kind, i64, i64)> {
         (Kind::AlertRaised(alert()), 0, 0),
         (Kind::Reversal(taken_back), 360_000, 0),
         (Kind::Repriced(repriced), -250_000, 0),
+        (Kind::ProfileSet(ProfileSet { name: "Luna & Sol".into(), time_zone: "Asia/Tokyo".into() }), 0, 0),
     ]
 }
 

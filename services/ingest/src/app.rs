@@ -131,6 +131,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/payment-method/setup", post(payers::set_up)),
         ("/v1/accounts/{account_id}/plan", post(commands::change_plan)),
         ("/v1/accounts/{account_id}/plan-fees", post(commands::post_plan_fee)),
+        ("/v1/accounts/{account_id}/profile", put(commands::set_profile)),
         ("/v1/accounts/{account_id}/purchases", post(commands::buy)),
         ("/v1/accounts/{account_id}/purchases/{purchase_id}/cancel", post(commands::cancel_purchase)),
         ("/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", post(commands::confirm_purchase)),

@@ -7,8 +7,8 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::AccountId;
 use tollbooth_schemas::v1;
+use tollbooth_schemas::{AccountId, pricing};
 
 /// Seconds a client is asked to wait when the projection is away or behind.
 const RETRY_AFTER_S: u32 = 2;
@@ -16,7 +16,7 @@ const RETRY_AFTER_S: u32 = 2;
 /// The entry, or the next one there is: an account's entries have no gap, so that nothing at or behind a `seq` means that
 /// the projection does not reach it yet.
 const SELECT: &str = "SELECT seq, type, status, operation_id, attempt, amount, occurred_at, service, engine, variant, \
-     country, unit, quantity, event_id, booth_id, plan, price_version, test_mode FROM ledger \
+     country, unit, quantity, event_id, booth_id, plan, price_version, test_mode, detail FROM ledger \
      WHERE account_id = {account:String} AND seq >= {seq:UInt64} ORDER BY account_id, seq LIMIT 1";
 
 /// Why the facts of a charge are not told.
@@ -71,13 +71,15 @@ struct ChargeRow {
     plan: String,
     price_version: u32,
     test_mode: bool,
+    detail: String,
 }
 
 impl ChargeRow {
-    /// The charge it is; `None`: something else.
-    fn into_charge(self) -> Option<v1::Charge> {
+    /// The charge it is, and where its month counted it; `None`: something else.
+    fn into_charge(self) -> Option<(v1::Charge, Option<v1::Counted>)> {
         let is_charge = matches!(self.r#type.as_str(), "consume" | "repriced") && self.status == "success";
-        is_charge.then(|| v1::Charge {
+        let counted = pricing::of_text(&self.detail).and_then(|pricing| pricing.counted);
+        let charge = v1::Charge {
             operation_id: self.operation_id,
             attempt: self.attempt,
             amount_micros: self.amount.saturating_neg(),
@@ -93,7 +95,8 @@ impl ChargeRow {
             plan: self.plan,
             price_version: self.price_version,
             test_mode: self.test_mode,
-        })
+        };
+        is_charge.then_some((charge, counted))
     }
 }
 
@@ -121,11 +124,15 @@ impl Charges {
         Self { client, patience }
     }
 
-    /// The facts of the charge that was posted as `seq`.
+    /// The facts of the charge that was posted as `seq`, and where its month counted it.
     ///
     /// # Errors
     /// [`ChargeError`]
-    pub(crate) async fn find(&self, account_id: &AccountId, seq: u64) -> Result<v1::Charge, ChargeError> {
+    pub(crate) async fn find(
+        &self,
+        account_id: &AccountId,
+        seq: u64,
+    ) -> Result<(v1::Charge, Option<v1::Counted>), ChargeError> {
         let client = self.client.as_ref().ok_or(ChargeError::Unconfigured)?;
         let query = client.query(SELECT).param("account", account_id.as_str()).param("seq", seq);
         let answered = tokio::time::timeout(self.patience, query.fetch_optional::<ChargeRow>()).await;

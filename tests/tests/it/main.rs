@@ -11,6 +11,7 @@ mod keys;
 mod metrics;
 mod once;
 mod outages;
+mod profile;
 mod purchases;
 mod races;
 mod redrive;

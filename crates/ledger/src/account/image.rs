@@ -6,6 +6,7 @@ use super::{Account, Lot};
 use crate::{
     alerts::{Alerts, AlertsImage},
     image::{ImageError, money},
+    profile::Moved,
     recharge::{Recharge, RechargeImage},
 };
 
@@ -46,6 +47,17 @@ pub(crate) struct AccountImage {
     paused: Vec<String>,
     #[prost(message, optional, tag = "17")]
     alerts: Option<AlertsImage>,
+    /// Not in images of before the zone could be changed.
+    #[prost(message, optional, tag = "18")]
+    moved: Option<MovedImage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MovedImage {
+    #[prost(string, tag = "1")]
+    from: String,
+    #[prost(uint64, tag = "2")]
+    seq: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -98,6 +110,7 @@ impl Account {
             recharge,
             alerts,
             paused,
+            moved,
         } = self;
         let plan = |(effective_at_ms, plan): &(i64, String)| PlanImage {
             effective_at_ms: *effective_at_ms,
@@ -121,6 +134,7 @@ impl Account {
             recharge: recharge.as_deref().map(Recharge::to_image),
             paused: paused.iter().flat_map(|paused| paused.iter()).map(ToString::to_string).collect(),
             alerts: alerts.as_deref().map(Alerts::to_image),
+            moved: moved.as_deref().map(|Moved { from, seq }| MovedImage { from: from.to_string(), seq: *seq }),
         }
     }
 
@@ -143,6 +157,7 @@ impl Account {
             recharge,
             paused,
             alerts,
+            moved,
         } = image;
         let period =
             |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|()| ImageError::Value("a month"));
@@ -166,6 +181,7 @@ impl Account {
             alerts: alerts.map(Alerts::of_image).transpose()?.map(Into::into),
             paused: (!paused.is_empty())
                 .then(|| paused.into_iter().map(Into::into).collect::<std::collections::BTreeSet<_>>().into()),
+            moved: moved.map(|MovedImage { from, seq }| Moved { from: from.into(), seq }.into()),
         })
     }
 }
@@ -200,11 +216,21 @@ mod tests {
             recharge: Some(Recharge::with_every_field().into()),
             alerts: Some(Alerts::with_every_field().into()),
             paused: Some(std::collections::BTreeSet::from(["bth_1".into(), "bth_2".into()]).into()),
+            moved: Some(Moved { from: "America/New_York".into(), seq: 12 }.into()),
         };
         let bytes = account.to_image().encode_to_vec();
         assert_eq!(Account::of_image(AccountImage::decode(bytes.as_slice()).unwrap()).unwrap(), account);
         // And what is not there stays so.
         let opened = Account::open("Luna", "basic", "USD", "UTC");
         assert_eq!(Account::of_image(opened.to_image()).unwrap(), opened);
+    }
+
+    #[test]
+    fn an_image_of_before_the_zone_could_be_changed_opens() {
+        // given what was written then: `seq`, currency, zone and name
+        let bytes = b"\x08\x07\x3a\x03USD\x42\x0dEurope/Berlin\x4a\x04Luna";
+        let account = Account::of_image(AccountImage::decode(bytes.as_slice()).unwrap()).unwrap();
+        assert_eq!((account.time_zone.as_str(), account.opening_zone()), ("Europe/Berlin", "Europe/Berlin"));
+        assert!(!account.has_moved_before(u64::MAX));
     }
 }

@@ -149,6 +149,7 @@ fn decide(
     let draft = match body {
         Body::OpenAccount(_) => Err(rejected(409, "account_exists", format!("{account_id} is open"))),
         Body::ChangePlan(change) => settings::change_plan(&context, change),
+        Body::SetProfile(set) => settings::set_profile(&context, set),
         Body::SetCreditLimit(set) => settings::set_credit_limit(set, now_ms),
         Body::DefineEvent(define) => settings::define_event(&context, define),
         Body::SetBooth(set) => settings::set_booth(&context, set),

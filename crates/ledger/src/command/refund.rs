@@ -22,12 +22,12 @@ pub(super) struct Kept<'a> {
     pub(super) refunded: Money,
 }
 
-/// The charge of an entry, by the facts that the command tells of it. `elsewhere`: the status and code of a refusal where
+/// The charge of an entry, by the facts that the command tells of it, and where it was counted. `elsewhere`: the status and code of a refusal where
 /// the operation's charge is another entry.
 pub(super) fn kept<'a>(
     context: &Context<'_, impl View>,
     seq: u64,
-    original: Option<&'a Charge>,
+    (original, counted): (Option<&'a Charge>, Option<&Counted>),
     elsewhere: (u32, &str),
 ) -> Result<Kept<'a>, Rejected> {
     let unknown = || rejected(404, "unknown_charge", format!("seq {seq} is no charge that is still kept"));
@@ -41,7 +41,9 @@ pub(super) fn kept<'a>(
         let detail = format!("seq {seq} is not the operation's charge: that is seq {}", operation.seq);
         return Err(rejected(status, code, detail));
     }
-    if operation.amount.micros() != charge.amount_micros || operation.memo != digest::memo(&Facts::of_charge(charge)) {
+    let counted = counted.filter(|_| context.account.has_moved_before(seq));
+    let memo = digest::memo(&Facts::of_charge(charge, counted));
+    if operation.amount.micros() != charge.amount_micros || operation.memo != memo {
         return Err(rejected(409, "charge_mismatch", format!("seq {seq} was posted with other facts")));
     }
     Ok(Kept { charge, amount: operation.amount, refunded: context.view.refunded(&key, seq) })
@@ -51,7 +53,7 @@ pub(super) fn kept<'a>(
 /// stale one gives back more than was charged, or for another event.
 pub(super) fn refund(context: &Context<'_, impl View>, refund: &Refund) -> Result<Draft, Rejected> {
     let Kept { charge, amount: charged, refunded } =
-        kept(context, refund.seq, refund.original.as_ref(), (404, "unknown_charge"))?;
+        kept(context, refund.seq, (refund.original.as_ref(), refund.counted.as_ref()), (404, "unknown_charge"))?;
     let left = charged.checked_sub(refunded).unwrap_or_default();
     if left == Money::ZERO {
         return Err(rejected(409, "nothing_to_refund", format!("nothing is left of seq {}", refund.seq)));
@@ -68,7 +70,7 @@ pub(super) fn refund(context: &Context<'_, impl View>, refund: &Refund) -> Resul
         ..reversal(charge, amount == left)
     };
     if amount == left {
-        reversal.counted = counted(context, charge)?.map(Box::new);
+        reversal.counted = counted(context, refund, charge)?.map(Box::new);
     }
     let kind = Kind::Reversal(reversal);
     Ok(Draft::of(charge.occurred_at_ms, kind).amount(amount))
@@ -96,7 +98,7 @@ pub(super) fn reversal(charge: &Charge, completes: bool) -> Reversal {
 }
 
 /// Where the charge was counted, by the price book that it names: a version never changes.
-fn counted(context: &Context<'_, impl View>, charge: &Charge) -> Result<Option<Counted>, Rejected> {
+fn counted(context: &Context<'_, impl View>, refund: &Refund, charge: &Charge) -> Result<Option<Counted>, Rejected> {
     let books = context.books;
     if !books.has_version(charge.price_version) {
         return Err(rejected(422, "no_price", format!("price book {} is not known here", charge.price_version)));
@@ -116,5 +118,7 @@ fn counted(context: &Context<'_, impl View>, charge: &Charge) -> Result<Option<C
         },
     );
     let terms = rate.ok().and_then(|rate| rate.terms).filter(|terms| terms.price.is_counted());
-    Ok(terms.and_then(|terms| counters::place(context.account, terms.price, charge.occurred_at_ms)))
+    let of = (refund.seq, charge.occurred_at_ms);
+    let place = |price| counters::place_of_charge(context.account, price, of, refund.counted.as_ref());
+    Ok(terms.and_then(|terms| place(terms.price)))
 }

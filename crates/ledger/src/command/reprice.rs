@@ -28,7 +28,7 @@ const UNDONE: &str = "repricing_undone";
 pub(super) fn reprice(context: &Context<'_, impl View>, reprice: &Reprice) -> Result<[Draft; 2], Rejected> {
     let seq = reprice.seq;
     let Kept { charge, amount: charged, refunded } =
-        kept(context, seq, reprice.original.as_ref(), (409, "charge_replaced"))?;
+        kept(context, seq, (reprice.original.as_ref(), reprice.counted.as_ref()), (409, "charge_replaced"))?;
     if refunded != Money::ZERO {
         return Err(rejected(409, "charge_refunded", format!("{refunded} of seq {seq} was given back")));
     }
@@ -37,7 +37,7 @@ pub(super) fn reprice(context: &Context<'_, impl View>, reprice: &Reprice) -> Re
         return Err(rejected(409, "nothing_to_reprice", detail));
     }
     let rate = rate(context, charge, reprice.price_version)?;
-    let before = counted_before(context, charge, &rate, reprice.counted.as_ref())?;
+    let before = counted_before(context, charge, &rate, reprice)?;
     let quantity = Quantity::from_micros(charge.quantity_micros).ok_or_else(out_of_range)?;
     let mut anew = pricing::charge(&rate, quantity, before).ok_or_else(out_of_range)?;
     if anew.amount.micros() != reprice.amount_micros {
@@ -108,10 +108,12 @@ fn counted_before(
     context: &Context<'_, impl View>,
     charge: &Charge,
     rate: &Rate<'_>,
-    counted: Option<&Counted>,
+    reprice: &Reprice,
 ) -> Result<Quantity, Rejected> {
+    let counted = reprice.counted.as_ref();
     let row = rate.terms.map(|terms| terms.price).filter(|price| price.is_counted());
-    let place = row.and_then(|price| counters::place(context.account, price, charge.occurred_at_ms));
+    let of = (reprice.seq, charge.occurred_at_ms);
+    let place = row.and_then(|price| counters::place_of_charge(context.account, price, of, counted));
     let of_charge = counted.map(|counted| Counted { before_micros: 0, ..counted.clone() });
     if place != of_charge {
         let detail = "the two prices do not count the month alike: post an adjustment";

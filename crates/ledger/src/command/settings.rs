@@ -1,8 +1,11 @@
 //! Commands that change what an account is, and move no money.
 
-use tollbooth_schemas::v1::{
-    AccountOpened, BoothSet, BudgetRule, ChangePlan, CreditLimitSet, DefineEvent, EventDefined, OpenAccount,
-    PlanChanged, Rejected, SetBooth, SetCreditLimit, entry::Kind,
+use tollbooth_schemas::{
+    v1::{
+        AccountOpened, BoothSet, BudgetRule, ChangePlan, CreditLimitSet, DefineEvent, EventDefined, OpenAccount,
+        PlanChanged, ProfileSet, Rejected, SetBooth, SetCreditLimit, SetProfile, entry::Kind,
+    },
+    zone::parse_zone,
 };
 
 use super::{Context, not_negative};
@@ -35,6 +38,24 @@ pub(super) fn change_plan(context: &Context<'_, impl View>, change: &ChangePlan)
     let effective_at_ms = change.effective_at_ms.unwrap_or(context.now_ms);
     let changed = PlanChanged { plan: change.plan.clone(), effective_at_ms };
     Ok(Draft::of(context.now_ms, Kind::PlanChanged(changed)))
+}
+
+/// The entry says both, whichever of them was given.
+pub(super) fn set_profile(context: &Context<'_, impl View>, set: &SetProfile) -> Result<Draft, Rejected> {
+    let invalid = |detail: &str| rejected(422, "invalid_profile", detail);
+    if set.name.is_none() && set.time_zone.is_none() {
+        return Err(invalid("a name, a time zone, or both are given"));
+    }
+    if set.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(invalid("an account has a name"));
+    }
+    if let Some(zone) = &set.time_zone {
+        parse_zone(zone).map_err(|error| invalid(&format!("the time zone {error}")))?;
+    }
+    let account = context.account;
+    let name = set.name.as_ref().unwrap_or(&account.name).clone();
+    let time_zone = set.time_zone.as_ref().unwrap_or(&account.time_zone).clone();
+    Ok(Draft::of(context.now_ms, Kind::ProfileSet(ProfileSet { name, time_zone })))
 }
 
 pub(super) fn set_credit_limit(set: &SetCreditLimit, now_ms: i64) -> Result<Draft, Rejected> {

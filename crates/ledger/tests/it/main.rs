@@ -14,6 +14,7 @@ mod operations;
 mod price_models;
 mod prices_doc;
 mod pricing;
+mod profile;
 mod recharge;
 mod redrive;
 mod refunds;

@@ -1,6 +1,6 @@
 //! Giving a charge back, never beyond its amount.
 
-use tollbooth_schemas::v1::{Charge, Entry, Refund, ReversalCause, command::Body, entry::Kind};
+use tollbooth_schemas::v1::{Charge, Counted, Entry, Refund, ReversalCause, command::Body, entry::Kind};
 
 use crate::harness::{
     Partition, accepted, event, failed, kind_of, money, posted, refused, rejected, success, usage_of,
@@ -28,6 +28,11 @@ pub(crate) fn charge_of(entry: &Entry) -> Charge {
     }
 }
 
+/// Where it says that it was counted.
+pub(crate) fn counted_of(entry: &Entry) -> Option<Counted> {
+    entry.charge()?.pricing.as_ref()?.counted.clone()
+}
+
 pub(crate) fn refund(entry: &Entry, amount: Option<&str>) -> Body {
     refund_with(entry, amount, |_| {})
 }
@@ -41,6 +46,7 @@ fn refund_with(entry: &Entry, amount: Option<&str>, change: impl FnOnce(&mut Cha
         reason: "blurred".to_owned(),
         note: "the guest complained".to_owned(),
         original: Some(original),
+        counted: counted_of(entry),
     })
 }
 

@@ -46,7 +46,7 @@ impl Refund {
             amount_micros: self.amount.map(Money::micros),
             reason: self.reason,
             note,
-            original: None,
+            ..v1::Refund::default()
         })
     }
 }
@@ -62,8 +62,8 @@ pub(crate) async fn refund(
     let document: Refund = parse_json(&call.headers, &call.body)?;
     let refund = document.check(&account_id)?;
     // The facts are not a person's to tell: they are looked up, and the ledger checks them against what it keeps.
-    let original = app.charges.find(&account_id, refund.seq).await?;
-    let command = Body::Refund(v1::Refund { original: Some(original), ..refund });
+    let (original, counted) = app.charges.find(&account_id, refund.seq).await?;
+    let command = Body::Refund(v1::Refund { original: Some(original), counted, ..refund });
     let reply = call.carry_out(&app, &account_id, "refund", command).await?;
     answer::answer(&account_id, reply, StatusCode::OK)
 }

@@ -24,6 +24,7 @@ const CODES: &[(&str, &str)] = &[
     ("invalid_expiry", "The expiry is not valid"),
     ("invalid_hold", "The hold is not valid"),
     ("invalid_period", "The period is not a month"),
+    ("invalid_profile", "The profile is not valid"),
     ("invalid_purchase", "The purchase is not valid"),
     ("invalid_recharge", "The recharge rule is not valid"),
     ("invalid_timeout", "The time-out is not valid"),

@@ -43,6 +43,7 @@ const ROUTES: &[(&str, &str, Door, &str)] = &[
     ("post", "/v1/accounts/{account_id}/payment-method/setup", Account, "purchases"),
     ("post", "/v1/accounts/{account_id}/plan", Admin, "accounts"),
     ("post", "/v1/accounts/{account_id}/plan-fees", Admin, "money"),
+    ("put", "/v1/accounts/{account_id}/profile", Account, "settings"),
     ("post", "/v1/accounts/{account_id}/purchases", Account, "purchases"),
     ("post", "/v1/accounts/{account_id}/purchases/{purchase_id}/cancel", Account, "purchases"),
     ("post", "/v1/accounts/{account_id}/purchases/{purchase_id}/confirm", Account, "purchases"),

@@ -7,9 +7,61 @@ use tollbooth_schemas::v1::{self, command::Body};
 use crate::meter::{FakeMeter, accepted};
 use crate::stand::Stand;
 
+const PROFILE: &str = "/v1/accounts/acc_luna/profile";
+
 fn gala() -> Value {
     json!({"name": "Gala", "starts_at": "2026-11-21T18:00:00Z", "ends_at": "2026-11-22T01:00:00Z",
            "time_zone": "Europe/Berlin", "budget": {"amount": "100.00", "on_exceeded": "refuse_holds"}})
+}
+
+#[tokio::test]
+async fn a_name_and_a_zone_are_set_by_the_account_and_by_an_admin() {
+    let stand = Stand::start().await;
+    let _meter = FakeMeter::start(&stand, accepted);
+    let own = stand.key("account").await.1;
+    let both = json!({"name": "Luna & Sol", "time_zone": "Asia/Tokyo"});
+    let (name, zone) = (json!({"name": "Luna"}), json!({"name": null, "time_zone": "UTC"}));
+    for (key, idempotency_key, body) in [(&own, "k1", &both), (&stand.root, "k2", &name), (&own, "k3", &zone)] {
+        let (status, answer) = stand.command(Method::PUT, PROFILE, key, idempotency_key, body).await;
+        assert_eq!((status, &answer["amount"]["amount"]), (StatusCode::OK, &json!("0.00")), "{answer}");
+    }
+    let set = |name: Option<&str>, time_zone: Option<&str>| {
+        let [name, time_zone] = [name, time_zone].map(|text| text.map(str::to_owned));
+        Some(Body::SetProfile(v1::SetProfile { name, time_zone }))
+    };
+    let bodies: Vec<_> = stand.commands().into_iter().map(|command| command.body).collect();
+    let expected = [set(Some("Luna & Sol"), Some("Asia/Tokyo")), set(Some("Luna"), None), set(None, Some("UTC"))];
+    assert_eq!(bodies, expected);
+}
+
+#[tokio::test]
+async fn what_is_no_profile_is_refused_member_by_member_and_nothing_is_sent() {
+    let stand = Stand::start().await;
+    let long = "n".repeat(201);
+    let cases = [
+        (json!({}), json!(["/name"])),
+        (json!({"name": null}), json!(["/name"])),
+        (json!({"name": " "}), json!(["/name"])),
+        (json!({"name": long, "time_zone": "Europe/Berlin"}), json!(["/name"])),
+        (json!({"name": "a\nb"}), json!(["/name"])),
+        (json!({"time_zone": "EST"}), json!(["/time_zone"])),
+        (json!({"name": "", "time_zone": "Mars/Olympus"}), json!(["/name", "/time_zone"])),
+        // Whatever else an account has is not set here.
+        (json!({"name": "Luna", "currency": "EUR"}), json!([])),
+        (json!({"time_zone": 1}), json!([])),
+    ];
+    for (body, pointers) in cases {
+        let (status, problem) = stand.command(Method::PUT, PROFILE, &stand.root, "k", &body).await;
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let found: Vec<_> = errors.iter().map(|error| error["pointer"].clone()).collect();
+        assert_eq!((status, json!(found)), (StatusCode::UNPROCESSABLE_ENTITY, pointers), "{body}");
+    }
+    let (booth, luna) = (stand.booth_key().await, stand.key("account").await.1);
+    for (key, path) in [(&booth, PROFILE), (&luna, "/v1/accounts/acc_sol/profile")] {
+        let (status, _) = stand.command(Method::PUT, path, key, "k", &json!({"name": "Luna"})).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(stand.commands(), vec![]);
 }
 
 #[tokio::test]

@@ -141,6 +141,9 @@ impl<'a> Facts<'a> {
             Kind::PlanChanged { plan, effective_at_ms } => {
                 Self { entry_type: "plan_changed", plan, plan_effective_at_ms: effective_at_ms, ..Self::default() }
             }
+            Kind::ProfileSet { name, time_zone } => {
+                Self { entry_type: "profile_set", account_name: name, time_zone, ..Self::default() }
+            }
             Kind::HoldPlaced(hold) => Self::of_hold(hold),
             Kind::HoldReleased { hold_id, amount_micros, cause } => {
                 let usage = Usage { hold_id, ..Usage::default() };

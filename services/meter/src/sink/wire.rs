@@ -299,6 +299,10 @@ pub enum Kind<'a> {
     },
     AlertRaised(AlertRaised<'a>),
     Repriced(Repriced<'a>),
+    ProfileSet {
+        name: &'a str,
+        time_zone: &'a str,
+    },
 }
 
 /// Money set aside; fields as in `ledger.proto`.

@@ -78,7 +78,8 @@ fn rolled_up(entry: &Entry<'_>) -> [bool; 3] {
         | Kind::RechargeRequested { .. }
         | Kind::RechargeFailed { .. }
         | Kind::AlertsSet { .. }
-        | Kind::AlertRaised(_) => [false; 3],
+        | Kind::AlertRaised(_)
+        | Kind::ProfileSet { .. } => [false; 3],
     }
 }
 

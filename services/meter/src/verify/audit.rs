@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use hashbrown::{HashMap, HashSet};
 use tollbooth_schemas::v1::SourceTopic;
 
@@ -123,6 +124,15 @@ pub(super) struct PlanFrom {
     pub(super) plan: Box<str>,
 }
 
+/// What an account is called and its zone, from an entry on.
+#[derive(Debug, Clone)]
+pub(super) struct ProfileFrom {
+    pub(super) seq: u64,
+    pub(super) posted_at_ms: i64,
+    pub(super) name: Box<str>,
+    pub(super) time_zone: Box<str>,
+}
+
 /// How an account was opened.
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
@@ -142,6 +152,8 @@ pub(super) struct Account {
     pub(super) entries: Vec<Posted>,
     pub(super) opened: Option<Opened>,
     pub(super) plans: Vec<PlanFrom>,
+    /// What was said of it after the opening.
+    pub(super) profiles: Vec<ProfileFrom>,
     pub(super) seq: u64,
     pub(super) balance: i64,
     pub(super) held: i64,
@@ -182,14 +194,32 @@ impl Account {
         latest.map_or("", |from| &from.plan)
     }
 
+    /// What it was called before entry `seq`, and its zone.
+    pub(super) fn profile_before(&self, seq: u64) -> (&str, &str) {
+        let opened = self.opened.as_ref().map_or(("", ""), |opened| (&*opened.name, &*opened.time_zone));
+        let set = self.profiles.iter().rfind(|set| set.seq < seq);
+        set.map_or(opened, |set| (&*set.name, &*set.time_zone))
+    }
+
+    /// Where its days and months begin, by the entries so far.
+    pub(super) fn zone(&self) -> Tz {
+        calendar::zone(self.profile_before(u64::MAX).1)
+    }
+
+    /// The same at an instant.
+    pub(super) fn zone_at(&self, ms: i64) -> Tz {
+        let opened = self.opened.as_ref().map_or("", |opened| &opened.time_zone);
+        let set = self.profiles.iter().rfind(|set| set.posted_at_ms <= ms);
+        calendar::zone(set.map_or(opened, |set| &set.time_zone))
+    }
+
     pub(super) fn currency(&self) -> &str {
         self.opened.as_ref().map_or("", |opened| &opened.currency)
     }
 
     /// What its months have counted, for an entry that is posted at an instant.
     pub(super) fn history(&self, posted_at_ms: i64, retention_ms: i64) -> History<'_> {
-        let zone = calendar::zone(self.opened.as_ref().map_or("", |opened| &opened.time_zone));
-        History { counts: &self.counts, zone, posted_at_ms, retention_ms, instead: None }
+        History { counts: &self.counts, zone: self.zone(), posted_at_ms, retention_ms, instead: None }
     }
 
     /// Index of the entry with that `seq`.

@@ -74,7 +74,7 @@ impl Audit {
         let Some(at) = self.accounts.get(account as usize) else { return };
         let Some(posted) = at.entries.get(entry as usize) else { return };
         let same = command.is_some_and(|command| {
-            command.account_id == *at.id && content_of(&mut self.parts, command, posted) == posted.facts
+            command.account_id == *at.id && content_of(&mut self.parts, command, at, posted) == posted.facts
         });
         if !same {
             let name = self.name(account, entry);
@@ -144,6 +144,11 @@ fn always_posts(body: &Body, account: Option<&Account>) -> bool {
                 && matches!(set.size, Some(set_recharge::Size::AmountMicros(micros)) if small(micros))
                 && !set.enabled
                 && bounds == [None; 3]
+        }
+        Body::SetProfile(set) => {
+            let is_known = |zone: &String| tollbooth_schemas::zone::parse_zone(zone).is_ok();
+            let is_something = set.name.is_some() || set.time_zone.is_some();
+            is_something && set.name.iter().all(|name| !name.trim().is_empty()) && set.time_zone.iter().all(is_known)
         }
         Body::SetAlerts(set) => set.alerts.as_ref().is_none_or(|rules| *rules == AlertsSet::default()),
         _ => false,
@@ -238,6 +243,9 @@ fn rare_content(parts: &mut Parts, kind: &Kind) {
         Kind::RechargeRequested(of) => {
             parts.text(&of.recharge_id);
         }
+        Kind::ProfileSet(of) => {
+            parts.number(17).text(&of.name).text(&of.time_zone);
+        }
         Kind::BonusExpired(of) => {
             parts.number(of.granted_seq.cast_signed());
         }
@@ -269,7 +277,7 @@ fn rules_content(parts: &mut Parts, of: &AlertsSet) {
 }
 
 /// The same of the command itself.
-fn content_of(parts: &mut Parts, command: &Command, posted: &Posted) -> u64 {
+fn content_of(parts: &mut Parts, command: &Command, account: &Account, posted: &Posted) -> u64 {
     let posted_at_ms = posted.posted_at_ms;
     parts.clear().text(&command.idempotency_key);
     parts.number(digest::of_bytes(&command.body_hash).cast_signed()).text(&command.actor);
@@ -285,6 +293,12 @@ fn content_of(parts: &mut Parts, command: &Command, posted: &Posted) -> u64 {
         Some(Body::ChangePlan(change)) => {
             parts.number(0).number(3).text(&change.plan);
             parts.number(change.effective_at_ms.unwrap_or(posted_at_ms));
+        }
+        Some(Body::SetProfile(of)) => {
+            // What is not given stays as it was.
+            let (name, time_zone) = account.profile_before(posted.seq);
+            parts.number(0).number(17).text(of.name.as_deref().unwrap_or(name));
+            parts.text(of.time_zone.as_deref().unwrap_or(time_zone)).number(posted_at_ms);
         }
         Some(body) => rare_content_of(parts, body, posted),
         None => {}
@@ -368,6 +382,7 @@ fn rare_content_of(parts: &mut Parts, body: &Body, posted: &Posted) {
         Body::OpenAccount(_)
         | Body::PostAdjustment(_)
         | Body::ChangePlan(_)
+        | Body::SetProfile(_)
         | Body::PreparePurchase(_)
         // Held against its letter instead.
         | Body::RedriveLetter(_) => {}

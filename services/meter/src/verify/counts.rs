@@ -36,8 +36,15 @@ pub(super) struct History<'a> {
     pub(super) zone: Tz,
     pub(super) posted_at_ms: i64,
     pub(super) retention_ms: i64,
-    /// Instead of what was counted: the place of a charge that is made anew.
-    pub(super) instead: Option<i64>,
+    /// Instead of what is counted now: the place of a charge that is made anew.
+    pub(super) instead: Option<Place<'a>>,
+}
+
+/// A month, and what it had counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) period: &'a str,
+    pub(super) before_micros: i64,
 }
 
 fn place(parts: &mut Parts, [service, engine, unit]: [&str; 3], counted: &Counted) -> u64 {
@@ -49,14 +56,20 @@ impl History<'_> {
     /// Where work of an instant counts under a row, and what was counted there.
     pub(super) fn at(&self, price: &Price, occurred_at_ms: i64) -> Counted {
         let mut counted = Counted {
-            period: format!("{:?}", calendar::month(self.zone, occurred_at_ms)),
+            period: match self.instead {
+                Some(place) => place.period.to_owned(),
+                None => format!("{:?}", calendar::month(self.zone, occurred_at_ms)),
+            },
             variant: price.variant.clone().unwrap_or_default(),
             country: price.country.clone().unwrap_or_default(),
             before_micros: 0,
         };
         let place = place(&mut Parts::default(), [&price.service, &price.engine, &price.unit], &counted);
         let count = self.counts.by_place.get(&place).filter(|count| self.is_kept(count.changed_at_ms));
-        counted.before_micros = self.instead.unwrap_or_else(|| count.map_or(0, |count| count.micros));
+        counted.before_micros = match self.instead {
+            Some(place) => place.before_micros,
+            None => count.map_or(0, |count| count.micros),
+        };
         counted
     }
 

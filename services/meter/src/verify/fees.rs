@@ -8,7 +8,7 @@ use tollbooth_schemas::{
 };
 
 use super::{
-    audit::Audit,
+    audit::{Audit, Opened},
     calendar::{self, Month},
     report::{Checked, Defect},
 };
@@ -16,6 +16,11 @@ use super::{
 /// How much later than its month's begin a fee may be posted while the meter goes on posting: price books are read to
 /// their end first.
 const LATE_MS_MAX: i64 = 600_000;
+
+/// The month behind that of the opening, where the account was then.
+fn first_month(opened: &Opened) -> Month {
+    calendar::month(calendar::zone(&opened.time_zone), opened.posted_at_ms).next()
+}
 
 impl Audit {
     /// The amount, the version and the plan.
@@ -47,8 +52,8 @@ impl Audit {
         let Some(at) = self.accounts.get_mut(account as usize) else { return };
         let Some(opened) = &at.opened else { return };
         let name = || entry_id(&record.account_id, entry.seq);
-        let zone = calendar::zone(&opened.time_zone);
-        let next = at.fee_next.unwrap_or_else(|| calendar::month(zone, opened.posted_at_ms).next());
+        let next = at.fee_next.unwrap_or_else(|| first_month(opened));
+        let zone = at.zone();
         let Some(month) = Month::parse(&fee.period) else {
             self.report.defect(Defect::FeeOff, || format!("{}: {:?} is no month", name(), fee.period));
             return;
@@ -71,9 +76,10 @@ impl Audit {
             let home = partition_for(account.id.as_bytes(), partitions);
             let newest = home.and_then(|home| self.posted_at_ms.get(&home)).copied().unwrap_or_default();
             let settled_ms = newest.saturating_sub(LATE_MS_MAX).saturating_sub(self.options.price_book_stale_ms);
-            let zone = calendar::zone(&opened.time_zone);
-            let next = account.fee_next.unwrap_or_else(|| calendar::month(zone, opened.posted_at_ms).next());
-            if next <= calendar::month(zone, settled_ms) {
+            let next = account.fee_next.unwrap_or_else(|| first_month(opened));
+            // In a zone that was set since, it may have begun long ago and be due only now, or be due no more.
+            let zones = [account.zone_at(settled_ms), account.zone()];
+            if zones.into_iter().all(|zone| next <= calendar::month(zone, settled_ms)) {
                 self.report.defect(Defect::FeeOff, || format!("{}: {next:?} has begun, without a fee", account.id));
             }
         }

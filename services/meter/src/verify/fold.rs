@@ -11,7 +11,7 @@ use tollbooth_schemas::{
 };
 
 use super::{
-    audit::{Account, Audit, CommandPosted, LogRecord, NONE, Opened, PlanFrom, Posted, Reported, Source},
+    audit::{Account, Audit, CommandPosted, LogRecord, NONE, Opened, PlanFrom, Posted, ProfileFrom, Reported, Source},
     digest,
     facts::{Extra, Facts},
     ledger_row::LedgerRow,
@@ -177,6 +177,10 @@ impl Audit {
         if matches!(kind, Kind::AccountOpened(_)) != at.entries.is_empty() {
             let id = &at.id;
             self.report.defect(Defect::OpeningOff, || format!("{id} seq {seq}: opened twice or not at all"));
+        }
+        if let Kind::ProfileSet(set) = kind {
+            let (name, time_zone) = (set.name.as_str().into(), set.time_zone.as_str().into());
+            at.profiles.push(ProfileFrom { seq, posted_at_ms: record.posted_at_ms, name, time_zone });
         }
         let (plan, effective_at_ms) = match kind {
             Kind::AccountOpened(opened) => {

@@ -151,7 +151,8 @@ const fn moves_no_money(kind: &Kind) -> bool {
         | Kind::RechargeRequested(_)
         | Kind::RechargeFailed(_)
         | Kind::AlertsSet(_)
-        | Kind::AlertRaised(_) => true,
+        | Kind::AlertRaised(_)
+        | Kind::ProfileSet(_) => true,
         Kind::Usage(_)
         | Kind::Adjustment(_)
         | Kind::Reversal(_)

@@ -380,6 +380,10 @@ impl<'a> LedgerRow<'a> {
                 self.set_repriced(repriced);
                 "repriced"
             }
+            Kind::ProfileSet(set) => {
+                (self.account_name, self.time_zone) = (&set.name, &set.time_zone);
+                "profile_set"
+            }
             Kind::AccountOpened(_) | Kind::Usage(_) | Kind::Adjustment(_) | Kind::PlanChanged(_) => return,
         };
     }

@@ -167,6 +167,7 @@ impl Purse {
             | Kind::RechargeFailed(_)
             | Kind::AlertsSet(_)
             | Kind::AlertRaised(_)
+            | Kind::ProfileSet(_)
             | Kind::Reversal(_)
             | Kind::Repriced(_)
             | Kind::Usage(_)

@@ -1,7 +1,6 @@
 //! Credit that is bought by itself, told again from the entries: each request against the rule, what was available, what
 //! was asked for before on that day and in that month, and the failures in a row.
 
-use chrono::NaiveDate;
 use chrono_tz::Tz;
 use tollbooth_chassis::kafka::partition_for;
 use tollbooth_schemas::{
@@ -16,7 +15,7 @@ use tollbooth_schemas::{
 
 use super::{
     audit::Audit,
-    calendar::{self, Month},
+    calendar,
     report::{Checked, Defect},
 };
 
@@ -35,8 +34,8 @@ struct Asked {
     id: String,
     amount: i128,
     at_ms: i64,
-    day: NaiveDate,
-    month: Month,
+    /// When the day and the month end that it is of.
+    ends_ms: [i64; 2],
     counts: bool,
 }
 
@@ -110,7 +109,12 @@ impl Recharges {
         since_ms.max(self.not_before_ms).max(paid.map_or(0, Paid::pause_ends_ms))
     }
 
-    fn wanted(&self, zone: Tz, at_ms: i64, most: i128) -> Wanted {
+    /// When the day or the month ends that an earlier request is of and that has not ended.
+    fn running(&self, window: usize, at_ms: i64) -> Option<i64> {
+        self.asked.iter().map(|asked| asked.ends_ms[window]).find(|ends_ms| *ends_ms > at_ms)
+    }
+
+    fn wanted(&self, at_ms: i64, most: i128) -> Wanted {
         let exact = match self.rule.size {
             Some(Size::AmountMicros(micros)) => i128::from(micros),
             Some(Size::TargetMicros(micros)) => LEAST.max(i128::from(micros) - self.available).min(most),
@@ -122,13 +126,11 @@ impl Recharges {
         if wanted > bound || self.balance + wanted > bound {
             return Wanted::Never;
         }
-        let (day, month) = (calendar::day(zone, at_ms), calendar::month(zone, at_ms));
-        let counted = || self.asked.iter().filter(|asked| asked.counts);
-        let today: i128 = counted().filter(|asked| asked.day == day).map(|asked| asked.amount).sum();
-        let this_month: i128 = counted().filter(|asked| asked.month == month).map(|asked| asked.amount).sum();
-        for (cap, asked) in [(self.rule.daily_cap_micros, today), (self.rule.monthly_cap_micros, this_month)] {
+        let caps = [self.rule.daily_cap_micros, self.rule.monthly_cap_micros];
+        for (window, cap) in caps.into_iter().enumerate() {
             let Some(cap) = cap else { continue };
-            let left = i128::from(cap) - asked;
+            let counted = self.asked.iter().filter(|asked| asked.counts && asked.ends_ms[window] > at_ms);
+            let left = i128::from(cap) - counted.map(|asked| asked.amount).sum::<i128>();
             if left < LEAST {
                 return Wanted::Later;
             }
@@ -156,17 +158,25 @@ impl Recharges {
         must((since_ms..=posted_at_ms).contains(&entry.occurred_at_ms), "that is not due yet");
         must(of.recharge_id == recharge_id(name.0, name.1), "with an id of its own");
         let amount = i128::from(of.amount_micros);
-        let is_wanted = |most| matches!(self.wanted(zone, posted_at_ms, most), Wanted::Now(wanted) if wanted == amount);
+        let is_wanted = |most| matches!(self.wanted(posted_at_ms, most), Wanted::Now(wanted) if wanted == amount);
         must(is_wanted(self.most()) || self.is_of_before() && is_wanted(i128::MAX), "of another amount");
         let (day, month) = (calendar::day(zone, posted_at_ms), calendar::month(zone, posted_at_ms));
-        let day_end = of.day_ends_at_ms;
-        let ends = calendar::day(zone, day_end - 1) == day && calendar::day(zone, day_end) != day;
-        let month_end = calendar::begins(zone, of.month_ends_at_ms) == Some(month.next());
-        must(ends && month_end, "whose day or month ends at another time");
+        let ends_ms = [of.day_ends_at_ms, of.month_ends_at_ms];
+        let [day_end, month_end] = ends_ms;
+        // One that is under way ends when it was going to; a new one is of the zone.
+        let ends = match self.running(0, posted_at_ms) {
+            Some(running) => running == day_end,
+            None => calendar::day(zone, day_end - 1) == day && calendar::day(zone, day_end) != day,
+        };
+        let month_ends = match self.running(1, posted_at_ms) {
+            Some(running) => running == month_end,
+            None => calendar::begins(zone, month_end) == Some(month.next()),
+        };
+        must(ends && month_ends, "whose day or month ends at another time");
         must(entry.source_topic() == SourceTopic::Tick, "that a command made");
         self.is_under_way = true;
         let id = of.recharge_id.clone();
-        self.asked.push(Asked { id, amount, at_ms: posted_at_ms, day, month, counts: true });
+        self.asked.push(Asked { id, amount, at_ms: posted_at_ms, ends_ms, counts: true });
         wrong
     }
 
@@ -238,11 +248,11 @@ impl Recharges {
     }
 
     /// Whether something should have been posted by an instant that was not.
-    fn is_overdue(&self, zone: Tz, by_ms: i64) -> bool {
+    fn is_overdue(&self, by_ms: i64) -> bool {
         if self.is_under_way {
             return self.asked.last().is_some_and(|asked| asked.at_ms + ANSWER_MS < by_ms);
         }
-        self.due_ms(true) < by_ms && matches!(self.wanted(zone, by_ms, self.most()), Wanted::Now(_))
+        self.due_ms(true) < by_ms && matches!(self.wanted(by_ms, self.most()), Wanted::Now(_))
     }
 }
 
@@ -254,7 +264,7 @@ impl Audit {
         if at.recharges.is_none() && !is_about {
             return;
         }
-        let zone = calendar::zone(at.opened.as_ref().map_or("", |opened| &opened.time_zone));
+        let zone = at.zone();
         let recharges = at.recharges.get_or_insert_default();
         let wrong = recharges.take_in(zone, (&record.account_id, entry.seq), (record.posted_at_ms, entry), kind);
         recharges.look(record.posted_at_ms, entry.balance_after_micros, entry.held_after_micros);
@@ -271,8 +281,7 @@ impl Audit {
             let Some(recharges) = &account.recharges else { continue };
             let home = partition_for(account.id.as_bytes(), self.options.partitions);
             let newest = home.and_then(|home| self.posted_at_ms.get(&home)).copied().unwrap_or_default();
-            let zone = calendar::zone(account.opened.as_ref().map_or("", |opened| &opened.time_zone));
-            if recharges.is_overdue(zone, newest.saturating_sub(LATE_MS_MAX)) {
+            if recharges.is_overdue(newest.saturating_sub(LATE_MS_MAX)) {
                 self.report.defect(Defect::RechargeOff, || format!("{}: a recharge is due, and not there", account.id));
             }
         }

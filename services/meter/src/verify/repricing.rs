@@ -7,6 +7,7 @@ use tollbooth_schemas::{
 
 use super::{
     audit::Audit,
+    counts::Place,
     fold::charge_of,
     kinds::{charge_digest, reversal_digest},
     price::Work,
@@ -87,7 +88,8 @@ impl Audit {
             self.report.defect(Defect::RepricingOff, || format!("{}: counted elsewhere than before", name()));
         }
         let mut history = at.history(record.posted_at_ms, self.options.retention_ms);
-        history.instead = stands.map(|(before, _)| before);
+        let period = counted.map_or("", |counted| &counted.period);
+        history.instead = stands.map(|(before_micros, _)| Place { period, before_micros });
         let work = Work {
             service: &charge.service,
             engine: &charge.engine,

@@ -22,6 +22,9 @@ pub struct BalanceRow<'a> {
     /// `seq`, plan, effective instant of its last plan; 0 for the opening.
     #[serde(borrow)]
     pub plan: (u64, &'a str, i64),
+    /// `seq`, name, zone of the last word about them after the opening; 0: there is none.
+    #[serde(borrow)]
+    pub profile_set: (u64, &'a str, &'a str),
 }
 
 impl Audit {
@@ -88,13 +91,11 @@ impl Audit {
             let is_opening = from.seq == profile.0;
             (from.seq, &*from.plan, if is_opening { 0 } else { from.effective_at_ms })
         });
-        if row.latest != latest || row.profile != profile || row.plan != plan {
-            self.report.defect(Defect::BalanceOff, || {
-                format!(
-                    "{id}: {:?} {:?} {:?}, expected {latest:?} {profile:?} {plan:?}",
-                    row.latest, row.profile, row.plan
-                )
-            });
+        let profile_set = account.profiles.last().map_or((0, "", ""), |set| (set.seq, &*set.name, &*set.time_zone));
+        let found = (row.latest, row.profile, row.plan, row.profile_set);
+        let expected = (latest, profile, plan, profile_set);
+        if found != expected {
+            self.report.defect(Defect::BalanceOff, || format!("{id}: {found:?}, expected {expected:?}"));
         }
     }
 

@@ -87,7 +87,8 @@ async fn rollup_rows(client: &Client, rollup: Rollup, audit: &mut Audit) -> anyh
 }
 
 async fn balances(client: &Client, audit: &mut Audit) -> anyhow::Result<()> {
-    let query = "SELECT account_id, max(latest), max(profile), max(plan) FROM account_balances GROUP BY account_id";
+    let query = "SELECT account_id, max(latest), max(profile), max(plan), max(profile_set) FROM account_balances \
+         GROUP BY account_id";
     let mut cursor = client.query(query).fetch::<BalanceRow<'_>>()?;
     while let Some(row) = cursor.next().await? {
         audit.balance(&row);

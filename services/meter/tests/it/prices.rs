@@ -14,8 +14,8 @@ use tollbooth_schemas::{
     time::{DAY_MS, rfc3339},
     usage::parse_structured,
     v1::{
-        ChangePlan, Charge, Command, Entry, LedgerRecord, OpenAccount, PlaceHold, Refund, command::Body, entry::Kind,
-        place_hold::Size,
+        ChangePlan, Charge, Command, Entry, LedgerRecord, OpenAccount, PlaceHold, Refund, SetProfile, command::Body,
+        entry::Kind, place_hold::Size,
     },
 };
 
@@ -59,6 +59,7 @@ enum Step {
     Hold { engine: usize, quantity: i64 },
     Refund { pick: usize, whole: bool },
     Plan { is_pro: bool },
+    Zone { place: usize },
     Days { days: i64 },
 }
 
@@ -77,10 +78,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_usize..6, quantity).prop_map(|(engine, quantity)| Step::Hold { engine, quantity }),
         3 => (0_usize..8, any::<bool>()).prop_map(|(pick, whole)| Step::Refund { pick, whole }),
         1 => any::<bool>().prop_map(|is_pro| Step::Plan { is_pro }),
+        1 => (0_usize..3).prop_map(|place| Step::Zone { place }),
         1 => prop_oneof![Just(1_i64), Just(20), Just(91), Just(99), Just(106), Just(130)].prop_map(|days| Step::Days { days }),
     ]
 }
 
+/// At the hour of the steps the month ends a day earlier in Tokyo.
+const ZONES: [&str; 3] = ["America/New_York", "Asia/Tokyo", "Pacific/Honolulu"];
 const ENGINES: [&str; 6] = ["per_unit", "included", "flat", "package", "graduated", "volume"];
 
 struct Meter {
@@ -201,6 +205,7 @@ impl Meter {
                     seq: entry.seq,
                     amount_micros,
                     original: Some(original),
+                    counted: entry.charge().and_then(|charge| charge.pricing.as_ref()?.counted.clone()),
                     ..Refund::default()
                 }));
             }
@@ -208,6 +213,10 @@ impl Meter {
                 plan: if is_pro { "pro" } else { "basic" }.into(),
                 effective_at_ms: None,
             })),
+            Step::Zone { place } => {
+                let time_zone = Some(ZONES[place].into());
+                self.command(Body::SetProfile(SetProfile { name: None, time_zone }));
+            }
             Step::Days { days } => self.now_ms += days * DAY_MS,
         }
     }
@@ -241,7 +250,7 @@ impl Meter {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-    /// Given any sequence of work, holds, refunds, plan changes and months, then every price is the audit's own, to the
+    /// Given any sequence of work, holds, refunds, changes of plan and zone, and months, then every price is the audit's own, to the
     /// part, and so is every count.
     #[test]
     fn the_audit_prices_alike(steps in prop::collection::vec(step(), 1..40)) {

@@ -56,6 +56,10 @@ pub struct EntryDetail {
     pub input_generation: u32,
     /// The charge that it gives back or replaces; 0: names none.
     pub original_seq: u64,
+    /// What the account is called from then on.
+    pub account_name: String,
+    /// The account's zone from then on.
+    pub time_zone: String,
 }
 
 impl EntryDetail {
@@ -80,8 +84,12 @@ impl EntryDetail {
         match entry.kind.as_ref()? {
             Kind::Usage(usage) => detail.put_usage(usage),
             Kind::Adjustment(adjustment) => detail.note.clone_from(&adjustment.note),
-            Kind::AccountOpened(opened) => detail.plan.clone_from(&opened.plan),
+            Kind::AccountOpened(opened) => {
+                detail.plan.clone_from(&opened.plan);
+                detail.put_profile(&opened.name, &opened.time_zone);
+            }
             Kind::PlanChanged(changed) => detail.plan.clone_from(&changed.plan),
+            Kind::ProfileSet(set) => detail.put_profile(&set.name, &set.time_zone),
             Kind::PlanFee(fee) => detail.plan.clone_from(&fee.plan),
             Kind::HoldPlaced(hold) => detail.put_hold(hold),
             Kind::HoldReleased(released) => detail.hold_id.clone_from(&released.hold_id),
@@ -120,6 +128,11 @@ impl EntryDetail {
         self.hold_id.clone_from(&usage.hold_id);
         self.test_mode = usage.test_mode;
         self.note = usage.letter.as_deref().map(|letter| LetterId::from(letter).to_string()).unwrap_or_default();
+    }
+
+    fn put_profile(&mut self, name: &str, time_zone: &str) {
+        name.clone_into(&mut self.account_name);
+        time_zone.clone_into(&mut self.time_zone);
     }
 
     fn put_hold(&mut self, hold: &HoldPlaced) {
@@ -182,6 +195,10 @@ pub(crate) struct TransactionDetailBody {
     original_entry_id: Option<String>,
     /// The hold it named.
     hold_id: Option<String>,
+    /// Of an opening and of what changes it: what the account is called from then on.
+    account_name: Option<String>,
+    /// The same of its zone, an IANA name.
+    time_zone: Option<String>,
     /// Whether it was a test.
     test_mode: bool,
     /// Id of the key that asked, for what was asked for.
@@ -229,6 +246,8 @@ impl TransactionDetailBody {
             note: text(&detail.note),
             original_entry_id: (detail.original_seq > 0).then(|| entry_id(account_id, detail.original_seq)),
             hold_id: text(&detail.hold_id),
+            account_name: text(&detail.account_name),
+            time_zone: text(&detail.time_zone),
             test_mode: detail.test_mode,
             actor: text(&detail.actor),
             source,

@@ -92,6 +92,7 @@ impl ActivityRow {
             Kind::Repriced(repriced) => row.set_repriced(repriced),
             Kind::AccountOpened(_)
             | Kind::PlanChanged(_)
+            | Kind::ProfileSet(_)
             | Kind::CreditLimitSet(_)
             | Kind::BonusExpired(_)
             | Kind::RechargeRequested(_)

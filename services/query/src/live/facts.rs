@@ -8,6 +8,8 @@ use tollbooth_schemas::v1::entry::Kind;
 pub struct Facts {
     /// As people read it.
     pub name: String,
+    /// The entry that says so, the opening or a later one; 0: none is known.
+    pub named_by_seq: u64,
     /// When its opening was posted; 0: the opening is not known.
     pub opened_at_ms: i64,
     /// The plan that was decided last.
@@ -32,6 +34,7 @@ impl Facts {
             let told = match entry.kind.as_ref() {
                 Some(Kind::AccountOpened(opened)) => Self {
                     name: opened.name.clone(),
+                    named_by_seq: entry.seq,
                     opened_at_ms: record.posted_at_ms,
                     plan: PlanFact { seq: entry.seq, code: opened.plan.clone(), effective_from_ms: 0 },
                 },
@@ -43,6 +46,9 @@ impl Facts {
                     },
                     ..Self::default()
                 },
+                Some(Kind::ProfileSet(set)) => {
+                    Self { name: set.name.clone(), named_by_seq: entry.seq, ..Self::default() }
+                }
                 _ => continue,
             };
             self.merge(told);
@@ -51,8 +57,10 @@ impl Facts {
 
     /// Takes what is known elsewhere, whichever is newer.
     pub(super) fn merge(&mut self, other: Self) {
+        if self.named_by_seq < other.named_by_seq {
+            (self.name, self.named_by_seq) = (other.name, other.named_by_seq);
+        }
         if self.opened_at_ms == 0 {
-            self.name = other.name;
             self.opened_at_ms = other.opened_at_ms;
         }
         if self.plan.seq < other.plan.seq {
@@ -63,7 +71,7 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
-    use tollbooth_schemas::v1::{AccountOpened, Entry, PlanChanged};
+    use tollbooth_schemas::v1::{AccountOpened, Entry, PlanChanged, ProfileSet};
 
     use super::*;
 
@@ -81,7 +89,22 @@ mod tests {
             let mut facts = Facts::default();
             order.into_iter().for_each(|record| facts.fold(record));
             let plan = PlanFact { seq: 5, code: "pro".to_owned(), effective_from_ms: 9 };
-            assert_eq!(facts, Facts { name: "Luna".to_owned(), opened_at_ms: 7, plan });
+            assert_eq!(facts, Facts { name: "Luna".to_owned(), named_by_seq: 1, opened_at_ms: 7, plan });
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_set_later_counts_in_whatever_order_it_arrives() {
+        let opened = AccountOpened { name: "Luna".to_owned(), plan: "basic".to_owned(), ..AccountOpened::default() };
+        let opened = record(1, Kind::AccountOpened(opened));
+        let set = |seq, name: &str| {
+            record(seq, Kind::ProfileSet(ProfileSet { name: name.to_owned(), ..ProfileSet::default() }))
+        };
+        let (second, third) = (set(2, "Sol"), set(3, "Nova"));
+        for order in [[&opened, &second, &third], [&third, &second, &opened], [&second, &third, &second]] {
+            let mut facts = Facts::default();
+            order.into_iter().for_each(|record| facts.fold(record));
+            assert_eq!((facts.name.as_str(), facts.named_by_seq), ("Nova", 3));
         }
     }
 }

@@ -25,12 +25,12 @@ mod purse;
 
 pub use list::AccountListed;
 
-/// What an account was opened with; it never changes.
+/// In what an account is shown; the currency never changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Profile {
     /// ISO 4217.
     pub currency: String,
-    /// IANA name.
+    /// IANA name, of the newest word about it.
     pub time_zone: String,
 }
 
@@ -159,6 +159,7 @@ struct Account {
     balance_micros: i64,
     held_micros: i64,
     posted_at_ms: i64,
+    /// `None`: nothing is known of it. Without a currency: the opening is not.
     profile: Option<Arc<Profile>>,
     facts: Box<Facts>,
     purse: Known,
@@ -166,6 +167,11 @@ struct Account {
 }
 
 impl Account {
+    /// `None` where the opening is not known, which alone tells the currency.
+    fn whole_profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref().filter(|profile| !profile.currency.is_empty())
+    }
+
     fn posted(&self) -> Posted {
         Posted { by_ms: self.posted_at_ms, opened_at_ms: self.facts.opened_at_ms, entries: self.seq }
     }
@@ -213,11 +219,12 @@ impl LiveView {
     pub fn load(&self, known: impl IntoIterator<Item = (u32, KnownAccount)>) {
         let mut inner = self.inner.write();
         for (partition, known) in known {
-            let profile = known.profile.map(|profile| inner.intern(profile));
-            let inner = &mut *inner;
             let index = inner.index_of(&known.account_id, partition);
+            if let Some(profile) = known.profile {
+                inner.tell(index, known.facts.named_by_seq, profile);
+            }
+            let inner = &mut *inner;
             let Some(account) = inner.accounts.get_mut(index as usize) else { continue };
-            account.profile = account.profile.take().or(profile);
             account.facts.merge(known.facts);
             if account.seq < known.seq {
                 // The entries in between are not in memory: what follows would join on to what lies before the gap.
@@ -252,21 +259,21 @@ impl LiveView {
             return Err(FoldError::UnknownKind(unknown.seq));
         }
         let mut inner = self.inner.write();
-        let opened = record.entries.iter().find_map(|entry| match entry.kind.as_ref() {
-            Some(Kind::AccountOpened(opened)) => {
-                Some(Profile { currency: opened.currency.clone(), time_zone: opened.time_zone.clone() })
-            }
-            _ => None,
-        });
-        let opened = opened.map(|profile| inner.intern(profile));
-        let inner = &mut *inner;
         let index = inner.index_of(&record.account_id, place.partition);
+        for entry in &record.entries {
+            let (currency, time_zone) = match entry.kind.as_ref() {
+                Some(Kind::AccountOpened(opened)) => (opened.currency.clone(), opened.time_zone.clone()),
+                Some(Kind::ProfileSet(set)) => (String::new(), set.time_zone.clone()),
+                _ => continue,
+            };
+            inner.tell(index, entry.seq, Profile { currency, time_zone });
+        }
+        let inner = &mut *inner;
         let end_offset = place.offset.saturating_add(1);
         if let Some(read_to) = self.read_to(place.partition) {
             read_to.fetch_max(end_offset, Ordering::Relaxed);
         }
         let Some(account) = inner.accounts.get_mut(index as usize) else { return Ok(Folded::Known) };
-        account.profile = account.profile.take().or(opened);
         account.facts.fold(record);
         if last.seq <= account.seq {
             if last.seq == account.seq {
@@ -318,7 +325,7 @@ impl LiveView {
             balance_micros: account.balance_micros,
             held_micros: account.held_micros,
             as_of_ms: account.posted_at_ms.max(self.confirmed_at_ms(account.partition)),
-            profile: Arc::clone(account.profile.as_ref()?),
+            profile: Arc::clone(account.whole_profile()?),
         })
     }
 
@@ -377,7 +384,7 @@ impl LiveView {
     /// Whether the account is known by its later entries only: its opening was jumped over.
     #[must_use]
     pub fn is_incomplete(&self, account_id: &str) -> bool {
-        self.inner.read().get(account_id).is_some_and(|account| account.profile.is_none())
+        self.inner.read().get(account_id).is_some_and(|account| account.whole_profile().is_none())
     }
 
     /// Waits until the account has an entry `seq` or later, at most `patience`. Returns whether it has.
@@ -429,6 +436,23 @@ impl Accounts {
         });
         self.index.insert(id, index);
         index
+    }
+
+    /// Takes what an entry says of currency and zone. The opening alone tells the currency; of the zone the newest word counts,
+    /// whose entry is the one that the name is of.
+    fn tell(&mut self, index: u32, seq: u64, told: Profile) {
+        let Some(account) = self.accounts.get(index as usize) else { return };
+        let told = match account.profile.as_deref() {
+            Some(known) => Profile {
+                currency: if known.currency.is_empty() { told.currency } else { known.currency.clone() },
+                time_zone: if account.facts.named_by_seq < seq { told.time_zone } else { known.time_zone.clone() },
+            },
+            None => told,
+        };
+        let profile = self.intern(told);
+        if let Some(account) = self.accounts.get_mut(index as usize) {
+            account.profile = Some(profile);
+        }
     }
 
     /// Accounts share the few combinations of currency and zone.

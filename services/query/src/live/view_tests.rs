@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use prost::Message;
 use tollbooth_chassis::kafka::partition_for;
-use tollbooth_schemas::v1::{AccountOpened, Adjustment, BonusGranted, Entry};
+use tollbooth_schemas::v1::{AccountOpened, Adjustment, BonusGranted, Entry, ProfileSet};
 
 use super::*;
 use crate::live::Purse;
@@ -82,6 +82,71 @@ fn what_clickhouse_had_at_the_start_is_skipped() {
     // A record that only begins below is applied.
     assert_eq!(fold(&view, "acc_a", 5..=6), Ok(Folded::Applied));
     assert_eq!((view.balance("acc_a").unwrap().seq, kept(&view, "acc_a")), (6, vec![(5, 6)]));
+}
+
+fn profile_set(seq: u64, name: &str, time_zone: &str) -> LedgerRecord {
+    let set = ProfileSet { name: name.to_owned(), time_zone: time_zone.to_owned() };
+    let entries = vec![Entry { kind: Some(Kind::ProfileSet(set)), ..entry(seq) }];
+    LedgerRecord { entries, ..record("acc_a", seq..=seq) }
+}
+
+fn fold_set(view: &LiveView, seq: u64, name: &str, time_zone: &str) {
+    let record = profile_set(seq, name, time_zone);
+    let place = Place { partition: 0, offset: i64::try_from(seq).unwrap() * 10 };
+    view.fold(place, &record, &record.encode_to_vec()).unwrap();
+}
+
+/// Name, zone and currency.
+fn shown(view: &LiveView) -> (String, String, String) {
+    let (balance, facts) = view.account("acc_a").unwrap();
+    (facts.name, balance.profile.time_zone.clone(), balance.profile.currency.clone())
+}
+
+fn texts(name: &str, zone: &str, currency: &str) -> (String, String, String) {
+    (name.to_owned(), zone.to_owned(), currency.to_owned())
+}
+
+#[test]
+fn a_name_and_a_zone_that_are_set_count_at_once() {
+    let view = LiveView::new(ROOMY);
+    fold(&view, "acc_a", 1..=1).unwrap();
+    assert_eq!(shown(&view), texts("", "America/New_York", "USD"));
+    fold_set(&view, 2, "Sol", "Asia/Tokyo");
+    assert_eq!(shown(&view), texts("Sol", "Asia/Tokyo", "USD"));
+    fold(&view, "acc_a", 3..=3).unwrap();
+    fold_set(&view, 4, "Nova", "UTC");
+    assert_eq!(shown(&view), texts("Nova", "UTC", "USD"));
+    // What is read once more changes nothing.
+    fold_set(&view, 2, "Sol", "Asia/Tokyo");
+    fold(&view, "acc_a", 1..=1).unwrap();
+    assert_eq!(shown(&view), texts("Nova", "UTC", "USD"));
+}
+
+#[test]
+fn the_newest_word_counts_whether_the_database_or_the_tail_has_it() {
+    let known = |seq, named_by_seq, zone: &str| KnownAccount {
+        account_id: "acc_a".to_owned(),
+        seq,
+        balance_micros: 77,
+        held_micros: 0,
+        posted_at_ms: 1,
+        profile: Some(Profile { currency: "EUR".to_owned(), time_zone: zone.to_owned() }),
+        facts: Facts { name: zone.to_owned(), named_by_seq, opened_at_ms: 1, ..Facts::default() },
+        may_have_purse: true,
+    };
+    // given a database that has the word of entry 3, and a tail that begins before it
+    let view = LiveView::new(ROOMY);
+    view.load([(0, known(5, 3, "Asia/Tokyo"))]);
+    fold_set(&view, 2, "before", "UTC");
+    assert_eq!(shown(&view), texts("Asia/Tokyo", "Asia/Tokyo", "EUR"));
+    fold_set(&view, 6, "Sol", "UTC");
+    assert_eq!(shown(&view), texts("Sol", "UTC", "EUR"));
+    // and an account of which the tail has a later entry alone, until the database tells of its opening
+    let view = LiveView::new(ROOMY);
+    fold_set(&view, 6, "Sol", "UTC");
+    assert!(view.is_incomplete("acc_a") && view.account("acc_a").is_none());
+    view.load([(0, known(5, 1, "Asia/Tokyo"))]);
+    assert_eq!(shown(&view), texts("Sol", "UTC", "EUR"));
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub(super) async fn get(
         let count = rows.len();
         Ok((body_of(event_id, rows, (from, to), &balance.profile.currency, names), count))
     };
-    let (response, rows) = api.sums(&account_id, reader, &uri, vec![question], now_ms(), body).await?;
+    let (response, rows) = api.sums(&account_id, reader, (&uri, zone), vec![question], now_ms(), body).await?;
     timer.done(rows);
     Ok(response)
 }

@@ -192,7 +192,7 @@ pub(super) async fn get(
         };
         Ok((body, pace.len() + hours.len()))
     };
-    let (response, rows) = api.sums(&account_id, reader, &uri, questions, now_ms, body).await?;
+    let (response, rows) = api.sums(&account_id, reader, (&uri, zone), questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
 }

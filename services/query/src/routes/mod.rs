@@ -41,6 +41,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
+use chrono_tz::Tz;
 use prometheus::IntGauge;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -262,20 +263,20 @@ impl Api {
         Err(awaited.missing())
     }
 
-    /// An answer made of sums, kept for whoever asks the same and carried forward; `body` makes it, and says of how many
-    /// rows.
+    /// An answer made of sums, kept for whoever asks the same in the same zone and carried forward; `body` makes it, and says
+    /// of how many rows. A request that names no zone means another one once the account's is changed.
     async fn sums<B: Serialize>(
         &self,
         account_id: &str,
         reader: Reader,
-        uri: &Uri,
+        (uri, zone): (&Uri, Tz),
         questions: Vec<Question>,
         now_ms: i64,
         body: impl FnOnce(Sums, &Names) -> Result<(B, usize), Problem>,
     ) -> Result<(Response, usize), Problem> {
         let names = self.prices.names();
         let request = answers::Request {
-            key: key_of(uri, reader.is_admin),
+            key: format!("{} {}", key_of(uri, reader.is_admin), zone.name()),
             account_id: account_id.to_owned(),
             questions: questions.clone(),
             quarter: now_ms.div_euclid(QUARTER_MS),

@@ -114,7 +114,7 @@ pub(super) async fn get(
         };
         Ok((body, count))
     };
-    let (response, rows) = api.sums(&account_id, reader, &uri, questions, now_ms, body).await?;
+    let (response, rows) = api.sums(&account_id, reader, (&uri, zone), questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
 }

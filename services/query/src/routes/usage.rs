@@ -155,7 +155,7 @@ pub(super) async fn get(
     let ranges = ranges(asked, range, compare(&params)?);
     let questions = questions(asked, &ranges, &api.config.limits)?;
     let body = |sums: Sums, names: &Names| body(asked, &api.config.limits, &ranges, sums.rows, names);
-    let (response, rows) = api.sums(&account_id, reader, &uri, questions, now_ms, body).await?;
+    let (response, rows) = api.sums(&account_id, reader, (&uri, zone), questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
 }

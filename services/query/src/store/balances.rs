@@ -13,8 +13,9 @@ use crate::live::{Facts, KnownAccount, PlanFact, Profile};
 /// the `seq`, picks the newest of all.
 const SELECT: &str = "SELECT account_id, max(latest).1 AS seq, max(latest).2 AS balance, max(latest).3 AS held, \
      max(latest).4 AS posted_at, max(profile).3 AS currency, max(profile).4 AS time_zone, max(profile).2 AS name, \
-     max(profile).5 AS opened_at, max(plan).1 AS plan_seq, max(plan).2 AS plan_code, max(plan).3 AS plan_from, \
-     max(state).1 AS state_seq FROM account_balances";
+     max(profile).1 AS opened_seq, max(profile_set).1 AS set_seq, max(profile_set).2 AS set_name, \
+     max(profile_set).3 AS set_zone, max(profile).5 AS opened_at, max(plan).1 AS plan_seq, max(plan).2 AS plan_code, \
+     max(plan).3 AS plan_from, max(state).1 AS state_seq FROM account_balances";
 
 #[derive(Debug, Row, Deserialize)]
 struct BalanceRow {
@@ -26,6 +27,11 @@ struct BalanceRow {
     currency: String,
     time_zone: String,
     name: String,
+    opened_seq: u64,
+    /// Of the last word about name and zone after the opening; 0: there is none.
+    set_seq: u64,
+    set_name: String,
+    set_zone: String,
     opened_at: i64,
     plan_seq: u64,
     plan_code: String,
@@ -36,15 +42,20 @@ struct BalanceRow {
 impl From<BalanceRow> for KnownAccount {
     fn from(row: BalanceRow) -> Self {
         let is_opened = !row.currency.is_empty();
+        let (name, named_by_seq, time_zone) = match row.set_seq {
+            0 => (row.name, row.opened_seq, row.time_zone),
+            seq => (row.set_name, seq, row.set_zone),
+        };
         Self {
             account_id: row.account_id,
             seq: row.seq,
             balance_micros: row.balance,
             held_micros: row.held,
             posted_at_ms: row.posted_at,
-            profile: is_opened.then_some(Profile { currency: row.currency, time_zone: row.time_zone }),
+            profile: is_opened.then_some(Profile { currency: row.currency, time_zone }),
             facts: Facts {
-                name: row.name,
+                name,
+                named_by_seq,
                 opened_at_ms: if is_opened { row.opened_at } else { 0 },
                 plan: PlanFact { seq: row.plan_seq, code: row.plan_code, effective_from_ms: row.plan_from },
             },

@@ -45,13 +45,15 @@ struct DetailRow {
     input_generation: u32,
     detail: String,
     original_seq: u64,
+    account_name: String,
+    time_zone: String,
 }
 
 const SELECT: &str = "SELECT seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
      posted_at, event_id, booth_id, operation_id, price_version, reason, variant, country, plan, price_model, \
      unit_price, provider_cost, has_provider_cost, attempt, receipt_lag_ms, capture_lag_ms, has_captured_at, note, \
      hold_id, test_mode, actor, source_topic, source_partition, source_offset, input_generation, \
-     detail, original_seq FROM ledger";
+     detail, original_seq, account_name, time_zone FROM ledger";
 
 impl From<DetailRow> for EntryDetail {
     fn from(row: DetailRow) -> Self {
@@ -80,6 +82,8 @@ impl From<DetailRow> for EntryDetail {
             source_offset: row.source_offset,
             input_generation: row.input_generation,
             original_seq: if names_charge { row.original_seq } else { 0 },
+            account_name: row.account_name,
+            time_zone: row.time_zone,
             row: ActivityRow {
                 seq: row.seq,
                 entry_type: row.r#type,

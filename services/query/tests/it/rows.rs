@@ -51,6 +51,7 @@ pub(crate) fn row(record: &LedgerRecord, entry: &Entry) -> Value {
             }
             .text(),
         }),
+        Kind::ProfileSet(set) => serde_json::json!({"account_name": set.name, "time_zone": set.time_zone}),
         Kind::BoothSet(set) => serde_json::json!({
             "booth_id": set.booth_id, "note": set.name, "reason": if set.paused { "paused" } else { "" },
         }),

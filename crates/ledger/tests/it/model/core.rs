@@ -14,11 +14,11 @@ use tollbooth_schemas::{
 use super::{
     archive::Archive,
     slow::{Outcome, Posted},
-    steps::{ACCOUNTS, Body, RechargeSize, Report, Size, Step, Work, alert_note},
+    steps::{ACCOUNTS, Body, Place, RENAMED, RechargeSize, Report, Size, Step, Work, alert_note},
 };
 use crate::{
     harness::{NOW_MS, book, sample_book},
-    refunds::charge_of,
+    refunds::{charge_of, counted_of},
 };
 
 /// 2026-12-15T00:00:00Z.
@@ -359,6 +359,13 @@ impl<'a> Driver<'a> {
                 plan: if pro { "pro" } else { "basic" }.to_owned(),
                 effective_at_ms: None,
             }),
+            Body::Profile { named, place } => command::Body::SetProfile(v1::SetProfile {
+                name: named.then(|| RENAMED.to_owned()),
+                time_zone: place.map(|place| match place {
+                    Place::In(zone) => zone.name().to_owned(),
+                    Place::Nowhere => "EST".to_owned(),
+                }),
+            }),
             Body::Hold { hold, size, timeout_ms, event, booth, work } => command::Body::PlaceHold(v1::PlaceHold {
                 hold_id: hold_id(hold),
                 service: "ai_modify".to_owned(),
@@ -448,7 +455,7 @@ impl<'a> Driver<'a> {
     fn reprice(&self, account: usize, pick: usize, book: u32, wrong: bool) -> v1::Reprice {
         let Some(entry) = self.charges[account].get(pick) else { return v1::Reprice::default() };
         let usage = entry.charge().unwrap();
-        let counted = usage.pricing.as_ref().and_then(|pricing| pricing.counted.clone());
+        let counted = counted_of(entry);
         let before = counted.as_ref().map_or(0, |counted| counted.before_micros);
         let quote = Quote {
             service: &usage.service,
@@ -483,7 +490,8 @@ impl<'a> Driver<'a> {
             original
         });
         let seq = charge.map_or(1, |entry| entry.seq);
-        v1::Refund { seq, amount_micros: micros, original, ..v1::Refund::default() }
+        let counted = charge.and_then(counted_of);
+        v1::Refund { seq, amount_micros: micros, original, counted, ..v1::Refund::default() }
     }
 }
 

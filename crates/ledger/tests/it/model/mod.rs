@@ -7,6 +7,7 @@ mod core;
 mod new_york;
 mod slow;
 mod steps;
+mod zones;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -41,6 +42,7 @@ const CODES: &[&str] = &[
     "invalid_alerts",
     "invalid_expiry",
     "invalid_period",
+    "invalid_profile",
     "invalid_recharge",
     "invalid_timeout",
     "malformed",
@@ -124,6 +126,7 @@ fn compare(state: &State, model: &[Account; 2]) -> TestCaseResult {
             continue;
         };
         prop_assert_eq!(account.seq, slow.seq());
+        prop_assert_eq!((account.name.as_str(), account.time_zone.as_str()), slow.profile());
         prop_assert_eq!(account.balance.micros(), slow.balance());
         prop_assert_eq!(account.held.micros(), slow.held());
         let parts = account.parts();
@@ -317,6 +320,7 @@ fn the_sequences_reach_every_outcome() {
         "auto_recharge",
         "alerts_set",
         "repriced",
+        "profile_set",
     ];
     expected.extend(kinds.map(|kind| format!("posted {kind}")));
     expected.extend(

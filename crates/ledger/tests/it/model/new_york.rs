@@ -1,11 +1,11 @@
-//! The calendar of New York, where the accounts of the model live, from its law alone: summer time from the second Sunday
+//! The calendar of New York, from its law alone: summer time from the second Sunday
 //! of March, 2:00, to the first Sunday of November, 2:00.
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
+pub(super) const HOUR_MS: i64 = 3_600_000;
+pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Days from the epoch to a date, and back: Howard Hinnant's `days_from_civil`.
-fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year - era * 400;
@@ -13,7 +13,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-fn date(days: i64) -> (i64, i64, i64) {
+pub(super) fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days - era * 146_097;
@@ -51,28 +51,4 @@ pub(crate) fn day(ms: i64) -> i64 {
 /// When a day begins.
 pub(crate) fn day_start(day: i64) -> i64 {
     midnight(day)
-}
-
-/// Months since the year 0 of an instant.
-pub(crate) fn month(ms: i64) -> i64 {
-    let (year, month, _) = date(day(ms));
-    year * 12 + month - 1
-}
-
-/// When a month begins.
-pub(crate) fn month_start(month: i64) -> i64 {
-    midnight(days(month.div_euclid(12), month.rem_euclid(12) + 1, 1))
-}
-
-#[test]
-fn the_law_is_what_the_database_of_zones_says() {
-    use tollbooth_schemas::zone::{Tz, month_of, month_start_ms, next_day_start_ms};
-    let zone = Tz::America__New_York;
-    for index in 0..20_000 {
-        let ms = 1_790_000_000_000 + index * 7_654_321;
-        let (year, number) = month_of(zone, ms).unwrap();
-        assert_eq!(month(ms), i64::from(year) * 12 + i64::from(number) - 1);
-        assert_eq!(day_start(day(ms) + 1), next_day_start_ms(zone, ms).unwrap());
-        assert_eq!(month_start(month(ms)), month_start_ms(zone, year, number).unwrap());
-    }
 }

@@ -10,8 +10,8 @@ mod reprice;
 
 use super::{
     core::FREE_FROM_MS,
-    new_york,
-    steps::{BOUND, Body, RechargeSize, Report, Size, Work},
+    steps::{BOUND, Body, Place, RENAMED, RechargeSize, Report, Size, Work},
+    zones::Zone,
 };
 use alerts::Alerts;
 use recharge::{Ask, AskLine, Paid, RuleLine};
@@ -86,7 +86,8 @@ struct ChargeLine {
     forgotten: bool,
     plan: &'static str,
     book: u32,
-    /// What its month had counted before it.
+    /// The month that counted it, and what that had counted before it.
+    month: i64,
     before: i64,
     /// By a charge at another price.
     replaced: bool,
@@ -113,6 +114,8 @@ struct EventLine {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Account {
     open: bool,
+    zone: Zone,
+    is_renamed: bool,
     /// Amount and event of everything posted.
     posted: Vec<(i64, u64)>,
     plans: Vec<(i64, &'static str)>,
@@ -178,6 +181,11 @@ impl Account {
         self.open
     }
 
+    /// What it is called, and its zone.
+    pub(crate) fn profile(&self) -> (&str, &str) {
+        (if self.is_renamed { RENAMED } else { "Luna" }, self.zone.name())
+    }
+
     pub(crate) fn seq(&self) -> u64 {
         self.posted.len() as u64
     }
@@ -234,7 +242,7 @@ impl Account {
         let holds = self.holds.iter().filter(|line| line.open).map(|line| (line.expires_at_ms, Thing::Hold(line.hold)));
         let lots = self.lots.iter().filter(|lot| lot.left > 0);
         let lots = lots.filter_map(|lot| Some((lot.expires_at_ms?, Thing::Lot(lot.seq))));
-        let fee = self.open.then(|| (new_york::month_start(self.fee_next), Thing::Fee));
+        let fee = self.open.then(|| (self.zone.month_start(self.fee_next), Thing::Fee));
         let recharge = self.recharge_due().map(|at_ms| (at_ms, Thing::Recharge));
         let alerts = self.alert_dues().map(|(at_ms, number)| (at_ms, Thing::Alert(number)));
         let mut due: Vec<(i64, Thing)> = holds.chain(lots).chain(fee).chain(recharge).chain(alerts).collect();
@@ -272,7 +280,7 @@ impl Account {
             }
             Thing::Recharge => {
                 let Ask::Now(amount) = self.ask(self.now_ms) else { panic!("due, and nothing to ask for") };
-                self.asks.push(AskLine { amount, at_ms: self.now_ms, under_way: true, failed: false, paid: None });
+                self.ask_for(amount);
                 Some(self.post(&Draft { note: amount, ..draft("recharge_requested", 0, at_ms) }, 0, 0))
             }
             Thing::Alert(number) => {
@@ -385,13 +393,14 @@ impl Account {
             }
         };
         let from_bonus = self.draw(i128::from(amount));
-        let before = self.counted(report.work, occurred_at_ms);
+        let month = self.zone.month(occurred_at_ms);
+        let before = self.counted(report.work, month);
         self.works_at = report.booth;
         let entry = self.post(&Draft { note, ..draft("consume", -amount, occurred_at_ms) }, from_bonus, report.event);
         let Report { operation, attempt, success, quantity, work, .. } = report;
         self.reports.push(ReportLine { operation, attempt, success, quantity, work });
         if success {
-            self.count(work, occurred_at_ms, quantity);
+            self.count(work, month, quantity);
             let book = if occurred_at_ms < FREE_FROM_MS { 1 } else { 2 };
             let line = ChargeLine {
                 report,
@@ -401,6 +410,7 @@ impl Account {
                 forgotten: false,
                 plan,
                 book,
+                month,
                 before,
                 replaced: false,
             };
@@ -453,6 +463,10 @@ impl Account {
             Body::Adjust { micros } if !in_bound(i128::from(micros)) => out_of_range(),
             Body::Adjust { micros } => Ok(draft("adjustment", micros, now_ms)),
             Body::ChangePlan { .. } => Ok(draft("plan_changed", 0, now_ms)),
+            Body::Profile { named: false, place: None } | Body::Profile { place: Some(Place::Nowhere), .. } => {
+                Err(refuse(422, "invalid_profile"))
+            }
+            Body::Profile { .. } => Ok(draft("profile_set", 0, now_ms)),
             Body::Purchase { micros } if micros <= 0 || micros > BOUND => out_of_range(),
             Body::Purchase { micros } => Ok(draft("purchase", micros, now_ms)),
             Body::Limit { micros } if !(0..=BOUND).contains(&micros) => out_of_range(),
@@ -583,10 +597,16 @@ impl Account {
             Body::Redrive { .. } | Body::Reprice { .. } => unreachable!(),
             Body::Open => {
                 self.open = true;
-                self.fee_next = new_york::month(now_ms) + 1;
+                self.fee_next = self.zone.month(now_ms) + 1;
                 self.plans.push((i64::MIN, "basic"));
             }
             Body::ChangePlan { pro } => self.plans.push((now_ms, if pro { "pro" } else { "basic" })),
+            Body::Profile { named, place } => {
+                self.is_renamed |= named;
+                if let Some(Place::In(zone)) = place {
+                    self.zone = zone;
+                }
+            }
             Body::Hold { hold, size, timeout_ms, event, work, .. } => {
                 let amount = self.hold_amount(size, work, now_ms).unwrap();
                 self.holds.push(HoldLine { hold, amount, expires_at_ms: now_ms + timeout_ms, event, open: true });
@@ -597,9 +617,9 @@ impl Account {
                 let charge = &mut self.charges[pick];
                 charge.refunded += i64::try_from(draft.amount).unwrap();
                 of_event = charge.report.event;
-                // The refund that completes a charge gives its quantity back.
-                let (work, at_ms) = (charge.report.work, charge.occurred_at_ms);
-                self.count(work, at_ms, -draft.note);
+                // The refund that completes a charge gives its quantity back, to the month that counted it.
+                let (work, month) = (charge.report.work, charge.month);
+                self.count(work, month, -draft.note);
             }
             Body::Bonus { micros, expires_in_ms } => {
                 let expires_at_ms = expires_in_ms.map(|ms| now_ms + ms);

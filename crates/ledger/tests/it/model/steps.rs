@@ -1,9 +1,13 @@
 //! What can be done to a ledger, drawn from numbers so that sequences are cheap to make and shrink.
 
+use super::zones::Zone;
+
 /// Largest amount of money, in micro-units.
 pub(crate) const BOUND: i64 = 999_999_999_999_999_999;
 
 pub(crate) const ACCOUNTS: [&str; 2] = ["acc_one", "acc_two"];
+/// What an account is called that was opened as Luna.
+pub(crate) const RENAMED: &str = "Luna and Sol";
 
 /// One step. Ids are small numbers, so that steps meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +60,10 @@ pub(crate) enum Body {
     },
     ChangePlan {
         pro: bool,
+    },
+    Profile {
+        named: bool,
+        place: Option<Place>,
     },
     Hold {
         hold: u64,
@@ -123,6 +131,14 @@ pub(crate) enum Body {
     Redrive {
         letter: usize,
     },
+}
+
+/// Where an account says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    In(Zone),
+    /// An abbreviation, which is no place.
+    Nowhere,
 }
 
 /// What is done, by how it is priced.
@@ -263,7 +279,8 @@ pub(crate) fn step(number: u64) -> Step {
     let mut draw = Draw(number);
     let account = usize::from(draw.below(8) == 7);
     match draw.below(16) {
-        0 => Step::Wait { ms: draw.of(&[1_000, 5_000, 600_000, 3_600_000, 86_400_000]) },
+        // The last one leads from the first day to where a month has begun in two of the zones and not in the third.
+        0 => Step::Wait { ms: draw.of(&[1_000, 5_000, 600_000, 3_600_000, 86_400_000, 810_000_000]) },
         1 | 2 => Step::Tick,
         3 => Step::Again { account, other_body: draw.below(4) == 3 },
         4 if draw.rarely() => Step::Jump,
@@ -292,7 +309,7 @@ fn report(draw: &mut Draw) -> Report {
 }
 
 fn body(draw: &mut Draw) -> Body {
-    match draw.below(29) {
+    match draw.below(32) {
         0 => Body::Open,
         1 => Body::Adjust { micros: -draw.micros() },
         2 => Body::Adjust { micros: draw.micros() },
@@ -358,11 +375,24 @@ fn body(draw: &mut Draw) -> Body {
             let rules = if draw.rarely() { draw.of(&WRONG_RULES) } else { draw.of(&RULES) };
             Body::Alerts { rules }
         }
-        26..=28 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
+        26..=28 | 31 => Body::Redrive { letter: draw.of(&[0, 0, 0, 1]) },
         12 | 13 => Body::Reprice {
             pick: draw.of(&[0, 0, 0, 0, 1, 1, 2, 3]),
             book: draw.of(&[3, 3, 3, 1, 1, 2]),
             wrong: draw.below(8) == 7,
+        },
+        29 | 30 => Body::Profile {
+            named: draw.below(3) == 0,
+            place: if draw.rarely() {
+                Some(Place::Nowhere)
+            } else {
+                draw.of(&[
+                    Some(Place::In(Zone::NewYork)),
+                    Some(Place::In(Zone::Tokyo)),
+                    Some(Place::In(Zone::Honolulu)),
+                    None,
+                ])
+            },
         },
         _ => Body::Booth { booth: 1 + draw.below(2), paused: draw.below(2) == 1 },
     }

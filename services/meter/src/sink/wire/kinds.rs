@@ -60,6 +60,7 @@ pub(super) fn parse(seq: u64, number: u32, bytes: &[u8]) -> Result<Kind<'_>> {
         33 => alerts_set(bytes),
         34 => alert_raised(seq, bytes),
         37 => repriced(seq, bytes),
+        38 => profile_set(bytes),
         _ => Err(WireError::UnknownKind { seq }),
     }
 }
@@ -95,6 +96,19 @@ fn bonus_granted(bytes: &[u8]) -> Result<Kind<'_>> {
         Ok(())
     })?;
     Ok(Kind::BonusGranted { expires_at_ms, reason, note })
+}
+
+fn profile_set(bytes: &[u8]) -> Result<Kind<'_>> {
+    let (mut name, mut time_zone) = ("", "");
+    each(bytes, |number, value| {
+        match number {
+            1 => name = value.text(number)?,
+            2 => time_zone = value.text(number)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Kind::ProfileSet { name, time_zone })
 }
 
 fn event_defined(seq: u64, bytes: &[u8]) -> Result<Kind<'_>> {

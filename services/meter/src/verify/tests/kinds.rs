@@ -93,7 +93,7 @@ impl World {
             ..Reversal::default()
         };
         let (seq, reason, note) = (6, "goodwill".into(), String::new());
-        let refund = Refund { seq, amount_micros: amount, reason, note, original: Some(original) };
+        let refund = Refund { seq, amount_micros: amount, reason, note, original: Some(original), counted: None };
         self.command(LUNA, key, Body::Refund(refund), Some((micros, Kind::Reversal(reversal))));
         self.last_entry().occurred_at_ms = NOON;
     }

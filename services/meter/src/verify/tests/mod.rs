@@ -7,6 +7,7 @@ mod journal;
 mod kinds;
 mod ledger;
 mod log;
+mod profile;
 mod recharge;
 mod redrive;
 mod repricing;

@@ -198,6 +198,31 @@ fn a_cap_that_is_passed_and_a_need_that_nobody_saw_are_found() {
 }
 
 #[test]
+fn a_day_under_way_ends_when_it_was_going_to_whatever_the_zone_is_meanwhile() {
+    // 50 of 70 are asked for; then the account moves to Tokyo, and more is needed.
+    let asked = |amount_micros, day_ends_at_ms: i64| {
+        let mut world = World::new();
+        world.open(LUNA, "payg");
+        world.set_recharge("rule", Some(70_000_000));
+        let since_ms = world.posted_at();
+        world.ask(3, 0, 50_000_000, since_ms);
+        world.paid(3, 50_000_000);
+        world.set_profile(LUNA, "zone", (None, Some("Asia/Tokyo")), ("Luna", "Asia/Tokyo"));
+        world.top_up(LUNA, "spent", -45_000_000);
+        let since_ms = world.posted_at();
+        world.later_ms = 70_000;
+        world.ask(7, 5_000_000, amount_micros, since_ms);
+        world.request(7, |requested| requested.day_ends_at_ms = day_ends_at_ms);
+        world.sink();
+        world.report()
+    };
+    let in_tokyo = NOON + 19 * 3_600_000;
+    assert_defects(&asked(20_000_000, MIDNIGHT), &[]);
+    assert_defects(&asked(20_000_000, in_tokyo), &[(Defect::RechargeOff, 1)]);
+    assert_defects(&asked(50_000_000, in_tokyo), &[(Defect::RechargeOff, 2)]);
+}
+
+#[test]
 fn a_request_beyond_the_rules_bound_is_found_and_one_of_a_rule_of_before_is_not() {
     // Up to 50.00, and 20,000.00 are owed.
     let asked = |amount_max_micros, amount_micros| {

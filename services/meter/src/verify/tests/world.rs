@@ -7,7 +7,7 @@ use tollbooth_schemas::{
     time::{DAY_MS, rfc3339},
     v1::{
         Adjustment, Command, CommandRef, Entry, LedgerRecord, OpenAccount, PlanChanged, PostAdjustment, PriceModel,
-        SourceTopic, Usage, UsageStatus, command::Body, entry::Kind,
+        ProfileSet, SetProfile, SourceTopic, Usage, UsageStatus, command::Body, entry::Kind,
     },
 };
 
@@ -83,8 +83,9 @@ pub(super) struct RollupStored {
 }
 
 type Latest = (u64, i64, i64, i64);
-/// A line of `account_balances`, owned: account, latest, profile, plan.
-pub(super) type BalanceStored = (String, Latest, (u64, String, String, String, i64), (u64, String, i64));
+/// A line of `account_balances`, owned: account, latest, profile, plan, profile set.
+pub(super) type BalanceStored =
+    (String, Latest, (u64, String, String, String, i64), (u64, String, i64), (u64, String, String));
 
 #[derive(Debug, Default)]
 pub(super) struct World {
@@ -290,6 +291,23 @@ impl World {
         self.command(account, key, Body::PostAdjustment(body), Some((micros, kind)));
     }
 
+    pub(super) fn profile_command((name, time_zone): (Option<&str>, Option<&str>)) -> Body {
+        let [name, time_zone] = [name, time_zone].map(|text| text.map(str::to_owned));
+        Body::SetProfile(SetProfile { name, time_zone })
+    }
+
+    /// By what is given, and as the entry says it.
+    pub(super) fn set_profile(
+        &mut self,
+        account: &str,
+        key: &str,
+        given: (Option<&str>, Option<&str>),
+        (name, time_zone): (&str, &str),
+    ) {
+        let kind = Kind::ProfileSet(ProfileSet { name: name.into(), time_zone: time_zone.into() });
+        self.command(account, key, Self::profile_command(given), Some((0, kind)));
+    }
+
     pub(super) fn change_plan(&mut self, account: &str, plan: &str, effective_at_ms: i64) {
         let body = tollbooth_schemas::v1::ChangePlan { plan: plan.into(), effective_at_ms: Some(effective_at_ms) };
         let kind = Kind::PlanChanged(PlanChanged { plan: plan.into(), effective_at_ms });
@@ -491,12 +509,13 @@ impl World {
                 count, failed, quantity, amount, provider_cost,
             });
         }
-        for (id, latest, profile, plan) in &self.balances {
+        for (id, latest, profile, plan, set) in &self.balances {
             audit.balance(&BalanceRow {
                 account_id: id,
                 latest: *latest,
                 profile: (profile.0, &profile.1, &profile.2, &profile.3, profile.4),
                 plan: (plan.0, &plan.1, plan.2),
+                profile_set: (set.0, &set.1, &set.2),
             });
         }
     }
@@ -515,7 +534,7 @@ fn stored_rollup(rollup: Rollup, row: &RollupRow<'_>) -> RollupStored {
 fn fold_balance(lines: &mut Vec<BalanceStored>, row: &LedgerRow<'_>) {
     let latest = (row.seq, row.balance_after, row.held_after, row.posted_at);
     let index = lines.iter().position(|line| line.0 == row.account_id).unwrap_or_else(|| {
-        lines.push((row.account_id.to_owned(), latest, Default::default(), Default::default()));
+        lines.push((row.account_id.to_owned(), latest, Default::default(), Default::default(), Default::default()));
         lines.len() - 1
     });
     let line = &mut lines[index];
@@ -524,6 +543,9 @@ fn fold_balance(lines: &mut Vec<BalanceStored>, row: &LedgerRow<'_>) {
         let texts = [row.account_name, row.currency, row.time_zone].map(str::to_owned);
         let [name, currency, zone] = texts;
         line.2 = (row.seq, name, currency, zone, row.posted_at);
+    }
+    if row.entry_type == "profile_set" {
+        line.4 = (row.seq, row.account_name.to_owned(), row.time_zone.to_owned());
     }
     if matches!(row.entry_type, "account_opened" | "plan_changed") {
         line.3 = (row.seq, row.plan.to_owned(), row.plan_effective_at_ms);

@@ -84,7 +84,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
     use v1::entry::Kind;
     let texts = proptest::collection::vec(text(), 12);
     let numbers = (any::<i64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>());
-    (texts, numbers, 0..15_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
+    (texts, numbers, 0..16_u8, 0..=2_i32).prop_map(|(texts, (number, seq, small, attempt, flag), kind, code)| {
         let mut texts = texts.into_iter();
         let mut next = || texts.next().unwrap();
         match kind {
@@ -196,6 +196,7 @@ fn rare() -> impl Strategy<Value = v1::entry::Kind> {
                 usual_micros: number.rotate_left(11),
                 times: small,
             }),
+            14 => Kind::ProfileSet(v1::ProfileSet { name: next(), time_zone: next() }),
             _ => Kind::BoothSet(v1::BoothSet { booth_id: next(), name: next(), paused: flag }),
         }
     })
@@ -296,6 +297,9 @@ fn owned_rare(kind: Kind<'_>) -> v1::entry::Kind {
         }),
         Kind::BoothSet { booth_id, name, paused } => {
             Owned::BoothSet(v1::BoothSet { booth_id: booth_id.to_owned(), name: name.to_owned(), paused })
+        }
+        Kind::ProfileSet { name, time_zone } => {
+            Owned::ProfileSet(v1::ProfileSet { name: name.to_owned(), time_zone: time_zone.to_owned() })
         }
         Kind::RechargeSet(set) => Owned::RechargeSet(v1::RechargeSet {
             enabled: set.enabled,

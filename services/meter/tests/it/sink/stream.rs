@@ -63,6 +63,31 @@ fn every_column_says_what_the_record_says() {
 }
 
 #[test]
+fn a_name_and_a_zone_that_are_set_later_stand_beside_those_of_the_opening() {
+    // given an account that is named anew and moves, in blocks of their own
+    let world = World::new("profiles", 1);
+    let set = |seq, name: &str, time_zone: &str| {
+        let kind =
+            v1::entry::Kind::ProfileSet(v1::ProfileSet { name: name.to_owned(), time_zone: time_zone.to_owned() });
+        v1::Entry { seq, occurred_at_ms: NOON, kind: Some(kind), ..v1::Entry::default() }
+    };
+    let with = |entries| v1::LedgerRecord { entries, ..account("acc_luna", NOON, 0) }.encode_to_vec();
+    world.write(&[(0, account("acc_luna", NOON, 0).encode_to_vec())], true);
+    world.sink_until(1);
+    world.write(&[(0, with(vec![set(2, "Luna", "Asia/Tokyo"), set(3, "Sol", "Asia/Tokyo")]))], true);
+    world.sink_until(3);
+
+    // then each row says both, and the newest of them is the account's
+    let rows = world.query(
+        "SELECT seq, type, account_name, time_zone, currency, plan, amount FROM {db}.ledger WHERE seq > 1 ORDER BY seq",
+    );
+    assert_eq!(rows, "2\tprofile_set\tLuna\tAsia/Tokyo\t\t\t0\n3\tprofile_set\tSol\tAsia/Tokyo\t\t\t0");
+    let line = world.query("SELECT max(profile).name, max(profile).currency, max(profile).time_zone, max(profile_set), max(plan).plan FROM {db}.account_balances");
+    assert_eq!(line, "acc_luna\tUSD\tEurope/Berlin\t(3,'Sol','Asia/Tokyo')\tbasic");
+    assert_eq!(world.query("SELECT count() FROM {db}.usage_15m_by_account"), "0", "no money moved");
+}
+
+#[test]
 fn a_block_never_holds_two_months() {
     // given records before and after midnight UTC of a month's end, in both partitions
     let world = World::new("months", 2);

@@ -69,7 +69,7 @@ fn refund(key: &str, entry: &Entry, amount_micros: Option<i64>) -> Command {
         test_mode: usage.test_mode,
     };
     let (reason, note) = ("blurred".to_owned(), String::new());
-    let body = Refund { seq: entry.seq, amount_micros, reason, note, original: Some(original) };
+    let body = Refund { seq: entry.seq, amount_micros, reason, note, original: Some(original), counted: None };
     command(ACCOUNT, key, Body::Refund(body))
 }
 

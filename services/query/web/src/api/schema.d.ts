@@ -1949,6 +1949,8 @@ export interface components {
         };
         /** @description One entry of the account's ledger, and why its amount is what it is. What it does not have is null. */
         TransactionDetail: components["schemas"]["Transaction"] & {
+            /** @description Of an opening and of what changes it: what the account is called from then on. */
+            account_name?: string | null;
             /** @description Id of the key that asked, for what was asked for. */
             actor?: string | null;
             /**
@@ -1992,6 +1994,8 @@ export interface components {
             source?: components["schemas"]["Source"] | null;
             /** @description Whether it was a test. */
             test_mode: boolean;
+            /** @description The same of its zone, an IANA name. */
+            time_zone?: string | null;
             unit_price?: components["schemas"]["Amount"] | null;
             /** @description Variant code, such as a resolution. */
             variant?: string | null;
@@ -3299,7 +3303,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced" | "profile_set")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -4122,7 +4126,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced" | "profile_set")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -4269,7 +4273,7 @@ export interface operations {
                 /** @description First instant after the range, written as `from`. */
                 to?: string;
                 /** @description Only entries of these types. */
-                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced")[];
+                type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced" | "profile_set")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
             };
@@ -4380,6 +4384,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "account_name": null,
                      *       "actor": null,
                      *       "amount": {
                      *         "amount": "-0.20",
@@ -4420,6 +4425,7 @@ export interface operations {
                      *       },
                      *       "status": "success",
                      *       "test_mode": false,
+                     *       "time_zone": null,
                      *       "type": "consume",
                      *       "unit": "image",
                      *       "unit_price": {

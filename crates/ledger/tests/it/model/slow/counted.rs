@@ -2,10 +2,7 @@
 //! without it.
 
 use super::{
-    super::{
-        new_york,
-        steps::{BOUND, Work},
-    },
+    super::steps::{BOUND, Work},
     Account,
 };
 
@@ -24,24 +21,22 @@ fn graduated(plan: &str, quantity: i128) -> i128 {
 }
 
 impl Account {
-    pub(super) fn counted(&self, work: Work, at_ms: i64) -> i64 {
-        let month = new_york::month(at_ms);
+    pub(super) fn counted(&self, work: Work, month: i64) -> i64 {
         self.counts.iter().find(|line| (line.work, line.month) == (work, month)).map_or(0, |line| line.quantity)
     }
 
-    pub(super) fn count(&mut self, work: Work, at_ms: i64, quantity: i64) {
+    pub(super) fn count(&mut self, work: Work, month: i64, quantity: i64) {
         if !matches!(work, Work::Graduated | Work::Volume) {
             return;
         }
-        let month = new_york::month(at_ms);
-        let total = self.counted(work, at_ms).saturating_add(quantity).clamp(0, BOUND);
+        let total = self.counted(work, month).saturating_add(quantity).clamp(0, BOUND);
         self.counts.retain(|line| (line.work, line.month) != (work, month));
         self.counts.push(CountLine { work, month, quantity: total });
     }
 
     /// `None` beyond the bound.
     pub(super) fn price(&self, plan: &str, work: Work, quantity: i64, at_ms: i64) -> Option<i64> {
-        price(plan, work, quantity, self.counted(work, at_ms))
+        price(plan, work, quantity, self.counted(work, self.zone.month(at_ms)))
     }
 }
 

@@ -1,9 +1,6 @@
 //! Credit that is bought by itself: every question is answered from the list of what was asked for.
 
-use super::{
-    super::{new_york, steps::RechargeSize},
-    Account, in_bound,
-};
+use super::{super::steps::RechargeSize, Account, in_bound};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RuleLine {
@@ -17,6 +14,8 @@ pub(super) struct RuleLine {
 pub(super) struct AskLine {
     pub(super) amount: i64,
     pub(super) at_ms: i64,
+    /// When the day and the month end that it is counted in.
+    pub(super) ends_ms: [i64; 2],
     pub(super) under_way: bool,
     pub(super) failed: bool,
     pub(super) paid: Option<Paid>,
@@ -73,27 +72,34 @@ impl Account {
         if !in_bound(wanted) || !in_bound(wide(self.balance()) + wanted) {
             return Ask::Never;
         }
-        let asked = |is_within: &dyn Fn(i64) -> bool| -> i128 {
-            let counted = self.asks.iter().filter(|ask| !ask.failed && is_within(ask.at_ms));
-            counted.map(|ask| wide(ask.amount)).sum()
-        };
-        let (day, month) = (new_york::day(at_ms), new_york::month(at_ms));
-        let today = asked(&|ms| new_york::day(ms) == day);
-        let this_month = asked(&|ms| new_york::month(ms) == month);
         let mut amount = wanted;
         let mut free_at_ms = at_ms;
-        for (cap, asked, end_ms) in [
-            (rule.caps[0], today, new_york::day_start(day + 1)),
-            (rule.caps[1], this_month, new_york::month_start(month + 1)),
-        ] {
+        for (window, cap) in rule.caps.into_iter().enumerate() {
             let Some(cap) = cap else { continue };
-            let left = wide(cap) - asked;
+            let counted = self.asks.iter().filter(|ask| !ask.failed && ask.ends_ms[window] > at_ms);
+            let left = wide(cap) - counted.map(|ask| wide(ask.amount)).sum::<i128>();
             amount = amount.min(left);
             if left < 1_000_000 {
-                free_at_ms = free_at_ms.max(end_ms);
+                free_at_ms = free_at_ms.max(self.ends_ms(at_ms)[window]);
             }
         }
         if free_at_ms > at_ms { Ask::At(free_at_ms) } else { Ask::Now(i64::try_from(amount).unwrap()) }
+    }
+
+    /// When the day and the month end that an instant is counted in: where one of an earlier request has not ended it goes on,
+    /// whatever the zone is meanwhile.
+    fn ends_ms(&self, at_ms: i64) -> [i64; 2] {
+        let (day, month) = (self.zone.day(at_ms), self.zone.month(at_ms));
+        let begun = [self.zone.day_start(day + 1), self.zone.month_start(month + 1)];
+        [0, 1].map(|window| {
+            let ends_ms = self.asks.iter().map(|ask| ask.ends_ms[window]);
+            ends_ms.filter(|ends_ms| *ends_ms > at_ms).min().unwrap_or(begun[window])
+        })
+    }
+
+    pub(super) fn ask_for(&mut self, amount: i64) {
+        let (at_ms, ends_ms) = (self.now_ms, self.ends_ms(self.now_ms));
+        self.asks.push(AskLine { amount, at_ms, ends_ms, under_way: true, failed: false, paid: None });
     }
 
     pub(super) fn recharge_due(&self) -> Option<i64> {
