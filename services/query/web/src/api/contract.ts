@@ -69,6 +69,12 @@ export interface EventBody {
   budget?: { amount: string; on_exceeded: "warn" | "refuse_holds" };
 }
 
+/** What an account is called, and its zone; what is absent stays. */
+export interface ProfileBody {
+  name?: string;
+  time_zone?: string;
+}
+
 /** What an account wants to be told of, as a whole; what is absent is not told. */
 export interface AlertRulesBody {
   balance_below: string[];
@@ -311,6 +317,7 @@ export interface ContractPaths {
     "put",
     Command<unknown, Posted, OfAccount>
   >;
+  "/v1/accounts/{account_id}/profile": { put: Command<ProfileBody, Posted, OfAccount> };
   "/v1/accounts/{account_id}/alerts": With<
     "/v1/accounts/{account_id}/alerts",
     "put",

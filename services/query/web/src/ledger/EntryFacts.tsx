@@ -59,6 +59,8 @@ export function EntryFacts({ entry, zone }: { entry: TransactionDetail; zone: st
           ...plain(detail.country, entry.country),
           ...plain(detail.reason, entry.reason?.replaceAll("_", " ")),
           ...plain(detail.note, entry.note),
+          ...plain(detail.accountName, entry.account_name),
+          ...plain(detail.accountZone, entry.time_zone && text.common.zone(zoneCity(entry.time_zone))),
           ...(entry.provider_cost
             ? [{ label: detail.cost, value: <MoneyText money={entry.provider_cost} places="exact" /> }]
             : []),

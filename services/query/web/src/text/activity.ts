@@ -74,6 +74,8 @@ export const activity = {
     hold: "Hold",
     reason: "Reason",
     note: "Note",
+    accountName: "Account name",
+    accountZone: "Time zone from then on",
     actor: "Requested by",
     cost: "Provider cost",
     entry: "Entry",

@@ -10,7 +10,16 @@ export const settings = {
     opened: "Opened",
     zone: "Time zone",
     zoneNote: "Days, months and every time on these pages follow this zone. An event\u2019s own pages follow the event\u2019s.",
-    zoneFrom: "It was chosen when the account was opened and stays: months and daily limits were counted in it.",
+    change: "Change",
+    edit: {
+      title: "Name and time zone",
+      name: "Name",
+      nameMissing: "Enter a name.",
+      nameLong: "Use at most 200 characters.",
+      zone: "Time zone",
+      zoneHint:
+        "From now on, days, months and the plan fee follow this zone. What was counted or charged before stays where it was.",
+    },
     now: (time: string): string => `It is ${time} there now`,
     comparePlans: "Compare plans",
   },

@@ -1,7 +1,8 @@
 import { queryOptions, replaceEqualDeep } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
-import type { Balance } from "../types";
+import type { ProfileBody } from "../contract";
+import type { Account, Balance } from "../types";
 import { keys } from "../keys";
 
 export const accountQuery = (accountId: string) =>
@@ -11,6 +12,24 @@ export const accountQuery = (accountId: string) =>
       unwrap(api.GET("/v1/accounts/{account_id}", { params: { path: { account_id: accountId } }, signal })),
     staleTime: 60_000,
   });
+
+export interface ProfileChange {
+  accountId: string;
+  body: ProfileBody;
+  idempotencyKey: string;
+}
+
+/** Names the account anew, or moves it; answers with it as it is from then on. */
+export async function putProfile({ accountId, body, idempotencyKey }: ProfileChange): Promise<Account> {
+  const path = { account_id: accountId };
+  const { seq } = await unwrap(
+    api.PUT("/v1/accounts/{account_id}/profile", {
+      params: { path, header: { "Idempotency-Key": idempotencyKey } },
+      body,
+    }),
+  );
+  return unwrap(api.GET("/v1/accounts/{account_id}", { params: { path, query: { min_seq: seq } } }));
+}
 
 // An answer that was under way when a newer balance came must not put the old one back.
 function newerBalance(old: unknown, next: unknown): unknown {
