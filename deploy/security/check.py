@@ -158,6 +158,9 @@ class Run:
         letter = until("the dead letter is listed", letters)[0]
         answer = self.ok("POST", f"{ingest}/v1/dead-letters/redrive", {"ids": [letter["id"]]}, statuses=(200,))
         check("a dead letter is listed and driven again", "refused" in json.dumps(answer), answer)
+        body = {"ids": [letter["id"]], "note": "a test"}
+        answer = self.ok("POST", f"{ingest}/v1/dead-letters/dismiss", body, statuses=(200,))
+        check("a dead letter is dismissed", answer["counts"] == {"dismissed": 1}, answer)
 
     def balance(self, amount):
         url = f"{self.processes['query'].api}/v1/accounts/{ACCOUNT}/balance"

@@ -73,8 +73,8 @@ for service in ingest effects meter sink; do
     grant "$service" --operation Describe --operation DescribeConfigs --resource-pattern-type prefixed --topic "$prefix"
 done
 
-# Takes usage and commands; keys, webhooks and prices; who did what.
-topics ingest Write usage commands price-book registry deliveries audit key-usage
+# Takes usage and commands; keys, webhooks and prices; who did what; that a dead letter is dismissed.
+topics ingest Write usage commands price-book registry deliveries audit key-usage dead-letter
 topics ingest Read price-book registry deliveries dead-letter replies
 
 # Carries out what the meter decided; each effect ends in a command.

@@ -28,12 +28,13 @@ pub mod header {
     /// Only where the value was cut: how many bytes the record has, decimal. The source offset names the whole of it.
     pub const ORIGINAL_BYTES: &str = "tollbooth-original-bytes";
 
-    /// Makes the record no letter, but what became of one that was driven again: one of the
-    /// [`RedriveOutcome`](super::RedriveOutcome) codes. Its source headers name the letter; its value is empty.
+    /// Makes the record no letter, but a word about one, which was driven again or dismissed: one of the
+    /// [`LetterOutcome`](super::LetterOutcome) codes. Its source headers name the letter; its value is empty. The
+    /// [`DETAIL`] of a dismissal is the note of whoever decided it.
     pub const OUTCOME: &str = "tollbooth-outcome";
-    /// Id of the API key that asked for it.
+    /// Id of the API key that asked for it, also for a dismissal.
     pub const REDRIVEN_BY: &str = "tollbooth-redriven-by";
-    /// When it was decided, RFC 3339.
+    /// When it was decided, RFC 3339; the same.
     pub const REDRIVEN_AT: &str = "tollbooth-redriven-at";
     /// Id of the entry that was posted.
     pub const ENTRY: &str = "tollbooth-entry";
@@ -97,10 +98,10 @@ impl From<&LetterId> for v1::LetterSource {
     }
 }
 
-/// What became of a letter that was driven again.
+/// What became of a letter that was driven again or dismissed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum RedriveOutcome {
+pub enum LetterOutcome {
     /// It is in the ledger.
     Posted,
     /// Its report had reached the ledger by another way meanwhile.
@@ -109,11 +110,15 @@ pub enum RedriveOutcome {
     Stale,
     /// Refused again; the letter stays open.
     Refused,
+    /// A person decided that nothing will be charged for it.
+    Dismissed,
 }
 
-impl RedriveOutcome {
-    /// Every outcome, for metrics that are bound once.
-    pub const ALL: &[Self] = &[Self::Posted, Self::Duplicate, Self::Stale, Self::Refused];
+impl LetterOutcome {
+    /// What the meter says of a letter that was driven again, for metrics that are bound once.
+    pub const OF_REDRIVE: [Self; 4] = [Self::Posted, Self::Duplicate, Self::Stale, Self::Refused];
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Posted, Self::Duplicate, Self::Stale, Self::Refused, Self::Dismissed];
 
     /// The code as it stands in headers, labels and answers.
     #[must_use]
@@ -123,13 +128,14 @@ impl RedriveOutcome {
             Self::Duplicate => "duplicate",
             Self::Stale => "stale",
             Self::Refused => "refused",
+            Self::Dismissed => "dismissed",
         }
     }
 
     /// The outcome of a code.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|outcome| outcome.code() == code)
+        Self::ALL.into_iter().find(|outcome| outcome.code() == code)
     }
 
     /// Whether nothing is left to be done about the letter.

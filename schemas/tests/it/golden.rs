@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use prost::Message;
 use tollbooth_schemas::{
     audit::AuditOutcome,
-    dead_letter::{Reason, RedriveOutcome, header},
+    dead_letter::{LetterOutcome, Reason, header},
     keys::{KeyDocument, KeyKind, KeyState, KeyUse, Scope, registry_key, revocation_key},
     ledger::EntryType,
     topics::{METER_GROUP, SINK_LEASE_GROUP, SINK_OFFSETS_GROUP, TopicSet},
@@ -244,9 +244,9 @@ fn dead_letter_headers_and_reasons() {
         header::ENTRY,
         header::COMMAND,
     ];
-    let outcomes: Vec<&str> = RedriveOutcome::ALL.iter().map(|outcome| outcome.code()).collect();
-    for outcome in RedriveOutcome::ALL {
-        assert_eq!(RedriveOutcome::from_code(outcome.code()), Some(*outcome));
+    let outcomes: Vec<&str> = LetterOutcome::ALL.iter().map(|outcome| outcome.code()).collect();
+    for outcome in LetterOutcome::ALL {
+        assert_eq!(LetterOutcome::from_code(outcome.code()), Some(outcome));
         assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.code());
     }
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();

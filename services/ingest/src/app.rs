@@ -144,6 +144,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/ping", post(webhooks::ping)),
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/replay", post(webhooks::replay)),
         ("/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate", post(webhooks::rotate)),
+        ("/v1/dead-letters/dismiss", post(commands::dismiss_letters)),
         ("/v1/dead-letters/redrive", post(commands::redrive_letters)),
         ("/v1/keys", post(keys::create).get(keys::list)),
         ("/v1/keys/{key_id}", delete(keys::revoke)),

@@ -1,9 +1,9 @@
 //! What could not be charged, read from the end of the dead-letter topic.
 //!
-//! What became of letters that were driven again stands behind them in the topic, and is known from an index that is
-//! followed in memory. The letters themselves are no table: they are read backwards in windows of offsets, each from its beginning to its end, until the page is
-//! full or so much has been looked at that the answer would take too long. A page may therefore be short, or empty, and
-//! still have more behind it; its cursor says where the search goes on.
+//! What became of letters that were driven again or dismissed stands behind them in the topic, and is known from an index
+//! that is followed in memory. The letters themselves are no table: they are read backwards in windows of offsets, each from
+//! its beginning to its end, until the page is full or so much has been looked at that the answer would take too long. A page
+//! may therefore be short, or empty, and still have more behind it; its cursor says where the search goes on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Semaphore;
-use tollbooth_chassis::dead_letters::{DeadLetters as Index, Redriven, Whole};
+use tollbooth_chassis::dead_letters::{DeadLetters as Index, Whole, Word};
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader, Record};
 use tollbooth_chassis::kafka::{KafkaClients, ReaderTuning};
 use tollbooth_chassis::problem::Problem;
@@ -57,15 +57,15 @@ pub struct DeadLetter {
     pub payload: Vec<u8>,
     /// How many bytes the record has.
     pub payload_bytes: u64,
-    /// What became of it when it was last driven again.
-    pub redriven: Option<Redriven>,
+    /// What became of it when it was last driven again or dismissed.
+    pub word: Option<Word>,
 }
 
 impl DeadLetter {
     /// Whether something is left to be done about it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.redriven.as_ref().is_none_or(|redriven| !redriven.outcome.is_final())
+        self.word.as_ref().is_none_or(|word| !word.outcome.is_final())
     }
 }
 
@@ -128,7 +128,7 @@ impl DeadLetters {
             this.wait_for_index()?;
             let Some(known) = this.index.letter(&id) else { return Ok(None) };
             let whole = this.index.fetch(&[known.offset], READ_PATIENCE)?.into_iter().next();
-            Ok(whole.map(|whole| (letter_of_whole(&whole, known.redriven), whole)))
+            Ok(whole.map(|whole| (letter_of_whole(&whole, known.word), whole)))
         })
         .await
     }
@@ -222,7 +222,7 @@ impl DeadLetters {
     fn with_outcome(&self, mut letter: DeadLetter) -> DeadLetter {
         let partition = i32::try_from(letter.source_partition).unwrap_or(-1);
         let id = LetterId { topic: letter.source_topic.clone(), partition, offset: letter.source_offset };
-        letter.redriven = self.index.redriven(&id);
+        letter.word = self.index.word(&id);
         letter
     }
 }
@@ -235,10 +235,10 @@ fn letter_of(record: &Record<'_>) -> DeadLetter {
     DeadLetter { payload: shown, ..read_letter(record.offset(), text, key, payload.len()) }
 }
 
-fn letter_of_whole(whole: &Whole, redriven: Option<Redriven>) -> DeadLetter {
+fn letter_of_whole(whole: &Whole, word: Option<Word>) -> DeadLetter {
     let text = |name: &str| whole.header(name).unwrap_or_default().to_owned();
     let letter = read_letter(whole.offset, text, &whole.key, whole.payload.len());
-    DeadLetter { payload: whole.payload.clone(), redriven, ..letter }
+    DeadLetter { payload: whole.payload.clone(), word, ..letter }
 }
 
 fn read_letter(offset: i64, text: impl Fn(&str) -> String, key: &[u8], bytes: usize) -> DeadLetter {
@@ -255,6 +255,6 @@ fn read_letter(offset: i64, text: impl Fn(&str) -> String, key: &[u8], bytes: us
         key: String::from_utf8_lossy(key).into_owned(),
         payload: Vec::new(),
         payload_bytes: text(header::ORIGINAL_BYTES).parse().unwrap_or(u64::try_from(bytes).unwrap_or(u64::MAX)),
-        redriven: None,
+        word: None,
     }
 }

@@ -15,6 +15,12 @@ fn redrive(stack: &Stack, body: &Value) -> anyhow::Result<Answer> {
     stack.api.request(Method::POST, &url, None, &headers, Some(body.to_string().into_bytes()))
 }
 
+fn dismiss(stack: &Stack, body: &Value) -> anyhow::Result<Answer> {
+    let url = format!("{}/v1/dead-letters/dismiss", stack.api.ingest_url());
+    let headers = [("content-type", "application/json")];
+    stack.api.request(Method::POST, &url, None, &headers, Some(body.to_string().into_bytes()))
+}
+
 fn letters(stack: &Stack, path: &str) -> anyhow::Result<Value> {
     let url = format!("{}/v1/dead-letters{path}", stack.api.query_url());
     stack.api.request(Method::GET, &url, None, &[], None)?.ok()
@@ -145,6 +151,32 @@ fn a_missing_price_is_published_and_the_letters_are_charged_once() -> anyhow::Re
         (none("no_price") && none("unknown_account")).then_some(())
     })?;
 
+    // when what nobody will ever price is dismissed
+    let nobody = usage::with_data(usage::event(ACCOUNT, "op_nobody"), &json!({"engine": "nobody"}));
+    stack.api.send(&[nobody])?;
+    let open = shown(&stack, "?reason=no_price&state=open", 1)?;
+    stack.wait("an open letter in the metrics", PATIENCE, || {
+        (open_of(&stack, "no_price").as_deref() == Some("1")).then_some(())
+    })?;
+    let test = json!({"ids": [&open[0]["id"]], "note": "a test of the booth"});
+    let answer = stack.wait("the letter to be known to ingest", PATIENCE, || {
+        let answer = dismiss(&stack, &test).ok()?.ok().ok()?;
+        answer["counts"].get("unknown").is_none().then_some(answer)
+    })?;
+    assert_eq!(answer["counts"], json!({"dismissed": 1}), "{answer}");
+    // then it is closed for whoever asks, also after a restart, and nothing is charged
+    stack.wait("no open letter in the metrics", PATIENCE, || {
+        (open_of(&stack, "no_price").as_deref() == Some("0")).then_some(())
+    })?;
+    stack.kill(Victim::Ingest)?;
+    stack.heal()?;
+    redriven(&stack, &json!({"ids": test["ids"]}), &json!({"closed": 1}))?;
+    let id = open[0]["id"].as_str().unwrap_or_default();
+    let closed = letters(&stack, &format!("/{id}"))?;
+    let redrive = &closed["redrive"];
+    assert_eq!((&closed["state"], &redrive["outcome"]), (&json!("closed"), &json!("dismissed")), "{closed}");
+    assert_eq!((&redrive["note"], &redrive["by"]), (&test["note"], &json!("key_root")), "{closed}");
+
     // then the books are in order
     stack.wait_metered(PATIENCE)?;
     stack.wait_sunk(PATIENCE)?;
@@ -155,5 +187,6 @@ fn a_missing_price_is_published_and_the_letters_are_charged_once() -> anyhow::Re
     let report = verify(&stack)?;
     assert_eq!(report["ok"], true, "{report:#}");
     assert!(report["checked"]["redriven"].as_u64() >= Some(5), "{report:#}");
+    assert_eq!(report["checked"]["dismissed"], 1, "{report:#}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tollbooth_schemas::{
-    dead_letter::{LetterId, Reason, RedriveOutcome, header},
+    dead_letter::{LetterId, LetterOutcome, Reason, header},
     time::{DAY_MS, parse_rfc3339_ms},
 };
 
@@ -25,33 +25,33 @@ pub struct Letter {
     pub reason: Option<Reason>,
     /// Since when.
     pub dead_at_ms: i64,
-    /// What became of it when it was last driven again.
-    pub redriven: Option<Redriven>,
+    /// The newest word about it.
+    pub word: Option<Word>,
 }
 
 impl Letter {
     /// Whether something is left to be done about it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.redriven.as_ref().is_none_or(|redriven| !redriven.outcome.is_final())
+        self.word.as_ref().is_none_or(|word| !word.outcome.is_final())
     }
 
     /// Why it is not charged, by the newest judgement.
     #[must_use]
     pub fn stands_for(&self) -> Option<Reason> {
-        let refused = self.redriven.as_ref().filter(|redriven| !redriven.outcome.is_final());
+        let refused = self.word.as_ref().filter(|word| !word.outcome.is_final());
         refused.and_then(|refused| Reason::from_code(&refused.reason)).or(self.reason)
     }
 }
 
-/// What became of a letter that was driven again.
+/// What became of a letter that was driven again or dismissed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redriven {
+pub struct Word {
     /// How it ended.
-    pub outcome: RedriveOutcome,
+    pub outcome: LetterOutcome,
     /// Code of why it was refused, else empty.
     pub reason: String,
-    /// The same for a person.
+    /// The same for a person; of a dismissal the note of whoever decided it.
     pub detail: String,
     /// Id of the API key that asked for it.
     pub by: String,
@@ -105,16 +105,16 @@ impl Index {
             let dead_at_ms = parse_rfc3339_ms(&text(header::DEAD_AT));
             let dead_at_ms = dead_at_ms.or(record.timestamp().map(|timestamp| timestamp.millis)).unwrap_or_default();
             let (offset, reason) = (record.offset(), Reason::from_code(&reason));
-            self.put(Letter { id, offset, reason, dead_at_ms, redriven: None });
+            self.put(Letter { id, offset, reason, dead_at_ms, word: None });
             return;
         };
-        let Some(outcome) = std::str::from_utf8(outcome).ok().and_then(RedriveOutcome::from_code) else {
+        let Some(outcome) = std::str::from_utf8(outcome).ok().and_then(LetterOutcome::from_code) else {
             tracing::error!(offset = record.offset(), "an outcome that this release does not know is left out");
             return;
         };
         let (detail, by) = (text(header::DETAIL), text(header::REDRIVEN_BY));
         let (at, entry_id) = (text(header::REDRIVEN_AT), text(header::ENTRY));
-        self.settle(&id, Redriven { outcome, reason, detail, by, at, entry_id });
+        self.settle(&id, Word { outcome, reason, detail, by, at, entry_id });
     }
 
     fn put(&mut self, letter: Letter) {
@@ -141,10 +141,10 @@ impl Index {
     }
 
     /// What is final stays: a later word about it can only be that of a repetition.
-    fn settle(&mut self, id: &LetterId, redriven: Redriven) {
+    fn settle(&mut self, id: &LetterId, redriven: Word) {
         let letter = self.by_id.get(id).and_then(|offset| self.letters.get_mut(offset));
         if let Some(letter) = letter.filter(|letter| letter.is_open()) {
-            letter.redriven = Some(redriven);
+            letter.word = Some(redriven);
         }
     }
 
@@ -190,12 +190,12 @@ mod tests {
 
     fn letter(offset: i64, reason: Reason, dead_at_ms: i64) -> Letter {
         let id = LetterId { topic: "usage".to_owned(), partition: 0, offset: offset * 10 };
-        Letter { id, offset, reason: Some(reason), dead_at_ms, redriven: None }
+        Letter { id, offset, reason: Some(reason), dead_at_ms, word: None }
     }
 
-    fn outcome(outcome: RedriveOutcome, reason: &str) -> Redriven {
+    fn outcome(outcome: LetterOutcome, reason: &str) -> Word {
         let empty = String::new;
-        Redriven { outcome, reason: reason.to_owned(), detail: empty(), by: empty(), at: empty(), entry_id: empty() }
+        Word { outcome, reason: reason.to_owned(), detail: empty(), by: empty(), at: empty(), entry_id: empty() }
     }
 
     fn offsets(index: &Index, reason: Option<Reason>, limit: usize) -> (Vec<i64>, usize) {
@@ -213,17 +213,44 @@ mod tests {
         assert_eq!(offsets(&index, Some(Reason::NoPrice), 1), (vec![2], 2));
         // when one is refused for another reason, and one is posted
         let id = |offset| letter(offset, Reason::NoPrice, 0).id;
-        index.settle(&id(1), outcome(RedriveOutcome::Refused, "no_price"));
-        index.settle(&id(2), outcome(RedriveOutcome::Posted, ""));
+        index.settle(&id(1), outcome(LetterOutcome::Refused, "no_price"));
+        index.settle(&id(2), outcome(LetterOutcome::Posted, ""));
         // then
         assert_eq!(offsets(&index, Some(Reason::NoPrice), 9), (vec![1, 3], 2));
         assert_eq!(offsets(&index, Some(Reason::UnknownAccount), 9), (vec![], 0));
         let open = index.open_by_reason().into_iter().find(|(reason, _)| *reason == Reason::NoPrice);
         assert_eq!(open.unwrap().1, Open { count: 2, oldest_ms: Some(1_000) });
         // and what is posted stays posted
-        index.settle(&id(2), outcome(RedriveOutcome::Refused, "conflict"));
+        index.settle(&id(2), outcome(LetterOutcome::Refused, "conflict"));
         index.put(Letter { offset: 9, ..letter(2, Reason::NoPrice, 9_000) });
         assert_eq!(offsets(&index, None, 9), (vec![1, 3], 2));
+    }
+
+    #[test]
+    fn a_dismissed_letter_is_closed_for_good_and_only_its_charge_outweighs_that() {
+        // given a letter that was refused once more
+        let mut index = Index::default();
+        index.put(letter(1, Reason::NoPrice, 1_000));
+        index.put(letter(2, Reason::NoPrice, 2_000));
+        let id = letter(1, Reason::NoPrice, 0).id;
+        index.settle(&id, outcome(LetterOutcome::Refused, "no_price"));
+        // when it is dismissed
+        let said = Word { detail: "a test".to_owned(), ..outcome(LetterOutcome::Dismissed, "") };
+        index.settle(&id, said.clone());
+        // then it is not open, nor in the gauge, and stays so whatever is repeated
+        let repeated = Word { detail: "once more".to_owned(), ..said.clone() };
+        for word in [repeated, outcome(LetterOutcome::Refused, "no_price"), outcome(LetterOutcome::Duplicate, "")] {
+            index.settle(&id, word);
+        }
+        index.put(Letter { offset: 9, ..letter(1, Reason::NoPrice, 9_000) });
+        assert_eq!(offsets(&index, None, 9), (vec![2], 1));
+        let open = index.open_by_reason().into_iter().find(|(reason, _)| *reason == Reason::NoPrice);
+        assert_eq!(open.unwrap().1, Open { count: 1, oldest_ms: Some(2_000) });
+        assert_eq!(index.letter(&id).unwrap().word, Some(said));
+        // and a charge that was on its way is told, since it is in the ledger
+        index.settle(&id, outcome(LetterOutcome::Posted, ""));
+        assert_eq!(index.letter(&id).unwrap().word.unwrap().outcome, LetterOutcome::Posted);
+        assert_eq!(offsets(&index, None, 9), (vec![2], 1));
     }
 
     #[test]

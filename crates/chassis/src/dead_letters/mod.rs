@@ -1,6 +1,6 @@
-//! The dead letters, and what became of those that were driven again: an index in memory over the topic.
+//! The dead letters, and what became of those that were driven again or dismissed: an index in memory over the topic.
 //!
-//! The topic holds letters and, behind them, the outcomes of re-drives, each naming its letter. Whoever must know which
+//! The topic holds letters and, behind them, words about them, each naming its letter. Whoever must know which
 //! letters are open has to have read both: a thread of its own follows the topic from its beginning and keeps, of every
 //! letter, where it lies, why, since when, and its newest outcome; the bytes stay where they are, and are
 //! [fetched](DeadLetters::fetch) by offset. A meter that was set back may write a letter once more: it is the same one.
@@ -11,7 +11,7 @@ mod index;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -31,13 +31,14 @@ use crate::{
 
 pub use fetch::Whole;
 use index::Index;
-pub use index::{LETTERS_MAX, Letter, Open, Redriven, Selection};
+pub use index::{LETTERS_MAX, Letter, Open, Selection, Word};
 
 const PARTITION: i32 = 0;
 const READ_LIMIT: BatchLimit = BatchLimit { records: 1_000, bytes: 8 * 1024 * 1024 };
 const READ_WAIT: Duration = Duration::from_millis(200);
 const WATERMARK_WAIT: Duration = Duration::from_secs(2);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+const REACHED_EVERY: Duration = Duration::from_millis(5);
 
 /// The index, and the way to the bytes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ struct Shared {
     index: Mutex<Index>,
     /// Everything that was there when following began has been read.
     is_complete: AtomicBool,
+    /// Offset behind everything that has been read.
+    next: AtomicI64,
 }
 
 impl DeadLetters {
@@ -113,6 +116,7 @@ impl DeadLetters {
                 // The tail may be markers, which are no records.
                 *next = reader.position(&self.topic, PARTITION)?.max(*next);
             }
+            self.shared.next.store(next.unwrap_or(from), Ordering::Release);
             if next.unwrap_or(from) >= end {
                 self.shared.is_complete.store(true, Ordering::Release);
             }
@@ -132,10 +136,20 @@ impl DeadLetters {
         self.shared.index.lock().letter(id)
     }
 
-    /// What became of a letter, where it was driven again.
+    /// The newest word about a letter that was driven again or dismissed.
     #[must_use]
-    pub fn redriven(&self, id: &LetterId) -> Option<Redriven> {
-        self.letter(id)?.redriven
+    pub fn word(&self, id: &LetterId) -> Option<Word> {
+        self.letter(id)?.word
+    }
+
+    /// Waits until the record at `offset` has been read; `false`: it was not within `patience`.
+    pub async fn reached(&self, offset: i64, patience: Duration) -> bool {
+        let has_read = async {
+            while self.shared.next.load(Ordering::Acquire) <= offset {
+                tokio::time::sleep(REACHED_EVERY).await;
+            }
+        };
+        tokio::time::timeout(patience, has_read).await.is_ok()
     }
 
     /// Open letters, oldest first, and how many there are.

@@ -35,10 +35,12 @@ pub(crate) enum Topic {
     Registry,
     PriceBook,
     Deliveries,
+    DeadLetter,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 5] = [Self::Usage, Self::Commands, Self::Registry, Self::PriceBook, Self::Deliveries];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Usage, Self::Commands, Self::Registry, Self::PriceBook, Self::Deliveries, Self::DeadLetter];
 
     pub(crate) fn name(self, topics: &TopicSet) -> String {
         match self {
@@ -47,6 +49,7 @@ impl Topic {
             Self::Registry => topics.registry(),
             Self::PriceBook => topics.price_book(),
             Self::Deliveries => topics.deliveries(),
+            Self::DeadLetter => topics.dead_letter(),
         }
     }
 }

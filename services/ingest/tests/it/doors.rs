@@ -57,6 +57,7 @@ const ROUTES: &[(&str, &str, Door, &str)] = &[
     ("post", "/v1/accounts/{account_id}/webhooks/{webhook_id}/ping", Account, "settings"),
     ("post", "/v1/accounts/{account_id}/webhooks/{webhook_id}/replay", Account, "settings"),
     ("post", "/v1/accounts/{account_id}/webhooks/{webhook_id}/rotate", Account, "settings"),
+    ("post", "/v1/dead-letters/dismiss", Admin, "dead_letters"),
     ("post", "/v1/dead-letters/redrive", Admin, "dead_letters"),
     ("post", "/v1/keys", Admin, "keys"),
     ("get", "/v1/keys", Admin, "read"),

@@ -3,6 +3,7 @@
 mod audit;
 mod back_pressure;
 mod commands;
+mod dismiss;
 mod doors;
 mod events;
 mod forwarded;

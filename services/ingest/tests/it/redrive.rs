@@ -15,14 +15,22 @@ use crate::stand::{DEADLINE, Stand, event, read};
 
 const REDRIVE: &str = "/v1/dead-letters/redrive";
 /// 2026-11-21T20:00:00Z
-const RECEIVED_MS: i64 = 1_795_291_200_000;
+pub(crate) const RECEIVED_MS: i64 = 1_795_291_200_000;
 
 /// A letter of `usage` 0/`offset`, put there `offset` seconds after its receipt.
-fn put(stand: &Stand, offset: i64, reason: &str, key: &str, payload: &[u8]) {
+pub(crate) fn put(stand: &Stand, offset: i64, reason: &str, key: &str, payload: &[u8]) {
     put_with(stand, &stand.topics.usage(), offset, reason, key, payload, &[]);
 }
 
-fn put_with(stand: &Stand, topic: &str, offset: i64, reason: &str, key: &str, payload: &[u8], more: &[(&str, String)]) {
+pub(crate) fn put_with(
+    stand: &Stand,
+    topic: &str,
+    offset: i64,
+    reason: &str,
+    key: &str,
+    payload: &[u8],
+    more: &[(&str, String)],
+) {
     let mut headers = vec![
         ("content-type", "application/cloudevents+json".to_owned()),
         ("x-other", "kept where it is".to_owned()),
@@ -37,16 +45,16 @@ fn put_with(stand: &Stand, topic: &str, offset: i64, reason: &str, key: &str, pa
     stand.put_with(&stand.topics.dead_letter(), key, payload, &headers);
 }
 
-fn usage(id: &str) -> Vec<u8> {
+pub(crate) fn usage(id: &str) -> Vec<u8> {
     event(id).to_string().into_bytes()
 }
 
-fn id_of(stand: &Stand, offset: i64) -> String {
+pub(crate) fn id_of(stand: &Stand, offset: i64) -> String {
     format!("{}-0-{offset}", stand.topics.usage())
 }
 
 /// Asks until the letters that were put are known.
-async fn redrive(stand: &Stand, body: &Value, holds: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn redrive(stand: &Stand, body: &Value, holds: impl Fn(&Value) -> bool) -> Value {
     let end = Instant::now() + DEADLINE;
     loop {
         let answer = stand.post(REDRIVE, &stand.root).json(body).send().await.unwrap();
@@ -59,7 +67,7 @@ async fn redrive(stand: &Stand, body: &Value, holds: impl Fn(&Value) -> bool) ->
     }
 }
 
-fn is_known(answer: &Value) -> bool {
+pub(crate) fn is_known(answer: &Value) -> bool {
     answer["counts"].get("unknown").is_none()
 }
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use prost::Message as _;
 use tollbooth_schemas::{
-    dead_letter::{RedriveOutcome, header},
+    dead_letter::{LetterOutcome, header},
     v1::{Command, command::Body},
 };
 
@@ -139,8 +139,8 @@ impl Letters {
     }
 
     fn note(&mut self, stored: &Stored) {
-        let outcome = stored.header(header::OUTCOME).and_then(RedriveOutcome::from_code);
-        if outcome.is_some_and(RedriveOutcome::is_final) {
+        let outcome = stored.header(header::OUTCOME).and_then(LetterOutcome::from_code);
+        if outcome.is_some_and(LetterOutcome::is_final) {
             self.closed.insert(Self::source(stored));
         }
     }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn only_open_letters_are_handed_out_once() {
-        // given one posted, one refused again, one that stands there twice
+        // given one posted, one refused again, one that stands there twice, one dismissed
         let all = [
             letter(1, None),
             letter(2, None),
@@ -180,10 +180,12 @@ mod tests {
             letter(3, None),
             letter(1, Some("posted")),
             letter(2, Some("refused")),
+            letter(4, None),
+            letter(4, Some("dismissed")),
         ];
         let mut letters = Letters::default();
         all.iter().for_each(|stored| letters.note(stored));
         let open: Vec<bool> = all.iter().map(|stored| letters.is_open(stored)).collect();
-        assert_eq!(open, [false, true, true, false, false, false]);
+        assert_eq!(open, [false, true, true, false, false, false, false, false]);
     }
 }

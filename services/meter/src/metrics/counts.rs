@@ -1,7 +1,7 @@
 //! What is counted, by whom it is told from what.
 
 use tollbooth_schemas::{
-    dead_letter::{Reason, RedriveOutcome},
+    dead_letter::{LetterOutcome, Reason},
     ledger::EntryType,
 };
 
@@ -46,7 +46,7 @@ pub struct BatchCounts {
     pub(super) unpriced: Vec<((String, Reason), u64)>,
     /// By input.
     pub(super) skipped: [u64; 2],
-    pub(super) redriven: [u64; RedriveOutcome::ALL.len()],
+    pub(super) redriven: [u64; LetterOutcome::OF_REDRIVE.len()],
 }
 
 /// The engine's label for what no price book names: what a booth sends is no label.
@@ -83,8 +83,8 @@ impl BatchCounts {
     }
 
     /// One dead letter was driven again.
-    pub fn redriven(&mut self, outcome: RedriveOutcome) {
-        if let Some(index) = RedriveOutcome::ALL.iter().position(|known| *known == outcome) {
+    pub fn redriven(&mut self, outcome: LetterOutcome) {
+        if let Some(index) = LetterOutcome::OF_REDRIVE.iter().position(|known| *known == outcome) {
             self.redriven[index] += 1;
         }
     }

@@ -29,7 +29,7 @@ pub struct Metrics {
     dead_letters: Vec<IntGauge>,
     /// Age of the oldest of them, as [`Reason::ALL`].
     dead_letters_oldest_age: Vec<IntGauge>,
-    /// As [`RedriveOutcome::ALL`].
+    /// As [`LetterOutcome::OF_REDRIVE`].
     redriven: Vec<IntCounter>,
     /// Time from decision to commit of a batch.
     pub post_duration: Histogram,

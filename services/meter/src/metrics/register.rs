@@ -2,7 +2,7 @@
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tollbooth_schemas::{
-    dead_letter::{Reason, RedriveOutcome},
+    dead_letter::{LetterOutcome, Reason},
     ledger::EntryType,
     topics::TopicSet,
 };
@@ -141,13 +141,16 @@ impl Metrics {
                 .to_vec(),
             dead_letters: dead_letter_gauges(
                 "tollbooth_dlq_records",
-                "Open dead letters: those that were not driven again, or were refused again, by the newest reason.",
+                "Open dead letters: neither posted nor dismissed, by the reason of the newest judgement.",
             )?,
             dead_letters_oldest_age: dead_letter_gauges(
                 "tollbooth_dlq_oldest_age_seconds",
                 "Time since the oldest open dead letter was put there; 0 without one.",
             )?,
-            redriven: RedriveOutcome::ALL.iter().map(|outcome| redriven.with_label_values(&[outcome.code()])).collect(),
+            redriven: LetterOutcome::OF_REDRIVE
+                .iter()
+                .map(|outcome| redriven.with_label_values(&[outcome.code()]))
+                .collect(),
             post_duration: histogram(
                 "tollbooth_ledger_post_duration_seconds",
                 "Time from reading a batch to its commit.",

@@ -1,8 +1,9 @@
-//! Dead letters that were driven again: each posted at most once, of its own bytes, and each try with a word about it.
+//! Dead letters that were driven again or dismissed: each posted at most once, of its own bytes, and each try with a word
+//! about it.
 
 use hashbrown::HashMap;
 use tollbooth_schemas::{
-    dead_letter::{LetterId, Reason, RedriveOutcome, header},
+    dead_letter::{LetterId, LetterOutcome, Reason, header},
     ids::entry_id,
     redrive,
     time::{DAY_MS, parse_rfc3339_ms},
@@ -38,7 +39,7 @@ pub(super) struct Redrives {
 struct Outcome {
     letter: Key,
     command: Option<(i32, i64)>,
-    outcome: Option<RedriveOutcome>,
+    outcome: Option<LetterOutcome>,
     reason: Box<str>,
     at_ms: i64,
     entry_id: Box<str>,
@@ -81,7 +82,11 @@ impl Audit {
         let text = |name| record.header_text(name).unwrap_or_default();
         let command = text(header::COMMAND).split_once('/');
         let command = command.and_then(|(partition, offset)| partition.parse().ok().zip(offset.parse().ok()));
-        let outcome = RedriveOutcome::from_code(text(header::OUTCOME));
+        let outcome = LetterOutcome::from_code(text(header::OUTCOME));
+        if outcome == Some(LetterOutcome::Dismissed) {
+            self.dismissal(record);
+            return;
+        }
         let (Some(id), Some(_), Some(_)) = (letter_of(record), command, outcome) else {
             self.report.defect(Defect::RedriveOff, || format!("outcome {at} names no letter, command or outcome"));
             return;
@@ -98,7 +103,7 @@ impl Audit {
         let before = command.and_then(|command| self.redrives.by_command.get(&command));
         if let Some(before) = before.and_then(|index| self.redrives.outcomes.get_mut(*index)) {
             // What posted nothing may be judged again where the group's offsets were set back, and otherwise than before.
-            let may_repeat = before.outcome != Some(RedriveOutcome::Posted) && before.letter == outcome.letter;
+            let may_repeat = before.outcome != Some(LetterOutcome::Posted) && before.letter == outcome.letter;
             if may_repeat {
                 *before = outcome;
                 self.report.checked(Checked::DeadRepeats, 1);
@@ -111,6 +116,26 @@ impl Audit {
             self.redrives.by_command.insert(command, self.redrives.outcomes.len());
         }
         self.redrives.outcomes.push(outcome);
+    }
+
+    /// A person's word that nothing is charged for a letter. No command asked for it and no entry came of it, and the topic
+    /// may have forgotten the letter meanwhile. It may be there twice. A letter that was being driven again at that time may
+    /// be in the ledger: that is judged by its own command.
+    fn dismissal(&mut self, record: &LogRecord<'_>) {
+        let text = |name| record.header_text(name).unwrap_or_default();
+        let is_whole = letter_of(record).is_some()
+            && !text(header::DETAIL).is_empty()
+            && !text(header::REDRIVEN_BY).is_empty()
+            && parse_rfc3339_ms(text(header::REDRIVEN_AT)).is_some();
+        let is_alone = text(header::ENTRY).is_empty() && text(header::COMMAND).is_empty();
+        if is_whole && is_alone {
+            self.report.checked(Checked::Dismissed, 1);
+            return;
+        }
+        let at = record.offset;
+        self.report.defect(Defect::RedriveOff, || {
+            format!("dismissal {at} does not say of which letter, why, when or by whom, or names an entry or a command")
+        });
     }
 
     /// A usage entry, which says whether it was a letter.
@@ -198,11 +223,11 @@ impl Audit {
                     });
                 }
             }
-            Some((Some(RedriveOutcome::Posted), .., entry_id)) => {
+            Some((Some(LetterOutcome::Posted), .., entry_id)) => {
                 self.report
                     .defect(Defect::Lost, || format!("the letter {id} is said to be {entry_id}, and is not there"));
             }
-            Some((Some(RedriveOutcome::Refused), reason, at_ms, _)) => {
+            Some((Some(LetterOutcome::Refused), reason, at_ms, _)) => {
                 if !self.is_refusal_founded(letter, &read, &reason, at_ms) {
                     self.report
                         .defect(Defect::DeadUnfounded, || format!("the letter {id}, driven again, is not {reason}"));
@@ -214,11 +239,11 @@ impl Audit {
                     Err(_) => Fate::Lost,
                 };
                 let holds = match said {
-                    Some(RedriveOutcome::Duplicate) => matches!(fate, Fate::Duplicate),
+                    Some(LetterOutcome::Duplicate) => matches!(fate, Fate::Duplicate),
                     _ => matches!(fate, Fate::Stale),
                 };
                 if !holds {
-                    let said = said.map(RedriveOutcome::code).unwrap_or_default();
+                    let said = said.map(LetterOutcome::code).unwrap_or_default();
                     self.report.defect(Defect::Lost, || format!("the letter {id}, driven again, is no {said}"));
                 }
             }
@@ -246,7 +271,7 @@ impl Audit {
         command: &Command,
         letter: &RedriveLetter,
         (account, entry): (u32, u32),
-        said: Option<(Option<RedriveOutcome>, &str)>,
+        said: Option<(Option<LetterOutcome>, &str)>,
     ) {
         let name = self.name(account, entry);
         let source = letter.source.clone().unwrap_or_default();
@@ -256,7 +281,7 @@ impl Audit {
             self.report
                 .defect(Defect::WrongContent, || format!("{name}: another letter, key or actor than its command"));
         }
-        if said.is_none_or(|(outcome, entry_id)| outcome != Some(RedriveOutcome::Posted) || entry_id != name) {
+        if said.is_none_or(|(outcome, entry_id)| outcome != Some(LetterOutcome::Posted) || entry_id != name) {
             self.report.defect(Defect::RedriveOff, || format!("{name} was the letter {id}, and nobody says so"));
         }
     }
@@ -308,7 +333,7 @@ impl Audit {
             let input = self.inputs.get(&(Source::Commands, partition));
             // Written behind the end of the ledger that was read.
             let is_beyond = input.is_none_or(|input| offset >= input.next);
-            if is_beyond || outcome.outcome != Some(RedriveOutcome::Posted) {
+            if is_beyond || outcome.outcome != Some(LetterOutcome::Posted) {
                 continue;
             }
             let posted = self.redrives.posted.get(&outcome.letter);

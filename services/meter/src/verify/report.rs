@@ -102,7 +102,7 @@ kinds! {
         DeadDoubled = "dead_doubled",
         /// A dead letter whose bytes are not the original's.
         DeadAltered = "dead_altered",
-        /// What is said of a letter that was driven again is not what the ledger says.
+        /// What is said of a letter that was driven again is not what the ledger says, or what is said of one is incomplete.
         RedriveOff = "redrive_off",
         /// An entry of a journaled account, or an acknowledged id, that the journal did not plan.
         Unplanned = "unplanned",
@@ -142,6 +142,8 @@ kinds! {
         DeadRepeats = "dead_repeats",
         /// Commands that drove a dead letter again.
         Redriven = "redriven",
+        /// Words of people that nothing is charged for a dead letter.
+        Dismissed = "dismissed",
         /// Price books.
         PriceBooks = "price_books",
         /// Rows of `ledger`.

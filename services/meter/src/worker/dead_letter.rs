@@ -2,7 +2,7 @@
 
 use rdkafka::message::{Header, OwnedHeaders};
 use tollbooth_schemas::{
-    dead_letter::{self, LetterId, RedriveOutcome, header},
+    dead_letter::{self, LetterId, LetterOutcome, header},
     ids::entry_id,
     time::rfc3339,
     topics::of_generation,
@@ -61,7 +61,7 @@ pub(super) struct Redriven {
     id: LetterId,
     /// Its key.
     pub(super) account_id: String,
-    pub(super) outcome: RedriveOutcome,
+    pub(super) outcome: LetterOutcome,
     /// Code and text of why it was refused, else empty.
     pub(super) reason: String,
     pub(super) detail: String,
@@ -83,11 +83,11 @@ impl Redriven {
         let account_id = command.account_id.clone();
         let entry_id = entry.map(|entry| entry_id(&account_id, entry.seq));
         let (outcome, reason, detail) = match (&entry_id, &reply.outcome) {
-            (Some(_), _) => (RedriveOutcome::Posted, "", ""),
+            (Some(_), _) => (LetterOutcome::Posted, "", ""),
             (None, Some(reply::Outcome::Rejected(why))) => {
-                let outcome = RedriveOutcome::from_code(&why.code).filter(|outcome| outcome.is_final());
+                let outcome = LetterOutcome::from_code(&why.code).filter(|outcome| outcome.is_final());
                 let reason = if outcome.is_some() { "" } else { why.code.as_str() };
-                (outcome.unwrap_or(RedriveOutcome::Refused), reason, why.detail.as_str())
+                (outcome.unwrap_or(LetterOutcome::Refused), reason, why.detail.as_str())
             }
             (None, _) => return None,
         };

@@ -8,7 +8,7 @@ use tollbooth_ledger::{
     UsageDecision, UsageInput, View as _, apply_command, apply_usage, tick,
 };
 use tollbooth_schemas::{
-    dead_letter::{Reason, RedriveOutcome},
+    dead_letter::{LetterOutcome, Reason},
     ids::entry_id,
     v1::{
         Command, Entry, HoldOutcome, OutboxRecord, PurchasePosted, RedriveLetter, Rejected, Reply, SourceTopic,
@@ -267,12 +267,12 @@ impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
         };
         self.output.counts.redriven(redriven.outcome);
         let outcome = match (redriven.outcome, entry) {
-            (RedriveOutcome::Posted, Some(entry)) if entry.is_failed() => Some(Outcome::Failed),
-            (RedriveOutcome::Posted, _) => Some(Outcome::Charged),
-            (RedriveOutcome::Duplicate, _) => Some(Outcome::Duplicate),
-            (RedriveOutcome::Stale, _) => Some(Outcome::Stale),
-            // It was counted when it became a letter.
-            (RedriveOutcome::Refused, _) => None,
+            (LetterOutcome::Posted, Some(entry)) if entry.is_failed() => Some(Outcome::Failed),
+            (LetterOutcome::Posted, _) => Some(Outcome::Charged),
+            (LetterOutcome::Duplicate, _) => Some(Outcome::Duplicate),
+            (LetterOutcome::Stale, _) => Some(Outcome::Stale),
+            // It was counted when it became a letter. And the meter dismisses nothing.
+            (LetterOutcome::Refused | LetterOutcome::Dismissed, _) => None,
         };
         if let Some(outcome) = outcome {
             self.output.counts.outcome(outcome);

@@ -8,9 +8,9 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use tollbooth_chassis::dead_letters::{Redriven, Whole};
+use tollbooth_chassis::dead_letters::{Whole, Word};
 use tollbooth_chassis::problem::Problem;
-use tollbooth_schemas::dead_letter::{Reason, header};
+use tollbooth_schemas::dead_letter::{LetterOutcome, Reason, header};
 use utoipa::ToSchema;
 
 use super::parties::limit;
@@ -34,7 +34,7 @@ parameters! {
         Parameter {
             name: "state",
             kind: Choice(|| vec![OPEN, CLOSED]),
-            about: "Only open ones, or only those that were driven again and are posted, or were found posted.",
+            about: "Only open ones, or only those that are closed: posted when they were driven again, found posted, or dismissed.",
         },
         Parameter { name: "limit", kind: Number(1, LIMIT_MAX as u64), about: "Most rows of the page; by default 50." },
         Parameter { name: "cursor", kind: Text, about: "`next_cursor` of the page before, with the same `reason` and `state`." },
@@ -85,7 +85,7 @@ struct LetterBody {
     /// How many bytes the record has.
     payload_bytes: u64,
     state: LetterState,
-    /// What became of it when it was last driven again; null: it never was.
+    /// What became of it when it was last driven again or dismissed; null: neither ever was.
     redrive: Option<RedriveBody>,
 }
 
@@ -98,16 +98,18 @@ enum LetterState {
     Closed,
 }
 
-/// How driving it again ended.
+/// How driving it again ended, or that it was dismissed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeadLetterRedrive)]
 struct RedriveBody {
-    /// `posted`, `duplicate`, `stale`, or `refused`: then it is still open.
+    /// `posted`, `duplicate`, `stale`, `dismissed`, or `refused`: then it is still open.
     outcome: &'static str,
     /// Code of why it was refused.
     reason: Option<String>,
     /// The same, for a person.
     detail: Option<String>,
+    /// Why it was dismissed, in the words of whoever did it.
+    note: Option<String>,
     /// Id of the API key that asked for it.
     by: String,
     /// When it was decided, RFC 3339.
@@ -116,16 +118,19 @@ struct RedriveBody {
     entry_id: Option<String>,
 }
 
-impl From<Redriven> for RedriveBody {
-    fn from(redriven: Redriven) -> Self {
+impl From<Word> for RedriveBody {
+    fn from(word: Word) -> Self {
         let named = |text: String| (!text.is_empty()).then_some(text);
+        let is_dismissed = word.outcome == LetterOutcome::Dismissed;
+        let (detail, note) = if is_dismissed { (None, named(word.detail)) } else { (named(word.detail), None) };
         Self {
-            outcome: redriven.outcome.code(),
-            reason: named(redriven.reason),
-            detail: named(redriven.detail),
-            by: redriven.by,
-            at: redriven.at,
-            entry_id: named(redriven.entry_id),
+            outcome: word.outcome.code(),
+            reason: named(word.reason),
+            detail,
+            note,
+            by: word.by,
+            at: word.at,
+            entry_id: named(word.entry_id),
         }
     }
 }
@@ -188,7 +193,7 @@ impl From<DeadLetter> for LetterBody {
             payload_text: String::from_utf8(letter.payload).ok(),
             payload_bytes: letter.payload_bytes,
             state,
-            redrive: letter.redriven.map(RedriveBody::from),
+            redrive: letter.word.map(RedriveBody::from),
         }
     }
 }

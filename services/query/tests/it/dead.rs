@@ -57,7 +57,8 @@ async fn dead_letters_are_read_from_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_say_what_became_of_them_when_they_were_driven_again() {
-    // given three letters, of which one was posted after it had been refused once more, and one is refused still
+    // given four letters, of which one was posted after it had been refused once more, one is refused still, and one was
+    // dismissed
     let stand = Stand::new().await;
     stand.create_topics(&[stand.topics.dead_letter()]).await;
     let long = format!(r#"{{"note": "{}"}}"#, "x".repeat(100_000));
@@ -67,6 +68,8 @@ async fn letters_say_what_became_of_them_when_they_were_driven_again() {
     stand.redriven(1, "refused", "engine_retired");
     stand.redriven(2, "refused", "no_price");
     stand.redriven(1, "posted", "");
+    stand.letter(5, "conflict", b"{}");
+    stand.redriven(5, "dismissed", "a test of the booth's");
     let query = stand.query().await;
 
     // when
@@ -76,23 +79,26 @@ async fn letters_say_what_became_of_them_when_they_were_driven_again() {
     let sources = |page: &Value| -> Vec<i64> {
         page["data"].as_array().unwrap().iter().map(|row| row["source"]["offset"].as_i64().unwrap()).collect()
     };
-    assert_eq!(sources(&all), [3, 2, 1]);
-    assert_eq!((&all["data"][0]["state"], &all["data"][0]["redrive"]), (&json!("open"), &Value::Null));
-    let refused = json!({"outcome": "refused", "reason": "no_price", "detail": "no_price", "by": "key_root",
+    assert_eq!(sources(&all), [5, 3, 2, 1]);
+    let dismissed = json!({"outcome": "dismissed", "reason": null, "detail": null, "note": "a test of the booth's",
+                           "by": "key_root", "at": "2026-11-22T09:00:03.120Z", "entry_id": null});
+    assert_eq!((&all["data"][0]["state"], &all["data"][0]["redrive"]), (&json!("closed"), &dismissed));
+    assert_eq!((&all["data"][1]["state"], &all["data"][1]["redrive"]), (&json!("open"), &Value::Null));
+    let refused = json!({"outcome": "refused", "reason": "no_price", "detail": "no_price", "note": null, "by": "key_root",
                          "at": "2026-11-22T09:00:03.120Z", "entry_id": null});
-    assert_eq!((&all["data"][1]["state"], &all["data"][1]["redrive"]), (&json!("open"), &refused));
-    let posted = json!({"outcome": "posted", "reason": null, "detail": null, "by": "key_root",
+    assert_eq!((&all["data"][2]["state"], &all["data"][2]["redrive"]), (&json!("open"), &refused));
+    let posted = json!({"outcome": "posted", "reason": null, "detail": null, "note": null, "by": "key_root",
                         "at": "2026-11-22T09:00:03.120Z", "entry_id": "ent_acc_luna_9"});
-    assert_eq!((&all["data"][2]["state"], &all["data"][2]["redrive"]), (&json!("closed"), &posted));
+    assert_eq!((&all["data"][3]["state"], &all["data"][3]["redrive"]), (&json!("closed"), &posted));
     assert_eq!(sources(&query.ok("/v1/dead-letters?state=open").await), [3, 2]);
-    assert_eq!(sources(&query.ok("/v1/dead-letters?state=closed").await), [1]);
+    assert_eq!(sources(&query.ok("/v1/dead-letters?state=closed").await), [5, 1]);
 
     // and one is looked at whole, with all its bytes and its own headers
     let one = query.ok("/v1/dead-letters/tollbooth.usage-0-1").await;
     assert_eq!((one["payload_text"].as_str(), &one["redrive"]), (Some(long.as_str()), &posted));
     assert_eq!(one["headers"], json!([{"name": "content-type", "value": "application/cloudevents+json"}]));
     assert_eq!((&one["received_at"], &one["payload_bytes"]), (&json!("2026-11-21T20:15:03.398Z"), &json!(long.len())));
-    assert!(all["data"][2]["payload_text"].as_str().unwrap().len() < 20_000);
+    assert!(all["data"][3]["payload_text"].as_str().unwrap().len() < 20_000);
     let bytes = query.ok("/v1/dead-letters/tollbooth.usage-0-3").await;
     assert_eq!((&bytes["payload_text"], &bytes["payload_base64"]), (&Value::Null, &json!("/w==")));
     for missing in ["tollbooth.usage-0-4", "tollbooth.usage-0", "nonsense"] {

@@ -190,11 +190,11 @@ impl Stand {
         self.of_letter(offset, payload, &own);
     }
 
-    /// What became of it when it was driven again.
+    /// What became of it when it was driven again, or dismissed: then `reason` is the note.
     pub(crate) fn redriven(&self, offset: i64, outcome: &str, reason: &str) {
         let own = [
             (header::OUTCOME, outcome),
-            (header::REASON, reason),
+            (header::REASON, if outcome == "dismissed" { "" } else { reason }),
             (header::DETAIL, reason),
             (header::REDRIVEN_BY, "key_root"),
             (header::REDRIVEN_AT, "2026-11-22T09:00:03.120Z"),

@@ -133,6 +133,70 @@ describe("Dead letters", () => {
     expect(complaints).toEqual([]);
     await context.close();
   });
+
+  it("are dismissed with a note, one of them or all of a reason", async () => {
+    const account = await TestAccount.open();
+    const letter = await unpriced(account);
+    const note = "a test of the booth";
+    const { page, context, complaints } = await open(browser, env.adminKey);
+    // Those of other tests stay: what the service would say of all is put in its place.
+    const asked: unknown[] = [];
+    const answers = [
+      { open: 3, counts: { dismissed: 2 }, next_after: 7, results: [] },
+      { open: 1, counts: { pending: 1 }, results: [] },
+    ];
+    await page.route("**/v1/dead-letters/dismiss", async (route) => {
+      const body = route.request().postDataJSON() as { reason?: string };
+      if (body.reason === undefined) return route.continue();
+      asked.push(body);
+      return route.fulfill({ json: answers[asked.length - 1] });
+    });
+    await page.goto("/fleet");
+    const letters = panel(page, "Dead letters");
+    await letters.getByRole("combobox", { name: "Reason" }).selectOption("no_price");
+    const row = letters.locator("tbody tr").filter({ hasText: account.id }).first();
+    await row.getByText("Open").waitFor();
+    await row.getByRole("button", { name: "Show" }).click();
+    const dialog = page.getByRole("dialog");
+    const actions = dialog.locator(".dialog-actions");
+
+    // when no note is given, nothing is asked for
+    await dialog.getByRole("button", { name: "Dismiss" }).click();
+    await actions.getByRole("button", { name: "Dismiss" }).click();
+    await dialog.getByText("Say why").waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    const standing = () => read<{ state: string; redrive: unknown }>(`/v1/dead-letters/${letter.id}`);
+    expect(await standing()).toMatchObject({ state: "open", redrive: null });
+
+    // and with one the letter is closed, and says why
+    await dialog.getByRole("textbox", { name: "Note" }).fill(note);
+    await actions.getByRole("button", { name: "Dismiss" }).click();
+    await dialog.getByText("Dismissed: 1").waitFor();
+    await expect.poll(standing).toMatchObject({ state: "closed", redrive: { outcome: "dismissed", note } });
+    await actions.getByRole("button", { name: "Close" }).click();
+    await row.getByText("Closed").waitFor();
+    await row.getByRole("button", { name: "Show" }).click();
+    await dialog.getByText(note).waitFor();
+    expect(await dialog.getByRole("button", { name: "Redrive" }).count()).toBe(0);
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await dialog.waitFor({ state: "detached" });
+
+    // All of a reason: the button is there while one is open.
+    await unpriced(await TestAccount.open());
+    await page.reload();
+    await letters.getByRole("combobox", { name: "Reason" }).selectOption("no_price");
+    await letters.getByRole("button", { name: "Dismiss all no price" }).click();
+    await dialog.getByRole("textbox", { name: "Note" }).fill(note);
+    await actions.getByRole("button", { name: "Dismiss" }).click();
+    await dialog.getByText("Dismissed: 2").waitFor();
+    await dialog.getByText("Not confirmed yet, try again: 1").waitFor();
+    expect(asked).toEqual([
+      { note, reason: "no_price" },
+      { note, reason: "no_price", after: 7 },
+    ]);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
 });
 
 describe("Accounts", () => {

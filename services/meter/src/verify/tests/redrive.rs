@@ -102,6 +102,63 @@ impl World {
         let offset = self.next_offset("dead", 0);
         self.dead.push(Stored { offset, key: LUNA.into(), headers, ..Stored::default() });
     }
+
+    /// What a person said of a letter, with these headers beside its source.
+    fn dismissed(&mut self, letter: &RedriveLetter, headers: &[(&str, &str)]) {
+        let source = letter.source.clone().unwrap();
+        let own = [
+            (header::OUTCOME, "dismissed"),
+            (header::SOURCE_TOPIC, &source.topic),
+            (header::SOURCE_PARTITION, &source.partition.to_string()),
+            (header::SOURCE_OFFSET, &source.offset.to_string()),
+        ];
+        let headers = own.iter().chain(headers).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+        let (headers, offset) = (headers.collect(), self.next_offset("dead", 0));
+        self.dead.push(Stored { offset, key: "letter".into(), headers, ..Stored::default() });
+    }
+}
+
+const DISMISSED: [(&str, &str); 3] = [
+    (header::DETAIL, "a test of the booth"),
+    (header::REDRIVEN_BY, "key_root"),
+    (header::REDRIVEN_AT, "2026-11-21T14:00:00.000Z"),
+];
+
+#[test]
+fn a_dismissed_letter_is_in_order_said_twice_too_and_its_charge_beside_it() {
+    // given a letter that was dismissed by two people at once
+    let (mut world, record) = world();
+    let letter = letter_of(&record);
+    world.dismissed(&letter, &DISMISSED);
+    world.dismissed(&letter, &DISMISSED);
+    let report = world.report();
+    assert_defects(&report, &[]);
+    assert_eq!((report.count_checked(Checked::Dismissed), report.count_checked(Checked::Redriven)), (2, 0));
+    // and one of before the restore, of which the topic has forgotten the letter
+    world.dead.remove(0);
+    let mut lost = letter.clone();
+    lost.source.as_mut().unwrap().topic = "usage-of-before".to_owned();
+    world.dismissed(&lost, &DISMISSED);
+    assert_eq!(world.report().count(Defect::RedriveOff), 0);
+    // and one whose command was on its way
+    let (mut world, letter) = redriven();
+    world.dismissed(&letter, &DISMISSED);
+    assert_defects(&world.report(), &[]);
+}
+
+#[test]
+fn a_dismissal_says_why_when_and_by_whom_and_nothing_else() {
+    let (mut world, record) = world();
+    let letter = letter_of(&record);
+    for missing in 0..DISMISSED.len() {
+        let mut headers = DISMISSED.to_vec();
+        headers.remove(missing);
+        world.dismissed(&letter, &headers);
+    }
+    for more in [(header::ENTRY, "ent_acc_luna_1"), (header::COMMAND, "0/1")] {
+        world.dismissed(&letter, &[&DISMISSED[..], &[more]].concat());
+    }
+    assert_defects(&world.report(), &[(Defect::RedriveOff, 5)]);
 }
 
 /// The letter was driven again and posted, once.

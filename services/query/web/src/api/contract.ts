@@ -125,18 +125,23 @@ export interface DeadDelivery {
 /** What a dead letter says where the service can drive it again. */
 export interface DeadLetterStanding {
   state?: "open" | "closed";
-  /** Of the last try; null: there was none. */
+  /** Of the last try, or of the dismissal; null: there was neither. */
   redrive?: {
     outcome: string;
     reason?: string | null;
     detail?: string | null;
+    note?: string | null;
     by?: string | null;
     at: string;
     entry_id?: string | null;
   } | null;
 }
 
-export interface RedriveAnswer {
+/** Those that are named, or the next open ones of a reason. */
+export type ChosenLetters = { ids: string[] } | { reason: string; after?: number };
+
+/** To letters that were driven again, or dismissed. */
+export interface LettersAnswer {
   open: number;
   counts: Record<string, number>;
   next_after?: number | null;
@@ -349,9 +354,8 @@ export interface ContractPaths {
   "/v1/accounts/{account_id}/webhooks/{webhook_id}/replay": {
     post: Change<{ message_id?: string }, { replayed: number; left: number }, OfWebhook>;
   };
-  "/v1/dead-letters/redrive": {
-    post: Change<{ ids: string[] } | { reason: string; after?: number }, RedriveAnswer, never>;
-  };
+  "/v1/dead-letters/redrive": { post: Change<ChosenLetters, LettersAnswer, never> };
+  "/v1/dead-letters/dismiss": { post: Change<ChosenLetters & { note: string }, LettersAnswer, never> };
   "/v1/repricings": {
     get: {
       parameters: { query?: { limit?: number; cursor?: string }; header?: never; path?: never; cookie?: never };

@@ -1,7 +1,7 @@
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 
 import { api, unwrap } from "../client";
-import type { RedriveAnswer } from "../contract";
+import type { ChosenLetters, LettersAnswer } from "../contract";
 import { keys } from "../keys";
 import type { paths } from "../schema";
 
@@ -39,8 +39,13 @@ export const driftQuery = queryOptions({
 });
 
 /** Has letters judged once more: those that are named, or the next of a reason. A letter is posted once, however often. */
-export function redrive(asked: { ids: string[] } | { reason: string; after?: number }): Promise<RedriveAnswer> {
+export function redrive(asked: ChosenLetters): Promise<LettersAnswer> {
   return unwrap(api.POST("/v1/dead-letters/redrive", { body: asked }));
+}
+
+/** Has nothing charged for letters, for good; the note is kept with them. */
+export function dismiss(asked: ChosenLetters & { note: string }): Promise<LettersAnswer> {
+  return unwrap(api.POST("/v1/dead-letters/dismiss", { body: asked }));
 }
 
 export const fleetAccountsQuery = (q: string) =>

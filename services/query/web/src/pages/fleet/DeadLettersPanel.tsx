@@ -13,6 +13,7 @@ import { ListPanel, ofPages } from "@/components/ListPanel";
 import { Select } from "@/components/Select";
 import { text } from "@/text";
 
+import { DismissDialog, type Dismissed } from "./DismissDialog";
 import { LetterDrawer } from "./LetterDrawer";
 import { LetterState } from "./LetterState";
 import { RedriveAll } from "./RedriveAll";
@@ -40,6 +41,7 @@ export function DeadLettersPanel() {
   const [open, setOpen] = useState<DeadLetter | null>(null);
   const query = useInfiniteQuery(deadLettersQuery(reason));
   const [driving, setDriving] = useState(false);
+  const [dismissed, setDismissed] = useState<Dismissed | null>(null);
   const columns = useMemo(() => columnsOf(setOpen), []);
   // A service that cannot drive letters again does not say how they stand.
   const canDrive = query.data?.pages.some((page) => page.data.some((letter: DeadLetter) => letter.state === "open")) ?? false;
@@ -58,9 +60,14 @@ export function DeadLettersPanel() {
       actions={
         <>
           {canDrive && reason !== "" ? (
-            <Button size="small" onClick={() => setDriving(true)}>
-              {words.againAll(reason.replaceAll("_", " "))}
-            </Button>
+            <>
+              <Button size="small" onClick={() => setDriving(true)}>
+                {words.againAll(reason.replaceAll("_", " "))}
+              </Button>
+              <Button size="small" onClick={() => setDismissed({ reason })}>
+                {words.dismissAll(reason.replaceAll("_", " "))}
+              </Button>
+            </>
           ) : null}
           <Select
             label={words.reason}
@@ -76,7 +83,17 @@ export function DeadLettersPanel() {
       }
       after={
         <>
-          {open === null ? null : <LetterDrawer letter={open} onClose={() => setOpen(null)} />}
+          {open === null ? null : (
+            <LetterDrawer
+              letter={open}
+              onDismiss={() => {
+                setOpen(null);
+                setDismissed({ id: open.id });
+              }}
+              onClose={() => setOpen(null)}
+            />
+          )}
+          {dismissed === null ? null : <DismissDialog dismissed={dismissed} onClose={() => setDismissed(null)} />}
           {driving && reason !== "" ? <RedriveAll reason={reason} onClose={() => setDriving(false)} /> : null}
         </>
       }

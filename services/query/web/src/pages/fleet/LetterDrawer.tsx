@@ -14,8 +14,14 @@ import { LetterState } from "./LetterState";
 const { deadLetters: words } = text.fleet;
 const ZONE = "UTC";
 
-/** A record that could not be charged, as it came; an open one can be judged once more. */
-export function LetterDrawer({ letter, onClose }: { letter: DeadLetter; onClose: () => void }) {
+interface Props {
+  letter: DeadLetter;
+  onDismiss: () => void;
+  onClose: () => void;
+}
+
+/** A record that could not be charged, as it came; an open one can be judged once more, or dismissed. */
+export function LetterDrawer({ letter, onDismiss, onClose }: Props) {
   const queryClient = useQueryClient();
   const again = useMutation({
     mutationFn: () => redrive({ ids: [letter.id] }),
@@ -44,6 +50,9 @@ export function LetterDrawer({ letter, onClose }: { letter: DeadLetter; onClose:
             <Button variant="primary" size="small" busy={again.isPending} onClick={() => again.mutate()}>
               {words.again}
             </Button>
+            <Button size="small" disabled={again.isPending} onClick={onDismiss}>
+              {words.dismiss}
+            </Button>
           </div>
         </div>
       ) : null}
@@ -64,8 +73,10 @@ export function LetterDrawer({ letter, onClose }: { letter: DeadLetter; onClose:
 function LastTry({ redrive: last }: { redrive: NonNullable<DeadLetter["redrive"]> }) {
   return (
     <p className="small">
-      {words.last}: <strong>{words.outcomes[last.outcome] ?? last.outcome}</strong>,{" "}
+      {last.outcome === "dismissed" ? null : `${words.last}: `}
+      <strong>{words.outcomes[last.outcome] ?? last.outcome}</strong>,{" "}
       <Instant at={last.at} zone={ZONE} /> {last.by ? words.by(last.by) : null}
+      {last.note ? <span> {words.said(last.note)}</span> : null}
       {last.detail ? <span className="muted"> {last.detail}</span> : null}
       {last.entry_id ? <span className="muted"> {words.entry(last.entry_id)}</span> : null}
     </p>

@@ -8,6 +8,7 @@ import { ProblemPanel } from "@/components/ProblemPanel";
 import { formatCount } from "@/format";
 import { text } from "@/text";
 
+import { CountsList } from "./CountsList";
 import { addCounts, totalOf, type Counts } from "./redrive-counts";
 
 const { deadLetters: words } = text.fleet;
@@ -40,13 +41,7 @@ export function RedriveAll({ reason, onClose }: { reason: string; onClose: () =>
       <div role="status">
         {run.isPending ? <p className="muted small">{words.driving(formatCount(total))}</p> : null}
         {run.isSuccess && total === 0 ? <p>{words.nothing}</p> : null}
-        {run.isPending || total === 0 ? null : (
-          <ul className="notes">
-            {Object.entries(counts).map(([outcome, count]) => (
-              <li key={outcome}>{words.outcome(words.outcomes[outcome] ?? outcome, formatCount(count))}</li>
-            ))}
-          </ul>
-        )}
+        {run.isPending ? null : <CountsList counts={counts} names={words.outcomes} />}
       </div>
       {run.error === null ? null : <ProblemPanel error={run.error} />}
       <div className="dialog-actions">
