@@ -24,7 +24,7 @@ help: ## Show this list
 	@echo "  make up DETACH=1 returns when everything is ready; make bench ARGS=... and make crash ARGS=... pass arguments on."
 
 setup: ## Check the prerequisites, install what may be installed
-	@deploy/local/setup.sh
+	@deploy/local/setup.sh $(if $(OBSERVE),--observe)
 
 build: setup $(WEB)/dist ## Build everything for release
 	$(CARGO) build --release $(RELEASED)
@@ -40,7 +40,7 @@ $(WEB)/dist: $(WEB)/node_modules $(shell find $(WEB)/src $(WEB)/public -type f) 
 	cd $(WEB) && npm run --silent build
 	@touch $@
 
-up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background, OBSERVE=1: with Prometheus, to be installed before)
+up: setup $(WEB)/dist ## Start the engines, the services and a simulated fleet (DETACH=1: in the background, OBSERVE=1: with Prometheus)
 	$(CARGO) build --release $(RELEASED)
 	$(LOCAL) up $(if $(DETACH),--detach) $(if $(OBSERVE),--observe) $(ARGS)
 

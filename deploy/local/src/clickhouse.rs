@@ -17,7 +17,8 @@ const ENGINE: &str = "ClickHouse";
 const LAUNCHER: &str = "tollbooth-clickhouse";
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A hundred million rows take minutes to merge where others work beside it.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Opens the listeners, then reads standard input until it closes: the server lives as long as our end of the pipe.
 const SERVE: &str = "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; \

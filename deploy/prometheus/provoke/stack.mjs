@@ -2,12 +2,19 @@
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 
+export const asksHelp = process.argv.some((argument) => argument === "--help" || argument === "-h");
 export const dir = process.argv[2] ?? ".local";
-const run = JSON.parse(fs.readFileSync(`${dir}/up.json`, "utf8"));
+if (!asksHelp && !fs.existsSync(`${dir}/up.json`)) {
+    console.error(`nothing runs in ${dir}: docs/alerts.md says how to start it; --help lists what can be provoked`);
+    process.exit(2);
+}
+/** A file of the stack; nothing where only help is asked for. */
+const fileOf = (name) => (asksHelp ? "" : fs.readFileSync(`${dir}/${name}`, "utf8").trim());
+const run = JSON.parse(fileOf("up.json") || '{"addresses": [], "processes": []}');
 export const addresses = Object.fromEntries(run.addresses);
 export const pids = Object.fromEntries(run.processes);
 export const env = Object.fromEntries(
-    fs.readFileSync(`${dir}/demo.env`, "utf8").trim().split("\n").map((line) => {
+    fileOf("demo.env").split("\n").map((line) => {
         const at = line.indexOf("=");
         return [line.slice(0, at), line.slice(at + 1).replace(/^'|'$/g, "")];
     }),
@@ -94,7 +101,7 @@ export const stuttering = (name, still, going, meanwhile = async () => {}) => ({
     },
     end: async () => process.kill(pids[name], "SIGCONT"),
 });
-export const adminKey = fs.readFileSync(`${dir}/admin.key`, "utf8").trim();
+export const adminKey = fileOf("admin.key");
 /** A command of an administrator, straight to ingest: a cent, given. */
 export const command = () => {
     number += 1;

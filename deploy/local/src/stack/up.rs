@@ -93,11 +93,12 @@ fn run(settings: &Settings, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     let mut listed = addresses.listed(&listeners);
     if settings.observe {
         let url = observe::url(settings);
-        supervisor.say(format!("Prometheus, with every alert loaded: {url}/alerts\n"));
+        supervisor.say(format!("Prometheus, with every alert of a process: {url}/alerts\n"));
         listed.push(("prometheus".to_owned(), url));
     }
+    let after = started.elapsed().as_secs_f64();
     supervisor
-        .say(format!("Ready after {:.1} s. Ctrl-C or `make down` stops everything.", started.elapsed().as_secs_f64()));
+        .say(format!("Ready after {after:.1} s. `make down` stops everything, as does Ctrl-C in the foreground."));
     supervisor.ready(listed)?;
     let mut line = StatusLine::new(listeners, api, ACCOUNT_ID);
     supervisor.watch(|| line.make())
