@@ -240,9 +240,15 @@ fn figures(report: &mut Report, measured: &Outcome, counted: &Counted, selects: 
     report.add("mixed_errors", "requests", &[errors], format!("{first} {load}"));
     let share = counted.share_without_clickhouse(measured);
     let conditions = format!(
-        "sums {:.0} as they were, {:.0} carried, {:.0} shared, {:.0} asked; pages {:.0} kept, {:.0} asked; the server counted \
+        "sums {:.0} as they were, {:.0} carried, {:.0} of cubes, {:.0} shared, {:.0} asked; pages {:.0} kept, {:.0} asked; the server counted \
          {selects:.0} SELECTs of all kinds; {load}",
-        counted.memory, counted.carried, counted.joined, counted.sums_asked, counted.pages_kept, counted.pages_asked
+        counted.memory,
+        counted.carried,
+        counted.cubes,
+        counted.joined,
+        counted.sums_asked,
+        counted.pages_kept,
+        counted.pages_asked
     );
     report.add("mixed_without_clickhouse", "%", &[share], conditions);
     Ok(())
@@ -258,6 +264,8 @@ fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
 struct Counted {
     memory: f64,
     carried: f64,
+    /// Made of all sums of their account or event.
+    cubes: f64,
     joined: f64,
     sums_asked: f64,
     pages_kept: f64,
@@ -274,6 +282,7 @@ impl Counted {
         Self {
             memory: sums("memory"),
             carried: sums("carried"),
+            cubes: sums("cube"),
             joined: sums("joined"),
             sums_asked,
             pages_kept: pages("memory"),
@@ -292,6 +301,7 @@ impl Counted {
         Self {
             memory: self.memory - before.memory,
             carried: self.carried - before.carried,
+            cubes: self.cubes - before.cubes,
             joined: self.joined - before.joined,
             sums_asked: self.sums_asked - before.sums_asked,
             pages_kept: self.pages_kept - before.pages_kept,

@@ -254,6 +254,11 @@ pub struct AnswersSection {
     /// Bytes of the lists of events and booths that are kept, of at most 2,000 of each an account; beyond it the oldest go.
     /// 0: none is kept. Default 32 MiB.
     pub parties_bytes_max: u64,
+    /// Bytes of cubes: all sums of an account or event, by quarter of an hour, of which any question about it is answered.
+    /// Beyond it the oldest go. 0: none is kept. Default 128 MiB.
+    pub cubes_bytes_max: u64,
+    /// Most rows of a rollup that are read for a cube; where there are more each question is asked. Default 8,192.
+    pub cube_rows_max: usize,
 }
 
 impl Default for AnswersSection {
@@ -264,6 +269,8 @@ impl Default for AnswersSection {
             fresh_ms: 500,
             bytes_max: 128 * 1024 * 1024,
             parties_bytes_max: 32 * 1024 * 1024,
+            cubes_bytes_max: 128 * 1024 * 1024,
+            cube_rows_max: 8_192,
         }
     }
 }

@@ -25,7 +25,7 @@ use tollbooth_chassis::trail::Trail;
 use crate::access::Access;
 use crate::access::ended::EndedSessions;
 use crate::access::sign_out::{self, SignOuts};
-use crate::answers::{Answers, Asker, Parties};
+use crate::answers::{Answers, Asker, Cubes, Parties};
 use crate::audit::AuditTrail;
 use crate::clock::now_ms;
 use crate::config::{QueryConfig, SettingError};
@@ -281,6 +281,12 @@ fn start_readers(
         rows_max: config.limits.groups_max,
         is_exact: config.answers.carried_s_max > 0,
     };
+    let cubes = Cubes::new(
+        config.answers,
+        asker.clone(),
+        Duration::from_millis(config.store.queue_wait_ms),
+        metrics.kept.clone(),
+    );
     let api = Api {
         access: Arc::new(access),
         forwarder: Forwarder::new(&config.forward, metrics.forward.clone())?,
@@ -292,6 +298,7 @@ fn start_readers(
             Duration::from_millis(config.store.queue_wait_ms),
             metrics.kept.clone(),
         ),
+        cubes: Arc::new(cubes),
         asker,
         view,
         store,

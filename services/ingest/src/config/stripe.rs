@@ -79,7 +79,10 @@ impl StripeSection {
         }
         let is_secret = |secret: &Secret| secret.expose().len() > 16 && secret.expose().starts_with(WEBHOOK_PREFIX);
         if !section.webhook_secrets.iter().all(is_secret) {
-            return fail("purchases.stripe.webhook_secrets", "each must be a signing secret, whsec_...");
+            return fail(
+                "purchases.stripe.webhook_secrets",
+                "each must be a signing secret: whsec_ and more, over 16 characters",
+            );
         }
         if !is_address(&section.return_url, !section.is_live()) {
             let reason =

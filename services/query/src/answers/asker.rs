@@ -7,6 +7,7 @@ use tollbooth_chassis::problem::Problem;
 
 use super::{Asked, Outcome, Question, Told, Whose};
 use crate::live::{LiveView, SunkOffsets};
+use crate::metrics::AnswerSource;
 use crate::store::{Keep, Store, StoreError, UsageQuery, UsageRow};
 
 /// Most sums of a question that are read to find its largest groups here. Where there are more, ClickHouse finds them, and
@@ -50,7 +51,7 @@ impl Asker {
         if !is_whole {
             seqs.fill(None);
         }
-        Ok(Asked { told, seqs })
+        Ok(Asked { told, seqs, source: AnswerSource::ClickHouse })
     }
 
     /// An entry up to which every table has all of the account's, and behind which rows say themselves how far they go; `None`:
@@ -128,7 +129,7 @@ impl Asker {
 }
 
 /// The entry up to which sums are exactly those of an account's entries; `None`: it is not known.
-fn reached(rows: &[UsageRow], sure_seq: u64, is_of_one_state: bool) -> Option<u64> {
+pub(super) fn reached(rows: &[UsageRow], sure_seq: u64, is_of_one_state: bool) -> Option<u64> {
     let newest_seq = rows.iter().map(|row| row.newest_seq).max().unwrap_or(0);
     match newest_seq > sure_seq {
         // What came behind it is in other groups, if it is in the tables at all.

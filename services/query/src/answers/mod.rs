@@ -15,6 +15,7 @@
 
 mod asker;
 mod carried;
+mod cube;
 mod flight;
 mod packed;
 mod parties;
@@ -31,6 +32,7 @@ use tollbooth_chassis::problem::Problem;
 
 pub use asker::Asker;
 use carried::{Carried, Line};
+pub use cube::Cubes;
 use flight::Flight;
 use packed::{Packed, PackedText};
 pub use parties::{Known, Parties};
@@ -78,6 +80,8 @@ pub struct Asked {
     pub told: Vec<Told>,
     /// By question: they are exactly the sums of the account's entries up to this one; `None`: not known.
     pub seqs: Vec<Option<u64>>,
+    /// ClickHouse, or a cube that it told before.
+    pub source: AnswerSource,
 }
 
 /// What became of a question.
@@ -174,8 +178,9 @@ impl Answers {
         render: impl FnOnce(Sums) -> Result<Kept, Problem>,
     ) -> Result<Kept, Problem> {
         if self.settings.bytes_max == 0 {
-            self.metrics.count(AnswerSource::ClickHouse);
-            return render(self.sums_of(&request, ask.await?)?);
+            let outcome = ask.await;
+            self.metrics.count(source_of(&outcome));
+            return render(self.sums_of(&request, outcome?)?);
         }
         let place = self.place(&request.key);
         let flight = {
@@ -192,11 +197,13 @@ impl Answers {
                     flight
                 }
                 None => {
-                    self.metrics.count(AnswerSource::ClickHouse);
                     let settle = {
                         let (place, questions) = (Arc::clone(&place), request.questions.clone());
-                        let bytes_max = self.settings.bytes_max / SHARE_MAX;
-                        move |outcome: &Outcome| settle(&mut place.lock(), questions, outcome, bytes_max)
+                        let (bytes_max, metrics) = (self.settings.bytes_max / SHARE_MAX, self.metrics.clone());
+                        move |outcome: &Outcome| {
+                            metrics.count(source_of(outcome));
+                            settle(&mut place.lock(), questions, outcome, bytes_max);
+                        }
                     };
                     let flight = Flight::begin(request.questions.clone(), ask, settle);
                     state.flight = Arc::downgrade(&flight);
@@ -221,8 +228,9 @@ impl Answers {
         render: impl FnOnce(Sums) -> Result<Kept, Problem>,
     ) -> Result<Kept, Problem> {
         if self.settings.bytes_max == 0 {
-            self.metrics.count(AnswerSource::ClickHouse);
-            return render(self.sums_of(&request, ask.await?)?);
+            let outcome = ask.await;
+            self.metrics.count(source_of(&outcome));
+            return render(self.sums_of(&request, outcome?)?);
         }
         let place = self.place(&request.key);
         {
@@ -234,8 +242,8 @@ impl Answers {
                 return self.render(&mut state, &request, sums, render);
             }
         }
-        self.metrics.count(AnswerSource::ClickHouse);
         let outcome = ask.await;
+        self.metrics.count(source_of(&outcome));
         settle(&mut place.lock(), request.questions.clone(), &outcome, self.settings.bytes_max / SHARE_MAX);
         self.made(&place, &request, outcome?, render)
     }
@@ -392,9 +400,13 @@ impl Answers {
     }
 }
 
+fn source_of(outcome: &Outcome) -> AnswerSource {
+    outcome.as_ref().map_or(AnswerSource::ClickHouse, |asked| asked.source)
+}
+
 /// Keeps what ClickHouse said in place of what was kept, if it can be carried forward and is not too large for that.
 fn settle(state: &mut State, questions: Vec<Question>, outcome: &Outcome, bytes_max: usize) {
-    let Ok(Asked { told, seqs }) = outcome else { return };
+    let Ok(Asked { told, seqs, .. }) = outcome else { return };
     let packed = told.iter().zip(seqs).zip(questions).map(|((told, seq), question)| match told {
         Told::Whole(rows) => Carried::new(rows, (*seq)?).pack(&question),
         Told::Shaped(_) | Told::TooMany => None,

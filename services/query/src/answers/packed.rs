@@ -15,10 +15,10 @@ pub(super) type Fingerprint = (u64, u64);
 
 /// The lines of sums, column by column, each as many as there are lines.
 #[derive(Clone, PartialEq, Message)]
-struct Columns {
+pub(super) struct Columns {
     /// The keys that occur.
     #[prost(string, repeated, tag = "1")]
-    keys: Vec<String>,
+    pub(super) keys: Vec<String>,
     /// How much later than the one before a line's bucket starts.
     #[prost(sint64, repeated, tag = "2")]
     later_ms: Vec<i64>,
@@ -38,7 +38,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(carried: &Carried) -> Option<Self> {
+    pub(super) fn of(carried: &Carried) -> Option<Self> {
         let mut columns = Self::default();
         let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
         let mut before_ms = 0;
@@ -49,24 +49,32 @@ impl Columns {
                     columns.keys.push(key.to_string());
                     next
                 });
-                columns.later_ms.push(start_ms.wrapping_sub(before_ms));
+                columns.push(start_ms.wrapping_sub(before_ms), number, line)?;
                 before_ms = *start_ms;
-                columns.key_numbers.push(number);
-                columns.succeeded.push(line.succeeded);
-                columns.failures.push(line.failures);
-                columns.quantity_micros.push(i64::try_from(line.quantity_micros).ok()?);
-                columns.spent_micros.push(i64::try_from(line.spent_micros).ok()?);
-                columns.cost_micros.push(i64::try_from(line.cost_micros).ok()?);
             }
         }
         Some(columns)
     }
 
-    fn add_to(&self, carried: &mut Carried) -> Option<()> {
+    /// A line whose bucket starts so much later than that of the one before; `None` where a sum is beyond what is kept of one.
+    pub(super) fn push(&mut self, later_ms: i64, key_number: u32, line: &Line) -> Option<()> {
+        let [quantity_micros, spent_micros, cost_micros] =
+            [line.quantity_micros, line.spent_micros, line.cost_micros].map(|sum| i64::try_from(sum).ok());
+        self.later_ms.push(later_ms);
+        self.key_numbers.push(key_number);
+        self.succeeded.push(line.succeeded);
+        self.failures.push(line.failures);
+        self.quantity_micros.push(quantity_micros?);
+        self.spent_micros.push(spent_micros?);
+        self.cost_micros.push(cost_micros?);
+        Some(())
+    }
+
+    /// Start, number of the key and sums of each line; none behind one that is not whole, which does not happen.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (i64, usize, Line)> {
         let mut start_ms = 0_i64;
-        for (index, later_ms) in self.later_ms.iter().enumerate() {
+        self.later_ms.iter().enumerate().map_while(move |(index, later_ms)| {
             start_ms = start_ms.wrapping_add(*later_ms);
-            let key = self.keys.get(usize::try_from(*self.key_numbers.get(index)?).ok()?)?;
             let line = Line {
                 succeeded: *self.succeeded.get(index)?,
                 failures: *self.failures.get(index)?,
@@ -74,9 +82,17 @@ impl Columns {
                 spent_micros: (*self.spent_micros.get(index)?).into(),
                 cost_micros: (*self.cost_micros.get(index)?).into(),
             };
-            carried.add(start_ms, key, &line);
-        }
-        Some(())
+            Some((start_ms, usize::try_from(*self.key_numbers.get(index)?).ok()?, line))
+        })
+    }
+
+    pub(super) fn pack(&self) -> Box<[u8]> {
+        compress_prepend_size(&self.encode_to_vec()).into()
+    }
+
+    /// `None` does not happen: it was packed here.
+    pub(super) fn open(packed: &[u8]) -> Option<Self> {
+        Self::decode(&*decompress_size_prepended(packed).ok()?).ok()
     }
 }
 
@@ -91,15 +107,17 @@ pub(super) struct Packed {
 
 impl Packed {
     pub(super) fn of(carried: &Carried, fingerprint: Fingerprint) -> Option<Self> {
-        let columns = compress_prepend_size(&Columns::of(carried)?.encode_to_vec()).into();
+        let columns = Columns::of(carried)?.pack();
         Some(Self { fingerprint, asked_at: carried.asked_at, seq: carried.seq, columns })
     }
 
     /// `None` does not happen: it was packed here.
     pub(super) fn open(&self) -> Option<Carried> {
-        let columns = Columns::decode(&*decompress_size_prepended(&self.columns).ok()?).ok()?;
+        let columns = Columns::open(&self.columns)?;
         let mut carried = Carried { asked_at: self.asked_at, seq: self.seq, lines: BTreeMap::new() };
-        columns.add_to(&mut carried)?;
+        for (start_ms, number, line) in columns.lines() {
+            carried.add(start_ms, columns.keys.get(number)?, &line);
+        }
         Some(carried)
     }
 

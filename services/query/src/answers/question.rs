@@ -12,7 +12,12 @@ use tollbooth_schemas::v1::{Entry, Usage};
 use super::Line;
 use super::packed::Fingerprint;
 use crate::calendar::TimeRange;
-use crate::store::{EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow};
+use crate::store::{
+    CELL_SEPARATOR, EVER, GroupBy, Keep, Kinds, Measure, REST_KEY, Scope, UsageFilter, UsageQuery, UsageRow,
+};
+
+/// Status of work that is not charged.
+const FAILED: &str = "failed";
 
 /// Whose sums.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,14 +93,21 @@ impl Question {
     /// ClickHouse make of its row.
     pub(super) fn adds<'a>(&self, entry: &'a Entry) -> Option<(i64, Cow<'a, str>, Line)> {
         let facts = Facts::of(entry)?;
+        let start_ms = self.start_of(entry.occurred_at_ms)?;
+        Some((start_ms, self.group_of(&facts)?, facts.line(entry)))
+    }
+
+    /// Start of the bucket of an instant; `None`: it is not in the range.
+    pub(super) fn start_of(&self, at_ms: i64) -> Option<i64> {
         let range = self.range.unwrap_or(EVER);
-        let is_within = (range.from_ms..range.to_ms).contains(&entry.occurred_at_ms);
-        if !is_within || !self.kinds.has(facts.entry_type) || !facts.pass(&self.filter) {
-            return None;
-        }
-        let bucket = self.starts_ms.partition_point(|start_ms| *start_ms <= entry.occurred_at_ms);
+        let bucket = self.starts_ms.partition_point(|start_ms| *start_ms <= at_ms);
         let start_ms = bucket.checked_sub(1).and_then(|bucket| self.starts_ms.get(bucket)).copied().unwrap_or(0);
-        Some((start_ms, facts.key(self.group_by), facts.line(entry)))
+        (range.from_ms..range.to_ms).contains(&at_ms).then_some(start_ms)
+    }
+
+    /// The group of such work; `None`: it is in none.
+    pub(super) fn group_of<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+        (self.kinds.has(facts.entry_type) && facts.pass(&self.filter)).then(|| facts.key(self.group_by))
     }
 
     /// Rows of which every group is apart, as they are answered: those without anything left out, those that are not among
@@ -128,24 +140,24 @@ impl Question {
 }
 
 /// What a row of the rollups is told apart by.
-struct Facts<'a> {
-    entry_type: EntryType,
+pub(super) struct Facts<'a> {
+    pub(super) entry_type: EntryType,
     is_failed: bool,
     service: &'a str,
     engine: &'a str,
     variant: &'a str,
     plan: &'a str,
-    event_id: &'a str,
+    pub(super) event_id: &'a str,
     booth_id: &'a str,
     quantity_micros: i64,
     cost_micros: i64,
 }
 
 impl<'a> Facts<'a> {
-    fn of(entry: &'a Entry) -> Option<Self> {
-        let nothing = Self {
-            entry_type: entry.entry_type()?,
-            is_failed: entry.is_failed(),
+    const fn nothing(entry_type: EntryType, is_failed: bool) -> Self {
+        Self {
+            entry_type,
+            is_failed,
             service: "",
             engine: "",
             variant: "",
@@ -154,7 +166,26 @@ impl<'a> Facts<'a> {
             booth_id: "",
             quantity_micros: 0,
             cost_micros: 0,
-        };
+        }
+    }
+
+    /// Of a cell of an account, or of an event of it; `None`: of a type that this release does not know.
+    pub(super) fn of_cell(cell: &'a str, event_id: &'a str) -> Option<Self> {
+        let mut facts = cell.split(CELL_SEPARATOR);
+        let entry_type = EntryType::from_code(facts.next()?)?;
+        let [service, engine, variant, plan, status] = std::array::from_fn(|_| facts.next().unwrap_or_default());
+        Some(Self { service, engine, variant, plan, event_id, ..Self::nothing(entry_type, status == FAILED) })
+    }
+
+    /// The cell that it is in.
+    pub(super) fn cell(&self) -> String {
+        let status = if self.is_failed { FAILED } else { "" };
+        [self.entry_type.code(), self.service, self.engine, self.variant, self.plan, status]
+            .join(CELL_SEPARATOR.encode_utf8(&mut [0; 4]))
+    }
+
+    pub(super) fn of(entry: &'a Entry) -> Option<Self> {
+        let nothing = Self::nothing(entry.entry_type()?, entry.is_failed());
         Some(match entry.kind.as_ref()? {
             Kind::Usage(usage) => nothing.of_work(usage),
             Kind::Repriced(repriced) => match &repriced.charge {
@@ -215,7 +246,7 @@ impl<'a> Facts<'a> {
             Some(GroupBy::Variant) => self.variant,
             Some(GroupBy::Event) => self.event_id,
             Some(GroupBy::Booth) => self.booth_id,
-            Some(GroupBy::Status) if self.is_failed => "failed",
+            Some(GroupBy::Status) if self.is_failed => FAILED,
             Some(GroupBy::Status) => "success",
             Some(GroupBy::Type) => self.entry_type.code(),
             Some(GroupBy::Plan) => self.plan,
@@ -226,7 +257,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    fn line(&self, entry: &Entry) -> Line {
+    pub(super) fn line(&self, entry: &Entry) -> Line {
         let quantity_micros = i128::from(self.quantity_micros);
         let succeeded = match (self.is_back(), self.is_failed) {
             // A part that is given back carries no quantity and takes back no operation.

@@ -10,8 +10,11 @@ use tollbooth_schemas::v1::{
 };
 
 use super::super::carried::Carried;
+use super::super::cube::Cells;
+use super::super::packed::Columns;
 use super::*;
-use crate::calendar::{Bucket, spans};
+use crate::calendar::{Bucket, QUARTER_MS, spans};
+use crate::store::CubeOf;
 
 const BEGIN_MS: i64 = 1_760_000_000_000;
 const LENGTH_MS: i64 = 40 * 86_400_000;
@@ -242,6 +245,62 @@ proptest! {
             let opened = carried.pack(&question).and_then(|packed| packed.open());
             prop_assert_eq!(opened, Some(carried.clone()));
         }
+    }
+
+    #[test]
+    fn a_cube_tells_what_would_be_asked_anew(
+        all in proptest::collection::vec(said(), 1..60),
+        (read, known) in (0.0_f64..1.0, 0.0_f64..1.0),
+        (zone, bucket) in (0..TZ_VARIANTS.len(), select(vec![None, Some(Bucket::Day), Some(Bucket::Week), Some(Bucket::Hour)])),
+        (from, length) in (0..LENGTH_MS / QUARTER_MS, 1..LENGTH_MS / QUARTER_MS),
+        group_by in select(vec![None, Some(GroupBy::Engine), Some(GroupBy::Event), Some(GroupBy::Plan),
+            Some(GroupBy::Status), Some(GroupBy::Type), Some(GroupBy::ServiceAndEngine)]),
+        kinds in select(vec![Kinds::Spend, Kinds::All]),
+        (event, engine, entry_type) in (select(vec!["", "evt_1"]), select(vec!["", "kling"]), select(vec!["", "consume", "refund"])),
+        failed in select(vec![None, Some(true), Some(false)]),
+    ) {
+        // given a question about whole quarters of an account or an event
+        let from_ms = (BEGIN_MS / QUARTER_MS + from) * QUARTER_MS;
+        let range = TimeRange { from_ms, to_ms: from_ms + length * QUARTER_MS };
+        let cut = |bucket| spans(range, bucket, TZ_VARIANTS[zone], 0, 2_000).unwrap();
+        let list = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
+        let question = Question {
+            whose: Whose::Account("acc_luna".to_owned()),
+            kinds,
+            range: Some(range),
+            starts_ms: bucket.map(cut).unwrap_or_default().iter().map(|span| span.start_ms).collect(),
+            group_by,
+            filter: UsageFilter {
+                event_ids: list(event), engines: list(engine), types: list(entry_type), failed, ..UsageFilter::default()
+            },
+            top: None,
+        };
+        prop_assume!(question.whole(1).is_of_cells());
+        let of = CubeOf { account_id: "acc_luna".to_owned(), event_id: event.to_owned() };
+        let entries: Vec<Entry> = all.iter().zip(1..).map(|(said, seq)| said.entry(seq)).collect();
+
+        // when some entries are read as rows, several perhaps of one cell, and the others come later, in two steps
+        let place = |share: f64| (share * all.len() as f64) as usize;
+        let rows: Vec<UsageRow> = entries[..place(read)].iter().filter_map(|entry| {
+            let facts = Facts::of(entry).filter(|facts| Kinds::All.has(facts.entry_type))?;
+            let start_ms = entry.occurred_at_ms / QUARTER_MS * QUARTER_MS;
+            let is_of_it = event.is_empty() || facts.event_id == event;
+            is_of_it.then(|| facts.line(entry).row(start_ms, &facts.cell()))
+        }).collect();
+        let mut cells = Cells::of(&rows, place(read) as u64).unwrap();
+        let record = LedgerRecord { entries, ..LedgerRecord::default() };
+        for stop in [place(known).max(place(read)), all.len()] {
+            prop_assert!(cells.carry(&of, std::slice::from_ref(&record), stop as u64));
+            let columns = Columns::open(&cells.columns.pack()).unwrap();
+            cells = Cells { seq: cells.seq, columns };
+            // then the sums are those of all entries
+            let told = question.shape(cells.tell(&of, &question).unwrap());
+            prop_assert_eq!(sorted(told), sorted(anew(&question, &all[..stop])));
+        }
+        // and over a gap nothing is carried
+        let gap = Entry { seq: all.len() as u64 + 2, ..record.entries[0].clone() };
+        let gap = LedgerRecord { entries: vec![gap], ..LedgerRecord::default() };
+        prop_assert!(!cells.carry(&of, &[gap], all.len() as u64 + 2));
     }
 
     #[test]

@@ -18,6 +18,8 @@ fn long() -> AnswersSection {
         fresh_ms: 0,
         bytes_max: 1 << 20,
         parties_bytes_max: 1 << 20,
+        cubes_bytes_max: 1 << 20,
+        cube_rows_max: 100,
     }
 }
 
@@ -66,7 +68,7 @@ fn request(key: &str) -> Request {
 /// What ClickHouse says with `count` charges in it.
 fn told(count: i64, seq: Option<u64>) -> Asked {
     let row = Line { succeeded: count, spent_micros: count.into(), ..Line::default() }.row(0, "kling");
-    Asked { told: vec![Told::Whole(vec![row])], seqs: vec![seq] }
+    Asked { told: vec![Told::Whole(vec![row])], seqs: vec![seq], source: AnswerSource::ClickHouse }
 }
 
 fn render(sums: Sums) -> Result<Kept, Problem> {
@@ -239,7 +241,7 @@ async fn what_is_kept_has_a_bound() {
         .map(|number| Line { succeeded: number * number, ..Line::default() }.row(number, &format!("engine {number}")))
         .collect();
     for _ in 0..2 {
-        let large = Asked { told: vec![Told::Whole(many.clone())], seqs: vec![Some(7)] };
+        let large = Asked { told: vec![Told::Whole(many.clone())], ..told(6, Some(7)) };
         let mut request = request("large");
         request.names = Arc::default();
         assert_eq!(ask(&answers, request, large).await.2, 1);

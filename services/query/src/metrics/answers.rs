@@ -11,15 +11,18 @@ pub enum AnswerSource {
     Carried,
     /// Somebody else had just asked.
     Joined,
+    /// They were made of all sums of the account or event, which are kept.
+    Cube,
     /// ClickHouse was asked.
     ClickHouse,
 }
 
 impl AnswerSource {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Memory, "memory"),
         (Self::Carried, "carried"),
         (Self::Joined, "joined"),
+        (Self::Cube, "cube"),
         (Self::ClickHouse, "clickhouse"),
     ];
 }
@@ -29,6 +32,8 @@ impl AnswerSource {
 pub struct AnswersMetrics {
     /// Bytes of all that are kept.
     pub bytes: IntGauge,
+    /// Bytes of all cubes.
+    pub cubes_bytes: IntGauge,
     by_source: Vec<(AnswerSource, IntCounter)>,
 }
 
@@ -37,12 +42,15 @@ impl AnswersMetrics {
     /// When a name is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let bytes = IntGauge::new("tollbooth_query_answers_bytes", "Bytes of answers that are kept.")?;
+        let help = "Bytes of what is kept of all sums of an account or event, by quarter of an hour.";
+        let cubes_bytes = IntGauge::new("tollbooth_query_cubes_bytes", help)?;
         let help = "Answers of sums, and lists of events and booths, by where they came from.";
         let counters = IntCounterVec::new(Opts::new("tollbooth_query_answers_total", help), &["source"])?;
         registry.register(Box::new(bytes.clone()))?;
+        registry.register(Box::new(cubes_bytes.clone()))?;
         registry.register(Box::new(counters.clone()))?;
         let bind = |(source, code): (AnswerSource, &str)| (source, counters.with_label_values(&[code]));
-        Ok(Self { bytes, by_source: AnswerSource::ALL.into_iter().map(bind).collect() })
+        Ok(Self { bytes, cubes_bytes, by_source: AnswerSource::ALL.into_iter().map(bind).collect() })
     }
 
     /// Counts one.

@@ -53,7 +53,7 @@ use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::AccountId;
 
 use crate::access::{Access, Visitor, no_account};
-use crate::answers::{self, Answers, Asker, Kept, Parties, Question, Sums};
+use crate::answers::{self, Answers, Asker, Cubes, Kept, Parties, Question, Sums};
 use crate::audit::AuditTrail;
 use crate::calendar::{Bucket, QUARTER_MS};
 use crate::conditional;
@@ -90,7 +90,9 @@ pub struct Api {
     pub answers: Answers,
     /// What is kept of events and booths.
     pub parties: Parties,
-    /// Asks for sums.
+    /// Asks for sums of an account.
+    pub cubes: Arc<Cubes>,
+    /// Asks for sums of all accounts.
     pub asker: Asker,
     /// What could not be charged.
     pub dead_letters: DeadLetters,
@@ -287,7 +289,7 @@ impl Api {
             let body = serde_json::to_vec(&body).map_err(Problem::internal)?;
             Ok(Kept { etag: conditional::etag_as_of(&body), body: body.into(), rows, seq: None })
         };
-        let ask = self.asker.clone().ask(account_id.to_owned(), questions);
+        let ask = Arc::clone(&self.cubes).ask(account_id.to_owned(), questions);
         let kept = match reader.awaited {
             None => self.answers.get(request, ask, render).await?,
             Some(_) => {

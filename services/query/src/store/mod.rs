@@ -4,6 +4,7 @@ mod activity;
 mod alerts;
 mod balances;
 mod charges;
+mod cube;
 mod drift;
 mod entry;
 mod packed_rows;
@@ -36,6 +37,8 @@ use tollbooth_chassis::problem::Problem;
 pub use activity::Below;
 pub use alerts::{AlertRow, Back};
 pub use balances::Accounts;
+use cube::CubesTogether;
+pub use cube::{CELL_SEPARATOR, CubeOf};
 pub use drift::DriftRow;
 use pages::Pages;
 use pages_together::PagesTogether;
@@ -144,6 +147,7 @@ pub struct Store {
     pages: Pages,
     names: KeptNames,
     together: UsageTogether,
+    cubes_together: CubesTogether,
     pages_together: PagesTogether,
     component: Component,
     prices: Arc<Prices>,
@@ -183,6 +187,8 @@ impl Store {
             .with_setting("max_memory_usage", settings.memory_bytes_max.to_string())
             .with_setting("max_threads", settings.threads_max.to_string());
         let under_way = || Arc::new(Semaphore::new(settings.together_concurrent_max.max(1)));
+        // Both are of the same tables.
+        let sums_under_way = under_way();
         Self {
             client,
             permits: Semaphore::new(settings.concurrent_max),
@@ -190,7 +196,8 @@ impl Store {
             settings,
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             names: kept_names(settings.names_bytes_max),
-            together: UsageTogether::new(settings.together_max, under_way()),
+            together: UsageTogether::new(settings.together_max, Arc::clone(&sums_under_way)),
+            cubes_together: CubesTogether::new(settings.together_max, sums_under_way),
             pages_together: PagesTogether::new(settings.together_max, under_way()),
             component,
             prices,

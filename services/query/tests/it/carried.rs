@@ -21,16 +21,16 @@ const PATHS: [&str; 10] = [
     "summary?from=2026-10-01&to=2026-11-01",
 ];
 
-fn path(words: &str) -> String {
+pub(crate) fn path(words: &str) -> String {
     format!("/v1/accounts/acc_luna/{words}")
 }
 
-fn seq(answer: &Answer) -> Option<u64> {
+pub(crate) fn seq(answer: &Answer) -> Option<u64> {
     answer.headers.get("tollbooth-seq").map(|seq| seq.to_str().unwrap().parse().unwrap())
 }
 
 /// What is the same whenever it is asked.
-fn sums(mut answer: Value) -> Value {
+pub(crate) fn sums(mut answer: Value) -> Value {
     if let Some(members) = answer.as_object_mut() {
         members.remove("as_of");
     }
@@ -38,7 +38,7 @@ fn sums(mut answer: Value) -> Value {
 }
 
 /// Entries in no order of time: charges, failures, and what is given back of the charges before.
-fn grow(luna: &mut Ledger, count: u64, seed: &mut u64) {
+pub(crate) fn grow(luna: &mut Ledger, count: u64, seed: &mut u64) {
     for number in 0..count {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pick = |of: u64, shift: u32| (*seed >> shift) % of;
@@ -72,14 +72,21 @@ fn grow(luna: &mut Ledger, count: u64, seed: &mut u64) {
     }
 }
 
-async fn asked_of_clickhouse(query: &Query) -> u64 {
+/// A service that asks each question for itself.
+pub(crate) async fn without_cubes(stand: &Stand) -> Query {
+    let mut config = stand.config();
+    config.answers.cubes_bytes_max = 0;
+    Query::start(config, &stand.admin_key).await
+}
+
+pub(crate) async fn asked_of_clickhouse(query: &Query) -> u64 {
     let metrics = query.metrics().await;
     let line = metrics.lines().find(|line| line.starts_with("tollbooth_query_answers_total{source=\"clickhouse\"}"));
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 /// Asks until the answer is known to the entry.
-async fn exact(query: &Query, words: &str) -> Answer {
+pub(crate) async fn exact(query: &Query, words: &str) -> Answer {
     let found = std::cell::RefCell::new(None);
     until("the sums are known to the entry", async || {
         let answer = query.get(&path(words)).await;
@@ -101,7 +108,7 @@ async fn what_is_carried_forward_is_what_would_be_asked_anew() {
     stand.post(&luna.records);
     stand.sink(&luna.records).await;
     stand.commit_all().await;
-    let query = stand.query().await;
+    let query = without_cubes(&stand).await;
     for words in PATHS {
         assert_eq!(seq(&exact(&query, words).await), Some(152), "{words}");
     }
@@ -157,7 +164,7 @@ async fn nothing_is_carried_from_a_block_that_was_begun_before_the_tables_were_l
     stand.post(&luna.records[5..]);
     stand.write_ranges(0).await;
     stand.sink(&luna.records[5..]).await;
-    let query = stand.query().await;
+    let query = without_cubes(&stand).await;
     let words = PATHS[0];
 
     // when it is asked for, however often
@@ -189,7 +196,7 @@ async fn the_middle_of_a_block_is_known_to_the_entry() {
     stand.post(&luna.records);
     stand.sink(&luna.records).await;
     stand.commit_all().await;
-    let services = [stand.query().await, stand.query().await, stand.query().await];
+    let services = [without_cubes(&stand).await, without_cubes(&stand).await, without_cubes(&stand).await];
     luna.push(vec![(usage("sms", "twilio", UsageStatus::Success, 999), -700, BASE_MS)]);
     stand.post(&luna.records[61..]);
     stand.sink(&luna.records[61..]).await;
@@ -282,6 +289,7 @@ async fn where_memory_does_not_reach_back_it_is_asked_anew() {
     stand.commit_all().await;
     let mut config = stand.config();
     config.live.recent_entries_per_account_max = 10;
+    config.answers.cubes_bytes_max = 0;
     let query = Query::start(config, &stand.admin_key).await;
     let words = PATHS[0];
     exact(&query, words).await;
@@ -317,7 +325,7 @@ async fn sums_of_a_database_that_was_put_back_are_not_taken_for_those_of_the_off
     stand.post(&luna.records);
     stand.sink(&luna.records).await;
     stand.commit_all().await;
-    let query = stand.query().await;
+    let query = without_cubes(&stand).await;
     let known = luna.records.len();
     grow(&mut luna, 20, &mut seed);
     stand.post(&luna.records[known..]);

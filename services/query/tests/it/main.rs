@@ -12,6 +12,7 @@ mod awaited;
 mod between;
 mod cancelled;
 mod carried;
+mod cubes;
 mod dead;
 mod documented;
 mod entry;

@@ -5,6 +5,7 @@ use tollbooth_schemas::v1::UsageStatus;
 use tollbooth_schemas::v1::entry::Kind;
 
 use crate::between::Between;
+use crate::carried::without_cubes;
 use crate::query::Query;
 use crate::stand::{BASE_MS, Ledger, Stand, usage};
 
@@ -77,6 +78,39 @@ async fn each_of_many_gets_what_it_would_get_alone() {
     assert!(expected.iter().any(|answer| answer["total"]["count"] == 24), "{}", expected[0]);
     assert_eq!(apart.asked(), 2 * ACCOUNTS, "each account's two questions about its own rollup");
     assert!(joint.asked() < apart.asked(), "{} questions instead of {}", joint.asked(), apart.asked());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cubes_of_many_are_told_together() {
+    // given accounts that have as many entries as nobody else, and few questions at once
+    let stand = Stand::new().await;
+    let ledgers: Vec<Ledger> = (0..ACCOUNTS).map(account).collect();
+    for ledger in &ledgers {
+        stand.post(&ledger.records);
+        stand.sink(&ledger.records).await;
+    }
+    stand.commit_all().await;
+    let mut config = stand.config();
+    config.store.concurrent_max = 2;
+    config.store.queue_wait_ms = 60_000;
+    let between = Between::start_for(&config.clickhouse.url, "AS cells").await;
+    config.clickhouse.url.clone_from(&between.url);
+    let cubes = Query::start(config, &stand.admin_key).await;
+    let alone = without_cubes(&stand).await;
+
+    // when all of them ask at once
+    let answers = all_at_once(&cubes).await;
+    let asked = between.asked();
+    let expected = all_at_once(&alone).await;
+
+    // then each is told its own, in fewer questions than there are accounts and events
+    for (index, (answer, expected)) in answers.iter().zip(&expected).enumerate() {
+        assert_eq!(answer, expected, "{}", paths(index / 4)[index % 4]);
+    }
+    assert!(asked > 0 && asked < 3 * ACCOUNTS, "{asked} questions");
+    // and they are kept: asked again nothing is
+    assert_eq!(all_at_once(&cubes).await, answers);
+    assert_eq!(between.asked(), asked);
 }
 
 /// Entries in no order of services, the oldest of a service that only it has. Of some accounts it lies deeper than is looked at
