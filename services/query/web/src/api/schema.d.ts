@@ -995,7 +995,7 @@ export interface components {
             name: string;
             value: string;
         };
-        /** @description How driving it again ended. */
+        /** @description How driving it again ended, or that it was dismissed. */
         DeadLetterRedrive: {
             /** @description When it was decided, RFC 3339. */
             at: string;
@@ -1005,7 +1005,9 @@ export interface components {
             detail?: string | null;
             /** @description The entry that it became. */
             entry_id?: string | null;
-            /** @description `posted`, `duplicate`, `stale`, or `refused`: then it is still open. */
+            /** @description Why it was dismissed, in the words of whoever did it. */
+            note?: string | null;
+            /** @description `posted`, `duplicate`, `stale`, `dismissed`, or `refused`: then it is still open. */
             outcome: string;
             /** @description Code of why it was refused. */
             reason?: string | null;
@@ -4841,7 +4843,7 @@ export interface operations {
                 limit?: number;
                 /** @description Only those that are there for this reason. */
                 reason?: "malformed" | "wrong_partition" | "unknown_account" | "no_price" | "engine_retired" | "unit_mismatch" | "too_old" | "in_future" | "out_of_range" | "conflict" | "failed_after_charge" | "internal";
-                /** @description Only open ones, or only those that were driven again and are posted, or were found posted. */
+                /** @description Only open ones, or only those that are closed: posted when they were driven again, found posted, or dismissed. */
                 state?: "open" | "closed";
             };
             header?: never;
@@ -4873,6 +4875,7 @@ export interface operations {
                      *             "by": "key_root",
                      *             "detail": "no price for ai_modify (nano_banana_9) on plan \"basic\"",
                      *             "entry_id": null,
+                     *             "note": null,
                      *             "outcome": "refused",
                      *             "reason": "no_price"
                      *           },
@@ -4990,6 +4993,7 @@ export interface operations {
                      *         "by": "key_root",
                      *         "detail": null,
                      *         "entry_id": "ent_acc_luna_412",
+                     *         "note": null,
                      *         "outcome": "posted",
                      *         "reason": null
                      *       },
