@@ -36,6 +36,12 @@ impl Letter {
         self.word.as_ref().is_none_or(|word| !word.outcome.is_final())
     }
 
+    /// Whether it was dismissed while its charge was on its way: that is in the ledger.
+    fn is_outweighed_by(&self, word: &Word) -> bool {
+        let is_dismissed = self.word.as_ref().is_some_and(|word| word.outcome == LetterOutcome::Dismissed);
+        is_dismissed && word.outcome == LetterOutcome::Posted
+    }
+
     /// Why it is not charged, by the newest judgement.
     #[must_use]
     pub fn stands_for(&self) -> Option<Reason> {
@@ -140,10 +146,10 @@ impl Index {
         }
     }
 
-    /// What is final stays: a later word about it can only be that of a repetition.
+    /// What is final stays: a later word about it can only be that of a repetition, or of a charge that outweighs a dismissal.
     fn settle(&mut self, id: &LetterId, redriven: Word) {
         let letter = self.by_id.get(id).and_then(|offset| self.letters.get_mut(offset));
-        if let Some(letter) = letter.filter(|letter| letter.is_open()) {
+        if let Some(letter) = letter.filter(|letter| letter.is_open() || letter.is_outweighed_by(&redriven)) {
             letter.word = Some(redriven);
         }
     }

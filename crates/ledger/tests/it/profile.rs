@@ -317,14 +317,14 @@ fn a_cap_of_a_day_under_way_ends_when_it_was_going_to() {
     assert_eq!(spend(&mut partition, "s1", "-1"), 1);
     let (day, new_year) = (at("2026-11-22T05:00:00Z"), at("2026-12-01T05:00:00Z"));
     let ends = |partition: &Partition| {
-        let asked =
+        let mut asked =
             partition.ledger.iter().flat_map(|record| &record.entries).filter_map(|entry| match kind_of(entry) {
                 Kind::RechargeRequested(asked) => {
                     Some((asked.amount_micros, asked.day_ends_at_ms, asked.month_ends_at_ms))
                 }
                 _ => None,
             });
-        asked.last().unwrap()
+        asked.next_back().unwrap()
     };
     assert_eq!(ends(&partition), (50_000_000, day, new_year));
     // when the account moves to Tokyo, where that day has ended
