@@ -4,7 +4,7 @@
 #
 #   deploy/prometheus/faster.sh FACTOR DIR
 #
-# Windows are those in brackets and behind `for:`; limits are written as minutes (`30 * 60`) or hours (`6 * 3600`).
+# Windows are those in brackets and behind `for:` and `keep_firing_for:`; limits are written as minutes (`30 * 60`) or hours (`6 * 3600`).
 set -euo pipefail
 factor="${1:?usage: faster.sh FACTOR DIR}"
 target="${2:?usage: faster.sh FACTOR DIR}"
@@ -27,7 +27,7 @@ for file in *.rules.yml; do
                 line = substr(line, RSTART + RLENGTH)
             }
             line = done line
-            if (match(line, /^ *for: [0-9]+[smhd]$/)) {
+            if (match(line, /^ *(keep_firing_)?for: [0-9]+[smhd]$/)) {
                 at = index(line, "for: ") + 4
                 line = substr(line, 1, at) shorter(substr(line, at + 1))
             }

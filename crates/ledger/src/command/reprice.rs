@@ -115,7 +115,8 @@ fn counted_before(
     let of = (reprice.seq, charge.occurred_at_ms);
     let place = row.and_then(|price| counters::place_of_charge(context.account, price, of, counted));
     let of_charge = counted.map(|counted| Counted { before_micros: 0, ..counted.clone() });
-    if place != of_charge {
+    // Of a charge of after a move only its entry tells the month: one that tells none was not counted, and cannot be now.
+    if row.is_some() != counted.is_some() || place != of_charge {
         let detail = "the two prices do not count the month alike: post an adjustment";
         return Err(rejected(409, "counts_differ", detail));
     }

@@ -37,6 +37,7 @@ impl Asker {
     /// or not yet; each row says up to which entry it goes. Blocks come in the order of the ledger, each as a whole, so that
     /// sums of one state of one table are exactly those of the entries up to the newest that any of their rows has.
     pub async fn ask(self, account_id: String, questions: Vec<Question>) -> Outcome {
+        let asked_at = Instant::now();
         let sure_seq = self.sure_seq(&account_id).await;
         let (mut told, mut seqs) = (Vec::with_capacity(questions.len()), Vec::with_capacity(questions.len()));
         for question in &questions {
@@ -51,7 +52,7 @@ impl Asker {
         if !is_whole {
             seqs.fill(None);
         }
-        Ok(Asked { told, seqs, source: AnswerSource::ClickHouse })
+        Ok(Asked { told, seqs, asked_at, source: AnswerSource::ClickHouse })
     }
 
     /// An entry up to which every table has all of the account's, and behind which rows say themselves how far they go; `None`:

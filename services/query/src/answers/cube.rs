@@ -34,6 +34,7 @@ const GUESS_BYTES: u64 = 256 * 1024;
 #[derive(Debug)]
 struct Cube {
     seq: u64,
+    asked_at: Instant,
     /// When they are asked for anew.
     until: Instant,
     /// `None`: there are more than are kept, or it is not known up to which entry they would go.
@@ -44,13 +45,14 @@ struct Cube {
 #[derive(Debug, Clone)]
 pub(super) struct Cells {
     pub(super) seq: u64,
+    pub(super) asked_at: Instant,
     pub(super) columns: Columns,
 }
 
 impl Cells {
     /// Of rows of a rollup; `None` where a sum is beyond what is kept of one, which no ledger comes near.
-    pub(super) fn of(rows: &[UsageRow], seq: u64) -> Option<Self> {
-        Some(Self { seq, columns: Columns::of(&Carried::new(rows, seq))? })
+    pub(super) fn of(rows: &[UsageRow], seq: u64, asked_at: Instant) -> Option<Self> {
+        Some(Self { seq, asked_at, columns: Columns::of(&Carried::new(rows, seq))? })
     }
 
     /// Adds the entries behind the newest that is in it, up to `to_seq`. Returns whether all of them were there, one after the
@@ -106,7 +108,8 @@ impl Cells {
             let Some(start_ms) = question.start_of(quarter_ms) else { continue };
             sums.entry((start_ms, group)).or_default().add(&line);
         }
-        sums.into_iter().map(|((start_ms, group), line)| Some(line.row(start_ms, groups.get(group)?))).collect()
+        let something = sums.into_iter().filter(|(_, line)| *line != Line::default());
+        something.map(|((start_ms, group), line)| Some(line.row(start_ms, groups.get(group)?))).collect()
     }
 }
 
@@ -166,7 +169,8 @@ impl Cubes {
             && let Some((cells, source)) = self.cells(cache, &of).await?
             && let Some(told) = self.tell(&of, &cells, &questions)
         {
-            return Ok(Asked { told, seqs: vec![Some(cells.seq); questions.len()], source });
+            let seqs = vec![Some(cells.seq); questions.len()];
+            return Ok(Asked { told, seqs, asked_at: cells.asked_at, source });
         }
         self.asker.clone().ask(account_id, questions).await
     }
@@ -193,10 +197,13 @@ impl Cubes {
     ) -> Result<Option<(Cells, AnswerSource)>, Problem> {
         if let Some(cube) = cache.get(of) {
             if Instant::now() < cube.until {
-                let Some(kept) = &cube.cells else { return Ok(None) };
-                if let Some(cells) = self.carried(of, cube.seq, kept) {
+                if cube.cells.is_none() {
+                    return Ok(None);
+                }
+                if let Some(cells) = self.carried(of, &cube) {
                     if cells.seq > cube.seq {
-                        let cube = Cube { seq: cells.seq, until: cube.until, cells: Some(cells.columns.pack()) };
+                        let Cube { asked_at, until, .. } = *cube;
+                        let cube = Cube { seq: cells.seq, asked_at, until, cells: Some(cells.columns.pack()) };
                         cache.insert(of.clone(), Arc::new(cube));
                         self.account_for(cache);
                     }
@@ -206,20 +213,19 @@ impl Cubes {
             cache.remove_if(of, |kept| Arc::ptr_eq(kept, &cube));
         }
         let guard = match tokio::time::timeout(self.wait, cache.get_value_or_guard_async(of)).await {
-            Err(_) => return Err(StoreError::Busy.into()),
-            Ok(Ok(cube)) => {
-                let cells = cube.cells.as_ref().and_then(|kept| self.carried(of, cube.seq, kept));
-                return Ok(cells.map(|cells| (cells, AnswerSource::Joined)));
-            }
+            // It takes longer than a question of one's own may wait for its turn.
+            Err(_) => return Ok(None),
+            Ok(Ok(cube)) => return Ok(self.carried(of, &cube).map(|cells| (cells, AnswerSource::Joined))),
             Ok(Err(guard)) => guard,
         };
         let asked_at = Instant::now();
         let mut cube = self.ask_for(of, asked_at).await?;
-        let cells = cube.cells.as_ref().and_then(|kept| self.carried(of, cube.seq, kept));
+        let cells = self.carried(of, &cube);
         if cells.is_none() && cube.cells.is_some() {
             cube = self.not_now(asked_at);
         }
-        // Refused only where another one's has taken its place.
+        // Refused only where another one's has taken its place. Each is exact for its own entry, so that an older one in the
+        // place of a newer one costs a question at most.
         drop(guard.insert(Arc::new(cube)));
         self.account_for(cache);
         Ok(cells.map(|cells| (cells, AnswerSource::ClickHouse)))
@@ -227,7 +233,7 @@ impl Cubes {
 
     /// What cannot be kept is not tried by each who waits, one after the other.
     fn not_now(&self, asked_at: Instant) -> Cube {
-        Cube { seq: 0, until: asked_at + self.pause, cells: None }
+        Cube { seq: 0, asked_at, until: asked_at + self.pause, cells: None }
     }
 
     fn account_for(&self, cache: &Cache<CubeOf, Arc<Cube>, Weight>) {
@@ -235,10 +241,11 @@ impl Cubes {
     }
 
     /// As of the newest entry; `None` where one in between cannot be had, or where there are too many by now.
-    fn carried(&self, of: &CubeOf, seq: u64, kept: &[u8]) -> Option<Cells> {
-        let mut cells = Cells { seq, columns: Columns::open(kept)? };
-        let since = self.view.since(&of.account_id, seq.saturating_add(1), usize::MAX)?;
-        if since.balance.seq != seq {
+    fn carried(&self, of: &CubeOf, cube: &Cube) -> Option<Cells> {
+        let columns = Columns::open(cube.cells.as_ref()?)?;
+        let mut cells = Cells { seq: cube.seq, asked_at: cube.asked_at, columns };
+        let since = self.view.since(&of.account_id, cube.seq.saturating_add(1), usize::MAX)?;
+        if since.balance.seq != cube.seq {
             let records = since.records.iter().map(|record| record.decode()).collect::<Option<Vec<_>>>()?;
             let is_carried = cells.carry(of, &records, since.balance.seq);
             if !is_carried || cells.columns.lines().count() > 2 * self.rows_max {
@@ -254,14 +261,15 @@ impl Cubes {
         let until = asked_at + self.life;
         let rows = match self.asker.store.cells(of, self.rows_max).await {
             // Less may be asked for than all that there is.
-            Ok(None) | Err(StoreError::TooLarge(_)) => return Ok(Cube { seq: 0, until, cells: None }),
+            Ok(None) | Err(StoreError::TooLarge(_)) => return Ok(Cube { seq: 0, asked_at, until, cells: None }),
             rows => rows?.unwrap_or_default(),
         };
         if !self.asker.is_whole(&of.account_id, sure_seq).await? {
             return Ok(self.not_now(asked_at));
         }
         let seq = reached(&rows, sure_seq, true).unwrap_or(sure_seq);
-        Ok(Cube { seq, until, cells: Cells::of(&rows, seq).map(|cells| cells.columns.pack()) })
+        let cells = Cells::of(&rows, seq, asked_at).map(|cells| cells.columns.pack());
+        Ok(Cube { seq, asked_at, until, cells })
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Asked {
     pub told: Vec<Told>,
     /// By question: they are exactly the sums of the account's entries up to this one; `None`: not known.
     pub seqs: Vec<Option<u64>>,
+    /// When ClickHouse told it: of a cube that may be long before.
+    pub asked_at: Instant,
     /// ClickHouse, or a cube that it told before.
     pub source: AnswerSource,
 }
@@ -216,7 +218,7 @@ impl Answers {
         self.made(&place, &request, asked, render)
     }
 
-    /// As [`Answers::get`], for who must see an entry: nothing is taken that may lack it, and nobody else's question is
+    /// As [`Answers::get`], for who must see an entry: nothing is taken that may lack it, and no answer of somebody else is
     /// waited for. `ask` waits for the entry where it must be asked.
     ///
     /// # Errors
@@ -406,9 +408,9 @@ fn source_of(outcome: &Outcome) -> AnswerSource {
 
 /// Keeps what ClickHouse said in place of what was kept, if it can be carried forward and is not too large for that.
 fn settle(state: &mut State, questions: Vec<Question>, outcome: &Outcome, bytes_max: usize) {
-    let Ok(Asked { told, seqs, .. }) = outcome else { return };
+    let Ok(Asked { told, seqs, asked_at, .. }) = outcome else { return };
     let packed = told.iter().zip(seqs).zip(questions).map(|((told, seq), question)| match told {
-        Told::Whole(rows) => Carried::new(rows, (*seq)?).pack(&question),
+        Told::Whole(rows) => Carried { asked_at: *asked_at, ..Carried::new(rows, (*seq)?) }.pack(&question),
         Told::Shaped(_) | Told::TooMany => None,
     });
     let Some(packed) = packed.collect::<Option<Vec<Packed>>>() else { return };

@@ -287,12 +287,12 @@ proptest! {
             let is_of_it = event.is_empty() || facts.event_id == event;
             is_of_it.then(|| facts.line(entry).row(start_ms, &facts.cell()))
         }).collect();
-        let mut cells = Cells::of(&rows, place(read) as u64).unwrap();
+        let mut cells = Cells::of(&rows, place(read) as u64, Instant::now()).unwrap();
         let record = LedgerRecord { entries, ..LedgerRecord::default() };
         for stop in [place(known).max(place(read)), all.len()] {
             prop_assert!(cells.carry(&of, std::slice::from_ref(&record), stop as u64));
             let columns = Columns::open(&cells.columns.pack()).unwrap();
-            cells = Cells { seq: cells.seq, columns };
+            cells = Cells { columns, ..cells };
             // then the sums are those of all entries
             let told = question.shape(cells.tell(&of, &question).unwrap());
             prop_assert_eq!(sorted(told), sorted(anew(&question, &all[..stop])));

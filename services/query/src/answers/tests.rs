@@ -68,7 +68,12 @@ fn request(key: &str) -> Request {
 /// What ClickHouse says with `count` charges in it.
 fn told(count: i64, seq: Option<u64>) -> Asked {
     let row = Line { succeeded: count, spent_micros: count.into(), ..Line::default() }.row(0, "kling");
-    Asked { told: vec![Told::Whole(vec![row])], seqs: vec![seq], source: AnswerSource::ClickHouse }
+    Asked {
+        told: vec![Told::Whole(vec![row])],
+        seqs: vec![seq],
+        asked_at: Instant::now(),
+        source: AnswerSource::ClickHouse,
+    }
 }
 
 fn render(sums: Sums) -> Result<Kept, Problem> {
@@ -225,6 +230,20 @@ async fn a_question_ends_when_the_last_who_waits_goes_away() {
         tokio::task::yield_now().await;
     }
     assert_eq!(ask(&answers, request("a"), told(6, Some(7))).await.2, 1);
+}
+
+#[tokio::test]
+async fn sums_of_a_cube_are_as_old_as_the_cube() {
+    // given what a cube told that ClickHouse told an hour and a second ago
+    let answers = stand(long());
+    let asked_at = Instant::now().checked_sub(Duration::from_secs(3_601)).unwrap();
+    let old = Asked { asked_at, source: AnswerSource::Cube, ..told(6, Some(7)) };
+    let names: Arc<Names> = Arc::default();
+    let request = || Request { names: Arc::clone(&names), ..request("a") };
+    assert_eq!(ask(&answers, request(), old).await.2, 1);
+    // when another entry comes, then they are not carried on
+    post(&answers, 8);
+    assert_eq!(ask(&answers, request(), told(7, Some(8))).await.2, 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::together::Together;
 use super::usage::{UsageQuery, UsageRow};
 use super::usage_sql::Source;
 use super::{Store, StoreError};
+use crate::budget::Budget;
 
 /// Whose sums.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +20,10 @@ pub struct CubeOf {
     /// Empty: all of the account.
     pub event_id: String,
 }
+
+/// Rows that may be read for each of many: what a cube has, in granules of every part, and room. With more one of them has too
+/// much: alone its reading ends early, among others it does not.
+const ROWS_READ_EACH_MAX: u64 = 1_000_000;
 
 /// What questions have in common that can be put as one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,7 +83,7 @@ impl UsageQuery<'_> {
 }
 
 /// Rows of which several may be of one cell, as they lie in the parts of the table: that is less work than to add them up, and
-/// the reading ends where there are too many.
+/// the reading of one account alone ends where there are too many.
 fn sql(source: Source, limit_by: &str) -> String {
     let (of_event, events) = match source {
         Source::Event => {
@@ -114,7 +119,8 @@ impl Store {
         };
         let many = |members: Vec<CubeOf>| async move {
             let sql = sql(source, " BY whose, of_event");
-            self.budget().spent_by(self.cells_of(&sql, &members, rows_max)).await
+            let rows = ROWS_READ_EACH_MAX.saturating_mul(members.len() as u64).min(self.settings.rows_to_read_max);
+            Budget::new(self.execution_time_max(), rows).spent_by(self.cells_of(&sql, &members, rows_max)).await
         };
         self.cubes_together.ask(shape, of.clone(), self.queue_wait(), alone, many).await
     }
@@ -133,6 +139,7 @@ impl Store {
             let whose = (std::mem::take(&mut row.whose), std::mem::take(&mut row.of_event));
             told.entry(whose).or_default().push(row.into());
         }
+        // Cloned: two may ask for the same.
         let rows_of = |of: &CubeOf| {
             let rows = told.get(&(of.account_id.clone(), of.event_id.clone())).cloned().unwrap_or_default();
             (rows.len() <= rows_max).then_some(rows)

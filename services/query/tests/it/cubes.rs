@@ -173,7 +173,7 @@ async fn a_cube_of_a_database_that_was_put_back_is_not_kept() {
     // when the database is one of before, while the sink's offsets stay
     stand.clickhouse.query("TRUNCATE TABLE usage_15m_by_account").execute().await.unwrap();
     stand.write_ranges(1).await;
-    // then what it tells is vouched for by nobody, and asked again once it is whole
+    // then what it tells is vouched for by nobody
     let answer = query.get(&path(OF_ACCOUNT[0])).await;
     assert_eq!((&answer.body["total"]["count"], seq(&answer)), (&json!(0), None));
 }

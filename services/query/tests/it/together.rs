@@ -7,7 +7,7 @@ use tollbooth_schemas::v1::entry::Kind;
 use crate::between::Between;
 use crate::carried::without_cubes;
 use crate::query::Query;
-use crate::stand::{BASE_MS, Ledger, Stand, usage};
+use crate::stand::{BASE_MS, Ledger, Stand, until, usage};
 
 const ACCOUNTS: usize = 24;
 const HOUR_MS: i64 = 3_600_000;
@@ -93,10 +93,15 @@ async fn cubes_of_many_are_told_together() {
     let mut config = stand.config();
     config.store.concurrent_max = 2;
     config.store.queue_wait_ms = 60_000;
+    // More than any of them has, less than those that go together have.
+    config.answers.cube_rows_max = 30;
     let between = Between::start_for(&config.clickhouse.url, "AS cells").await;
     config.clickhouse.url.clone_from(&between.url);
     let cubes = Query::start(config, &stand.admin_key).await;
     let alone = without_cubes(&stand).await;
+    // What no cube tells: until it is known how far the sink is none is kept.
+    let warm = "/v1/accounts/acc_0/usage?from=2026-10-01&to=2026-11-01&group_by=booth";
+    until("the tables are known", async || cubes.get(warm).await.headers.contains_key("tollbooth-seq")).await;
 
     // when all of them ask at once
     let answers = all_at_once(&cubes).await;

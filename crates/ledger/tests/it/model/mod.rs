@@ -286,7 +286,7 @@ proptest! {
 fn the_sequences_reach_every_outcome() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut number = 7_u64;
-    for _ in 0..12_000 {
+    for _ in 0..24_000 {
         let mut numbers = Vec::new();
         for _ in 0..STEPS_MAX {
             // SplitMix64.

@@ -138,7 +138,7 @@ export interface DeadLetterStanding {
 }
 
 /** Those that are named, or the next open ones of a reason. */
-export type ChosenLetters = { ids: string[] } | { reason: string; after?: number };
+export type ChosenLetters = { ids: string[] } | { reason: string; before?: string; after?: number };
 
 /** To letters that were driven again, or dismissed. */
 export interface LettersAnswer {

@@ -24,15 +24,18 @@ export function DismissDialog({ dismissed, onClose }: { dismissed: Dismissed; on
   const [note, setNote] = useState("");
   const [shown, setShown] = useState(false);
   const [counts, setCounts] = useState<Counts>({});
+  // Letters that come while somebody writes the note were seen by nobody, and are not meant.
+  const [before] = useState(() => new Date().toISOString());
   const said = note.trim();
   const error = said === "" ? words.noteMissing : Array.from(said).length > CHARS_MAX ? words.noteLong : undefined;
+  const isPart = (counts.pending ?? 0) > 0;
   const run = useMutation({
     mutationFn: async () => {
       setCounts({});
       let sum: Counts = {};
       let after: number | null = null;
       do {
-        const letters = "id" in dismissed ? { ids: [dismissed.id] } : { reason: dismissed.reason };
+        const letters = "id" in dismissed ? { ids: [dismissed.id] } : { reason: dismissed.reason, before };
         const answer: Awaited<ReturnType<typeof dismiss>> = await dismiss({
           note: said,
           ...letters,
@@ -64,7 +67,7 @@ export function DismissDialog({ dismissed, onClose }: { dismissed: Dismissed; on
           if (error === undefined && !run.isPending) run.mutate();
         }}
       >
-        {run.isSuccess ? null : (
+        {run.isSuccess && !isPart ? null : (
           <>
             <p>{words.dismissText}</p>
             <TextField
@@ -90,7 +93,7 @@ export function DismissDialog({ dismissed, onClose }: { dismissed: Dismissed; on
           <Button disabled={run.isPending} onClick={close}>
             {run.isSuccess ? text.common.close : text.common.cancel}
           </Button>
-          {run.isSuccess ? null : (
+          {run.isSuccess && !isPart ? null : (
             <Button type="submit" variant="primary" busy={run.isPending}>
               {words.dismiss}
             </Button>

@@ -18,7 +18,9 @@ const { edit: words } = text.settings.account;
 export function ProfileDialog({ onClose }: { onClose: () => void }) {
   const { accountId, account } = useAccount();
   const queryClient = useQueryClient();
-  const [draft, setDraft] = useState(() => draftOf(account));
+  // As it was when the form was opened: what somebody else sets meanwhile is no change of ours.
+  const [before] = useState(account);
+  const [draft, setDraft] = useState(() => draftOf(before));
   // Of what is asked now: a repeat of the same is the same, a change is not.
   const [key, setKey] = useState(() => crypto.randomUUID());
   const [shown, setShown] = useState(false);
@@ -26,7 +28,7 @@ export function ProfileDialog({ onClose }: { onClose: () => void }) {
     () => zoneOptions(Intl.supportedValuesOf("timeZone"), account.time_zone),
     [account.time_zone],
   );
-  const change = changeOf(account, draft);
+  const change = changeOf(before, draft);
   const save = useMutation({
     mutationFn: putProfile,
     onSuccess: (saved) => {
