@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Account } from "@/api/types";
 
-import { changeOf, draftOf, nameError, zoneOptions } from "./profile-draft";
+import { NAMES_OF_TODAY, changeOf, draftOf, nameError, zoneOptions } from "./profile-draft";
 
 const luna: Account = {
   account_id: "acc_luna",
@@ -46,9 +46,16 @@ describe("the zones to choose from", () => {
   });
 
   it("have the current one, whatever the browser knows, and no clocks that are no places", () => {
-    const options = zoneOptions(["EST", "CET", "Etc/GMT+5", "Asia/Calcutta"], "Asia/Kolkata");
-    expect(options.map((option) => option.value)).toEqual(["Asia/Calcutta", "Asia/Kolkata", "UTC"]);
+    const options = zoneOptions(["EST", "CET", "Etc/GMT+5", "Asia/Tokyo"], "Asia/Kolkata");
+    expect(options.map((option) => option.value)).toEqual(["Asia/Kolkata", "Asia/Tokyo", "UTC"]);
     expect(labels([], "Etc/UTC")).toEqual(["UTC", "UTC"]);
+  });
+
+  it("have the name of today, once", () => {
+    const options = zoneOptions(["Asia/Calcutta", "Europe/Kiev", "Europe/Kyiv"], "Asia/Kolkata");
+    expect(options.map((option) => option.value)).toEqual(["Asia/Kolkata", "Europe/Kyiv", "UTC"]);
+    const isKnown = (zone: string): boolean => new Intl.DateTimeFormat("en-US", { timeZone: zone }).format() !== "";
+    expect(Object.values(NAMES_OF_TODAY).every(isKnown)).toBe(true);
   });
 
   it("are all of them places that the service takes", () => {

@@ -40,9 +40,33 @@ function zoneLabel(zone: string): string {
   return region === "" || region === "Etc" ? zoneCity(zone) : `${zoneCity(zone)} (${region})`;
 }
 
+/** Browsers tell a place's oldest name in the tz database; these are its names of today. */
+export const NAMES_OF_TODAY: Readonly<Record<string, string>> = {
+  "Africa/Asmera": "Africa/Asmara",
+  "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
+  "America/Catamarca": "America/Argentina/Catamarca",
+  "America/Coral_Harbour": "America/Atikokan",
+  "America/Cordoba": "America/Argentina/Cordoba",
+  "America/Godthab": "America/Nuuk",
+  "America/Indianapolis": "America/Indiana/Indianapolis",
+  "America/Jujuy": "America/Argentina/Jujuy",
+  "America/Louisville": "America/Kentucky/Louisville",
+  "America/Mendoza": "America/Argentina/Mendoza",
+  "Asia/Calcutta": "Asia/Kolkata",
+  "Asia/Katmandu": "Asia/Kathmandu",
+  "Asia/Rangoon": "Asia/Yangon",
+  "Asia/Saigon": "Asia/Ho_Chi_Minh",
+  "Atlantic/Faeroe": "Atlantic/Faroe",
+  "Europe/Kiev": "Europe/Kyiv",
+  "Pacific/Enderbury": "Pacific/Kanton",
+  "Pacific/Ponape": "Pacific/Pohnpei",
+  "Pacific/Truk": "Pacific/Chuuk",
+};
+
 /** Every place that may be chosen. Names without a region, `EST` and its like, are clocks and no places. */
 export function zoneOptions(zones: readonly string[], current: string): SelectOption[] {
-  const places = new Set([...zones.filter((zone) => zone.includes("/") && !zone.startsWith("Etc/")), "UTC", current]);
+  const named = zones.filter((zone) => zone.includes("/") && !zone.startsWith("Etc/"));
+  const places = new Set([...named.map((zone) => NAMES_OF_TODAY[zone] ?? zone), "UTC", current]);
   return [...places]
     .map((zone) => ({ value: zone, label: zoneLabel(zone) }))
     .sort((one, other) => one.label.localeCompare(other.label, "en"));
