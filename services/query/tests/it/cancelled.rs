@@ -81,6 +81,8 @@ async fn the_questions_of_a_request_share_what_it_may_read() {
     }
     let mut config = stand.config();
     config.store.rows_to_read_max = 1_500;
+    // One question would tell both.
+    config.answers.cubes_bytes_max = 0;
     let query = Query::start(config, &stand.admin_key).await;
     let range = "from=2026-10-01&to=2026-11-01";
 
@@ -104,6 +106,7 @@ async fn the_questions_of_a_request_share_the_time_that_they_may_take() {
     let between = Between::start(&config.clickhouse.url).await;
     config.clickhouse.url.clone_from(&between.url);
     config.store.execution_time_s_max = 1;
+    config.answers.cubes_bytes_max = 0;
     let query = Query::start(config, &stand.admin_key).await;
     until("history is answered", async || query.component("clickhouse").await == "ok").await;
     let range = "from=2026-10-01&to=2026-11-01";
