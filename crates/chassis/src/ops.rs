@@ -1,6 +1,7 @@
 //! The operations listener: `/metrics`, `/livez`, `/readyz` on a port of its own.
 //!
-//! Readiness is a set of named conditions; the body of `/readyz` says which one is missing and why. Liveness fails only
+//! Readiness is a set of named conditions; the body of `/readyz` says which one is missing and why. A component may also be
+//! [degraded](Component::degraded): the process still serves what it can, and the body says what it cannot. Liveness fails only
 //! where a restart helps: a component that reported [`Component::failed`] or missed its own heartbeat.
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ struct Inner {
 #[derive(Debug)]
 struct ComponentState {
     not_ready: Mutex<Option<String>>,
+    degraded: Mutex<Option<String>>,
     failed: Mutex<Option<String>>,
     last_beat_ms: AtomicU64,
     beat_within_ms: AtomicU64,
@@ -58,7 +60,7 @@ pub struct Component {
 pub struct Report {
     /// `"ok"` or `"failing"`.
     pub status: &'static str,
-    /// Every component: `"ok"`, or why not.
+    /// Every component: `"ok"`, or why not; `"degraded: "` and why, where it keeps nothing from being ready.
     pub components: BTreeMap<String, String>,
 }
 
@@ -95,6 +97,7 @@ impl Health {
         let state = components.entry(name.into()).or_insert_with(|| {
             Arc::new(ComponentState {
                 not_ready: Mutex::new(Some("starting".to_owned())),
+                degraded: Mutex::new(None),
                 failed: Mutex::new(None),
                 last_beat_ms: AtomicU64::new(0),
                 beat_within_ms: AtomicU64::new(0),
@@ -125,6 +128,12 @@ impl Health {
     #[must_use]
     pub fn readiness(&self) -> Report {
         let mut report = self.report(|state| state.not_ready.lock().clone());
+        for (name, state) in self.0.components.lock().iter() {
+            let Some(why) = state.degraded.lock().clone() else { continue };
+            if let Some(said) = report.components.get_mut(name).filter(|said| *said == "ok") {
+                *said = format!("degraded: {why}");
+            }
+        }
         if self.0.shutting_down.load(Ordering::Acquire) {
             report.status = "failing";
             report.components.insert("process".to_owned(), "shutting down".to_owned());
@@ -161,6 +170,13 @@ impl Component {
     /// The condition is met.
     pub fn ready(&self) {
         *self.state.not_ready.lock() = None;
+        *self.state.degraded.lock() = None;
+    }
+
+    /// Something is away that the process can do without for a while; `why` is shown to the operator. Until
+    /// [`ready`](Self::ready). Readiness stays as it is.
+    pub fn degraded(&self, why: impl Into<String>) {
+        *self.state.degraded.lock() = Some(why.into());
     }
 
     /// The condition is not met; `why` is shown to the operator.

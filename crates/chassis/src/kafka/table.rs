@@ -22,6 +22,8 @@ use crate::shutdown::Shutdown;
 const PARTITION: i32 = 0;
 const POLL: Duration = Duration::from_millis(50);
 /// How often "still read to the end" is confirmed.
+/// So long after the end was last reached the component says so.
+const DEGRADED_AFTER: Duration = Duration::from_secs(10);
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 const WATERMARK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -249,6 +251,7 @@ impl<H: FnMut(TableRecord<'_>)> Follower<H> {
             if assigned {
                 self.poll()?;
                 goal = goal.filter(|(high, asked_at)| !self.confirm(*high, *asked_at));
+                self.tell_age();
             } else if self.shutdown.wait_blocking(RETRY_EVERY) {
                 break;
             }
@@ -298,6 +301,15 @@ impl<H: FnMut(TableRecord<'_>)> Follower<H> {
         Ok(())
     }
 
+    /// Says that what is in the topic by now is not known.
+    fn tell_age(&self) {
+        let progress = self.shared.progress.lock();
+        let age = progress.read_to_end_at.elapsed();
+        if progress.caught_up && age > DEGRADED_AFTER {
+            self.component.degraded(format!("not read to its end for {} s", age.as_secs()));
+        }
+    }
+
     /// Whether the end that was asked for has been reached; keeps account of it.
     fn confirm(&self, high: i64, asked_at: Instant) -> bool {
         // The consumer's own position also counts markers at the tail, which never reach the handler.
@@ -317,8 +329,8 @@ impl<H: FnMut(TableRecord<'_>)> Follower<H> {
         drop(progress);
         if first_time {
             tracing::info!(topic = %self.topic, high, "topic read to its end");
-            self.component.ready();
         }
+        self.component.ready();
         self.shared.changed.notify_all();
         true
     }

@@ -35,6 +35,13 @@ async fn readiness_names_what_is_missing_and_why() {
     restored.ready();
     assert_eq!(get(&health, "/readyz").await.0, 200);
     assert!(get(&health, "/metrics").await.1.contains("\ntollbooth_ready 1\n"));
+    // when something is away that the process can do without, then it says so and serves
+    restored.degraded("no word for 12 s");
+    let (status, body) = get(&health, "/readyz").await;
+    assert_eq!(status, 200);
+    insta::assert_snapshot!(body, @r#"{"status":"ok","components":{"kafka":"ok","restored":"degraded: no word for 12 s"}}"#);
+    restored.ready();
+    assert!(get(&health, "/readyz").await.1.contains(r#""restored":"ok""#));
     // when the process is about to end
     health.begin_shutdown();
     assert_eq!(get(&health, "/readyz").await.0, 503);

@@ -14,10 +14,11 @@ use tollbooth_chassis::kafka::batch::{Batch, BatchLimit, BatchReader, Record};
 use tollbooth_chassis::kafka::{ClientKind, KafkaClients, LogContext, ReaderTuning, partition_for};
 use tollbooth_chassis::ops::Component;
 use tollbooth_chassis::shutdown::Shutdown;
+use tollbooth_schemas::time::rfc3339;
 use tollbooth_schemas::v1::LedgerRecord;
 
 use super::confirm::{self, Ends};
-use super::{FoldError, Folded, LiveView, Place};
+use super::{FoldError, Folded, LiveView, Place, STALE_AFTER_MS};
 use crate::clock::now_ms;
 use crate::config::LiveSection;
 use crate::metrics::{LagMetrics, LiveMetrics};
@@ -317,8 +318,17 @@ impl Tail {
                 ends.reached(partition as usize);
             }
         }
-        if !was_confirmed && self.view.is_confirmed() {
+        if !self.view.is_confirmed() {
+            return;
+        }
+        if !was_confirmed {
             tracing::info!(accounts = self.view.size().0, "the live view has read the ledger to its end");
+        }
+        let partitions = u32::try_from(posted_ms.len()).unwrap_or_default();
+        let oldest_ms = (0..partitions).map(|partition| self.view.confirmed_at_ms(partition)).min().unwrap_or_default();
+        if now_ms() - oldest_ms > STALE_AFTER_MS {
+            self.component.degraded(format!("the ledger's end was last reached at {}", rfc3339(oldest_ms)));
+        } else {
             self.component.ready();
         }
     }
