@@ -1,5 +1,7 @@
 //! What an operator can set, with the defaults.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollbooth_chassis::config::{ClickHouseSection, KafkaSection, ServiceConfig, Shared, TopicsSection, TracesSection};
@@ -66,7 +68,7 @@ pub struct BatchConfig {
     /// Most commands, ahead of usage. Default 500.
     pub command_records_max: usize,
     /// How long usage waits for company, in ms, unless a command comes; every transaction costs the broker about the same,
-    /// however small. Default 30.
+    /// however small. While transactions take long, twice as long as the last one took, up to four times this. Default 30.
     pub linger_ms: u64,
 }
 
@@ -84,6 +86,21 @@ pub struct QueueShares {
 impl Default for BatchConfig {
     fn default() -> Self {
         Self { usage_records_max: 20_000, usage_bytes_max: 16 * 1024 * 1024, command_records_max: 500, linger_ms: 30 }
+    }
+}
+
+/// Usage waits this many times as long as the last transaction took, where that is more than the configured time: a broker
+/// that takes long is busy, and fewer transactions are less for it to do.
+const LINGER_PER_TRANSACTION: u32 = 2;
+/// But never more than this many times the configured time.
+const LINGER_GROWS_MAX: u32 = 4;
+
+impl BatchConfig {
+    /// How long usage waits for company behind a transaction that took so long.
+    #[must_use]
+    pub fn linger(&self, took: Duration) -> Duration {
+        let configured = Duration::from_millis(self.linger_ms);
+        took.saturating_mul(LINGER_PER_TRANSACTION).clamp(configured, configured.saturating_mul(LINGER_GROWS_MAX))
     }
 }
 
@@ -224,5 +241,16 @@ mod tests {
         assert!(error.contains("age_limit_days (91)") && error.contains("operation_retention_days (90)"), "{error}");
         let equal = MeterConfig { age_limit_days: 90, ..config };
         assert_eq!(equal.limits().unwrap().age_max_ms, 90 * 86_400_000);
+    }
+
+    #[test]
+    fn usage_waits_longer_while_transactions_take_long_up_to_a_bound() {
+        let batch = BatchConfig { linger_ms: 30, ..BatchConfig::default() };
+        for (took_ms, linger_ms) in [(0, 30), (15, 30), (16, 32), (50, 100), (60, 120), (9_000, 120)] {
+            assert_eq!(batch.linger(Duration::from_millis(took_ms)), Duration::from_millis(linger_ms));
+        }
+        // Who wants no wait has none.
+        let at_once = BatchConfig { linger_ms: 0, ..batch };
+        assert_eq!(at_once.linger(Duration::from_secs(9)), Duration::ZERO);
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Ready<O: Outside> {
     pub(super) fees_wait: Option<Instant>,
     /// Whether the last usage filled a good part of a batch: more is on its way.
     pub(super) is_behind: bool,
+    /// How long the last transaction took, with what was tried again.
+    pub(super) took: Duration,
     pub(super) lag: Lag,
 }
 
@@ -104,6 +106,7 @@ impl<O: Outside> Worker<O> {
             hold: None,
             fees_wait: None,
             is_behind: false,
+            took: Duration::ZERO,
             lag,
         }))
     }

@@ -134,7 +134,7 @@ impl<O: Outside> Worker<O> {
         let config = &self.context.batch;
         let since = self.now();
         let command_limit = BatchLimit { records: config.command_records_max, bytes: config.usage_bytes_max };
-        let linger = Duration::from_millis(config.linger_ms);
+        let linger = config.linger(ready.took);
         let linger = self.until_due(ready).map_or(linger, |wait| wait.min(linger));
         let (is_held, is_behind) = (ready.held.is_some(), std::mem::take(&mut ready.is_behind));
         let command_wait = if usage_waits || !(is_held || is_behind) { linger } else { Duration::ZERO };
@@ -195,6 +195,7 @@ impl<O: Outside> Worker<O> {
         mut taken: Taken<BatchOf<O>>,
         epoch: Epoch,
     ) -> Result<(), WorkerError> {
+        let begun = self.now();
         let mut pause = Duration::ZERO;
         let mut looks_up = true;
         loop {
@@ -203,6 +204,7 @@ impl<O: Outside> Worker<O> {
                     self.state.merge(*delta);
                     self.state.drop_expired();
                     ready.next = next;
+                    ready.took = self.now().saturating_duration_since(begun);
                     reached(ready, taken.last_appended());
                     if taken.usage.as_ref().is_some_and(|usage| !usage.is_empty()) {
                         ready.hold = None;
