@@ -25,10 +25,16 @@ const EVENT_RATE: f64 = 500.0;
 const CONNECTIONS: usize = 64;
 /// As fast as answers come, where nothing is kept.
 const UNKEPT_CONNECTIONS: usize = 8;
+/// How long reading ahead may take.
+const AHEAD_WAIT: Duration = Duration::from_secs(900);
 const UNKEPT: Duration = Duration::from_secs(30);
 /// Nothing that was asked of ClickHouse is kept.
-const KEEP_NOTHING: [(&str, &str); 2] =
-    [("TOLLBOOTH_QUERY__ANSWERS__BYTES_MAX", "0"), ("TOLLBOOTH_QUERY__STORE__PAGES_BYTES_MAX", "0")];
+const KEEP_NOTHING: [(&str, &str); 4] = [
+    ("TOLLBOOTH_QUERY__ANSWERS__BYTES_MAX", "0"),
+    ("TOLLBOOTH_QUERY__ANSWERS__CUBES_BYTES_MAX", "0"),
+    ("TOLLBOOTH_QUERY__ANSWERS__PARTIES_BYTES_MAX", "0"),
+    ("TOLLBOOTH_QUERY__STORE__PAGES_BYTES_MAX", "0"),
+];
 /// Answers of a kind asked one after the other to see what one costs.
 const COST_TURNS: u64 = 100;
 const COST_SALT: u64 = 8;
@@ -127,7 +133,9 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: 
     let meter = space.meter()?;
     dataset::settled(&space)?;
     let (ingest, ingest_address) = space.ingest()?;
-    let (query, address) = space.query()?;
+    // As by default.
+    let (query, address) = space.query_with(&[("TOLLBOOTH_QUERY__ANSWERS__AHEAD_ACCOUNTS_MAX", "10000")])?;
+    read_ahead(&query).await?;
     let events = Load {
         address: ingest_address,
         key: bench.admin_key.clone(),
@@ -178,6 +186,18 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: 
         unkept.errors
     );
     report.add("mixed_unkept_rate", "requests/s", &[unkept.rate()], conditions);
+    Ok(())
+}
+
+/// Waits until the process has read what it reads before anybody asks.
+async fn read_ahead(query: &Service) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while query.metric("tollbooth_query_read_ahead_running", "") > 0.0 {
+        anyhow::ensure!(begun.elapsed() < AHEAD_WAIT, "it reads ahead for more than {AHEAD_WAIT:?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let accounts = query.metric("tollbooth_query_read_ahead_accounts", "");
+    println!("  read ahead: {accounts:.0} accounts in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -225,6 +225,8 @@ impl Space<'_> {
         let mut command = self.command("query", &["serve"])?;
         // All that is asked here is asked with one key.
         command.env("TOLLBOOTH_QUERY__RATE__REQUESTS_PER_SECOND", "0");
+        // What is asked for the first time is measured as that.
+        command.env("TOLLBOOTH_QUERY__ANSWERS__AHEAD_ACCOUNTS_MAX", "0");
         command.envs(variables.iter().copied());
         command.env("TOLLBOOTH_QUERY__OPS_LISTEN", &ops).env("TOLLBOOTH_QUERY__LISTEN", &listen);
         Ok((self.spawn("query", command, &ops, READY_WAIT)?, listen))

@@ -257,6 +257,9 @@ pub struct AnswersSection {
     /// Bytes of cubes: all sums of an account or event, by quarter of an hour, of which any question about it is answered.
     /// Beyond it the oldest go. 0: none is kept. Default 128 MiB.
     pub cubes_bytes_max: u64,
+    /// Accounts whose cube and newest page are read after the start, before anybody asks: those with the most entries, until
+    /// three quarters of `cubes_bytes_max` are full. 0: none. Default 10,000.
+    pub ahead_accounts_max: usize,
     /// Most rows of a rollup that are read for a cube; where there are more each question is asked. Default 8,192.
     pub cube_rows_max: usize,
 }
@@ -270,6 +273,7 @@ impl Default for AnswersSection {
             bytes_max: 128 * 1024 * 1024,
             parties_bytes_max: 32 * 1024 * 1024,
             cubes_bytes_max: 128 * 1024 * 1024,
+            ahead_accounts_max: 10_000,
             cube_rows_max: 8_192,
         }
     }

@@ -34,7 +34,7 @@ use crate::forward::Forwarder;
 use crate::live::{Following, LiveView, RecentLimits, SunkOffsets, Tail, TailError};
 use crate::metrics::Metrics;
 use crate::prices::Prices;
-use crate::routes::{Api, router};
+use crate::routes::{Api, read_ahead, router};
 use crate::site::Site;
 use crate::store::Store;
 
@@ -142,7 +142,9 @@ impl Service {
         let server = Server::new(config.http).with_traces(traces.clone());
         let Started { api, sign_outs, telling, threads, failure } =
             start_readers(config, clients, metrics, &health, &readers, &shutdown)?;
-        let routes = router(Arc::new(api));
+        let api = Arc::new(api);
+        tokio::spawn(read_ahead(Arc::clone(&api)));
+        let routes = router(api);
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
             async move { server.serve(listener, routes, shutdown).await }

@@ -175,6 +175,23 @@ impl Cubes {
         self.asker.clone().ask(account_id, questions).await
     }
 
+    /// Whether another account's sums may be kept without those of many others going.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.weight() < cache.capacity() / 4 * 3)
+    }
+
+    /// Has the sums of an account, where they are not too many, ready for who asks.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn keep(&self, account_id: &str) -> Result<(), Problem> {
+        if let Some(cache) = &self.cache {
+            self.cells(cache, &CubeOf { account_id: account_id.to_owned(), event_id: String::new() }).await?;
+        }
+        Ok(())
+    }
+
     fn tell(&self, of: &CubeOf, cells: &Cells, questions: &[Question]) -> Option<Vec<Told>> {
         let rows_max = self.asker.rows_max;
         let tell = |question: &Question| {

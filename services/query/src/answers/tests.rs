@@ -19,6 +19,7 @@ fn long() -> AnswersSection {
         bytes_max: 1 << 20,
         parties_bytes_max: 1 << 20,
         cubes_bytes_max: 1 << 20,
+        ahead_accounts_max: 0,
         cube_rows_max: 100,
     }
 }

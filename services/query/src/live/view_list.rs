@@ -1,6 +1,6 @@
 //! All accounts, page by page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Balance, Facts, LiveView};
@@ -20,6 +20,28 @@ pub struct AccountListed {
 }
 
 impl LiveView {
+    /// The accounts with the most entries, most first, at most `limit`. Looked at in pieces, like [`LiveView::list`].
+    #[must_use]
+    pub fn busiest(&self, limit: usize) -> Vec<Arc<str>> {
+        let mut most: BTreeSet<(u64, Arc<str>)> = BTreeSet::new();
+        let mut from = 0;
+        loop {
+            let inner = self.inner.read();
+            let Some(piece) = inner.accounts.get(from..).filter(|rest| !rest.is_empty()) else { break };
+            for account in piece.iter().take(LIST_PIECE) {
+                if most.len() >= limit && most.first().is_some_and(|(least, _)| *least >= account.seq) {
+                    continue;
+                }
+                most.insert((account.seq, Arc::clone(&account.id)));
+                if most.len() > limit {
+                    most.pop_first();
+                }
+            }
+            from += LIST_PIECE;
+        }
+        most.into_iter().rev().map(|(_, account_id)| account_id).collect()
+    }
+
     /// The first accounts behind `after` by id that `wanted` takes, at most `limit`. Looked at in pieces, so that a fold
     /// never waits for the whole of a long list.
     #[must_use]

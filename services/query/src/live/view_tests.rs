@@ -47,6 +47,18 @@ fn kept(view: &LiveView, account: &str) -> Vec<(u64, u64)> {
 }
 
 #[test]
+fn the_busiest_accounts_are_those_with_the_most_entries() {
+    let view = LiveView::new(ROOMY);
+    for (account, seq) in [("acc_a", 3), ("acc_b", 7), ("acc_c", 1), ("acc_d", 7), ("acc_e", 5)] {
+        fold(&view, account, 1..=seq).unwrap();
+    }
+    let busiest = |limit| view.busiest(limit).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(busiest(3), ["acc_d", "acc_b", "acc_e"]);
+    assert_eq!(busiest(9).len(), 5);
+    assert!(busiest(0).is_empty());
+}
+
+#[test]
 fn the_newest_entry_says_the_balance() {
     let view = LiveView::new(ROOMY);
     assert_eq!(view.balance("acc_a"), None);

@@ -34,6 +34,10 @@ pub struct AnswersMetrics {
     pub bytes: IntGauge,
     /// Bytes of all cubes.
     pub cubes_bytes: IntGauge,
+    /// Accounts of which something was read before anybody asked.
+    pub ahead_accounts: IntGauge,
+    /// 1 while more of them are read.
+    pub ahead_running: IntGauge,
     by_source: Vec<(AnswerSource, IntCounter)>,
 }
 
@@ -44,13 +48,20 @@ impl AnswersMetrics {
         let bytes = IntGauge::new("tollbooth_query_answers_bytes", "Bytes of answers that are kept.")?;
         let help = "Bytes of what is kept of all sums of an account or event, by quarter of an hour.";
         let cubes_bytes = IntGauge::new("tollbooth_query_cubes_bytes", help)?;
+        let help = "Accounts whose sums and newest page were read after the start, before anybody asked.";
+        let ahead_accounts = IntGauge::new("tollbooth_query_read_ahead_accounts", help)?;
+        let help = "1 from the start until no more accounts are read ahead.";
+        let ahead_running = IntGauge::new("tollbooth_query_read_ahead_running", help)?;
         let help = "Answers of sums, and lists of events and booths, by where they came from.";
         let counters = IntCounterVec::new(Opts::new("tollbooth_query_answers_total", help), &["source"])?;
         registry.register(Box::new(bytes.clone()))?;
         registry.register(Box::new(cubes_bytes.clone()))?;
+        registry.register(Box::new(ahead_accounts.clone()))?;
+        registry.register(Box::new(ahead_running.clone()))?;
         registry.register(Box::new(counters.clone()))?;
         let bind = |(source, code): (AnswerSource, &str)| (source, counters.with_label_values(&[code]));
-        Ok(Self { bytes, cubes_bytes, by_source: AnswerSource::ALL.into_iter().map(bind).collect() })
+        let by_source = AnswerSource::ALL.into_iter().map(bind).collect();
+        Ok(Self { bytes, cubes_bytes, ahead_accounts, ahead_running, by_source })
     }
 
     /// Counts one.

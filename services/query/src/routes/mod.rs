@@ -2,6 +2,7 @@
 
 mod account;
 mod accounts;
+mod ahead;
 mod alerts;
 mod audit;
 mod balance;
@@ -51,6 +52,8 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_chassis::shutdown::Shutdown;
 use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::AccountId;
+
+pub(crate) use ahead::read_ahead;
 
 use crate::access::{Access, Visitor, no_account};
 use crate::answers::{self, Answers, Asker, Cubes, Kept, Parties, Question, Sums};
@@ -183,10 +186,10 @@ pub fn router(api: Arc<Api>) -> Router {
     let add = |router: Router<Arc<Api>>, (path, route): (&'static str, Route)| {
         let route: Route = route.layer(from_fn(conditional::answer));
         let route: Route = route.layer(compressed::layer()).layer(from_fn(compressed::weaken));
-        let route = route.layer(counted.clone()).layer(http.route(path));
-        // What is not read here may be a command.
+        // What is not read here may be a command. Before it is counted: a layer is around what is there by then.
         let takes_commands = path.starts_with("/v1/") && !WITHOUT_COMMANDS.contains(&path);
-        router.route(path, if takes_commands { route.fallback(fallback::method) } else { route })
+        let route = if takes_commands { route.fallback(fallback::method) } else { route };
+        router.route(path, route.layer(counted.clone()).layer(http.route(path)))
     };
     let fallback = fallback.with_state(Arc::clone(&api));
     table().into_iter().fold(Router::new(), add).with_state(api).fallback_service(fallback)

@@ -6,7 +6,7 @@ use tollbooth_schemas::v1::UsageStatus;
 use crate::between::Between;
 use crate::carried::{asked_of_clickhouse, exact, grow, path, seq, sums, without_cubes};
 use crate::query::Query;
-use crate::stand::{BASE_MS, Ledger, Stand, usage};
+use crate::stand::{BASE_MS, Ledger, Stand, until, usage};
 
 /// What a screen asks of an account, and what its charts may be switched to.
 const OF_ACCOUNT: [&str; 11] = [
@@ -111,7 +111,7 @@ async fn a_cube_of_the_middle_of_a_block_is_known_to_the_entry() {
     stand.sink(&sol.records).await;
     stand.commit_all().await;
     within.ok("/v1/accounts/acc_sol/balance?min_seq=3").await;
-    crate::stand::until("the tables are known", async || {
+    until("the tables are known", async || {
         seq(&within.get("/v1/accounts/acc_sol/usage?from=2026-10-01&to=2026-11-01").await).is_some()
     })
     .await;
@@ -176,4 +176,40 @@ async fn a_cube_of_a_database_that_was_put_back_is_not_kept() {
     // then what it tells is vouched for by nobody
     let answer = query.get(&path(OF_ACCOUNT[0])).await;
     assert_eq!((&answer.body["total"]["count"], seq(&answer)), (&json!(0), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dashboards_ask_first_is_read_ahead() {
+    // given accounts whose entries are sunk, and a process that starts and reads ahead for the busier two
+    let stand = Stand::new().await;
+    let mut seed = 3_u64;
+    for (account, charges) in [("acc_luna", 80), ("acc_sol", 60), ("acc_quiet", 5)] {
+        let mut ledger = Ledger::open(account);
+        grow(&mut ledger, charges, &mut seed);
+        stand.post(&ledger.records);
+        stand.sink(&ledger.records).await;
+    }
+    stand.commit_all().await;
+    let mut config = stand.config();
+    config.answers.ahead_accounts_max = 2;
+    let query = Query::start(config, &stand.admin_key).await;
+    let read = "tollbooth_query_read_ahead_accounts 2";
+    until("both are read", async || query.metrics().await.contains(read)).await;
+    let each = without_cubes(&stand).await;
+
+    // when their dashboards ask, then nothing is asked of ClickHouse, and it is what would be told by a question each
+    for account in ["acc_luna", "acc_sol"] {
+        for words in ["usage?from=2026-10-01&to=2026-11-01&group_by=engine", "summary?from=2026-10-01&to=2026-11-01"] {
+            let path = format!("/v1/accounts/{account}/{words}");
+            assert_eq!(sums(query.ok(&path).await), sums(each.ok(&path).await));
+        }
+        let newest = format!("/v1/accounts/{account}/transactions?limit=50");
+        assert_eq!(query.ok(&newest).await["data"], each.ok(&newest).await["data"]);
+    }
+    assert_eq!(asked_of_clickhouse(&query).await, 0);
+    let page = "tollbooth_query_pages_total{source=\"memory\"} 2";
+    assert!(query.metrics().await.contains(page));
+    // and the quiet one asks for itself
+    query.ok("/v1/accounts/acc_quiet/summary?from=2026-10-01&to=2026-11-01").await;
+    assert_eq!(asked_of_clickhouse(&query).await, 1);
 }

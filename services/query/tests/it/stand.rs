@@ -140,7 +140,7 @@ impl Stand {
                 ..ClickHouseSection::default()
             },
             // A test says itself what is kept: rows appear in its tables without a word of the sink.
-            answers: AnswersSection { fresh_ms: 0, ..AnswersSection::default() },
+            answers: AnswersSection { fresh_ms: 0, ahead_accounts_max: 0, ..AnswersSection::default() },
             ..QueryConfig::default()
         }
     }
