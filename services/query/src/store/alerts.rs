@@ -65,17 +65,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn is_back(&self, account_id: &str, back: Back) -> Result<bool, StoreError> {
-        let sql = "SELECT toUInt64(count()) FROM ledger WHERE account_id = {account:String} AND seq > {after:UInt64} \
+        let sql = "SELECT seq FROM ledger WHERE account_id = {account:String} AND seq > {after:UInt64} \
                    AND (toDecimal128(balance_after, 6) * 1000000 >= {back:Int64} \
                    OR (type IN ('purchase', 'auto_recharge') \
-                   AND toDecimal128(balance_after, 6) * 1000000 >= {at:Int64}))";
+                   AND toDecimal128(balance_after, 6) * 1000000 >= {at:Int64})) LIMIT 1";
         let query = self
             .query(sql)
             .param("account", account_id)
             .param("after", back.after_seq)
             .param("back", back.threshold_micros.saturating_add(back.margin_micros))
             .param("at", back.threshold_micros);
-        Ok(self.rows::<u64>(query).await?.into_iter().any(|count| count > 0))
+        Ok(!self.rows::<u64>(query).await?.is_empty())
     }
 
     /// Whether one of these kinds of entry stands after an alert.
@@ -83,9 +83,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn recharged_after(&self, account_id: &str, after_seq: u64) -> Result<bool, StoreError> {
-        let sql = "SELECT toUInt64(count()) FROM ledger WHERE account_id = {account:String} AND seq > {after:UInt64} \
-                   AND type IN ('purchase', 'auto_recharge', 'recharge_set')";
+        let sql = "SELECT seq FROM ledger WHERE account_id = {account:String} AND seq > {after:UInt64} \
+                   AND type IN ('purchase', 'auto_recharge', 'recharge_set') LIMIT 1";
         let query = self.query(sql).param("account", account_id).param("after", after_seq);
-        Ok(self.rows::<u64>(query).await?.into_iter().any(|count| count > 0))
+        Ok(!self.rows::<u64>(query).await?.is_empty())
     }
 }

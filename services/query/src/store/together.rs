@@ -56,8 +56,8 @@ struct Waiting<S: Hash + Eq + Clone, M, T> {
 enum Turn<S: Hash + Eq + Clone, M, T> {
     /// It has to be put, for the followers as well.
     Lead(Leading<S, M, T>),
-    /// Another one put it.
-    Told(T),
+    /// Another one put it, and the question took so long.
+    Told(T, Duration),
     /// It has to be put for oneself: what was put for many was not answered.
     Alone,
 }
@@ -100,7 +100,8 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
     /// The answer to a question about `member`: as `alone` tells it, or as `many` does to each of those that it is given, in
     /// their order. It may wait for its turn for so long.
     ///
-    /// What is asked for many is nobody's in particular: who follows spends the time that it waited, and no rows.
+    /// What is asked for many is nobody's in particular: who follows spends the time that the question took, and no rows. To
+    /// wait for one's turn costs nothing.
     ///
     /// # Errors
     /// What `alone` and `many` answer; [`StoreError::Busy`] where its turn does not come.
@@ -118,14 +119,13 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
         if self.members_max <= 1 {
             return alone.await;
         }
-        let began = tokio::time::Instant::now();
-        let deadline = began + wait;
+        let deadline = tokio::time::Instant::now() + wait;
         let is_led = Arc::new(AtomicBool::new(false));
         let turn = self.turn(shape, member.clone(), &is_led);
         let mut leading = match in_time(turn, &is_led, deadline).await? {
-            Turn::Told(told) => {
+            Turn::Told(told, took) => {
                 if let Some(budget) = Budget::current() {
-                    budget.spend(began.elapsed(), 0);
+                    budget.spend(took, 0);
                 }
                 return Ok(told);
             }
@@ -142,11 +142,12 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
             drop(leading);
             return told;
         }
+        let began = tokio::time::Instant::now();
         match many(members).await {
             Ok(told) => {
                 let mut told = told.into_iter();
                 let own = told.next();
-                leading.tell(told);
+                leading.tell(told, began.elapsed());
                 match own {
                     Some(own) => Ok(own),
                     None => alone.await,
@@ -197,18 +198,18 @@ impl<S: Hash + Eq + Clone, M, T> Leading<S, M, T> {
     }
 
     /// Tells each of them, in their order.
-    fn tell(mut self, told: impl IntoIterator<Item = T>) {
+    fn tell(mut self, told: impl IntoIterator<Item = T>, took: Duration) {
         let mut told = told.into_iter();
         for follower in self.followers.drain(..) {
             // Who went away needs no answer; who gets none asks alone.
-            let turn = told.next().map_or(Turn::Alone, Turn::Told);
+            let turn = told.next().map_or(Turn::Alone, |told| Turn::Told(told, took));
             drop(follower.turn.send(turn));
         }
     }
 
     /// Lets each of them ask alone.
     fn give_up(self) {
-        self.tell([]);
+        self.tell([], Duration::ZERO);
     }
 }
 

@@ -52,10 +52,10 @@ fn what_comes_while_others_are_under_way_goes_together() {
     assert!(now(waiting[1].as_mut()).is_none());
 
     // and tells each what it asked for
-    third.tell(["of 3", "of 4", "of 5"].map(str::to_owned));
+    third.tell(["of 3", "of 4", "of 5"].map(str::to_owned), Duration::from_millis(7));
     for (index, expected) in [(1, "of 3"), (2, "of 4"), (3, "of 5")] {
         let told = now(waiting[index].as_mut());
-        assert!(matches!(&told, Some(Turn::Told(told)) if told == expected), "{told:?}");
+        assert!(matches!(&told, Some(Turn::Told(told, took)) if told == expected && took.as_millis() == 7), "{told:?}");
     }
     // and leaves the turn to those behind
     assert_eq!(members(&mut lead(now(waiting[4].as_mut()))), [7, 8]);

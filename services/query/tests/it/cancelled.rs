@@ -99,6 +99,65 @@ async fn the_questions_of_a_request_share_what_it_may_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_questions_of_a_request_share_the_time_that_they_may_take() {
+    // given a rollup that takes two and a half seconds to read, and requests that may take less than twice as long
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    for sql in [
+        "DROP TABLE usage_15m_by_account",
+        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, \
+         toDateTime('2026-10-20', 'UTC') - toIntervalDay(number % 2 * 30) AS bucket, \
+         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
+         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
+         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM numbers(50) WHERE sleepEachRow(0.05) = 0 \
+         SETTINGS max_block_size = 1",
+    ] {
+        stand.clickhouse.query(sql).execute().await.unwrap();
+    }
+    let mut config = stand.config();
+    config.store.execution_time_s_max = 4;
+    config.answers.cubes_bytes_max = 0;
+    let query = Query::start(config, &stand.admin_key).await;
+    let range = "from=2026-10-01&to=2026-11-01";
+
+    // when one asks once, and one for the period before as well
+    let once = query.get(&format!("/v1/accounts/acc_luna/usage?{range}&bucket=day")).await;
+    let twice = query.get(&format!("/v1/accounts/acc_luna/summary?{range}")).await;
+
+    // then the other one asked for too much
+    assert_eq!(once.status, 200, "{}", once.body);
+    assert_eq!((twice.status.as_u16(), twice.body["code"].as_str()), (400, Some("query_too_large")), "{}", twice.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_no_place_among_the_questions_is_told_when_to_come_back() {
+    // given one place, which a question holds that is not answered
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    let mut config = stand.config();
+    let between = Between::start(&config.clickhouse.url).await;
+    config.clickhouse.url.clone_from(&between.url);
+    config.store.concurrent_max = 1;
+    config.store.queue_wait_ms = 100;
+    config.store.execution_time_s_max = 600;
+    let query = Arc::new(Query::start(config, &stand.admin_key).await);
+    until("history is answered", async || query.component("clickhouse").await == "ok").await;
+    between.answer(0);
+    let holding = ask(&query, "/v1/accounts/acc_luna/usage?from=2026-10-01&to=2026-11-01&bucket=day");
+    let held = "tollbooth_clickhouse_inflight_queries 1";
+    until("the place is taken", async || query.metrics().await.contains(held)).await;
+
+    // when another one is put
+    let answer = query.get("/v1/accounts/acc_luna/transactions?q=sms").await;
+
+    // then it is told to come back, and balances are answered
+    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (503, Some("unavailable")), "{}", answer.body);
+    assert!(answer.headers.contains_key("retry-after"), "{:?}", answer.headers);
+    assert_eq!(query.get("/v1/accounts/acc_luna/balance").await.status, 200);
+    holding.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clickhouse_that_says_nothing_is_no_fault_of_who_asks() {
     // given a ClickHouse of whose answers some never come, and requests that may take a second
     let stand = Stand::new().await;
     stand.post(&Ledger::open("acc_luna").records);
@@ -112,15 +171,19 @@ async fn the_questions_of_a_request_share_the_time_that_they_may_take() {
     let range = "from=2026-10-01&to=2026-11-01";
     let summary = format!("/v1/accounts/acc_luna/summary?{range}");
 
-    // when a request asks twice, and the first question has taken of the time that the other one waits for
-    between.answer(1);
-    let twice = query.get(&summary).await;
-
-    // then it asked for too much
-    assert_eq!((twice.status.as_u16(), twice.body["code"].as_str()), (400, Some("query_too_large")), "{}", twice.body);
-    // while one whose first question had all of the time and no answer says that there is no history at the moment
-    between.answer(0);
-    assert_eq!(query.get(&summary).await.status, 503);
+    // when none of what a request asks is answered, or the second thing is not
+    for answered in [0, 1] {
+        between.answer(answered);
+        let answer = query.get(&summary).await;
+        // then there is no history at the moment
+        assert_eq!(
+            (answer.status.as_u16(), answer.body["code"].as_str()),
+            (503, Some("unavailable")),
+            "{}",
+            answer.body
+        );
+        assert!(answer.headers.contains_key("retry-after"), "{:?}", answer.headers);
+    }
     // and the next request has time of its own
     between.answer(2);
     assert_eq!(query.get(&summary).await.status, 200);

@@ -89,6 +89,10 @@ async fn a_command_reaches_ingest_as_it_was_meant_and_its_answer_comes_back() {
     assert_eq!((answer.status.as_u16(), &answer.body), (202, &json!({"status": "pending"})));
     assert_eq!([&answer.headers["retry-after"], &answer.headers["x-request-id"]], ["2", "req-1"]);
     assert!(!answer.headers.contains_key("set-cookie"));
+    // Both count, wherever they go.
+    for headers in [&answer.headers, &defined.headers] {
+        assert!(headers.contains_key("ratelimit"), "{headers:?}");
+    }
     assert_eq!(defined.status, 202);
     let received = std::mem::take(&mut *received.lock().unwrap());
     let (what, headers, body) = &received[0];

@@ -1,6 +1,7 @@
 //! What work would cost by another price book.
 
 use serde_json::{Value, json};
+use tollbooth_schemas::keys::KeyKind;
 use tollbooth_schemas::v1::entry::Kind;
 use tollbooth_schemas::v1::{
     Counted, PriceModel, PricePart, PricePartKind, Pricing, Reversal, ReversalCause, UsageStatus,
@@ -159,6 +160,41 @@ async fn a_piece_of_work_is_priced_by_a_draft() {
     assert_eq!(problem(&simulate(&query, 9, &json!({"book": book(9)})).await), (422, "invalid", ""));
     let nobody = query.change("POST", "/v1/price-books/9/simulate", &[], &json!({"book": book(9), "work": work})).await;
     assert_eq!(nobody.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_admin_asks_what_a_book_would_make_of_an_account() {
+    // given keys of every kind, a portal token, and somebody who signed in
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    stand.publish(&stand.topics.price_book(), "7", &serde_json::to_vec(&book(7)).unwrap());
+    let [account, booth] =
+        [(KeyKind::Account, 1), (KeyKind::Booth, 2)].map(|(kind, number)| stand.issue(kind, "acc_luna", number));
+    let query = stand.query().await;
+    until("the book is known", async || query.get_with("/v1/price-books/7", None).await.status == 200).await;
+    let session = query.sign_in(account.reveal()).await;
+    let bearer = |key: &str| format!("Bearer {key}");
+    let (own, of_booth) = (bearer(account.reveal()), bearer(booth.reveal()));
+    let balance = "/v1/accounts/acc_luna/balance";
+    let known = async || query.get_with(balance, Some(booth.reveal())).await.status == 403;
+    until("the booth's key is known", known).await;
+    let made =
+        query.change("POST", "/v1/portal-tokens", &[("authorization", own.as_str())], &json!({"ttl_s": 600})).await;
+    let token = bearer(made.body["token"].as_str().unwrap());
+    let time = tollbooth_schemas::time::rfc3339;
+    let body = json!({"period": {"account_id": "acc_luna", "from": time(BASE_MS), "to": time(BASE_MS + 86_400_000)}});
+
+    // when and then
+    assert_eq!(simulate(&query, 7, &body).await.status, 200);
+    for headers in [
+        vec![("authorization", own.as_str())],
+        vec![("authorization", of_booth.as_str())],
+        vec![("authorization", token.as_str())],
+        vec![("cookie", session.cookie.as_str()), ("x-csrf-token", session.csrf.as_str())],
+    ] {
+        let answer = query.change("POST", "/v1/price-books/7/simulate", &headers, &body).await;
+        assert_eq!(answer.status, 403, "{headers:?}: {}", answer.body);
+    }
 }
 
 /// 990 of the month before, 10 in the free tier and 1,000 at 0.08, as it lies in the ledger.
