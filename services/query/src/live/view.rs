@@ -115,6 +115,8 @@ pub struct Since {
     /// Records that hold the entries wanted, oldest first, without a gap; the first may begin before them. Empty where
     /// memory does not reach down to them.
     pub(crate) records: Vec<Arc<RecentRecord>>,
+    /// Everything that was posted before this moment of this process's clock, in ms of the epoch, is known; 0: not yet.
+    pub confirmed_at_ms: i64,
 }
 
 /// What a record did to the view.
@@ -378,7 +380,8 @@ impl LiveView {
             let until = records.partition_point(|record| record.first_seq < up_to_seq);
             wanted.extend(records.range(first..until.max(first)).map(Arc::clone));
         }
-        Some(Since { balance: self.balance_of(account)?, oldest_seq, records: wanted })
+        let confirmed_at_ms = self.confirmed_at_ms(account.partition);
+        Some(Since { balance: self.balance_of(account)?, oldest_seq, records: wanted, confirmed_at_ms })
     }
 
     /// Whether the account is known by its later entries only: its opening was jumped over.

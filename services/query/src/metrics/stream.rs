@@ -17,21 +17,24 @@ pub enum StreamEvent {
     Alert,
     /// `resync`
     Resync,
+    /// `stale`
+    Stale,
 }
 
 impl StreamEvent {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Ready, "ready"),
         (Self::Balance, "balance"),
         (Self::Transaction, "transaction"),
         (Self::Usage, "usage"),
         (Self::Alert, "alert"),
         (Self::Resync, "resync"),
+        (Self::Stale, "stale"),
     ];
 }
 
 /// Why a client is told to load anew; the label `reason`.
-const REASONS: [&str; 3] = ["too_far_behind", "history_unavailable", "gap"];
+const REASONS: [&str; 4] = ["too_far_behind", "history_unavailable", "gap", "ahead"];
 
 /// Bound handles.
 #[derive(Debug, Clone)]
@@ -40,8 +43,8 @@ pub struct StreamMetrics {
     pub connections: IntGauge,
     /// Posting to sent.
     pub ledger_to_sse: Histogram,
-    events: [(StreamEvent, IntCounter); 6],
-    resyncs: [(&'static str, IntCounter); 3],
+    events: [(StreamEvent, IntCounter); 7],
+    resyncs: [(&'static str, IntCounter); 4],
 }
 
 impl StreamMetrics {

@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use crate::access::session::COOKIE;
 use crate::openapi::{DOCUMENT, ProblemBody, PublicProblems, page};
 use crate::params::{Params, parameters};
-use crate::stream::{StreamBalance, StreamReady, StreamResync, StreamUsage};
+use crate::stream::{StreamBalance, StreamReady, StreamResync, StreamStale, StreamUsage};
 
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
@@ -62,7 +62,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         json,
         html,
     ),
-    components(schemas(ProblemBody, StreamReady, StreamBalance, StreamUsage, StreamResync)),
+    components(schemas(ProblemBody, StreamReady, StreamBalance, StreamUsage, StreamResync, StreamStale)),
     tags(
         (name = "Accounts", description = "What an account is and has."),
         (name = "Activity", description = "What happened, entry by entry."),

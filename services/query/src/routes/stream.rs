@@ -52,8 +52,8 @@ parameters! {
 ///
 /// Server-sent events. Every event has an `id`; who comes back with the last one as `Last-Event-ID` gets what came after
 /// it, neither more nor less, also from another process. `ready` is the first event, `transaction` is one entry as in the
-/// list, `alert` one as among an account's alerts, `balance` and `usage` are gathered, and `resync` says that entries in between cannot be had: load anew what is
-/// shown. A comment every 15 s shows that the connection lives.
+/// list, `alert` one as among an account's alerts, `balance` and `usage` are gathered, `resync` says that entries in between cannot be had: load anew what is
+/// shown, and `stale` says since when the ledger cannot be followed, or that it can again. A comment every 15 s shows that the connection lives.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account_id}/stream",

@@ -2,7 +2,7 @@
 
 use axum::response::sse::Event;
 use serde::Serialize;
-use tollbooth_schemas::time::serde_rfc3339;
+use tollbooth_schemas::time::{serde_rfc3339, serde_rfc3339_option};
 use utoipa::ToSchema;
 
 use super::{Out, Position, Usage};
@@ -65,8 +65,17 @@ pub(crate) struct StreamUsageLine {
 pub(crate) struct StreamResync {
     /// Read with `min_seq` of this.
     seq: u64,
-    /// `too_far_behind`, `history_unavailable` or `gap`.
+    /// `too_far_behind`, `history_unavailable`, `gap` or `ahead`.
     reason: &'static str,
+}
+
+/// `event: stale`: the ledger cannot be followed at the moment, or can again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamStale {
+    /// What was posted before this moment was told; nobody knows what came since. `null`: everything is told again.
+    #[serde(with = "serde_rfc3339_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<i64>,
 }
 
 /// The event of an output, and how it is counted.
@@ -105,6 +114,7 @@ pub(crate) fn event(
             (event.event("alert").json_data(body), StreamEvent::Alert)
         }
         Out::Usage(usage) => (event.event("usage").json_data(usage_body(usage, currency, names)), StreamEvent::Usage),
+        Out::Stale(since) => (event.event("stale").json_data(StreamStale { since }), StreamEvent::Stale),
         Out::Resync(reason) => {
             let body = StreamResync { seq: position.transactions, reason };
             (event.event("resync").json_data(body), StreamEvent::Resync)

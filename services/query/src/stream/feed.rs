@@ -77,6 +77,8 @@ pub enum Out {
     Usage(Usage),
     /// Entries are missing: load anew what is shown, as of the position or later.
     Resync(&'static str),
+    /// Since when nobody knows what was posted, in ms of the epoch; `None`: it is known again.
+    Stale(Option<i64>),
 }
 
 /// One stream's state.
@@ -96,6 +98,8 @@ pub struct Feed {
     usage_sent_at: Option<Instant>,
     is_ready: bool,
     resync: Option<&'static str>,
+    stale: Option<i64>,
+    is_told_stale: bool,
 }
 
 impl Feed {
@@ -120,6 +124,8 @@ impl Feed {
             usage_sent_at: None,
             is_ready: false,
             resync: None,
+            stale: None,
+            is_told_stale: false,
         }
     }
 
@@ -184,6 +190,11 @@ impl Feed {
         self.resync = Some(why);
     }
 
+    /// Since when what is told may not be the newest, in ms of the epoch; `None`: it is.
+    pub fn set_stale(&mut self, since_ms: Option<i64>) {
+        self.stale = since_ms;
+    }
+
     /// What goes out at `now`, if anything.
     pub fn pop(&mut self, now: Instant) -> Option<Out> {
         if !std::mem::replace(&mut self.is_ready, true) {
@@ -191,6 +202,10 @@ impl Feed {
         }
         if let Some(why) = self.resync.take() {
             return Some(Out::Resync(why));
+        }
+        if self.stale.is_some() != self.is_told_stale {
+            self.is_told_stale = self.stale.is_some();
+            return Some(Out::Stale(self.stale));
         }
         if let Some(row) = self.entries.pop_front() {
             self.delivered.transactions = row.seq;

@@ -52,7 +52,7 @@ impl Client {
                 self.spent_micros += usage.lines.values().map(|line| line.spent_micros).sum::<i128>();
                 self.usage_seqs.push((usage.after_seq, usage.to_seq));
             }
-            Out::Ready | Out::Balance(_) => {}
+            Out::Ready | Out::Balance(_) | Out::Stale(_) => {}
             Out::Resync(why) => panic!("{why}"),
         }
     }
@@ -96,6 +96,21 @@ proptest! {
             prop_assert!(pair[0].1 <= pair[1].0, "{:?}", client.usage_seqs);
         }
     }
+}
+
+#[test]
+fn what_is_stale_is_told_once_and_so_is_its_end() {
+    let now = Instant::now();
+    let mut feed = feed(ALL, ActivityFilter::default(), Position::at(4));
+    feed.set_stale(Some(1_790_000_000_000));
+    assert_eq!(feed.pop(now), Some(Out::Ready));
+    assert_eq!(feed.pop(now), Some(Out::Stale(Some(1_790_000_000_000))));
+    feed.set_stale(Some(1_790_000_000_000));
+    assert_eq!(feed.pop(now), None);
+    feed.set_stale(None);
+    assert_eq!((feed.pop(now), feed.pop(now)), (Some(Out::Stale(None)), None));
+    // and the position is where it was
+    assert_eq!(feed.position(), Position::at(4));
 }
 
 #[test]

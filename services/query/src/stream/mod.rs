@@ -14,7 +14,7 @@ mod position;
 mod source;
 mod usage;
 
-pub(crate) use events::{StreamBalance, StreamReady, StreamResync, StreamUsage};
+pub(crate) use events::{StreamBalance, StreamReady, StreamResync, StreamStale, StreamUsage};
 pub use feed::{Feed, Intervals, Out, Topic, Topics};
 pub use position::{BadPosition, Position};
 pub use source::{Opening, Stream};

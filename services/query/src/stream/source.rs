@@ -14,7 +14,7 @@ use crate::access::Access;
 use crate::activity::ActivityRow;
 use crate::clock::now_ms;
 use crate::config::StreamSection;
-use crate::live::{LiveView, Watch};
+use crate::live::{LiveView, STALE_AFTER_MS, Watch};
 use crate::metrics::StreamMetrics;
 use crate::prices::Prices;
 use crate::store::Store;
@@ -155,10 +155,16 @@ impl Stream {
 
     /// Takes entries that are there: from memory, or what memory has dropped from ClickHouse.
     async fn read(&mut self) -> Read {
-        let Opening { feed, view, account_id, .. } = &mut self.opening;
+        let Self { opening: Opening { feed, view, account_id, .. }, opened_at_ms, .. } = self;
         let next_seq = feed.next_seq();
         let Some(since) = view.since(account_id, next_seq, TAKE_ENTRIES) else { return Read::Gone };
-        let newest_seq = since.balance.seq;
+        let (newest_seq, confirmed_at_ms) = (since.balance.seq, since.confirmed_at_ms);
+        feed.set_stale((now_ms() - confirmed_at_ms > STALE_AFTER_MS).then_some(confirmed_at_ms));
+        if newest_seq.saturating_add(1) < next_seq && confirmed_at_ms > *opened_at_ms {
+            // The client comes from a ledger that went further than this one does.
+            feed.skip_to(newest_seq, "ahead");
+            return Read::Some;
+        }
         feed.take_balance(since.balance);
         if !feed.wants_entries() || newest_seq < next_seq {
             return Read::Nothing;

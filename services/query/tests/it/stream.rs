@@ -252,6 +252,29 @@ async fn who_cannot_be_brought_up_to_date_is_told_to_load_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_from_a_ledger_that_went_further_is_told_to_load_anew() {
+    // given a client that saw more than there is, as before a ledger was restored from a backup
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(8);
+    stand.post(&luna.records);
+    let query = Query::start(stand.config(), &stand.admin_key).await;
+
+    // when it comes back, then it is told so, and goes on with what comes
+    for topics in ["transactions", "balance"] {
+        let mut stream = query.stream(&format!("{PATH}?topics={topics}"), Some("99")).await;
+        let events = stream.until(|event| event.name == "resync").await;
+        assert_eq!(events.last().unwrap().data, json!({"seq": 10, "reason": "ahead"}));
+    }
+    let mut stream = query.stream(&format!("{PATH}?topics=transactions"), Some("99")).await;
+    stream.until(|event| event.name == "resync").await;
+    let before = luna.records.len();
+    luna.charge(1);
+    stand.post(&luna.records[before..]);
+    assert_eq!(seqs(&stream.until(|event| is_seq(event, 11)).await), [11]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_stream_shows_that_it_lives_and_ends_with_its_key() {
     // given a stream with an account's key
     let stand = Stand::new().await;

@@ -286,8 +286,8 @@ export interface paths {
          * What happens, as it happens
          * @description Server-sent events. Every event has an `id`; who comes back with the last one as `Last-Event-ID` gets what came after
          *     it, neither more nor less, also from another process. `ready` is the first event, `transaction` is one entry as in the
-         *     list, `alert` one as among an account's alerts, `balance` and `usage` are gathered, and `resync` says that entries in between cannot be had: load anew what is
-         *     shown. A comment every 15 s shows that the connection lives.
+         *     list, `alert` one as among an account's alerts, `balance` and `usage` are gathered, `resync` says that entries in between cannot be had: load anew what is
+         *     shown, and `stale` says since when the ledger cannot be followed, or that it can again. A comment every 15 s shows that the connection lives.
          */
         get: operations["stream_account"];
         put?: never;
@@ -1758,13 +1758,21 @@ export interface components {
         };
         /** @description `event: resync`: entries in between cannot be had here. Load anew what is shown; the stream goes on behind `seq`. */
         StreamResync: {
-            /** @description `too_far_behind`, `history_unavailable` or `gap`. */
+            /** @description `too_far_behind`, `history_unavailable`, `gap` or `ahead`. */
             reason: string;
             /**
              * Format: int64
              * @description Read with `min_seq` of this.
              */
             seq: number;
+        };
+        /** @description `event: stale`: the ledger cannot be followed at the moment, or can again. */
+        StreamStale: {
+            /**
+             * Format: date-time
+             * @description What was posted before this moment was told; nobody knows what came since. `null`: everything is told again.
+             */
+            since?: string | null;
         };
         /** @description `event: usage`: what the entries `(after_seq, to_seq]` add to sums. */
         StreamUsage: {

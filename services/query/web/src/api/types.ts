@@ -51,6 +51,7 @@ export type Service = Schemas["Service"];
 export type StreamBalance = Schemas["StreamBalance"];
 export type StreamReady = Schemas["StreamReady"];
 export type StreamResync = Schemas["StreamResync"];
+export type StreamStale = Schemas["StreamStale"];
 export type StreamUsage = Schemas["StreamUsage"];
 export type ProblemBody = Schemas["Problem"];
 

@@ -283,6 +283,27 @@ describe("the stream", () => {
     expect(states.slice(-2)).toEqual(["paused", "connecting"]);
   });
 
+  it("says since when the service cannot see what is new, and when it can again", () => {
+    const told: [string, number | null][] = [];
+    const stream = new LiveStream({
+      accountId: "acc_luna",
+      onBatch: () => undefined,
+      onState: (state, at) => told.push([state, at]),
+      makeSource: (url) => new FakeSource(url),
+    });
+    stream.open();
+    source(0).send("ready", "42.41", { account_id: "acc_luna", seq: 42 });
+    expect(told.at(-1)?.[0]).toBe("open");
+    source(0).send("stale", "42.41", { since: "2026-11-27T20:00:00.000Z" });
+    expect(told.at(-1)).toEqual(["stale", Date.parse("2026-11-27T20:00:00.000Z")]);
+    // what still comes does not make it current
+    source(0).send("balance", "42.41", { seq: 42 });
+    expect(told.at(-1)?.[0]).toBe("stale");
+    source(0).send("stale", "42.41", { since: null });
+    expect(told.at(-1)?.[0]).toBe("open");
+    stream.close();
+  });
+
   it("tries nothing while the browser knows that there is no network, and at once when it is back", () => {
     const stream = open();
     source(0).send("ready", "42.41", { account_id: "acc_luna", seq: 42 });

@@ -1,9 +1,10 @@
-import type { StreamBalance, StreamReady, StreamResync, StreamUsage, Transaction } from "@/api/types";
+import type { StreamBalance, StreamReady, StreamResync, StreamStale, StreamUsage, Transaction } from "@/api/types";
 
 import { FetchSource } from "./fetch-source";
 import type { LiveSource } from "./source";
 
-export type LiveState = "connecting" | "open" | "paused";
+/** `stale`: connected, but the service cannot see what is new. */
+export type LiveState = "connecting" | "open" | "stale" | "paused";
 
 /** What came within one turn, gathered so that 200 rows a second are a few renders a second. */
 export interface LiveBatch {
@@ -17,6 +18,7 @@ export interface LiveBatch {
 export interface LiveStreamOptions {
   accountId: string;
   onBatch: (batch: LiveBatch) => void;
+  /** With the moment up to which everything was told: where it is `stale` the service's, else that of the last event. */
   onState: (state: LiveState, lastEventAt: number | null) => void;
   /** What the stream is read from, for tests. */
   makeSource?: ((url: string) => LiveSource) | undefined;
@@ -37,6 +39,7 @@ export class LiveStream {
   private source: LiveSource | null = null;
   private lastId: string | null = null;
   private lastEventAt: number | null = null;
+  private staleSince: number | null = null;
   private heardAt = 0;
   private watchTimer: ReturnType<typeof setInterval> | undefined;
   private reopenMs = REOPEN_MS_MIN;
@@ -57,6 +60,7 @@ export class LiveStream {
     const source = this.options.makeSource?.(url) ?? new FetchSource(url);
     this.source = source;
     this.heardAt = Date.now();
+    this.staleSince = null;
     this.watchTimer ??= setInterval(() => this.watch(), WATCH_MS);
     source.addEventListener("alive", () => {
       if (source === this.source) this.heardAt = Date.now();
@@ -73,6 +77,9 @@ export class LiveStream {
     this.on<StreamReady>(source, "ready", (data) => (this.batch.ready = data));
     this.on<StreamResync>(source, "resync", (data) => {
       this.batch = { ...emptyBatch(), resync: data };
+    });
+    this.on<StreamStale>(source, "stale", (data) => {
+      this.staleSince = typeof data.since === "string" ? Date.parse(data.since) : null;
     });
     this.on<StreamBalance>(source, "balance", (data) => (this.batch.balance = data));
     this.on<Transaction>(source, "transaction", (data) => this.batch.transactions.push(data));
@@ -114,7 +121,8 @@ export class LiveStream {
   private touch(): void {
     this.lastEventAt = Date.now();
     this.heardAt = this.lastEventAt;
-    this.options.onState("open", this.lastEventAt);
+    if (this.staleSince === null) this.options.onState("open", this.lastEventAt);
+    else this.options.onState("stale", this.staleSince);
   }
 
   private flush(): void {

@@ -98,6 +98,7 @@ export const common = {
   late: "Late",
   lateTitle: (ago: string): string => `Reported ${ago} after the work was done`,
   offline: (time: string): string => `Live updates paused \u2013 last update ${time}, reconnecting`,
+  stale: (time: string): string => `Updates are delayed \u2013 this is as of ${time}`,
   offlineNoTime: "Live updates paused \u2013 reconnecting",
   problem: {
     title: "This could not be loaded",
