@@ -12,6 +12,7 @@ binaries. `--no-tls` is for binaries whose librdkafka has no OpenSSL: SASL PLAIN
 import argparse
 import http.server
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from stand import ROOT, Failed, Stand, until
+from stand import DATABASE_NEXT, ROOT, Failed, Stand, until
 
 ACCOUNT = "acc_secured"
 # What nothing here needs: with Stripe, effects wait for the ledger's answers.
@@ -179,6 +180,28 @@ class Run:
         status, page = self.stand.api("GET", f"{query}/v1/accounts/{ACCOUNT}/transactions?type=consume&q=nano")
         return page["data"] if status == 200 and len(page["data"]) == count else None
 
+    def another_database(self):
+        """Its groups and its transactional id have its name behind those of the first."""
+        stand = self.stand
+        say("a database is filled anew, and switched to:")
+        since = len(stand.kafka.said())
+        status, said = stand.run("rebuild", user="tollbooth-sink", store_user="tollbooth_sink")
+        check(f"`tollbooth-meter rebuild` fills {DATABASE_NEXT} with the sink's users", status == 0, said[-3000:])
+        # As it says, and in its order.
+        switch = dict(re.findall(r"^  ([A-Z_]+)=(\S+)$", said, re.M))
+        check("it says what to set", switch.get("CLICKHOUSE_DATABASE") == DATABASE_NEXT, said[-1000:])
+        for name in ["sink", "query"]:
+            check(f"{name} ends in order", self.processes[name].end() == 0, self.processes[name].said()[-1500:])
+            self.processes[name] = stand.start_service(name, name=f"{name}-switched", **switch)
+            self.ready(self.processes[name])
+        self.balance("99.52")
+        # The rebuild's lease is given to another one only after its session.
+        metrics = f"{self.processes['sink'].operations}/metrics"
+        until("the sink goes on in it", lambda: re.search(r"^tollbooth_sink_active(\{.*\})? 1$", str(stand.api("GET", metrics)[1]), re.M))
+        status, said = stand.run("verify", **switch)
+        check("verify finds every defect 0 in it", status == 0, said[-3000:])
+        check("nobody was refused anything", not stand.denials(since), stand.denials(since))
+
     def each_its_own(self):
         """A service that was broken into can do what it may, and nothing else."""
         stand = self.stand
@@ -198,7 +221,11 @@ class Run:
             process.end()
             check(f"{refused} is refused ({first(stand.denials(since), user)}), and not ready", True)
         # Who could begin a transaction under another's id would fence its owner.
-        for user, transactional_id in [("tollbooth-meter", "tollbooth.ledger-sink"), ("tollbooth-sink", "tollbooth.ledger-0")]:
+        for user, transactional_id in [
+            ("tollbooth-meter", "tollbooth.ledger-sink"),
+            ("tollbooth-meter", f"tollbooth.ledger-sink-ledger-sink-{DATABASE_NEXT}"),
+            ("tollbooth-sink", "tollbooth.ledger-0"),
+        ]:
             said = stand.transact(user, transactional_id)
             check(f"{user} begins no transaction as {transactional_id}", "TransactionalIdAuthorizationException" in said, said[-400:])
         before = self.balance("99.52")
@@ -294,8 +321,8 @@ def main():
     stand = Stand(folder, options.binaries.resolve(), is_encrypted=not options.no_tls)
     run, keep = Run(stand), options.keep
     try:
-        for step in [run.engines, run.before_the_grants, run.everything_works, run.each_its_own, run.a_grant_is_taken_away,
-                     run.strangers, run.refusals, run.leftovers]:
+        for step in [run.engines, run.before_the_grants, run.everything_works, run.another_database, run.each_its_own,
+                     run.a_grant_is_taken_away, run.strangers, run.refusals, run.leftovers]:
             step()
         say("check: the grants are enough, and no more than that")
     except Failed as failed:

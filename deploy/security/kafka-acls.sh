@@ -9,7 +9,7 @@
 # KAFKA_ACLS is the command where it is not kafka-acls.sh. Calls may be repeated: a grant that is there stays.
 #
 # No service may create topics: `tollbooth-meter topics`, run once with an administrator's user, makes them.
-# What each grant is for stands beside it; deploy/security/check.sh runs the services with exactly these.
+# What each grant is for stands beside it; deploy/security/check.py runs the services with exactly these.
 set -euo pipefail
 
 prefix=tollbooth.
@@ -89,21 +89,24 @@ topics meter Read usage commands price-book ledger dead-letter
 topics meter Write ledger replies outbox dead-letter
 grant meter --operation Read --group tollbooth-meter
 grant meter --operation Write --operation Describe --resource-pattern-type prefixed --transactional-id "${prefix}ledger-"
-# Within that prefix, and another service's.
+# Within that prefix, and another service's: the sink's, and that of a sink whose database was filled by a rebuild.
 call "$mode" $([ "$mode" = --add ] || echo --force) --deny-principal "User:${users}meter" --operation All \
-    --transactional-id "${prefix}ledger-sink"
+    --resource-pattern-type prefixed --transactional-id "${prefix}ledger-sink"
 
-# Reads the ledger; its offsets are committed in its own transactions.
+# Reads the ledger; its offsets are committed in its own transactions. `tollbooth-meter rebuild` puts the new database's name
+# behind both groups and the transactional id, and the sink keeps these names after the switch.
 topics sink Read ledger sink-lease
-grant sink --operation Read --group tollbooth-sink --group ledger-sink
-grant sink --operation Describe --group tollbooth-metadata
-grant sink --operation Write --operation Describe --transactional-id "${prefix}ledger-sink"
+grant sink --operation Read --resource-pattern-type prefixed --group tollbooth-sink --group ledger-sink
+# The latter is what a rebuild looks for the ledger's end with.
+grant sink --operation Describe --group tollbooth-metadata --group tollbooth-verify
+grant sink --operation Write --operation Describe --resource-pattern-type prefixed --transactional-id "${prefix}ledger-sink"
 
 # Reads; writes who looked at what, when keys were used, and which sessions were signed out of.
 topics query Read ledger price-book registry dead-letter audit key-usage ended-sessions
 topics query Write audit key-usage ended-sessions
-grant query --operation Describe --group ledger-sink
+grant query --operation Describe --resource-pattern-type prefixed --group ledger-sink
 
 # `tollbooth-meter verify`: reads everything that a charge follows from.
 topics verify Read usage commands ledger price-book dead-letter
-grant verify --operation Describe --group tollbooth-meter --group ledger-sink --group tollbooth-verify
+grant verify --operation Describe --group tollbooth-meter --group tollbooth-verify
+grant verify --operation Describe --resource-pattern-type prefixed --group ledger-sink

@@ -25,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ["ingest", "effects", "meter", "sink", "query", "verify"]
 DATABASE = "tollbooth"
+# What a rebuild fills.
+DATABASE_NEXT = "tollbooth_2"
 PARTITIONS = "2"
 PATIENCE_S = 90
 
@@ -272,7 +274,9 @@ class Stand:
     # --- ClickHouse
 
     def role_statements(self):
+        """For both databases, as docs/backup.md has them for the second."""
         text = (ROOT / "deploy/security/clickhouse-roles.sql").read_text()
+        text += re.sub(r"(ON|EXISTS) tollbooth(\.| ENGINE)", rf"\1 {DATABASE_NEXT}\2", text)
         return [part.strip() for part in re.sub(r"--.*", "", text).split(";") if part.strip()]
 
     def store_user(self, user):
@@ -368,7 +372,7 @@ class Stand:
 
     def environment(self, service, user=None, store_user=None, **changes):
         """What a service is told. Its secrets stand in files."""
-        section = {"effects": "INGEST", "sink": "METER", "verify": "METER", "topics": "METER"}.get(service, service.upper())
+        section = {"effects": "INGEST", "sink": "METER", "verify": "METER", "topics": "METER", "rebuild": "METER"}.get(service, service.upper())
         own = f"TOLLBOOTH_{section}__"
         user = user or f"tollbooth-{service}"
         store_user = store_user or {"meter": "tollbooth_sink", "topics": "tollbooth_sink", "effects": "tollbooth_ingest"}.get(service, f"tollbooth_{service}")
@@ -411,8 +415,10 @@ class Stand:
         program, word = {
             "ingest": ("ingest", "serve"), "effects": ("ingest", "effects"), "meter": ("meter", "run"),
             "sink": ("meter", "sink"), "query": ("query", "serve"), "verify": ("meter", "verify"), "topics": ("meter", "topics"),
+            "rebuild": ("meter", "rebuild"),
         }[service]
-        return [self.binaries / f"tollbooth-{program}", word]
+        arguments = ["--database", DATABASE_NEXT] if service == "rebuild" else []
+        return [self.binaries / f"tollbooth-{program}", word, *arguments]
 
     def run(self, service, patience_s=PATIENCE_S, **how):
         """Runs to the end; status and what it said."""
