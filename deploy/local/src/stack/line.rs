@@ -6,9 +6,8 @@ use super::api::{self, Api};
 use super::metrics::sum;
 use super::settings::Listeners;
 
-/// Groups whose lag is shown.
+/// Group whose lag is shown. The sink's listener has only its own, whatever that is called.
 const METER_GROUP: &str = "tollbooth-meter";
-const SINK_GROUP: &str = "ledger-sink";
 
 /// Records that wait: for the meter, and for ClickHouse. `None` where nobody answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,11 +18,11 @@ pub(crate) struct Lag {
 
 impl Lag {
     pub(crate) fn now(listeners: &Listeners) -> Self {
-        let of = |listener: &str, group: &str| {
+        let of = |listener: &str, labels: &[(&str, &str)]| {
             let text = api::metrics(&listeners.url(listener))?;
-            sum(&text, "tollbooth_consumer_lag_records", &[("group", group)])
+            sum(&text, "tollbooth_consumer_lag_records", labels)
         };
-        Self { meter: of("meter operations", METER_GROUP), sink: of("sink operations", SINK_GROUP) }
+        Self { meter: of("meter operations", &[("group", METER_GROUP)]), sink: of("sink operations", &[]) }
     }
 
     /// Whether everything that was sent has become rows.
