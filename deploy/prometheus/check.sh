@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks what Prometheus and Grafana are given: the rules and their tests with promtool, that each alert has its page and
-# each page its alert, and that every metric a rule or a dashboard names is one that exists (docs/metrics.md).
+# each page its alert, that every metric a rule or a dashboard names is one that exists (docs/metrics.md), and that the dashboard
+# an alert links to shows what the alert is about.
 #
 #   deploy/prometheus/check.sh [--scrape URL...]   with addresses, also what running processes expose
 set -euo pipefail
@@ -76,6 +77,8 @@ while read -r name; do
     # Names of jobs and consumer groups stand in quotes, with a hyphen behind the word.
     grep -qx "$name" "$known" || fail "$name is named by a rule, a dashboard or a page and stands in no table of docs/metrics.md"
 done < <(grep -E '_|:' "$scratch/named")
+
+node "$rules/shown.mjs" "$known" || fail "an alert links to a dashboard that does not show what it is about"
 
 # Every query of a dashboard as a rule, so that promtool reads it. JSON is YAML.
 for file in deploy/grafana/dashboards/*.json; do
