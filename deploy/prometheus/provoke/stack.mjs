@@ -35,11 +35,14 @@ process.on("exit", () => {
 });
 export const quietly = (promise) => promise.catch(() => undefined);
 
-/** First seen firing, in ms since the provocation. */
+/** What fires, each with its severity: `NotReady page` and `NotReady ticket` are two. */
 export const firing = async () => {
     const answer = await (await fetch(`${addresses.prometheus}/api/v1/alerts`)).json();
-    return new Set(answer.data.alerts.filter((alert) => alert.state === "firing").map((alert) => alert.labels.alertname));
+    const alerts = answer.data.alerts.filter((alert) => alert.state === "firing");
+    return new Set(alerts.map(({ labels }) => `${labels.alertname} ${labels.severity}`));
 };
+/** Whether one fires: of that name, and of that severity where it is named. */
+export const isAmong = (alerts, wanted) => [...alerts].some((alert) => alert === wanted || alert.startsWith(`${wanted} `));
 
 export const post = (url, key, type, body, patience = 4000) =>
     quietly(
