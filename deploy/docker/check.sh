@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image, starts every process of it as it is meant to run (not as root, nothing writable, no rights), and asks each
-# for its health.
+# Builds the image, has every process of it say its help and its configuration as it is meant to run (not as root, nothing
+# writable, no rights), starts ingest, the meter and query so, and asks these for their health.
 #
 #   deploy/docker/check.sh               the Dockerfile as it is, with docker or podman and an image registry
 #   deploy/docker/check.sh --offline     without a registry: on a Debian made by debootstrap, with the machine's own Node and the
