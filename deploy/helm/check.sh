@@ -49,14 +49,24 @@ refused partitions "${given[@]}" --set kafka.partitions=0
 refused url "${given[@]}" --set-string clickhouse.url=clickhouse:8123
 refused returnUrl "${given[@]}" --set purchases.provider=stripe
 refused provider "${given[@]}" --set purchases.provider=paypal
+refused checkpointUrl "${given[@]}" --set-string meter.checkpointUrl=s3://bucket/prefix --set meter.persistence.enabled=false
 
 # Every switch once: what is rendered with it must be in order as well.
-render --set purchases.provider=stripe --set-string purchases.stripe.returnUrl=https://app.example.com \
+switched() {
+    local name="$1"
+    shift
+    render "$@" >"$kept/$name.yaml"
+    echo -n "$name: "
+    "$scratch/check" -profile "$name" -binaries "$binaries" <"$kept/$name.yaml"
+}
+switched switched --set purchases.provider=stripe --set-string purchases.stripe.returnUrl=https://app.example.com \
     --set webhooks.enabled=true --set-string meter.checkpointUrl=s3://bucket/prefix \
     --set-string meter.checkpointSettings.REGION=eu-central-1 --set-string meter.checkpointSecretSettings.SECRET_ACCESS_KEY=s3-key \
     --set-string ingest.settings.EVENTS__AGE_DAYS_MAX=30 --set-string effects.secretSettings.MAIL__PASSWORD=mail-password \
     --set 'effects.egress[0].ports[0].port=587' --set 'networkPolicy.apiFrom[0].namespaceSelector.matchLabels.name=ingress' \
-    --set 'imagePullSecrets[0].name=registry' --set nodeSelector.disk=ssd --set serviceMonitor.enabled=true >"$kept/switched.yaml"
-echo -n "switched: "
-"$scratch/check" -profile switched -binaries "$binaries" <"$kept/switched.yaml"
+    --set 'imagePullSecrets[0].name=registry' --set nodeSelector.disk=ssd --set serviceMonitor.enabled=true
+# Those that no profile has off.
+switched without-effects --set effects.enabled=false --set serviceMonitor.enabled=true --set prometheusRule.enabled=true
+switched without-policies --set networkPolicy.enabled=false
+switched without-volumes --set meter.persistence.enabled=false
 echo "check: the chart is in order"

@@ -224,7 +224,7 @@ func (c *chart) relate() {
 }
 
 func main() {
-	profile := flag.String("profile", "normal", "small, normal or large: what is expected of it")
+	profile := flag.String("profile", "normal", "small, normal, large, switched, without-effects, without-policies or without-volumes: what is expected of it")
 	rules := flag.String("rules", "", "the folder of the alert rules that a PrometheusRule must be made of")
 	binaries := flag.String("binaries", "", "folder of built programs, which then read the environment that they would be given")
 	flag.Parse()
