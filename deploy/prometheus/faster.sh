@@ -34,6 +34,8 @@ for file in *.rules.yml; do
             if (line !~ /summary:|description:/) {
                 gsub(/\* 60( |$)/, "* " 60 / factor " ", line)
                 gsub(/\* 3600( |$)/, "* " 3600 / factor " ", line)
+                # As far as `predict_linear` looks ahead.
+                gsub(/\* 3600\)/, "* " 3600 / factor ")", line)
             }
             sub(/ $/, "", line)
             print line
