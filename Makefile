@@ -138,7 +138,8 @@ mutants: mutants-setup ## Break the core, one small defect at a time: a test mus
 	TOLLBOOTH_MODEL_SEQUENCES=2000 "$$(deploy/local/tools.sh path mutants)/bin/cargo-mutants" mutants \
 		--package tollbooth-ledger --shard $(MUTANTS_SHARD) --sharding round-robin --output $(TARGET) $(ARGS)
 
-nightly: test model handover simulate fuzz audit conformance crash bench ## Everything that takes long
+# The packaging comes after what builds the programs for release: it runs them.
+nightly: test model handover simulate fuzz audit conformance crash bench packaging ## Everything that takes long
 
 bench-setup:
 	@deploy/local/setup.sh --bench
