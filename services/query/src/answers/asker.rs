@@ -74,7 +74,7 @@ impl Asker {
 
     /// Whether every block that may be on its way makes rows that say up to which entry they go. Those that were on their
     /// way when the tables were first looked at may have been begun before the tables knew how.
-    async fn is_told_by_rows(&self) -> bool {
+    pub(super) async fn is_told_by_rows(&self) -> bool {
         if !self.is_exact {
             return false;
         }

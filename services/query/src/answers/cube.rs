@@ -181,6 +181,11 @@ impl Cubes {
         self.cache.as_ref().is_some_and(|cache| cache.weight() < cache.capacity() / 4 * 3)
     }
 
+    /// Whether it is known at the moment up to which entries sums go, without which none is kept.
+    pub async fn can_keep(&self) -> bool {
+        self.cache.is_some() && self.asker.is_told_by_rows().await
+    }
+
     /// Has the sums of an account, where they are not too many, ready for who asks.
     ///
     /// # Errors

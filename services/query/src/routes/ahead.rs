@@ -18,10 +18,11 @@ use crate::activity::{ActivityFilter, LIMIT_DEFAULT};
 const PIECE: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Reads ahead, once, as soon as the ledger was read to its end; ends with the process.
+/// Reads ahead, once, as soon as the ledger was read to its end and it is known how far the tables are; ends with the
+/// process.
 pub(crate) async fn read_ahead(api: Arc<Api>) {
     let accounts_max = api.config.answers.ahead_accounts_max;
-    if accounts_max == 0 {
+    if accounts_max == 0 || !api.cubes.has_room() {
         return;
     }
     let running = api.metrics.kept.ahead_running.clone();
@@ -34,7 +35,7 @@ pub(crate) async fn read_ahead(api: Arc<Api>) {
 }
 
 async fn read(api: &Api, accounts_max: usize) {
-    while !api.view.is_confirmed() {
+    while !api.view.is_confirmed() || !api.cubes.can_keep().await {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let begun = Instant::now();

@@ -178,7 +178,12 @@ impl Query {
 }
 
 impl Drop for Query {
+    /// Waits for its threads, which the end of a test's runtime does not end: those of a hundred tests take all processors.
     fn drop(&mut self) {
         self.shutdown.trigger("the test is over");
+        let Some(ended) = self.ended.take().filter(|_| !std::thread::panicking()) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        // How it ended is no matter here.
+        drop(tokio::task::block_in_place(|| runtime.block_on(tokio::time::timeout(DEADLINE, ended))));
     }
 }
