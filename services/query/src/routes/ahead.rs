@@ -1,4 +1,4 @@
-//! What is read before anybody asks for it: after the start, sums and newest page of the accounts that spend most.
+//! What is read before anybody asks for it: after the start, sums and newest page of the accounts with the most entries.
 //!
 //! A process that starts keeps no answers, and every dashboard comes back to it at once. A question about one account costs
 //! ClickHouse its planning and the opening of parts; one about sixteen costs little more. So what is asked first of many is

@@ -16,6 +16,20 @@ async fn running(clickhouse: &Client, database: &str) -> (u64, u64) {
     clickhouse.query(sql).param("database", database).fetch_one().await.unwrap()
 }
 
+/// Has the rollup of accounts read from elsewhere: a row a number, of this month and of the one before by turns.
+async fn rows_come_from(stand: &Stand, numbers: &str) {
+    let view = format!(
+        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, \
+         toDateTime('2026-10-20', 'UTC') - toIntervalDay(number % 2 * 30) AS bucket, \
+         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
+         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
+         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM {numbers}"
+    );
+    for sql in ["DROP TABLE usage_15m_by_account", view.as_str()] {
+        stand.clickhouse.query(sql).execute().await.unwrap();
+    }
+}
+
 fn ask(query: &Arc<Query>, path: &'static str) -> JoinHandle<()> {
     let query = Arc::clone(query);
     tokio::spawn(async move {
@@ -28,16 +42,7 @@ async fn a_query_ends_with_the_last_who_waits_for_it() {
     // given a rollup that takes hours to read
     let stand = Stand::new().await;
     stand.post(&Ledger::open("acc_luna").records);
-    for sql in [
-        "DROP TABLE usage_15m_by_account",
-        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, toDateTime('2026-10-20', 'UTC') AS bucket, \
-         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
-         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
-         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM numbers(1000000) WHERE sleepEachRow(0.05) = 0 \
-         SETTINGS max_block_size = 1",
-    ] {
-        stand.clickhouse.query(sql).execute().await.unwrap();
-    }
+    rows_come_from(&stand, "numbers(1000000) WHERE sleepEachRow(0.05) = 0 SETTINGS max_block_size = 1").await;
     let mut config = stand.config();
     config.store.execution_time_s_max = 600;
     let query = Arc::new(Query::start(config, &stand.admin_key).await);
@@ -69,16 +74,7 @@ async fn the_questions_of_a_request_share_what_it_may_read() {
     // given a rollup of a thousand rows, and requests that may read less than twice as many
     let stand = Stand::new().await;
     stand.post(&Ledger::open("acc_luna").records);
-    for sql in [
-        "DROP TABLE usage_15m_by_account",
-        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, \
-         toDateTime('2026-10-20', 'UTC') - toIntervalDay(number % 2 * 30) AS bucket, \
-         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
-         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
-         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM numbers(1000)",
-    ] {
-        stand.clickhouse.query(sql).execute().await.unwrap();
-    }
+    rows_come_from(&stand, "numbers(1000)").await;
     let mut config = stand.config();
     config.store.rows_to_read_max = 1_500;
     // One question would tell both.
@@ -102,17 +98,7 @@ async fn the_questions_of_a_request_share_the_time_that_they_may_take() {
     // given a rollup that takes two and a half seconds to read, and requests that may take less than twice as long
     let stand = Stand::new().await;
     stand.post(&Ledger::open("acc_luna").records);
-    for sql in [
-        "DROP TABLE usage_15m_by_account",
-        "CREATE VIEW usage_15m_by_account AS SELECT 'acc_luna' AS account_id, \
-         toDateTime('2026-10-20', 'UTC') - toIntervalDay(number % 2 * 30) AS bucket, \
-         'consume' AS type, 'sms' AS service, 'sms' AS engine, '' AS variant, 'basic' AS plan, 'success' AS status, \
-         toInt64(1) AS count, toInt64(0) AS failed, toDecimal128(1, 6) AS quantity, toDecimal128(-1, 6) AS amount, \
-         toDecimal128(0, 6) AS provider_cost, toUInt64(0) AS newest_seq FROM numbers(50) WHERE sleepEachRow(0.05) = 0 \
-         SETTINGS max_block_size = 1",
-    ] {
-        stand.clickhouse.query(sql).execute().await.unwrap();
-    }
+    rows_come_from(&stand, "numbers(50) WHERE sleepEachRow(0.05) = 0 SETTINGS max_block_size = 1").await;
     let mut config = stand.config();
     config.store.execution_time_s_max = 4;
     config.answers.cubes_bytes_max = 0;
