@@ -15,6 +15,8 @@ DEMO_ENV := $(or $(TOLLBOOTH_LOCAL_DIR),.local)/demo.env
 RELEASED := -p tollbooth-local -p tollbooth-ingest -p tollbooth-meter -p tollbooth-query -p tollbooth-booth
 
 WEB := services/query/web
+# Where the time of a long run goes.
+STAMP := printf '== %s %s\n' "$$(date +%T)"
 
 .PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate handover model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash nightly bench bench-setup lint fmt check clean
 
@@ -69,12 +71,19 @@ verify: | $(LOCAL) ## Prove that ledger, sources and rows of the running stack a
 # All targets, so that the tests themselves compile nothing again: what only tests depend on changes the features of what
 # everything depends on. The tests come last: their summaries close the output. The engines are fetched before, so that
 # progress is seen.
-test: test-setup lint rules ## Format, lints and all tests, over the real engines and in a real browser
+test: test-setup ## Format, lints and all tests, over the real engines and in a real browser
+	@$(STAMP) "format, lints, rules"
+	@$(MAKE) --no-print-directory lint rules
+	@$(STAMP) "build"
 	$(CARGO) build --workspace --all-targets
 	$(TARGET)/debug/tollbooth-local fetch
+	@$(STAMP) "tests of the services"
 	$(CARGO) test --workspace
+	@$(STAMP) "dashboard: build, lints, unit tests"
 	$(MAKE) --no-print-directory $(WEB)/dist
-	cd $(WEB) && npm run --silent check && e2e/run.sh
+	cd $(WEB) && npm run --silent check
+	@$(STAMP) "dashboard: tests in a browser"
+	cd $(WEB) && e2e/run.sh
 
 rules: ## Check alert rules, their tests, runbooks and dashboards
 	@deploy/prometheus/check.sh

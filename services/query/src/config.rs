@@ -255,7 +255,7 @@ pub struct AnswersSection {
     /// 0: none is kept. Default 32 MiB.
     pub parties_bytes_max: u64,
     /// Bytes of cubes: all sums of an account or event, by quarter of an hour, of which any question about it is answered.
-    /// Beyond it the oldest go. 0: none is kept. Default 128 MiB.
+    /// Beyond it the oldest go. 0: none is kept. Default 256 MiB.
     pub cubes_bytes_max: u64,
     /// Accounts whose cube and newest page are read after the start, before anybody asks: those with the most entries, until
     /// three quarters of `cubes_bytes_max` are full. 0: none. Default 10,000.
@@ -272,7 +272,7 @@ impl Default for AnswersSection {
             fresh_ms: 500,
             bytes_max: 128 * 1024 * 1024,
             parties_bytes_max: 32 * 1024 * 1024,
-            cubes_bytes_max: 128 * 1024 * 1024,
+            cubes_bytes_max: 256 * 1024 * 1024,
             ahead_accounts_max: 10_000,
             cube_rows_max: 8_192,
         }

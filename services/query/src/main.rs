@@ -10,6 +10,9 @@ use tollbooth_chassis::telemetry;
 use tollbooth_query::config::QueryConfig;
 use tollbooth_query::service::Service;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The read side of tollbooth.
 #[derive(Debug, Parser)]
 #[command(name = "tollbooth-query", version)]

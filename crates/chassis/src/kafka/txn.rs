@@ -5,6 +5,7 @@
 //! error is answered inside by the same call again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -17,6 +18,10 @@ use rdkafka::util::Timeout;
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a call is tried again while librdkafka says that trying helps.
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
+/// So long after offsets were sent, and again, the client is made to look for the group's coordinator. Longer than a
+/// connection may be idle, so that asking for metadata opens one.
+const NUDGE_EVERY: Duration = Duration::from_secs(8);
+const NUDGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause between two looks at the delivery reports; not felt beside a commit's round trips.
 const REPORT_PAUSE: Duration = Duration::from_millis(1);
 
@@ -146,7 +151,24 @@ pub fn send_offsets<C: ProducerContext>(
     offsets: &TopicPartitionList,
     group: &ConsumerGroupMetadata,
 ) -> Result<(), TxnError> {
-    retrying(RETRY_LIMIT, || producer.send_offsets_to_transaction(offsets, group, Timeout::Never))
+    let (over, waiting) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || nudge(producer, &waiting));
+        let sent = retrying(RETRY_LIMIT, || producer.send_offsets_to_transaction(offsets, group, Timeout::Never));
+        drop(over);
+        sent
+    })
+}
+
+/// Asks for metadata now and then until who waits is served. librdkafka looks for a group's coordinator only when a
+/// connection of the client opens or closes. That an idle one closes is such a moment; where what it finds out then is of
+/// no use, and all are closed by then, there would be no other.
+fn nudge<C: ProducerContext>(producer: &BaseProducer<C>, over: &mpsc::Receiver<()>) {
+    while over.recv_timeout(NUDGE_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if let Err(error) = producer.client().fetch_metadata(None, NUDGE_TIMEOUT) {
+            tracing::debug!(%error, "offsets wait for the group's coordinator");
+        }
+    }
 }
 
 /// Drains the queue and commits.

@@ -1,8 +1,14 @@
 //! A client of server-sent events, as browsers read them (HTML, 9.2).
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::stand::DEADLINE;
+
+/// So long an event is waited for.
+const UNTIL: Duration = Duration::from_secs(90);
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,11 +59,14 @@ impl Events {
         }
     }
 
-    /// Events up to and including the first that `ends`.
+    /// Events up to and including the first that `ends`. Heartbeats do not put the deadline off.
     pub(crate) async fn until(&mut self, ends: impl Fn(&Event) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
+        let deadline = Instant::now() + UNTIL;
         loop {
-            let event = self.next().await.expect("the stream has ended");
+            let next = tokio::time::timeout_at(deadline, self.next()).await;
+            let event = next.unwrap_or_else(|_| panic!("not told within {UNTIL:?}, only {events:?}"));
+            let event = event.expect("the stream has ended");
             let is_last = ends(&event);
             events.push(event);
             if is_last {

@@ -37,7 +37,7 @@ async function look(page: Page, pages: readonly (readonly [string, string])[]): 
   for (const [path, words] of pages) {
     await page.goto(path);
     await page.getByText(words).first().waitFor({ state: "attached" });
-    await page.waitForLoadState("networkidle", { timeout: 3_000 }).catch(() => undefined);
+    await expect.poll(() => page.locator("[aria-busy='true']").count(), { message: path }).toBe(0);
     findings.push(...(await seriousFindings(page)).map((finding) => `${path} ${finding}`));
     findings.push(...(await sideways(page)).map((finding) => `${path} ${finding}`));
   }

@@ -41,6 +41,11 @@ impl Settings {
     pub(super) fn of(seed: u64) -> Self {
         Self { seed, busy_ms: 60_000, meters: 3, partitions: 2, without: BTreeSet::new() }
     }
+
+    /// A world of little work in little time.
+    pub(super) fn short(seed: u64) -> Self {
+        Self { busy_ms: 8_000, ..Self::of(seed) }
+    }
 }
 
 /// Which of the inputs is late.
