@@ -78,7 +78,7 @@ test: test-setup ## Format, lints and all tests, over the real engines and in a 
 	$(CARGO) build --workspace --all-targets
 	$(TARGET)/debug/tollbooth-local fetch
 	@$(STAMP) "tests of the services"
-	$(CARGO) test --workspace
+	TOLLBOOTH_FUZZ_SECONDS=60 $(CARGO) test --workspace
 	@$(STAMP) "dashboard: build, lints, unit tests"
 	$(MAKE) --no-print-directory $(WEB)/dist
 	cd $(WEB) && npm run --silent check
@@ -113,10 +113,11 @@ model: ## Hold the core against its model (MODEL_SEQUENCES=2000000)
 	TOLLBOOTH_MODEL_SEQUENCES=$(MODEL_SEQUENCES) $(CARGO) test --workspace --test it -- model::
 
 FUZZ_ROUNDS ?= 5000000
+FUZZ_SECONDS ?= 300
 
 # With another seed each time: it is printed where something fails.
-fuzz: ## Give every reader changed and broken inputs (FUZZ_ROUNDS=5000000 for each)
-	export TOLLBOOTH_FUZZ_ROUNDS=$(FUZZ_ROUNDS) TOLLBOOTH_FUZZ_SEED=$${TOLLBOOTH_FUZZ_SEED:-$$RANDOM}; \
+fuzz: ## Give every reader changed and broken inputs (FUZZ_ROUNDS=5000000 for each, within FUZZ_SECONDS=300)
+	export TOLLBOOTH_FUZZ_ROUNDS=$(FUZZ_ROUNDS) TOLLBOOTH_FUZZ_SECONDS=$(FUZZ_SECONDS) TOLLBOOTH_FUZZ_SEED=$${TOLLBOOTH_FUZZ_SEED:-$$RANDOM}; \
 	echo "fuzz: TOLLBOOTH_FUZZ_SEED=$$TOLLBOOTH_FUZZ_SEED"; \
 	$(CARGO) test --workspace --test fuzz && $(CARGO) test --workspace --lib -- fuzz_tests::
 

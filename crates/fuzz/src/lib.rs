@@ -11,12 +11,14 @@
 //! | variable | |
 //! |---|---|
 //! | `TOLLBOOTH_FUZZ_ROUNDS` | changed inputs for each target, 100,000 |
+//! | `TOLLBOOTH_FUZZ_SECONDS` | a target that takes longer ends with fewer, and says with how many; without it none does |
 //! | `TOLLBOOTH_FUZZ_SEED` | of chance, 0 |
 
 mod change;
 mod failure;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use rand::SeedableRng;
@@ -26,6 +28,9 @@ use change::Changer;
 
 /// Changed inputs for each target, where nothing else is said.
 const ROUNDS_DEFAULT: u64 = 100_000;
+
+/// Between two looks at the clock.
+const ROUNDS_BETWEEN_LOOKS: u64 = 256;
 
 /// Calls `target` with every seed and every file of `corpus/<name>`, then with changed ones. `words` are what the inputs
 /// are made of: they are put where chance has it.
@@ -42,9 +47,23 @@ pub fn fuzz(name: &str, seeds: Vec<Vec<u8>>, words: &[&str], target: impl Fn(&[u
     let (rounds, seed) = (number("TOLLBOOTH_FUZZ_ROUNDS", ROUNDS_DEFAULT), number("TOLLBOOTH_FUZZ_SEED", 0));
     let mut chance = ChaCha8Rng::seed_from_u64(seed ^ print_of(name.as_bytes()));
     let changer = Changer { inputs: &inputs, words };
-    for _ in 0..rounds {
-        failure::guard(name, &changer.changed(&mut chance), &target);
+    let limit = Duration::from_secs(number("TOLLBOOTH_FUZZ_SECONDS", u64::MAX));
+    let tried = within(limit, rounds, || failure::guard(name, &changer.changed(&mut chance), &target));
+    if tried < rounds {
+        println!("{name}: {tried} of {rounds} inputs in {limit:?}");
     }
+}
+
+/// Tries `rounds` times, unless that takes longer. Returns how often.
+fn within(limit: Duration, rounds: u64, mut attempt: impl FnMut()) -> u64 {
+    let begun = Instant::now();
+    for round in 0..rounds {
+        if round.is_multiple_of(ROUNDS_BETWEEN_LOOKS) && begun.elapsed() >= limit {
+            return round;
+        }
+        attempt();
+    }
+    rounds
 }
 
 /// The files of a target's corpus, in the order of their names.
@@ -88,6 +107,14 @@ mod tests {
         assert_eq!(first[..2], [b"{\"a\": 1}".to_vec(), b"[2]".to_vec()]);
         assert!(first.len() as u64 > 2 && first[2..].iter().any(|input| input != &first[0]));
         assert_eq!(tried(&["{\"a\": 1}", "[2]"]), first);
+    }
+
+    #[test]
+    fn what_takes_longer_than_it_may_ends_with_fewer() {
+        let mut tried = 0;
+        assert_eq!(within(Duration::MAX, 1_000, || tried += 1), 1_000);
+        assert_eq!(within(Duration::ZERO, 1_000, || tried += 1), 0);
+        assert_eq!(tried, 1_000);
     }
 
     #[test]

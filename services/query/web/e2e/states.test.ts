@@ -53,6 +53,53 @@ describe("A page says how things are", () => {
     await context.close();
   });
 
+  it("live updates that are behind are told, with the time that they are of, until they are not any more", async () => {
+    const account = await TestAccount.open();
+    const { page, context, complaints } = await open(browser, account.key);
+    // given the real stream, into which a word comes that only a broker that is away brings
+    await page.addInitScript(() => {
+      const real = window.fetch;
+      window.fetch = async (input, init) => {
+        const response = await real(input, init);
+        const source = response.body;
+        if (source === null || !response.url.includes("/stream")) return response;
+        const body = new ReadableStream<Uint8Array>({
+          start: async (controller) => {
+            const say = (since: string | null): void => {
+              controller.enqueue(new TextEncoder().encode(`event: stale\ndata: ${JSON.stringify({ since })}\n\n`));
+            };
+            Object.assign(window, { say });
+            const reader = source.getReader();
+            for (let piece = await reader.read(); !piece.done; piece = await reader.read()) controller.enqueue(piece.value);
+            controller.close();
+          },
+        });
+        return new Response(body, { status: response.status, headers: response.headers });
+      };
+    });
+    await page.reload();
+    const live = panel(page, "Recent Activity").getByText("Live", { exact: true });
+    await live.waitFor();
+    const say = (since: string | null): Promise<void> =>
+      page.evaluate((word) => (window as unknown as { say: (since: string | null) => void }).say(word), since);
+
+    // when
+    await say("2026-11-02T17:04:05.000Z");
+
+    // then the page says so, and what is shown stays usable
+    const told = page.getByText(/^Updates are delayed – this is as of .*:04/);
+    await told.waitFor();
+    await live.waitFor({ state: "detached" });
+    await panel(page, "Recent Activity").locator("tr[data-seq]").first().waitFor();
+
+    // and takes it back when all is told again
+    await say(null);
+    await told.waitFor({ state: "detached" });
+    await live.waitFor();
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
   it("a phone without a network is told so by its own account, and shows what came meanwhile when it is back", async () => {
     const account = await TestAccount.open();
     const { page, context } = await open(browser, account.key);
