@@ -18,7 +18,7 @@ WEB := services/query/web
 # Where the time of a long run goes.
 STAMP := printf '== %s %s\n' "$$(date +%T)"
 
-.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate handover model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash nightly bench bench-setup lint fmt check clean
+.PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate handover model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash nightly bench bench-setup growth soak profile lint fmt check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -154,9 +154,24 @@ nightly: test model handover simulate fuzz audit conformance crash bench packagi
 bench-setup:
 	@deploy/local/setup.sh --bench
 
-bench: bench-setup ## Measure, print a table and write bench/results.json
+bench: bench-setup ## Measure, print a table, write bench/results.json and bench/results.md
 	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
 	$(TARGET)/release/tollbooth-bench $(ARGS)
+
+# Neither writes over the table of `make bench`.
+growth: setup ## Measure how cost grows with partitions, accounts, rows and ids; writes bench/growth.md
+	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
+	$(TARGET)/release/tollbooth-bench --only growth --out bench/growth.json $(ARGS)
+
+SOAK_MINUTES ?= 30
+
+soak: setup ## The whole path at a third of what it carries: nothing may grow (SOAK_MINUTES=30); writes bench/soak.md
+	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
+	$(TARGET)/release/tollbooth-bench --only soak --soak-minutes $(SOAK_MINUTES) --out bench/soak.json $(ARGS)
+
+profile: setup ## Sample the meter while it drains a backlog (perf); writes bench/profiles
+	$(CARGO) build --release $(RELEASED) -p tollbooth-bench
+	bench/profile.sh $(ARGS)
 
 lint: ## Formatting and lints
 	$(CARGO) fmt --all --check

@@ -4,6 +4,7 @@
 //! first one after the credit carries what was spent. The rows are told to be sunk, so that the sink goes on there, too.
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -51,9 +52,9 @@ pub(crate) struct DataSet {
     pub(crate) what: String,
 }
 
-/// Makes the set, unless this folder has it from before. How fast that was is a figure.
-pub(crate) fn make(space: &Space<'_>, report: &mut Report, rows: usize) -> anyhow::Result<DataSet> {
-    let marker = space.path(&format!("{}-{rows}-rows", space.name));
+/// Makes the set, unless this folder has it from before. How fast that was is a figure, where there is a report for it.
+pub(crate) fn make(space: &Space<'_>, report: Option<&mut Report>, rows: usize) -> anyhow::Result<DataSet> {
+    let marker = marker(space, rows);
     if let Ok(what) = std::fs::read_to_string(&marker) {
         println!("  from before: {what}");
         space.merge_rollups()?;
@@ -73,11 +74,27 @@ pub(crate) fn make(space: &Space<'_>, report: &mut Report, rows: usize) -> anyho
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.
     let rate = rows as f64 / loaded_in.as_secs_f64();
     let conditions = format!("{what}; {THREADS} statements at a time, merges beside them");
-    report.add("dataset_rows_per_s", "rows/s", &[rate], conditions);
-    tell_size(space, report)?;
+    match report {
+        Some(report) => {
+            report.add("dataset_rows_per_s", "rows/s", &[rate], conditions);
+            tell_size(space, report)?;
+        }
+        None => println!("  {rate:.0} rows/s, {conditions}"),
+    }
     write_log(space, end_ms)?;
     std::fs::write(&marker, &what)?;
     Ok(DataSet { what })
+}
+
+/// Says that the rows are there, for a later run over the same folder.
+fn marker(space: &Space<'_>, rows: usize) -> PathBuf {
+    space.path(&format!("{}-{rows}-rows", space.name))
+}
+
+/// Deletes the set.
+pub(crate) fn remove(space: Space<'_>, rows: usize) -> anyhow::Result<()> {
+    std::fs::remove_file(marker(&space, rows))?;
+    space.remove()
 }
 
 fn has_rows(space: &Space<'_>) -> anyhow::Result<bool> {

@@ -93,7 +93,15 @@ const ACCOUNT_PREFIX: &str = "acc_bench";
 
 /// The id of an account of the set.
 pub(crate) fn account_id(index: usize) -> String {
-    format!("{ACCOUNT_PREFIX}{index:05}")
+    let mut id = String::new();
+    write_account_id(&mut id, index);
+    id
+}
+
+/// The same, behind what is in `out`.
+pub(crate) fn write_account_id(out: &mut String, index: usize) {
+    let written = write!(out, "{ACCOUNT_PREFIX}{index:05}");
+    debug_assert!(written.is_ok());
 }
 
 /// The number of an account of the set.
@@ -108,6 +116,15 @@ pub(crate) fn price_book() -> anyhow::Result<tollbooth_schemas::price_book::Pric
 
 /// Publishes the price book and opens `accounts` accounts with credit, straight on the log.
 pub(crate) fn prepare(space: &Space<'_>, accounts: usize) -> anyhow::Result<()> {
+    open(space, accounts, true)
+}
+
+/// The same without credit, half as many commands: charges post below zero, too.
+pub(crate) fn prepare_without_credit(space: &Space<'_>, accounts: usize) -> anyhow::Result<()> {
+    open(space, accounts, false)
+}
+
+fn open(space: &Space<'_>, accounts: usize, with_credit: bool) -> anyhow::Result<()> {
     let feed = Feed::new(space)?;
     let book = price_book()?;
     feed.send(&space.topics.price_book(), "1", &serde_json::to_vec(&book)?, false)?;
@@ -128,7 +145,8 @@ pub(crate) fn prepare(space: &Space<'_>, accounts: usize) -> anyhow::Result<()> 
             note: String::new(),
             occurred_at_ms: None,
         };
-        for (step, body) in [("open", Body::OpenAccount(open)), ("credit", Body::PostAdjustment(credit))] {
+        let steps = [("open", Body::OpenAccount(open)), ("credit", Body::PostAdjustment(credit))];
+        for (step, body) in steps.into_iter().take(if with_credit { 2 } else { 1 }) {
             let command = Command {
                 account_id: account_id.clone(),
                 idempotency_key: format!("bench-{step}"),

@@ -1,4 +1,5 @@
-//! How soon a charge is seen, while 1,000 events/s go through: in the balance, and in an answer from ClickHouse.
+//! How soon a charge is seen: in the balance and in an answer from ClickHouse while 1,000 events/s go through, and in the
+//! balance at half of what the whole path carries.
 
 use std::{
     sync::Arc,
@@ -10,9 +11,11 @@ use hdrhistogram::Histogram;
 
 use crate::{
     feed,
+    goal::Offered,
     load::{self, Connection, Load, Outcome},
     report::Report,
     stack::{Bench, Service},
+    visible::{self, Probing, Sight, seq},
 };
 
 const ACCOUNTS: usize = 1_000;
@@ -20,6 +23,13 @@ const RATE: f64 = 1_000.0;
 /// Each asks five times a second, and a search costs ClickHouse 20 to 30 ms of a core: more of them measure themselves.
 const PROBES: usize = 2;
 const SEEN_WAIT: Duration = Duration::from_secs(30);
+/// At half load: probes a second, by a schedule, each of an account that has none under way.
+const HALF_PROBES_RATE: f64 = 20.0;
+const HALF_PROBE_ACCOUNTS: usize = 600;
+const HALF_BATCH: usize = 100;
+const HALF_CONNECTIONS: usize = 32;
+/// Keeps the operation ids of the half load's rounds apart from the others'.
+const HALF_RUNS: u32 = 1_000;
 
 /// One load with its probes.
 struct Round {
@@ -31,10 +41,16 @@ struct Round {
     query_rss_mib: f64,
 }
 
-/// `rounds` of a share of the seconds each, so that the figures have a spread.
-pub(crate) async fn run(bench: &Bench, report: &mut Report, rounds: u32, seconds: u64) -> anyhow::Result<()> {
+/// `rounds` of a share of the seconds each, so that the figures have a spread; then as many at `half_rate`.
+pub(crate) async fn run(
+    bench: &Bench,
+    report: &mut Report,
+    half_rate: f64,
+    rounds: u32,
+    seconds: u64,
+) -> anyhow::Result<()> {
     let space = bench.space("fresh")?;
-    feed::prepare(&space, ACCOUNTS)?;
+    feed::prepare(&space, ACCOUNTS + HALF_PROBE_ACCOUNTS)?;
     let meter = space.meter()?;
     let (ingest, ingest_address) = space.ingest()?;
     let (query, query_address) = space.query()?;
@@ -45,8 +61,13 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rounds: u32, seconds
     for round in 0..rounds {
         done.push(measure(&addresses, &query, round, Duration::from_secs(seconds)).await?);
     }
+    let mut halves = Vec::new();
+    for round in 0..rounds {
+        halves.push(half(&addresses, round, half_rate, Duration::from_secs(seconds)).await?);
+    }
     space.verified()?;
     figures(report, &done, seconds, rest);
+    half_figures(report, &halves, half_rate, seconds);
     query.stop();
     ingest.stop();
     meter.stop();
@@ -71,7 +92,66 @@ fn figures(report: &mut Report, rounds: &[Round], seconds: u64, rest: f64) {
     add("query_fresh_p50", &seen, &|round| ms(&round.store, 0.5));
     add("query_fresh_p99", &seen, &|round| ms(&round.store, 0.99));
     let memory: Vec<f64> = rounds.iter().map(|round| round.query_rss_mib).collect();
-    report.add("rss_query", "MiB", &memory, format!("{conditions}, {ACCOUNTS} accounts; at rest {rest:.0} MiB"));
+    report.add(
+        "rss_query",
+        "MiB",
+        &memory,
+        format!("{conditions}, {} accounts; at rest {rest:.0} MiB", ACCOUNTS + HALF_PROBE_ACCOUNTS),
+    );
+}
+
+/// The balance beside a load of half of what the path carries.
+async fn half(
+    addresses: &(String, String, String),
+    round: u32,
+    rate: f64,
+    duration: Duration,
+) -> anyhow::Result<(Outcome, Sight)> {
+    let (ingest, query, key) = addresses;
+    let probing = Probing {
+        ingest: ingest.clone(),
+        query: query.clone(),
+        key: key.clone(),
+        rate: HALF_PROBES_RATE,
+        duration,
+        first_account: ACCOUNTS,
+        accounts: HALF_PROBE_ACCOUNTS,
+        run: HALF_RUNS + 2 * round + 1,
+    };
+    visible::known(&probing).await?;
+    let load = Load {
+        address: ingest.clone(),
+        key: key.clone(),
+        batch: HALF_BATCH,
+        accounts: ACCOUNTS,
+        connections: HALF_CONNECTIONS,
+        rate: Some(rate),
+        duration,
+        run: HALF_RUNS + 2 * round,
+        recent: None,
+    };
+    let background = tokio::spawn(async move { load::send(&load).await });
+    let sight = visible::sight(probing).await?;
+    Ok((background.await??, sight))
+}
+
+fn half_figures(report: &mut Report, rounds: &[(Outcome, Sight)], rate: f64, seconds: u64) {
+    let least = rounds.iter().map(|(outcome, _)| outcome.rate()).fold(f64::INFINITY, f64::min);
+    let offered = Offered { rate, held: rounds.iter().all(|(outcome, _)| outcome.held(rate)) };
+    let probes: u64 = rounds.iter().map(|(_, sight)| sight.visible.len()).sum();
+    let values = |value: &dyn Fn(&(Outcome, Sight)) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
+    let worst = |quantile| values(&|(_, sight)| ms(&sight.since_due, quantile)).into_iter().fold(0.0, f64::max);
+    let load =
+        format!("{rate:.0} events/s in batches of {HALF_BATCH} offered, at least {least:.0}/s, {seconds} s, verified");
+    let seen = format!(
+        "{load}, 202 -> balance changed, {probes} probes, {HALF_PROBES_RATE:.0}/s by a schedule; from when each was due at most p50 {:.1} ms p99 {:.1} ms",
+        worst(0.5),
+        worst(0.99)
+    );
+    report.add_offered("ack_half_p99", "ms", &values(&|(outcome, _)| outcome.latency_ms(0.99)), offered, load);
+    for (id, quantile) in [("balance_visible_half_p50", 0.5), ("balance_visible_half_p99", 0.99)] {
+        report.add_offered(id, "ms", &values(&|(_, sight)| ms(&sight.visible, quantile)), offered, seen.clone());
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // Microseconds of a minute.
@@ -95,6 +175,7 @@ async fn measure(
         rate: Some(RATE),
         duration,
         run: 2 * round,
+        recent: None,
     };
     let background = tokio::spawn(async move { load::send(&load).await });
     let until = Instant::now() + duration;
@@ -137,11 +218,6 @@ async fn probe_account(
         let search = format!("/v1/accounts/{account_id}/transactions?q={operation}&limit=1");
         ingest.post("/v1/events", "application/cloudevents+json", body.as_bytes()).await?;
         let acknowledged = Instant::now();
-        // The account's own: the parts of a balance name entries, too.
-        let seq = |answer: &str| {
-            let body: serde_json::Value = serde_json::from_str(answer.get(answer.find('{')?..)?).ok()?;
-            body["seq"].as_u64()
-        };
         let elapsed = wait(&mut query, &balance_path, Duration::from_millis(2), acknowledged, |answer| {
             seq(answer) > seq(&before)
         })

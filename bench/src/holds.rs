@@ -72,6 +72,7 @@ async fn measure(address: &str, key: &str, round: u32, duration: Duration) -> an
         rate: Some(EVENTS_RATE),
         duration,
         run: round,
+        recent: None,
     };
     let background = tokio::spawn(async move { load::send(&load).await });
     let (next, started) = (Arc::new(AtomicU64::new(0)), Instant::now());
@@ -85,7 +86,8 @@ async fn measure(address: &str, key: &str, round: u32, duration: Duration) -> an
     for booth in booths {
         latency.add(booth.await??)?;
     }
-    let holds = load::Outcome { acknowledged: latency.len(), seconds: started.elapsed().as_secs_f64(), latency };
+    let seconds = started.elapsed().as_secs_f64();
+    let holds = load::Outcome { acknowledged: latency.len(), refused: 0, seconds, latency };
     let events = background.await??;
     Ok(Round { events_held: events.held(EVENTS_RATE), holds_held: holds.held(HOLDS_RATE), latency: holds.latency })
 }

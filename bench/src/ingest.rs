@@ -22,7 +22,7 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, runs: u32, seconds: 
     let mut load = |batch: usize, connections: usize, rate: Option<f64>| {
         loads += 1;
         let (address, key) = (address.clone(), bench.admin_key.clone());
-        Load { address, key, batch, accounts: ACCOUNTS, connections, rate, duration, run: loads }
+        Load { address, key, batch, accounts: ACCOUNTS, connections, rate, duration, run: loads, recent: None }
     };
     let (mut batches, mut singles) = (Vec::new(), Vec::new());
     let (mut batches_open, mut singles_open) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -40,6 +40,46 @@ pub(crate) struct Load {
     pub(crate) duration: Duration,
     /// Keeps operation ids of two loads apart.
     pub(crate) run: u32,
+    /// Where somebody looks on while it runs.
+    pub(crate) recent: Option<Recent>,
+}
+
+/// What was answered since somebody last looked.
+#[derive(Debug, Clone)]
+pub(crate) struct Recent(Arc<Mutex<Window>>);
+
+/// A part of a load.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// Events acknowledged.
+    pub(crate) acknowledged: u64,
+    /// Microseconds from when a request was due to its answer.
+    pub(crate) latency: Histogram<u64>,
+}
+
+impl Window {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { acknowledged: 0, latency: Histogram::new(3)? })
+    }
+}
+
+impl Recent {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(Mutex::new(Window::new()?))))
+    }
+
+    /// Takes what there is.
+    pub(crate) fn take(&self) -> anyhow::Result<Window> {
+        let empty = Window::new()?;
+        Ok(std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), empty))
+    }
+
+    fn answered(&self, events: u64, latency_us: u64) -> anyhow::Result<()> {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        window.acknowledged += events;
+        window.latency.record(latency_us)?;
+        Ok(())
+    }
 }
 
 /// What came of it.
@@ -47,6 +87,8 @@ pub(crate) struct Load {
 pub(crate) struct Outcome {
     /// Events acknowledged.
     pub(crate) acknowledged: u64,
+    /// Events that were turned away with 503, and not sent again.
+    pub(crate) refused: u64,
     /// From begin to the last answer.
     pub(crate) seconds: f64,
     /// Microseconds from when a request was due to its answer.
@@ -71,28 +113,31 @@ impl Outcome {
     }
 }
 
-/// Sends a load and waits for its last answer. An answer but 202 with everything accepted ends it.
+/// Sends a load and waits for its last answer. What is turned away because too much comes (503) is counted; any other answer
+/// but 202 with everything accepted ends it.
 pub(crate) async fn send(load: &Load) -> anyhow::Result<Outcome> {
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let tasks: Vec<_> =
         (0..load.connections).map(|_| tokio::spawn(connection(load.clone(), Arc::clone(&next), started))).collect();
-    let mut latency = Histogram::new(3)?;
-    let mut acknowledged = 0;
+    let mut all = Outcome { acknowledged: 0, refused: 0, seconds: 0.0, latency: Histogram::new(3)? };
     for task in tasks {
-        let (count, own) = task.await??;
-        acknowledged += count;
-        latency.add(own)?;
+        let own = task.await??;
+        all.acknowledged += own.acknowledged;
+        all.refused += own.refused;
+        all.latency.add(own.latency)?;
     }
-    Ok(Outcome { acknowledged, seconds: started.elapsed().as_secs_f64(), latency })
+    if all.refused > 0 {
+        println!("  {} events were turned away with 503", all.refused);
+    }
+    all.seconds = started.elapsed().as_secs_f64();
+    Ok(all)
 }
 
-async fn connection(load: Load, next: Arc<AtomicU64>, started: Instant) -> anyhow::Result<(u64, Histogram<u64>)> {
+async fn connection(load: Load, next: Arc<AtomicU64>, started: Instant) -> anyhow::Result<Outcome> {
     let mut connection = Connection::open(&load.address, &load.key).await?;
-    let mut latency = Histogram::new(3)?;
-    let mut acknowledged = 0;
+    let mut own = Outcome { acknowledged: 0, refused: 0, seconds: 0.0, latency: Histogram::new(3)? };
     let mut body = String::new();
-    let ids: Vec<String> = (0..load.accounts).map(feed::account_id).collect();
     loop {
         let request = next.fetch_add(1, Ordering::Relaxed);
         let due = match load.rate {
@@ -106,22 +151,32 @@ async fn connection(load: Load, next: Arc<AtomicU64>, started: Instant) -> anyho
             None => Instant::now(),
         };
         if due.duration_since(started) >= load.duration {
-            return Ok((acknowledged, latency));
+            return Ok(own);
         }
-        render(&mut body, &load, &ids, request);
+        render(&mut body, &load, request);
         let content_type =
             if load.batch == 1 { "application/cloudevents+json" } else { "application/cloudevents-batch+json" };
         let answer = connection.post("/v1/events", content_type, body.as_bytes()).await?;
+        let events = load.batch as u64;
+        if answer.starts_with("http/1.1 503") {
+            own.refused += events;
+            continue;
+        }
         if !answer.contains(&format!("\"accepted\":{}", load.batch)) {
             bail!("not accepted: {}", answer.chars().take(500).collect::<String>());
         }
-        acknowledged += load.batch as u64;
-        latency.record(u64::try_from(due.elapsed().as_micros())?)?;
+        let latency_us = u64::try_from(due.elapsed().as_micros())?;
+        own.acknowledged += events;
+        own.latency.record(latency_us)?;
+        if let Some(recent) = &load.recent {
+            recent.answered(events, latency_us)?;
+        }
     }
 }
 
-fn render(body: &mut String, load: &Load, ids: &[String], request: u64) {
+fn render(body: &mut String, load: &Load, request: u64) {
     let now_ms = chrono::Utc::now().timestamp_millis();
+    let mut account_id = String::with_capacity(32);
     body.clear();
     let first = usize::try_from(request).unwrap_or_default() * load.batch;
     if load.batch > 1 {
@@ -131,7 +186,10 @@ fn render(body: &mut String, load: &Load, ids: &[String], request: u64) {
         if number > first {
             body.push(',');
         }
-        feed::usage_event(body, &ids[number.wrapping_mul(7919) % ids.len()], load.run, number, now_ms);
+        // Written anew each time: with ten million accounts a list for each connection would be what fills the memory.
+        account_id.clear();
+        feed::write_account_id(&mut account_id, number.wrapping_mul(7919) % load.accounts);
+        feed::usage_event(body, &account_id, load.run, number, now_ms);
     }
     if load.batch > 1 {
         body.push(']');

@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 use crate::{
     dataset::{self, ACCOUNTS, Shares},
     feed::{self, account_id},
+    goal::Offered,
     load::{self, Connection, Load},
     report::Report,
     schedule::Schedule,
@@ -129,7 +130,7 @@ struct Asking {
 
 pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: Times) -> anyhow::Result<()> {
     let space = bench.space(dataset::SPACE)?;
-    let data = dataset::make(&space, report, rows)?.what;
+    let data = dataset::make(&space, Some(report), rows)?.what;
     let meter = space.meter()?;
     dataset::settled(&space)?;
     let (ingest, ingest_address) = space.ingest()?;
@@ -145,6 +146,7 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, times: 
         rate: Some(EVENT_RATE),
         duration: Duration::from_secs(times.warm_up_s + times.measured_s) + 2 * UNKEPT,
         run: u32::try_from(chrono::Utc::now().timestamp() & 0xFFFF)?,
+        recent: None,
     };
     let events = tokio::spawn(async move { load::send(&events).await });
     let asking = |address: &str, salt, rate, duration| Asking {
@@ -251,7 +253,7 @@ fn figures(report: &mut Report, measured: &Outcome, counted: &Counted, selects: 
     }
     let held = measured.errors == 0 && measured.rate() >= RATE * HELD_SHARE_MIN;
     let all = measured.all()?;
-    report.add_at_rate("mixed_rate", "requests/s", &[measured.rate()], held, load);
+    report.add_offered("mixed_rate", "requests/s", &[measured.rate()], Offered { rate: RATE, held }, load);
     report.add_at_rate("mixed_p50", "ms", &[ms(&all, 0.5)], held, load);
     report.add_at_rate("mixed_p99", "ms", &[ms(&all, 0.99)], held, load);
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.

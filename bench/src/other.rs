@@ -119,6 +119,7 @@ async fn send_events(events: &Events, accounts: usize, run: u32) -> anyhow::Resu
     let (requests, latency) = schedule.drive(events.connections, ask).await?;
     Ok(Outcome {
         acknowledged: requests * events.batch as u64,
+        refused: 0,
         seconds: schedule.started.elapsed().as_secs_f64(),
         latency,
     })

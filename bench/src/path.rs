@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::{
-    feed,
+    curve, feed,
+    goal::Offered,
     load::{self, Load, Outcome},
     report::Report,
     stack::Bench,
 };
 
 const ACCOUNTS: usize = 1_000;
-const RATE: f64 = 25_000.0;
 /// What may be under way at any moment: linger, a transaction, a block. More is a lag.
 const LAG_SECONDS_MAX: f64 = 3.0;
 const LANDED_WAIT: Duration = Duration::from_secs(120);
@@ -28,21 +28,24 @@ struct Minute {
     rss_mib: [[f64; 2]; 2],
 }
 
-pub(crate) async fn run(bench: &Bench, report: &mut Report, runs: u32, seconds: u64) -> anyhow::Result<()> {
+/// Offers `rate` events a second.
+pub(crate) async fn run(bench: &Bench, report: &mut Report, rate: f64, runs: u32, seconds: u64) -> anyhow::Result<()> {
     let mut minutes = Vec::new();
     for run in 0..runs {
-        minutes.push(minute(bench, &format!("path{run}"), seconds).await?);
+        minutes.push(minute(bench, &format!("path{run}"), rate, seconds).await?);
     }
     let worst = |value: fn(&Minute) -> f64| minutes.iter().map(value).fold(0.0, f64::max);
-    let held = minutes.iter().all(|minute| minute.outcome.held(RATE) && minute.lag_seconds <= LAG_SECONDS_MAX);
+    let held = minutes.iter().all(|minute| minute.outcome.held(rate) && minute.lag_seconds <= LAG_SECONDS_MAX);
     let conditions = format!(
-        "{RATE:.0}/s offered for {seconds} s, last row {:.1} s after the last 202 (at most {LAG_SECONDS_MAX} s is held), ack p50 {:.1} ms p99 {:.1} ms, the worst of all runs; verified",
+        "{rate:.0}/s offered for {seconds} s, {} acknowledged a second, {} turned away (503), last row {:.1} s after the last 202 (at most {LAG_SECONDS_MAX} s is held), ack p50 {:.1} ms p99 {:.1} ms, the worst of all runs; the figure is to the last row; verified",
+        curve::number(minutes.iter().map(|minute| minute.outcome.rate()).fold(f64::INFINITY, f64::min)),
+        minutes.iter().map(|minute| minute.outcome.refused).max().unwrap_or_default(),
         worst(|minute| minute.lag_seconds),
         worst(|minute| minute.outcome.latency_ms(0.5)),
         worst(|minute| minute.outcome.latency_ms(0.99)),
     );
     let sustained: Vec<f64> = minutes.iter().map(|minute| minute.sustained).collect();
-    report.add_at_rate("path_sustained", "events/s", &sustained, held, conditions);
+    report.add_offered("path_sustained", "events/s", &sustained, Offered { rate, held }, conditions);
     for (index, id) in ["rss_ingest", "rss_meter"].into_iter().enumerate() {
         let [rest, loaded] = [0, 1]
             .map(|state: usize| -> Vec<f64> { minutes.iter().map(|minute| minute.rss_mib[state][index]).collect() });
@@ -54,7 +57,7 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, runs: u32, seconds: 
     Ok(())
 }
 
-async fn minute(bench: &Bench, name: &str, seconds: u64) -> anyhow::Result<Minute> {
+async fn minute(bench: &Bench, name: &str, rate: f64, seconds: u64) -> anyhow::Result<Minute> {
     let space = bench.space(name)?;
     feed::prepare(&space, ACCOUNTS)?;
     let meter = space.meter()?;
@@ -67,9 +70,10 @@ async fn minute(bench: &Bench, name: &str, seconds: u64) -> anyhow::Result<Minut
         batch: 100,
         accounts: ACCOUNTS,
         connections: 32,
-        rate: Some(RATE),
+        rate: Some(rate),
         duration: Duration::from_secs(seconds),
         run: 1,
+        recent: None,
     };
     let begun = Instant::now();
     let outcome = load::send(&load).await?;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use hdrhistogram::Histogram;
 
 use crate::{
@@ -120,7 +120,7 @@ const QUESTIONS: [Question; 11] = [
 pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, only: &[String]) -> anyhow::Result<()> {
     let is_wanted = |id: &str| only.is_empty() || only.iter().any(|name| id == format!("query_{name}_p50"));
     let space = bench.space(dataset::SPACE)?;
-    let data = dataset::make(&space, report, rows)?;
+    let data = dataset::make(&space, Some(report), rows)?;
     let meter = space.meter()?;
     dataset::settled(&space)?;
     let (query, address) = space.query()?;
@@ -143,6 +143,20 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, rows: usize, only: &
     query.stop();
     meter.stop();
     Ok(())
+}
+
+/// Asks one question by its name, as `newest`, for the first time; microseconds.
+pub(crate) async fn first_time(
+    space: &Space<'_>,
+    address: &str,
+    name: &str,
+    requests: usize,
+) -> anyhow::Result<Histogram<u64>> {
+    let id = format!("query_{name}_p50");
+    let question = QUESTIONS.iter().find(|question| question.ids[0] == id).context("no such question")?;
+    let operations = operations(space)?;
+    let paths: Vec<String> = (0..requests).map(|number| (question.path)(number, &operations)).collect();
+    ask(address, &space.bench.admin_key, &paths, requests, FIRST_RATE).await
 }
 
 /// Ids of operations of the largest account, from all over its time.

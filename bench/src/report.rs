@@ -1,10 +1,18 @@
-//! Figures: printed as a table, written as JSON.
+//! Figures: collected over a run, printed as one table, written as JSON and as markdown.
+
+mod machine;
+mod render;
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::ratio::{self, Ratio};
+use crate::{
+    curve::{self, Point},
+    goal::{self, Judged, Offered},
+    ratio::{self, Ratio},
+    soak::Soak,
+};
 
 /// One figure over its runs.
 #[derive(Debug, Serialize)]
@@ -17,6 +25,9 @@ pub(crate) struct Figure {
     /// Where a rate was offered: whether it was held in every run. Without it the figure says nothing about that rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<bool>,
+    /// Where there is one: by the median, whether it was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<Judged>,
     conditions: String,
 }
 
@@ -26,9 +37,16 @@ pub(crate) struct Report {
     machine: String,
     commit: String,
     started_at: String,
+    /// What the broker had done before the first figure.
+    warm_up: String,
     figures: Vec<Figure>,
     /// Figures of this run beside those of others.
     ratios: Vec<Ratio>,
+    /// How figures grow, point by point.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    growth: Vec<Point>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    soak: Option<Soak>,
     /// Groups without figures, or without all of them, and why.
     failed: Vec<String>,
 }
@@ -37,21 +55,24 @@ impl Report {
     /// An empty one for measurements with the engines' data in `dir`.
     pub(crate) fn new(dir: &Path) -> Self {
         Self {
-            machine: machine(dir),
-            commit: commit(),
+            machine: machine::machine(dir),
+            commit: machine::commit(),
             started_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            warm_up: "none".to_owned(),
             figures: Vec::new(),
             ratios: Vec::new(),
+            growth: Vec::new(),
+            soak: None,
             failed: Vec::new(),
         }
     }
 
     /// Adds a figure from its runs and prints it.
     pub(crate) fn add(&mut self, id: &'static str, unit: &'static str, runs: &[f64], conditions: impl Into<String>) {
-        self.push(id, unit, runs, None, &conditions.into());
+        self.push(id, unit, runs, None, None, &conditions.into());
     }
 
-    /// Adds a figure that was measured at an offered rate.
+    /// Adds a figure that was measured while a rate was held, or was not.
     pub(crate) fn add_at_rate(
         &mut self,
         id: &'static str,
@@ -60,10 +81,30 @@ impl Report {
         held: bool,
         conditions: impl Into<String>,
     ) {
-        self.push(id, unit, runs, Some(held), &conditions.into());
+        self.push(id, unit, runs, Some(held), None, &conditions.into());
     }
 
-    fn push(&mut self, id: &'static str, unit: &'static str, runs: &[f64], held: Option<bool>, conditions: &str) {
+    /// Adds a figure whose goal depends on the rate that was offered.
+    pub(crate) fn add_offered(
+        &mut self,
+        id: &'static str,
+        unit: &'static str,
+        runs: &[f64],
+        offered: Offered,
+        conditions: impl Into<String>,
+    ) {
+        self.push(id, unit, runs, Some(offered.held), Some(offered), &conditions.into());
+    }
+
+    fn push(
+        &mut self,
+        id: &'static str,
+        unit: &'static str,
+        runs: &[f64],
+        held: Option<bool>,
+        offered: Option<Offered>,
+        conditions: &str,
+    ) {
         let mut sorted = runs.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else { return };
@@ -71,10 +112,41 @@ impl Report {
         // Of an even count the middle of both middle ones, or two runs would show the better of them.
         let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
         let conditions = format!("{conditions}; {count} run{}", if count == 1 { "" } else { "s" });
-        let figure = Figure { id, unit, min: *min, median, max: *max, held, conditions };
-        println!("{}", line(&figure));
+        let goal = goal::judged(id, median, offered);
+        let figure = Figure { id, unit, min: *min, median, max: *max, held, goal, conditions };
+        println!("{}", render::line(&figure));
         self.figures.push(figure);
         self.ratios = ratio::all(|id| self.figures.iter().find(|figure| figure.id == id).map(|figure| figure.median));
+    }
+
+    /// Adds a measured point of a curve and prints it.
+    pub(crate) fn point(&mut self, point: Point) {
+        println!(
+            "{} at {} {}: {} {}  {}",
+            point.id,
+            curve::number(point.x),
+            point.x_unit,
+            curve::number(point.value),
+            point.unit,
+            point.conditions
+        );
+        self.growth.push(point);
+    }
+
+    /// Takes the curve with this id on to further points.
+    pub(crate) fn extrapolate(&mut self, id: &str, xs: &[f64]) {
+        let measured: Vec<Point> = self.growth.iter().filter(|point| point.id == id).cloned().collect();
+        self.growth.extend(curve::extrapolated(&measured, xs));
+    }
+
+    /// Notes what a long run was like.
+    pub(crate) fn soaked(&mut self, soak: Soak) {
+        self.soak = Some(soak);
+    }
+
+    /// Notes what the broker has done before what is measured from now on.
+    pub(crate) fn warmed_up(&mut self, what: String) {
+        self.warm_up = what;
     }
 
     /// Notes that a group could not be measured.
@@ -87,78 +159,24 @@ impl Report {
     pub(crate) fn problems(&self) -> Vec<String> {
         let not_held = self.figures.iter().filter(|figure| figure.held == Some(false));
         let not_held = not_held.map(|figure| format!("{}: the offered rate was not held", figure.id));
-        self.failed.iter().cloned().chain(not_held).collect()
+        let soak = self.soak.iter().flat_map(Soak::problems);
+        self.failed.iter().cloned().chain(not_held).chain(soak).collect()
     }
 
+    /// Prints everything as one table.
     pub(crate) fn print(&self) {
-        println!("\n{} · commit {}", self.machine, self.commit);
-        println!("{:<22} {:>14} {:>14} {:>14}  {:<10} conditions", "id", "min", "median", "max", "unit");
-        for figure in &self.figures {
-            println!("{}", line(figure));
-        }
-        if !self.ratios.is_empty() {
-            println!("\n{}", ratio::HEADER);
-        }
-        for ratio in &self.ratios {
-            println!("{}", ratio::line(ratio));
-        }
+        println!("\n{}", render::terminal(self));
     }
 
-    /// Writes all that there is so far.
+    /// Writes all that there is so far: as JSON, and beside it as markdown.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
         std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?;
+        std::fs::write(path.with_extension("md"), render::markdown(self))?;
         Ok(())
     }
-}
-
-fn line(figure: &Figure) -> String {
-    let Figure { id, unit, min, median, max, held, conditions } = figure;
-    let number = |value: &f64| if *value >= 1000.0 { format!("{value:.0}") } else { format!("{value:.2}") };
-    let held = match held {
-        Some(true) => "held: ",
-        Some(false) => "NOT HELD: ",
-        None => "",
-    };
-    format!("{id:<22} {:>14} {:>14} {:>14}  {unit:<10} {held}{conditions}", number(min), number(median), number(max))
-}
-
-fn machine(dir: &Path) -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let value = |path: &str, key: &str| {
-        let text = read(path);
-        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-        line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-    };
-    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let file_system =
-        file_system(&read("/proc/self/mountinfo"), &dir).unwrap_or_else(|| "an unknown file system".into());
-    format!(
-        "{cores} cores, {}, memory {}, data on {file_system}",
-        value("/proc/cpuinfo", "model name"),
-        value("/proc/meminfo", "MemTotal")
-    )
-}
-
-/// The type of the file system that a folder lies on: that of the longest mount point it is under, and of several there
-/// the last one (see proc(5), `mountinfo`).
-fn file_system(mountinfo: &str, dir: &Path) -> Option<String> {
-    let mounts = mountinfo.lines().filter_map(|line| {
-        let (mount, file_system) = line.split_once(" - ")?;
-        Some((mount.split(' ').nth(4)?, file_system.split(' ').next()?))
-    });
-    let under = mounts.filter(|(point, _)| dir.starts_with(point));
-    under.max_by_key(|(point, _)| point.len()).map(|(_, file_system)| file_system.to_owned())
-}
-
-/// Short hash, with `-dirty` where the sources differ from it.
-fn commit() -> String {
-    let arguments = ["describe", "--always", "--dirty", "--exclude=*"];
-    let output = std::process::Command::new("git").args(arguments).output();
-    output.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -183,9 +201,12 @@ mod tests {
         let numbers = ["min", "median", "max"].map(|name| figure[name].as_f64().unwrap());
         assert_eq!(numbers, [100.0, 120.0, 400.0]);
         assert_eq!(figure["conditions"], "sink on; 3 runs");
+        assert_eq!(figure["goal"], serde_json::json!({"at_least": 200_000.0, "met": false}));
         assert_eq!(json["figures"][1]["conditions"], "at rest; 1 run");
         assert_eq!(json["figures"][2]["median"], 95.0);
         assert!(figure.get("held").is_none(), "{figure}");
+        assert!(json["figures"][1].get("goal").is_none());
+        // and a missed goal is shown, not a failure of the run
         assert_eq!(report.problems(), Vec::<String>::new());
     }
 
@@ -194,21 +215,28 @@ mod tests {
         // given a rate that was held, one that was not, and a group that failed
         let mut report = report();
         report.add_at_rate("ack_p99", "ms", &[3.0], true, "1,000/s");
-        report.add_at_rate("path_sustained", "events/s", &[9_000.0], false, "25,000/s");
+        report.add_offered(
+            "path_sustained",
+            "events/s",
+            &[9_000.0],
+            Offered { rate: 35_000.0, held: false },
+            "35,000/s",
+        );
         report.failed("freshness", &anyhow::anyhow!("the run does not verify"));
         // when they are written
         let json = serde_json::to_value(&report).unwrap();
         // then a reader sees it, and so does the exit status
         assert_eq!([&json["figures"][0]["held"], &json["figures"][1]["held"]], [true, false]);
+        assert_eq!(json["figures"][1]["goal"], serde_json::json!({"held": 35_000.0, "met": false}));
         assert_eq!(json["failed"][0], "freshness: the run does not verify");
         let problems = report.problems();
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[1].starts_with("path_sustained"), "{problems:?}");
-        assert!(line(&report.figures[1]).contains("NOT HELD"));
+        assert!(render::line(&report.figures[1]).contains("NOT HELD"));
     }
 
     #[test]
-    fn figures_stand_in_the_file_before_the_last_group_has_ended() {
+    fn figures_stand_in_the_files_before_the_last_group_has_ended() {
         // given a report with one figure
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bench/results.json");
@@ -222,22 +250,11 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let ids: Vec<&str> = json["figures"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str()).collect();
         assert_eq!(ids, ["copy_bare", "debits_hot"]);
-        for member in ["machine", "commit", "started_at"] {
+        for member in ["machine", "commit", "started_at", "warm_up"] {
             assert!(json[member].is_string(), "{member}");
         }
-    }
-
-    #[test]
-    fn the_file_system_is_that_of_the_nearest_mount() {
-        // given mounts as the kernel lists them
-        let mounts = "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n\
-                      31 22 0:27 / /tmp rw,nosuid shared:9 - tmpfs tmpfs rw,size=1g\n\
-                      40 22 254:2 / /srv/data rw - xfs /dev/vdb rw\n";
-        let of = |dir: &str| file_system(mounts, Path::new(dir));
-        // then a folder has the one it is under, and a similar name is no parent
-        assert_eq!(of("/tmp/bench").as_deref(), Some("tmpfs"));
-        assert_eq!(of("/srv/data/bench").as_deref(), Some("xfs"));
-        assert_eq!(of("/srv/database").as_deref(), Some("ext4"));
-        assert_eq!(file_system("", Path::new("/")), None);
+        // and so has the one for people, beside it
+        let markdown = std::fs::read_to_string(path.with_extension("md")).unwrap();
+        assert!(markdown.contains("| `copy_bare` |") && markdown.contains("| `debits_hot` |"), "{markdown}");
     }
 }

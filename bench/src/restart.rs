@@ -16,14 +16,14 @@ use crate::{
     stack::{Bench, PARTITIONS, Service, Space},
 };
 
-const ACCOUNTS: usize = 1_000;
+pub(crate) const ACCOUNTS: usize = 1_000;
 /// Of one ledger record: an account's share of a large transaction.
 const ENTRIES_A_RECORD: usize = 200;
-const PARTITION: i32 = 0;
+pub(crate) const PARTITION: i32 = 0;
 const PRICE_MICROS: i64 = 200_000;
 /// The ledger's age: everything in it is still remembered.
 const AGE_MS: i64 = 80 * 86_400_000;
-const WAIT: Duration = Duration::from_secs(900);
+const WAIT: Duration = Duration::from_secs(3_600);
 
 /// Seconds from the assignment to serving.
 #[derive(Default)]
@@ -61,7 +61,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report, entries: usize) -> anyhow:
 }
 
 /// Accounts of the partition.
-fn accounts() -> Vec<String> {
+pub(crate) fn accounts() -> Vec<String> {
     let all = (0..).map(|number| format!("acc_restart{number}"));
     all.filter(|id| partition_for(id.as_bytes(), PARTITIONS) == Some(PARTITION)).take(ACCOUNTS).collect()
 }
@@ -99,7 +99,7 @@ fn charge(account: usize, seq: u64, number: usize, at_ms: i64) -> Entry {
         received_at_ms: at_ms,
         ..Usage::default()
     };
-    usage.operation_id = format!("op_{:016x}{number:016x}", feed::mixed(number as u64));
+    usage.operation_id = operation_id(number);
     Entry {
         seq,
         amount_micros: -PRICE_MICROS,
@@ -111,7 +111,18 @@ fn charge(account: usize, seq: u64, number: usize, at_ms: i64) -> Entry {
     }
 }
 
-fn write_ledger(space: &Space<'_>, entries: usize) -> anyhow::Result<(usize, f64)> {
+/// The id of a charge by its number.
+pub(crate) fn operation_id(number: usize) -> String {
+    format!("op_{:016x}{number:016x}", feed::mixed(number as u64))
+}
+
+/// Which of the accounts it is of.
+pub(crate) fn account_of(number: usize) -> usize {
+    number / ENTRIES_A_RECORD % ACCOUNTS
+}
+
+/// Writes so many entries, or a few more, to the partition's ledger; gives back how many, and the seconds that it took.
+pub(crate) fn write_ledger(space: &Space<'_>, entries: usize) -> anyhow::Result<(usize, f64)> {
     let (feed, ledger, accounts) = (Feed::new(space)?, space.topics.ledger(), accounts());
     let (begun, now_ms) = (Instant::now(), chrono::Utc::now().timestamp_millis());
     let send = |account_id: &str, posted_at_ms: i64, entries: Vec<Entry>| {
@@ -174,7 +185,7 @@ fn measure(space: &Space<'_>, entries: usize) -> anyhow::Result<Measured> {
 }
 
 /// Waits until the partition is served with all its ids, and gives back how long it took.
-fn restored(meter: &Service, state: &str, entries: usize) -> anyhow::Result<f64> {
+pub(crate) fn restored(meter: &Service, state: &str, entries: usize) -> anyhow::Result<f64> {
     let (deadline, label) = (Instant::now() + WAIT, format!("partition=\"{PARTITION}\""));
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.
     let all = entries as f64;

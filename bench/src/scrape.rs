@@ -55,6 +55,7 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report, runs: u32, seconds: 
             rate: Some(RATE),
             duration,
             run,
+            recent: None,
         };
         let over = Arc::new(AtomicBool::new(false));
         let (watched, until) = (Arc::clone(&services), Arc::clone(&over));

@@ -11,6 +11,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    config::FromClientConfigAndContext as _,
+};
 use tollbooth_chassis::{
     config::KafkaSection,
     kafka::{KafkaClients, LogContext, TopicSpec, ensure_topics},
@@ -24,7 +28,7 @@ pub(crate) const PARTITIONS: i32 = 8;
 const FORWARD_SECRET: &str = "of a stack that is measured and thrown away";
 const READY_WAIT: Duration = Duration::from_secs(60);
 /// Of a meter that folds a long ledger before.
-const RESTORED_WAIT: Duration = Duration::from_secs(900);
+const RESTORED_WAIT: Duration = Duration::from_secs(3_600);
 
 /// Engines that live as long as the run.
 pub(crate) struct Bench {
@@ -49,17 +53,27 @@ impl Bench {
 
     /// A set of topics and a database of its own on the running engines.
     pub(crate) fn space(&self, name: &str) -> anyhow::Result<Space<'_>> {
+        self.space_of(name, PARTITIONS)
+    }
+
+    /// With so many partitions.
+    pub(crate) fn space_of(&self, name: &str, partitions: i32) -> anyhow::Result<Space<'_>> {
         self.engines.clickhouse.create_database(name)?;
         let section = KafkaSection {
             bootstrap: self.engines.kafka.bootstrap().to_owned(),
             topic_prefix: format!("{name}."),
             ..KafkaSection::default()
         };
-        let topics = TopicSet { prefix: section.topic_prefix.clone(), partitions: PARTITIONS };
+        let topics = TopicSet { prefix: section.topic_prefix.clone(), partitions };
         let clients = KafkaClients::new(section);
         let space = Space { bench: self, name: name.to_owned(), clients, topics };
         space.create_topics(&TopicSpec::all(&space.topics, 1))?;
         Ok(space)
+    }
+
+    /// Resident memory of Kafka and of ClickHouse in MiB; 0 for one that was not started here.
+    pub(crate) fn engines_rss_mib(&self) -> [f64; 2] {
+        [self.engines.kafka.pid(), self.engines.clickhouse.pid()].map(|pid| pid.map_or(0.0, rss_mib))
     }
 
     pub(crate) fn clickhouse(&self, sql: &str) -> anyhow::Result<String> {
@@ -77,17 +91,22 @@ pub(crate) struct Space<'b> {
 
 impl Space<'_> {
     pub(crate) fn create_topics(&self, specs: &[TopicSpec]) -> anyhow::Result<()> {
-        use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext as _};
         let admin: AdminClient<LogContext> = AdminClient::from_config_and_context(&self.clients.base(), LogContext)?;
-        // On a thread of its own: the caller may be inside a runtime.
-        let created = std::thread::scope(|scope| {
-            let create = || -> anyhow::Result<()> {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                Ok(runtime.block_on(ensure_topics(&admin, specs))?)
-            };
-            scope.spawn(create).join()
-        });
-        created.map_err(|_| anyhow::anyhow!("creating the topics panicked"))??;
+        apart(async { Ok(ensure_topics(&admin, specs).await?) })
+    }
+
+    /// Gives the disk back: topics and tables are deleted.
+    pub(crate) fn remove(self) -> anyhow::Result<()> {
+        let admin: AdminClient<LogContext> = AdminClient::from_config_and_context(&self.clients.base(), LogContext)?;
+        let specs = TopicSpec::all(&self.topics, 1);
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        apart(async {
+            for deleted in admin.delete_topics(&names, &AdminOptions::new()).await? {
+                deleted.map_err(|(topic, code)| anyhow::anyhow!("{topic} cannot be deleted: {code}"))?;
+            }
+            anyhow::Ok(())
+        })?;
+        self.bench.clickhouse(&format!("DROP DATABASE {} SYNC", self.name))?;
         Ok(())
     }
 
@@ -106,7 +125,7 @@ impl Space<'_> {
         command.env("TOLLBOOTH_ADMIN_KEY", &self.bench.admin_key);
         command.env("TOLLBOOTH_FORWARD_SECRET", FORWARD_SECRET);
         for service in ["METER", "INGEST"] {
-            command.env(format!("TOLLBOOTH_{service}__TOPICS__PARTITIONS"), PARTITIONS.to_string());
+            command.env(format!("TOLLBOOTH_{service}__TOPICS__PARTITIONS"), self.topics.partitions.to_string());
             command.env(format!("TOLLBOOTH_{service}__TOPICS__REPLICATION"), "1");
         }
         for service in ["METER", "INGEST", "QUERY"] {
@@ -120,8 +139,10 @@ impl Space<'_> {
         let log = File::create(&log_path)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.process_group(0);
+        // Also where this program is killed: what is left behind would run on and spoil whatever is measured next.
+        tollbooth_local::die_with_parent(&mut command);
         let child = command.spawn().with_context(|| format!("start {name}"))?;
-        let service = Service { child, ops: ops.to_owned(), log_path };
+        let service = Service { child, ops: ops.to_owned(), sink_ops: None, log_path };
         service.wait_ready(wait)?;
         Ok(service)
     }
@@ -144,10 +165,12 @@ impl Space<'_> {
         let (ops, sink_ops) = (address()?, address()?);
         let mut command = self.command("meter", &["run"])?;
         command.envs(variables.iter().map(|(name, value)| (name, value)));
-        command.env("TOLLBOOTH_METER__OPS_LISTEN", &ops).env("TOLLBOOTH_METER__SINK_OPS_LISTEN", sink_ops);
+        command.env("TOLLBOOTH_METER__OPS_LISTEN", &ops).env("TOLLBOOTH_METER__SINK_OPS_LISTEN", &sink_ops);
         command.env("TOLLBOOTH_METER__MEMBER_ID", format!("{}-meter", self.name));
         command.env("TOLLBOOTH_METER__GROUP", format!("{}-meter", self.name));
-        self.spawn("meter", command, &ops, RESTORED_WAIT)
+        let mut meter = self.spawn("meter", command, &ops, RESTORED_WAIT)?;
+        meter.sink_ops = Some(sink_ops);
+        Ok(meter)
     }
 
     /// Runs a command of the meter's program to its end, and gives back what it printed.
@@ -241,6 +264,8 @@ fn address() -> anyhow::Result<String> {
 pub(crate) struct Service {
     child: Child,
     ops: String,
+    /// Of the sink beside a meter.
+    sink_ops: Option<String>,
     log_path: PathBuf,
 }
 
@@ -262,9 +287,18 @@ impl Service {
 
     /// The sum of a metric over the label sets that contain `label`.
     pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
-        let text = get(&self.ops, "/metrics").unwrap_or_default();
-        let matching = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
-        matching.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+        samples(&get(&self.ops, "/metrics").unwrap_or_default(), name, label).into_iter().sum()
+    }
+
+    /// The samples of a metric over the label sets that contain `label`; none while it is not shown.
+    pub(crate) fn metrics(&self, name: &str, label: &str) -> Vec<f64> {
+        samples(&get(&self.ops, "/metrics").unwrap_or_default(), name, label)
+    }
+
+    /// The same of the sink beside a meter.
+    pub(crate) fn sink_metrics(&self, name: &str, label: &str) -> Vec<f64> {
+        let text = self.sink_ops.as_ref().and_then(|ops| get(ops, "/metrics").ok()).unwrap_or_default();
+        samples(&text, name, label)
     }
 
     /// What a scrape gets, headers included.
@@ -274,9 +308,7 @@ impl Service {
 
     /// Resident memory in MiB.
     pub(crate) fn rss_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+        rss_mib(self.child.id())
     }
 
     /// CPU seconds used so far, user and system.
@@ -299,6 +331,29 @@ impl Drop for Service {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn samples(text: &str, name: &str, label: &str) -> Vec<f64> {
+    let matching = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+    matching.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).collect()
+}
+
+fn rss_mib(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+}
+
+/// On a thread and a runtime of its own: the caller may be inside a runtime.
+fn apart(work: impl Future<Output = anyhow::Result<()>> + Send) -> anyhow::Result<()> {
+    let done = std::thread::scope(|scope| {
+        let run = || -> anyhow::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(work)
+        };
+        scope.spawn(run).join()
+    });
+    done.map_err(|_| anyhow::anyhow!("work on the topics panicked"))?
 }
 
 /// Sends a signal through the system's own `kill`, so that this program has no unsafe code. Only to a child that was not
