@@ -9,9 +9,9 @@ import fs from "node:fs";
 import { append, comeAndGo, ends, intruder, kafkaTool, output } from "./provoke/kafka.mjs";
 import { buy, buyUnheard, lacksStripe, savedCard, stripe, tell, withStripe } from "./provoke/payments.mjs";
 import {
-    account, admin, asksHelp, comeBack, command, copyOf, dir, dismissed, done, ended, endedOf, env, event, events, firing, history, isAmong,
-    isReady, lacking, limitFiles, many, now, often, openFiles, opened, pids, pipelineRules, post, quietly, recharge, reconfigure, signIn, sleep,
-    softLimit, sql, stopped, stuttering,
+    account, admin, asksHelp, comeBack, command, copyOf, crowd, dir, dismissed, done, ended, endedOf, env, event, events, firing, history,
+    isAmong, isReady, lacking, limitFiles, many, now, often, openFiles, opened, pids, pipelineRules, post, quietly, recharge, reconfigure,
+    signIn, sleep, softLimit, sql, stopped, stuttering, throttled,
 } from "./provoke/stack.mjs";
 
 let stranger;
@@ -19,6 +19,8 @@ let stranger;
 const CARD = "TOLLBOOTH_INGEST__EFFECTS__SANDBOX_CARD";
 const DECLINES = "4000000000000002";
 const webhooks = `/v1/accounts/${account}/webhooks`;
+const ROLLUPS = ["usage_15m_by_account", "usage_15m_by_event", "usage_15m_by_booth"];
+let gone;
 let unreachable = [];
 let files;
 let lost;
@@ -36,6 +38,22 @@ const provocations = [
             sql(`INSERT INTO usage_15m_by_booth (account_id, booth_id, bucket, amount) VALUES ('${account}', 'bth_x', now(), 7)`),
         end: () => sql(`ALTER TABLE usage_15m_by_booth DELETE WHERE booth_id = 'bth_x' SETTINGS mutations_sync = 2`),
         passes: 40,
+    },
+    {
+        name: "an account goes from every table", expected: ["LedgerDrift"], seconds: 60,
+        begin: async () => {
+            gone = (await opened()).account_id;
+            while ((await sql(`SELECT count() FROM ledger WHERE account_id = '${gone}'`)) === "0") await sleep(200);
+            await sql(`CREATE TABLE provoked ENGINE = MergeTree ORDER BY seq AS SELECT * FROM ledger WHERE account_id = '${gone}'`);
+            for (const table of ["ledger", "account_balances", ...ROLLUPS])
+                await sql(`ALTER TABLE ${table} DELETE WHERE account_id = '${gone}' SETTINGS mutations_sync = 2`);
+        },
+        // Its views fill the other tables.
+        end: async () => {
+            await sql("INSERT INTO ledger SELECT * FROM provoked");
+            await sql("DROP TABLE provoked");
+        },
+        passes: 60,
     },
     {
         name: "usage of an engine without a price, and a contradiction", seconds: 20,
@@ -231,6 +249,11 @@ const provocations = [
             await limitFiles(pids.query, openFiles(pids.query) + 8);
         },
         end: () => limitFiles(pids.query, files), passes: 60,
+    },
+    {
+        name: "ingest has too little of a core for those who ask", expected: ["RuntimeBusy"], seconds: 90,
+        begin: (isOver) => Promise.all([throttled("ingest", 10, 40)(isOver), crowd(1500, `${env.TOLLBOOTH_INGEST_URL}/openapi.json`)(isOver)]),
+        end: async () => process.kill(pids.ingest, "SIGCONT"), passes: 60,
     },
     {
         name: "Stripe does not take the key", expected: ["PaymentProviderUnavailable"], seconds: 60, lacks: lacksStripe,

@@ -45,7 +45,12 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(13, "013_drift.sql"),
     migration!(14, "014_newest_entry.sql"),
     migration!(15, "015_profile.sql"),
+    migration!(16, "016_ledger_totals.sql"),
 ];
+
+/// The newest migration that what is read from the tables depends on; one that needs a newer one raises it. A reader of a
+/// release waits until the sink of a release that has it has applied it.
+pub const READ_SINCE: u32 = 15;
 
 impl Migration {
     /// SHA-256 of the file, hex.

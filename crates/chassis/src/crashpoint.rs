@@ -3,8 +3,8 @@
 //! `hit("meter.in_transaction")` marks a place where a kill is interesting. With the cargo feature `crash-points` and
 //! `TOLLBOOTH_CRASH_DIR` set, a file of that name in the directory is claimed by renaming it to `<name>.fired.<pid>`
 //! (one claim per file, whoever comes first), and the process kills itself with SIGKILL: nothing is flushed, nothing is
-//! dropped. Where the file says `stop` it stands still instead (SIGSTOP), until SIGCONT. Without the feature the call is
-//! empty.
+//! dropped. Where the file says `stop` it stands still instead (SIGSTOP), until SIGCONT; where it says `hang`, only the
+//! thread that came by does, for good. Without the feature the call is empty.
 
 /// Passes a fault point.
 #[cfg(not(feature = "crash-points"))]
@@ -26,7 +26,11 @@ pub fn hit(name: &str) {
     let fired = directory.join(format!("{name}.fired.{}", std::process::id()));
     // The rename is the claim: of two processes at the same point exactly one succeeds.
     if std::fs::rename(directory.join(name), &fired).is_ok() {
-        if std::fs::read(&fired).is_ok_and(|content| content == b"stop") { stand_still() } else { kill_self() }
+        match std::fs::read(&fired).unwrap_or_default().as_slice() {
+            b"stop" => stand_still(),
+            b"hang" => hang(),
+            _ => kill_self(),
+        }
     }
 }
 
@@ -51,6 +55,13 @@ fn stand_still() {
     // for a moment. What stops is the whole process either way.
     // SAFETY: `raise` takes and returns plain integers and touches no memory of this process.
     unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+#[cfg(feature = "crash-points")]
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 #[cfg(feature = "crash-points")]

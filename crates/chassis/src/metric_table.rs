@@ -124,6 +124,9 @@ fn unit(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
     use prometheus::{IntCounterVec, Opts};
 
@@ -156,5 +159,57 @@ mod tests {
     fn units_are_read_off_the_name() {
         let units = ["a_duration_seconds", "a_timestamp_seconds", "a_bytes", "a_bytes_inserted_total", "a_records"];
         assert_eq!(units.map(unit), ["seconds", "seconds since 1970", "bytes", "bytes", "-"]);
+    }
+
+    /// Rust files below a folder.
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let of = |path: PathBuf| match path.extension() {
+            None if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => vec![path],
+            _ => Vec::new(),
+        };
+        entries.flat_map(of).collect()
+    }
+
+    /// Names of metrics in a source: whole literals of several words. One word behind the prefix is a name of something else.
+    fn names(source: &str) -> impl Iterator<Item = &str> {
+        source.split("\"tollbooth_").skip(1).filter_map(|rest| {
+            let name = rest.split_once('"')?.0;
+            let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            (is_name && name.trim_end_matches('_').contains('_')).then_some(name)
+        })
+    }
+
+    /// A family whose labels come with time has no sample in a test that forgets to touch it, and so no row in its table.
+    #[test]
+    fn every_metric_that_the_code_names_stands_in_the_document() {
+        // given the document and the sources of all that shows metrics
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let document = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+        let below =
+            |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path().join("src"));
+        let files: Vec<PathBuf> = below("services")
+            .chain(below("crates"))
+            .filter(|path| path.is_dir())
+            .flat_map(|path| sources(&path))
+            .collect();
+
+        // when
+        let mut known = 0;
+        let mut missing = BTreeSet::new();
+        for file in files {
+            let source = fs::read_to_string(&file).unwrap();
+            for name in names(&source).filter(|name| *name != "things_total") {
+                known += 1;
+                if !document.contains(&format!("\n| `tollbooth_{name}` |")) {
+                    missing.insert(format!("tollbooth_{name} of {}", file.display()));
+                }
+            }
+        }
+
+        // then
+        assert!(known > 100, "{known} names found");
+        assert!(missing.is_empty(), "docs/metrics.md has no row of {missing:#?}: its service's test must touch it");
     }
 }

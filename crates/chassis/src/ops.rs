@@ -106,6 +106,13 @@ impl Health {
         Component { state: Arc::clone(state), on_failure: Arc::clone(&self.0.on_failure), origin: self.0.origin }
     }
 
+    /// A handle to the condition of that name, where there is one.
+    #[must_use]
+    pub fn known(&self, name: &str) -> Option<Component> {
+        let state = self.0.components.lock().get(name).map(Arc::clone)?;
+        Some(Component { state, on_failure: Arc::clone(&self.0.on_failure), origin: self.0.origin })
+    }
+
     /// From here on a component that [failed](Component::failed) asks the process to end: only a restart helps, and not
     /// every supervisor asks `/livez`. The first call counts. Whoever leaves the process asks [`liveness`](Self::liveness)
     /// for its status.
@@ -204,11 +211,20 @@ impl Component {
     /// Takes the promise of [`expect_beats`](Self::expect_beats) back, at the orderly end of a loop.
     pub fn end_beats(&self) {
         self.state.beat_within_ms.store(0, Ordering::Relaxed);
+        self.state.last_beat_ms.store(0, Ordering::Relaxed);
     }
 
     /// Progress was made. One atomic store.
     pub fn beat(&self) {
-        self.state.last_beat_ms.store(elapsed_ms(self.origin), Ordering::Relaxed);
+        // 0 says that there was none.
+        self.state.last_beat_ms.store(elapsed_ms(self.origin).max(1), Ordering::Relaxed);
+    }
+
+    /// How long ago it last [beat](Self::beat), promised or not; `None`: never, or not since [`end_beats`](Self::end_beats).
+    #[must_use]
+    pub fn silent(&self) -> Option<Duration> {
+        let last_ms = Some(self.state.last_beat_ms.load(Ordering::Relaxed)).filter(|last_ms| *last_ms > 0)?;
+        Some(Duration::from_millis(elapsed_ms(self.origin).saturating_sub(last_ms)))
     }
 }
 

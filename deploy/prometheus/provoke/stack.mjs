@@ -104,6 +104,22 @@ export const stuttering = (name, still, going, meanwhile = async () => {}) => ({
     },
     end: async () => process.kill(pids[name], "SIGCONT"),
 });
+/** Runs for so many milliseconds, then stands still for so many: a share of a core, as a quota gives it. */
+export const throttled = (name, going, still) => async (isOver) => {
+    while (!isOver()) {
+        process.kill(pids[name], "SIGSTOP");
+        await sleep(still);
+        process.kill(pids[name], "SIGCONT");
+        await sleep(going);
+    }
+};
+/** So many ask the same, each again as soon as it was answered. */
+export const crowd = (count, url) => async (isOver) => {
+    const one = async () => {
+        while (!isOver()) await quietly(fetch(url, { signal: AbortSignal.timeout(30_000) }).then((answer) => answer.arrayBuffer()));
+    };
+    await Promise.all(many(count, one));
+};
 export const adminKey = fileOf("admin.key");
 /** A command of an administrator, straight to ingest: a cent, given. */
 export const command = () => {

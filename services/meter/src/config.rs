@@ -47,6 +47,9 @@ pub struct MeterConfig {
     /// A price book that was not read to its end for this long stops usage. Default 300; below the lead that ingest gives
     /// a price book (`price_book_lead_ms`), which this service does not see.
     pub price_book_stale_seconds: u64,
+    /// How long a partition's worker may make no turn while the brokers answer; then it hangs, and the process ends with a
+    /// non-zero status, to be started again. Default 300; 0: for ever.
+    pub worker_stuck_seconds: u64,
     /// Whether `run` also runs the sink. Default true.
     pub sink_enabled: bool,
     /// The state on this machine's disk.
@@ -123,6 +126,7 @@ impl Default for MeterConfig {
             read_ahead_mib_max: 1024,
             produce_mib_max: 512,
             price_book_stale_seconds: 300,
+            worker_stuck_seconds: 300,
             sink_enabled: true,
             store: crate::store::StoreConfig::default(),
             traces: TracesSection::default(),

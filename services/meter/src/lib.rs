@@ -17,4 +17,5 @@ pub mod run;
 pub mod sink;
 pub mod store;
 pub mod verify;
+mod watchdog;
 pub mod worker;

@@ -70,11 +70,11 @@ impl fmt::Display for Rebuilt {
         let Self { database, offsets_group, lease_group, rows, elapsed } = self;
         let seconds = elapsed.as_secs_f64();
         writeln!(f, "database {database} has the ledger: {rows} rows in {seconds:.1} s, {:.0} a second.", self.rate())?;
-        writeln!(f, "To switch, set for sinks and verify, then for query, and restart them in this order:")?;
-        writeln!(f, "  CLICKHOUSE_DATABASE={database}")?;
-        writeln!(f, "  TOLLBOOTH_METER__SINK__OFFSETS_GROUP={offsets_group}")?;
-        writeln!(f, "  TOLLBOOTH_METER__SINK__LEASE_GROUP={lease_group}")?;
-        writeln!(f, "  TOLLBOOTH_QUERY__LIVE__OFFSETS_GROUP={offsets_group}")
+        writeln!(f, "To switch, set these and restart sinks, then query and ingest:")?;
+        writeln!(f, "  CLICKHOUSE_DATABASE={database}  # sinks, verify, query, ingest")?;
+        writeln!(f, "  TOLLBOOTH_METER__SINK__OFFSETS_GROUP={offsets_group}  # sinks, verify")?;
+        writeln!(f, "  TOLLBOOTH_METER__SINK__LEASE_GROUP={lease_group}  # sinks")?;
+        writeln!(f, "  TOLLBOOTH_QUERY__LIVE__OFFSETS_GROUP={offsets_group}  # query")
     }
 }
 
@@ -189,5 +189,23 @@ mod tests {
         assert_eq!(options.clickhouse.database, "second");
         assert_eq!(options.sink.offsets_group, "ledger-sink-second");
         assert_eq!(options.sink.transactional_id("t.ledger"), "t.ledger-sink-ledger-sink-second");
+    }
+
+    #[test]
+    fn who_switches_is_told_every_setting_and_every_process_that_takes_it() {
+        let rebuilt = Rebuilt {
+            database: "second".to_owned(),
+            offsets_group: "ledger-sink-second".to_owned(),
+            lease_group: "tollbooth-sink-second".to_owned(),
+            rows: 3_000,
+            elapsed: Duration::from_secs(2),
+        };
+        let told = rebuilt.to_string();
+        assert!(told.starts_with("database second has the ledger: 3000 rows in 2.0 s, 1500 a second.\n"), "{told}");
+        // Ingest looks charges up there: with the old name it would ask a database that nobody fills any more.
+        assert!(told.contains("CLICKHOUSE_DATABASE=second  # sinks, verify, query, ingest\n"), "{told}");
+        assert!(told.contains("TOLLBOOTH_METER__SINK__OFFSETS_GROUP=ledger-sink-second  # sinks, verify\n"), "{told}");
+        assert!(told.contains("TOLLBOOTH_METER__SINK__LEASE_GROUP=tollbooth-sink-second  # sinks\n"), "{told}");
+        assert!(told.ends_with("TOLLBOOTH_QUERY__LIVE__OFFSETS_GROUP=ledger-sink-second  # query\n"), "{told}");
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     price_books::PriceBookView,
     sink::{self, SinkError, SinkOptions},
     store::{Checkpoints, StoreSettings},
+    watchdog,
     worker::{self, Context, Kafka, StateMemory},
 };
 
@@ -101,6 +102,8 @@ pub struct Meter {
     context: Arc<Context>,
     /// Later than the workers': the tail end of a shutdown needs prices until the last batch is committed.
     tables: Shutdown,
+    /// How long a worker may be silent.
+    stuck_after: Duration,
 }
 
 /// Tells when the workers have ended, and why.
@@ -177,7 +180,7 @@ impl Meter {
             health: health.clone(),
             outside,
         });
-        Ok(Self { context, tables })
+        Ok(Self { context, tables, stuck_after: Duration::from_secs(config.worker_stuck_seconds) })
     }
 
     /// The workers, and the membership that feeds them, on threads of their own, until `shutdown`; a failure triggers it.
@@ -186,6 +189,7 @@ impl Meter {
     /// When the system has no thread to give.
     pub fn start(&self, shutdown: &Shutdown) -> anyhow::Result<Ended> {
         dead_letters::watch(&self.context, shutdown.clone())?;
+        watchdog::watch(Arc::clone(&self.context), self.stuck_after, shutdown.clone())?;
         let workers = (0..self.context.topics.partitions)
             .map(|partition| worker::spawn(Arc::clone(&self.context), partition))
             .collect::<Result<Vec<_>, _>>()?;

@@ -1,10 +1,11 @@
 //! Services that end and come back.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
-use tollbooth_tests::{Stack, Victim, usage};
+use tollbooth_tests::{Process, Stack, Victim, usage};
 
 use crate::stage::{PATIENCE, alone, balance_becomes, write};
 
@@ -135,4 +136,38 @@ fn one_meter_takes_over_from_the_other() -> anyhow::Result<()> {
         balance_becomes(&stack, account, "0.76")?;
     }
     Ok(())
+}
+
+/// A worker that hangs is looked for, its process ends in order as far as it can, and the other one takes over.
+const HANG_PATIENCE: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_worker_that_hangs_ends_its_process_and_its_partition_goes_on_elsewhere() -> anyhow::Result<()> {
+    // given meters that are told to wait ten seconds for a worker, and a worker that hangs with a charge in its hands
+    const STUCK: &str = "TOLLBOOTH_METER__WORKER_STUCK_SECONDS";
+    let stack = alone();
+    let account = "acc_hanging";
+    stack.api.open_account(account, Some("10.00"))?;
+    let meters = [0, 1].map(|index| stack.process(Victim::Meter(index)).expect("there are two meters"));
+    meters.iter().for_each(|meter| meter.set(STUCK, "10"));
+    restart_meters(&stack)?;
+    fs::write(stack.crash_dir().join("meter.in_transaction"), "hang")?;
+    stack.api.send(&[usage::event(account, "op_hanging")])?;
+
+    // then it shows
+    let is_silent =
+        |meter: &Process| stack.metric(meter, "tollbooth_meter_worker_silent_seconds").unwrap_or_default() >= 3.0;
+    stack.wait("a silent worker", PATIENCE, || meters.iter().any(|meter| is_silent(meter)).then_some(()))?;
+
+    // and its process ends with a status that a supervisor acts upon, and says why
+    let ended = |meter: &&Process| meter.ended().map(|status| (meter.name().to_owned(), meter.log_tail(), status));
+    let (name, log, status) = stack.wait("its process to end", HANG_PATIENCE, || meters.iter().find_map(ended))?;
+    assert_eq!(status.code(), Some(1), "{name}: {log}");
+    assert!(log.contains("has not turned for"), "{log}");
+
+    // and the charge is made by the other one, once
+    balance_becomes(&stack, account, "9.76")?;
+    meters.iter().for_each(|meter| meter.set(STUCK, "300"));
+    restart_meters(&stack)?;
+    balance_becomes(&stack, account, "9.76")
 }

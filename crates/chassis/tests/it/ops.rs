@@ -70,6 +70,26 @@ async fn liveness_fails_for_what_only_a_restart_helps() {
 }
 
 #[test]
+fn how_long_a_component_is_silent_can_be_asked_while_it_beats() {
+    // given a component that has not begun to beat, and a name that nobody has
+    let health = Health::new();
+    let worker = health.component("worker");
+    assert_eq!(worker.silent(), None);
+    assert!(health.known("nobody").is_none());
+    assert_eq!(health.readiness().components.len(), 1);
+
+    // when it beats without a promise, then others see for how long it is silent, and liveness asks for nothing
+    worker.beat();
+    let seen = health.known("worker").unwrap();
+    eventually("the silence grows", || seen.silent().is_some_and(|silent| silent > Duration::from_millis(2)));
+    assert!(health.liveness().is_ok());
+
+    // and not any more once it has ended
+    worker.end_beats();
+    assert_eq!(seen.silent(), None);
+}
+
+#[test]
 fn a_failure_ends_the_process_where_it_was_asked_to() {
     let (health, shutdown) = (Health::new(), Shutdown::new());
     // given a component that was made before, and one that failed before

@@ -1,11 +1,12 @@
 //! The stack for real: started in the background, used as its `demo.env` says, stopped, started again, emptied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ const LISTENERS: [&str; 7] = [
     "TOLLBOOTH_METER__SINK_OPS_LISTEN",
     "TOLLBOOTH_INGEST__EFFECTS__OPS_LISTEN",
 ];
+/// Two whole stacks at once would only make each other slow.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// What `demo.env` promises.
 const VARIABLES: [&str; 11] = [
     "TOLLBOOTH_INGEST_URL",
@@ -218,6 +222,7 @@ fn kill(pid: u64) {
 #[test]
 fn the_stack_is_up_with_one_command_and_keeps_its_data() {
     // given a stack in the background
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let stack = Stack::new();
     let said = stack.up().well();
     assert!(said.contains("Playing a year of history") && said.contains("Ready after"), "{said}");
@@ -301,4 +306,90 @@ fn verify(stack: &Stack, person: &Person) -> String {
         ],
     );
     Said::of(meter).well()
+}
+
+/// The answer of a Prometheus.
+fn observed(url: &str, path: &str) -> Value {
+    let answer = http::request("GET", &format!("{url}/api/v1/{path}"), &[], "", PATIENCE).unwrap();
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    let mut answer: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(answer["status"], "success", "{path}: {answer}");
+    answer["data"].take()
+}
+
+fn list<'a>(data: &'a Value, name: &str) -> &'a [Value] {
+    data[name].as_array().unwrap_or_else(|| panic!("{name}: {data}"))
+}
+
+/// The alerts that the rule files of processes have.
+fn written_alerts() -> BTreeSet<String> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../prometheus");
+    ["money", "pipeline", "query", "infrastructure"]
+        .iter()
+        .flat_map(|name| {
+            let text = fs::read_to_string(rules.join(format!("{name}.rules.yml"))).unwrap();
+            text.lines().filter_map(|line| Some(line.trim().strip_prefix("- alert: ")?.to_owned())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn an_observed_stack_is_seen_whole_by_its_prometheus() {
+    // given a stack with Prometheus
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let stack = Stack::new();
+    let prometheus = format!("127.0.0.1:{}", free_port().unwrap());
+    let listen = ["--observe", "--prometheus-listen", &prometheus];
+    let of_trial = ["--detach", "--history-events", "0", "--accounts", "1", "--rate", "5"];
+    let said = stack.local("up", &[of_trial.as_slice(), &listen].concat()).well();
+    let url = format!("http://{prometheus}");
+    assert!(said.contains(&format!("{url}/alerts")), "{said}");
+
+    // then every process is its target, and answers it
+    let jobs = ["effects", "ingest", "meter", "query", "sink"].map(|name| format!("tollbooth-{name}"));
+    wait_for("every target is up", PATIENCE, || {
+        let targets = observed(&url, "targets");
+        let up = list(&targets, "activeTargets").iter().filter(|target| target["health"] == "up");
+        let up: BTreeSet<&str> = up.filter_map(|target| target["labels"]["job"].as_str()).collect();
+        up.iter().copied().eq(jobs.iter().map(String::as_str))
+    });
+
+    // and every rule is loaded and could be evaluated
+    let mut loaded = BTreeSet::new();
+    wait_for("every rule is evaluated", PATIENCE, || {
+        let rules = observed(&url, "rules");
+        let rules = list(&rules, "groups").iter().flat_map(|group| list(group, "rules"));
+        let (mut names, mut is_whole) = (BTreeSet::new(), true);
+        for rule in rules {
+            assert_ne!(rule["health"], "err", "{rule}");
+            is_whole &= rule["health"] == "ok";
+            if rule["type"] == "alerting" {
+                names.insert(rule["name"].as_str().unwrap().to_owned());
+            }
+        }
+        loaded = names;
+        is_whole
+    });
+    assert_eq!(loaded, written_alerts());
+
+    // and a question about what the processes do is answered
+    let ask = |query: &str| list(&observed(&url, &format!("query?query={query}")), "result").to_vec();
+    wait_for("every process is ready", PATIENCE, || {
+        ask("sum(tollbooth_ready)").first().is_some_and(|sum| sum["value"][1] == "5")
+    });
+    wait_for("the fleet's events are counted", PATIENCE, || {
+        let posted = ask("sum(tollbooth_ledger_posts_total)");
+        posted.first().and_then(|sum| sum["value"][1].as_str()?.parse::<f64>().ok()).is_some_and(|sum| sum > 0.0)
+    });
+
+    // and what alerts says so: nothing is wrong, and the dead man's switch is held
+    wait_for("the dead man's switch", PATIENCE, || {
+        let alerts = observed(&url, "alerts");
+        list(&alerts, "alerts").iter().any(|alert| alert["labels"]["alertname"] == "Watchdog")
+    });
+
+    // and it ends with the stack
+    let pid = stack.processes()["prometheus"];
+    stack.local("down", &[]).well();
+    assert!(!is_alive(pid));
 }

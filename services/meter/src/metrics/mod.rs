@@ -70,6 +70,7 @@ pub struct Metrics {
     restore_seconds: HistogramVec,
     serving: IntGaugeVec,
     refused: IntGaugeVec,
+    worker_silent: IntGaugeVec,
     topics: [String; 2],
     group: String,
 }
@@ -190,6 +191,12 @@ impl Metrics {
         self.refused.with_label_values(&[partition]).set(i64::from(is_refused));
     }
 
+    /// How long ago the partition's worker last made a turn; zero where it has none to make.
+    pub fn worker_silent(&self, partition: i32, silent: std::time::Duration) {
+        let seconds = i64::try_from(silent.as_secs()).unwrap_or(i64::MAX);
+        self.worker_silent.with_label_values(&[partition.to_string().as_str()]).set(seconds);
+    }
+
     /// The partition was given up: its gauges would lie from here on.
     pub fn given_up(&self, partition: &str) {
         self.serving.with_label_values(&[partition]).set(0);
@@ -230,6 +237,8 @@ mod tests {
         metrics.restored("0", Restored::Warm, Duration::ZERO);
         metrics.restored("0", Restored::Cold, Duration::ZERO);
         metrics.refused("0", false);
+        metrics.checkpoint("0", Some(0));
+        metrics.worker_silent(0, Duration::ZERO);
     }
 
     #[tokio::test]

@@ -236,6 +236,11 @@ impl Metrics {
                 "1 while the partition is assigned here and must not be served; /readyz says why.",
                 &["partition"],
             )?,
+            worker_silent: gauges(
+                "tollbooth_meter_worker_silent_seconds",
+                "How long ago the partition's worker last made a turn; 0 where none serves it here.",
+                &["partition"],
+            )?,
             topics,
             group: group.to_owned(),
         })

@@ -171,6 +171,7 @@ impl<'a> Active<'a> {
         } else {
             // Says where the sink stands before anything was read: the live view starts from these offsets.
             self.intend(None)?;
+            *self.context.inserts.blocking_lock() = Some(resume.ranges.iter().map(|range| range.end).collect());
         }
         self.assign(resume.ranges.iter().map(|range| (range.partition, range.end)))?;
         Ok(true)
@@ -435,9 +436,14 @@ async fn insert_until_done(store: &Store, block: &Block, context: &Context) -> R
     let mut pause = RETRY_PAUSE_MIN;
     let (mut is_repeat, mut repeats) = (block.is_repeat, 0);
     loop {
-        let inserting = context.inserts.lock().await;
+        let mut standing = context.inserts.lock().await;
+        // A try that is given up may still come through: until a later one says so, nobody knows.
+        *standing = None;
         let outcome = insert(store, block, is_repeat).await;
-        drop(inserting);
+        if matches!(outcome, Ok(Standing::Whole)) {
+            *standing = Some(block.ranges.iter().map(|range| range.end).collect());
+        }
+        drop(standing);
         match outcome {
             Ok(Standing::Whole) => return Ok(()),
             Ok(Standing::Lacking(tables)) if repeats < REPEATS_MAX => {

@@ -75,8 +75,9 @@ struct Context {
     metrics: SinkMetrics,
     component: Component,
     runtime: tokio::runtime::Handle,
-    /// Held while a block is inserted; the drift watch takes it to look at tables that agree.
-    inserts: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a block is inserted; the drift watch takes it to look at tables that agree. In it: where what stands in the
+    /// tables ends, by partition; `None` while nobody knows.
+    inserts: Arc<tokio::sync::Mutex<Option<Vec<i64>>>>,
 }
 
 impl Context {

@@ -339,10 +339,25 @@ impl<O: Outside> Worker<O> {
         context.memory.forget(partition);
         if let Some(component) = &self.component {
             component.not_ready(format!("refused: {error}"));
+            component.end_beats();
         }
         context.metrics.refused(&self.label, true);
         context.outside.until_withdrawn(partition, epoch).await;
         context.metrics.refused(&self.label, false);
+    }
+
+    /// A turn was made, and another one is coming soon: see [`crate::watchdog`].
+    fn turned(&self) {
+        if let Some(component) = &self.component {
+            component.beat();
+        }
+    }
+
+    /// What follows takes as long as it takes.
+    fn takes_its_time(&self) {
+        if let Some(component) = &self.component {
+            component.end_beats();
+        }
     }
 
     pub(crate) fn owned(&self, epoch: Epoch) -> bool {

@@ -127,6 +127,8 @@ impl<O: Outside> Worker<O> {
 
     /// Folds the ledger to its end; `false`: withdrawn meanwhile.
     async fn fold_ledger(&mut self, epoch: Epoch, ledger: &str, begin: Begin) -> Result<bool, WorkerError> {
+        // A checkpoint may be read before the first record is.
+        self.takes_its_time();
         // The inputs' readers do not exist yet: their share is free.
         let mut reader = self.reader(Reads::Usage)?;
         // The end is read after fencing: the old owner can no longer commit, so nothing below it can still appear.
@@ -146,6 +148,7 @@ impl<O: Outside> Worker<O> {
             if !self.owned(epoch) {
                 return Ok(false);
             }
+            self.turned();
             let read = reader.read(FOLD_LIMIT, FOLD_WAIT).await;
             let batch = read.map_err(WorkerError::kafka("cannot read the ledger"))?;
             for record in batch.iter() {

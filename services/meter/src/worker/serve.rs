@@ -108,6 +108,7 @@ impl<O: Outside> Worker<O> {
             component.ready();
         }
         while self.owned(epoch) {
+            self.turned();
             let taken = self.take(&mut ready).await?;
             let is_idle = taken.is_empty();
             if !is_idle || self.until_due(&ready).is_some_and(|wait| wait.is_zero()) {
@@ -233,6 +234,7 @@ impl<O: Outside> Worker<O> {
                     }
                     match error.ending() {
                         Ending::Again => {
+                            self.turned();
                             tracing::warn!(partition = self.partition, %error, "transaction aborted, tried again");
                             ready.producer.abort().await?;
                             self.housekeeping(ready, InHand::Batch).await?;

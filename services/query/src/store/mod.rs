@@ -91,6 +91,17 @@ pub enum StoreError {
         /// What it should show.
         expected: Box<Projection>,
     },
+    /// The database has not seen a migration that the questions depend on.
+    #[error(
+        "the database has migrations up to {found}, and this release reads what {needed} makes: start the sink of this \
+         release, which applies it"
+    )]
+    OldSchema {
+        /// Number of the newest that it has seen; 0: none.
+        found: u32,
+        /// File name.
+        needed: &'static str,
+    },
     /// The database has less than the sink has committed.
     #[error("the database {0}")]
     Behind(#[from] Behind),
@@ -130,7 +141,10 @@ impl From<StoreError> for Problem {
                     .with_detail("narrow the range or the filters")
             }
             StoreError::Row(detail) => Self::internal(detail),
-            error @ (StoreError::Unbound | StoreError::OtherLedger { .. } | StoreError::Behind(_)) => {
+            error @ (StoreError::Unbound
+            | StoreError::OtherLedger { .. }
+            | StoreError::OldSchema { .. }
+            | StoreError::Behind(_)) => {
                 tracing::warn!(%error, "the database cannot be asked");
                 Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
             }

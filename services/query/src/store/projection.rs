@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clickhouse::Row;
 use serde::Deserialize;
+use tollbooth_schemas::clickhouse::{MIGRATIONS, READ_SINCE};
 
 use super::{Store, StoreError};
 
@@ -57,11 +58,20 @@ fn check_reach(ends: &[(i32, i64)], committed: &[(i32, i64)]) -> Result<(), Behi
     Ok(())
 }
 
+/// Whether a database with migrations up to `found` has what is read.
+fn check_schema(found: u32) -> Result<(), StoreError> {
+    match MIGRATIONS.iter().find(|migration| migration.version == READ_SINCE) {
+        Some(needed) if found < needed.version => Err(StoreError::OldSchema { found, needed: needed.name }),
+        _ => Ok(()),
+    }
+}
+
 #[derive(Debug, Row, Deserialize)]
 struct ProjectionRow {
     kafka_cluster_id: String,
     ledger_topic: String,
     partitions: i32,
+    newest_migration: u32,
 }
 
 /// Up to where the sink had begun to insert, `(partition, offset)` each.
@@ -73,24 +83,29 @@ impl Store {
         self.expected.get_or_init(|| projection);
     }
 
-    /// Whether the database shows the ledger that is expected.
+    /// Whether the database shows the ledger that is expected, by a schema that the questions can be put to.
     ///
     /// # Errors
-    /// [`StoreError::OtherLedger`], [`StoreError::Unbound`], and whatever keeps ClickHouse from answering.
+    /// [`StoreError::OtherLedger`], [`StoreError::Unbound`], [`StoreError::OldSchema`], and whatever keeps ClickHouse from answering.
     pub async fn check_projection(&self) -> Result<(), StoreError> {
         let expected = self.expected.get().ok_or(StoreError::Unbound)?;
-        let query = self.query("SELECT kafka_cluster_id, ledger_topic, partitions FROM projection ORDER BY bound_at");
+        let query = self.query(
+            "SELECT kafka_cluster_id, ledger_topic, partitions, \
+             toUInt32(ifNull((SELECT max(version) FROM schema_migrations), 0)) AS newest_migration \
+             FROM projection ORDER BY bound_at",
+        );
         let rows: Vec<ProjectionRow> = self.ask(query).await?;
         if rows.is_empty() {
             return Err(StoreError::Unbound);
         }
+        let found = rows.iter().map(|row| row.newest_migration).max().unwrap_or_default();
         let shown = rows.into_iter().map(|row| Projection {
             cluster_id: row.kafka_cluster_id,
             ledger_topic: row.ledger_topic,
             partitions: row.partitions,
         });
         match shown.into_iter().find(|found| found != expected) {
-            None => Ok(()),
+            None => check_schema(found),
             Some(found) => {
                 Err(StoreError::OtherLedger { found: Box::new(found), expected: Box::new(expected.clone()) })
             }

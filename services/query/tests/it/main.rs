@@ -32,6 +32,7 @@ mod projection;
 mod query;
 mod recharge;
 mod rows;
+mod schema;
 mod search;
 mod session;
 mod signed_out;

@@ -55,6 +55,11 @@ pub(crate) struct Stand {
 impl Stand {
     /// Topics and tables, both empty.
     pub(crate) async fn new() -> Self {
+        Self::with_schema(u32::MAX).await
+    }
+
+    /// The same, with tables as they were after this migration.
+    pub(crate) async fn with_schema(newest: u32) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let engines = tokio::task::spawn_blocking(engines).await.unwrap();
@@ -79,9 +84,6 @@ impl Stand {
         create_topics(&admin, &topics, &names).await;
         engines.clickhouse.create_database(&database).unwrap();
         let clickhouse = Client::default().with_url(engines.clickhouse.url()).with_database(&database);
-        for statement in statements() {
-            clickhouse.query_raw(&statement).execute().await.unwrap();
-        }
         let metadata = clients.reader("metadata", ReaderTuning::default());
         let metadata: BaseConsumer<LogContext> = BaseConsumer::from_config_and_context(&metadata, LogContext).unwrap();
         let cluster_id = metadata.client().fetch_cluster_id(DEADLINE).unwrap();
@@ -90,8 +92,22 @@ impl Stand {
         let producer = ThreadedProducer::from_config_and_context(&producer, LogContext).unwrap();
         let admin_key = ApiKey::generate(KeyKind::Admin, false, &[9; 64]).unwrap();
         let stand = Self { topics, database, admin_key, cluster_id, clients, producer, clickhouse };
+        stand.migrate(&[BOOKKEEPING]).await;
+        stand.migrate(known(|version| version <= newest)).await;
         stand.bind(&stand.cluster_id, &stand.topics.ledger()).await;
         stand
+    }
+
+    /// Applies migrations, and writes down that they were, as the sink does.
+    pub(crate) async fn migrate(&self, migrations: &[Migration]) {
+        for migration in migrations {
+            for statement in migration.statements() {
+                self.clickhouse.query_raw(&statement).execute().await.unwrap();
+            }
+            let Migration { version, name, .. } = migration;
+            let row = format!("INSERT INTO schema_migrations (version, name) VALUES ({version}, '{name}')");
+            self.clickhouse.query_raw(&row).execute().await.unwrap();
+        }
     }
 
     /// Binds the database to a ledger, as the sink does.
@@ -336,8 +352,11 @@ async fn create_topics(admin: &AdminClient<LogContext>, topics: &TopicSet, names
     ensure_topics(admin, &specs).await.unwrap();
 }
 
-fn statements() -> Vec<String> {
-    std::iter::once(&BOOKKEEPING).chain(MIGRATIONS).flat_map(Migration::statements).collect()
+/// The migrations of these numbers, which follow each other.
+pub(crate) fn known(is_among: impl Fn(u32) -> bool) -> &'static [Migration] {
+    let begin = MIGRATIONS.iter().position(|migration| is_among(migration.version)).unwrap_or(MIGRATIONS.len());
+    let rest = &MIGRATIONS[begin..];
+    &rest[..rest.iter().take_while(|migration| is_among(migration.version)).count()]
 }
 
 /// Waits for a condition.

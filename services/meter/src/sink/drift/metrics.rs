@@ -18,6 +18,10 @@ pub(in crate::sink) struct DriftMetrics {
     last_pass: GaugeVec,
     looked_at: IntCounter,
     duration: Histogram,
+    topic_entries: IntGaugeVec,
+    topic_dollars: GaugeVec,
+    topic_compared: GaugeVec,
+    topic_left: IntGaugeVec,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
@@ -29,6 +33,9 @@ impl DriftMetrics {
     pub(in crate::sink) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauges =
             |name: &str, help: &str, labels: &[&str]| register(registry, GaugeVec::new(Opts::new(name, help), labels)?);
+        let int_gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
         let accounts = Opts::new(
             "tollbooth_balance_drift_accounts",
             "Accounts whose figures in ClickHouse contradict each other, by where; anything but 0 is a defect.",
@@ -60,6 +67,26 @@ impl DriftMetrics {
                 IntCounter::new("tollbooth_reconciliation_accounts_total", "Accounts that the drift watch looked at.")?,
             )?,
             duration: register(registry, Histogram::with_opts(duration)?)?,
+            topic_entries: int_gauges(
+                "tollbooth_ledger_drift_entries",
+                "Entries by which ClickHouse is not what the ledger topic is, without sign; anything but 0 is a defect.",
+                &["partition"],
+            )?,
+            topic_dollars: gauges(
+                "tollbooth_ledger_drift_dollars",
+                "How far balances in ClickHouse are from what the amounts in the ledger topic sum to, without sign.",
+                &["partition"],
+            )?,
+            topic_compared: gauges(
+                "tollbooth_reconciliation_topic_timestamp_seconds",
+                "When ClickHouse was last held against the ledger topic; absent until the topic was read to its end once.",
+                &[],
+            )?,
+            topic_left: int_gauges(
+                "tollbooth_reconciliation_topic_left_records",
+                "Ledger offsets that are still to be read before the two can be held against each other.",
+                &[],
+            )?,
         })
     }
 
@@ -86,12 +113,33 @@ impl DriftMetrics {
         }
     }
 
+    /// How far the ledger topic is still to be read.
+    pub(in crate::sink) fn topic_left(&self, offsets: i64) {
+        self.topic_left.with_label_values::<&str>(&[]).set(offsets);
+    }
+
+    /// By partition, how far the tables and the ledger topic are apart: entries, and millionths.
+    #[allow(clippy::cast_precision_loss)] // For people and alerts; the exact figures stand in the log.
+    pub(in crate::sink) fn compared(&self, apart: &[(u64, u128)]) {
+        for (partition, (entries, micros)) in apart.iter().enumerate() {
+            let partition = partition.to_string();
+            let entries = i64::try_from(*entries).unwrap_or(i64::MAX);
+            self.topic_entries.with_label_values(&[partition.as_str()]).set(entries);
+            self.topic_dollars.with_label_values(&[partition.as_str()]).set(*micros as f64 / 1e6);
+        }
+        self.topic_compared.with_label_values::<&str>(&[]).set(now_seconds());
+    }
+
     /// Another sink is active: its figures stand beside these.
     pub(in crate::sink) fn stand_by(&self) {
         self.accounts.reset();
         self.dollars.reset();
         self.last_success.reset();
         self.last_pass.reset();
+        self.topic_entries.reset();
+        self.topic_dollars.reset();
+        self.topic_compared.reset();
+        self.topic_left.reset();
     }
 
     /// Gives every metric a sample.
@@ -100,5 +148,7 @@ impl DriftMetrics {
         self.counted(0, &BTreeMap::new());
         self.looked(Duration::ZERO);
         self.passed();
+        self.topic_left(0);
+        self.compared(&[(0, 0)]);
     }
 }

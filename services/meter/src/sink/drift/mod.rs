@@ -10,17 +10,23 @@
 //!
 //! What it found is also written to the table `drift`, where those can read it who cannot ask this process.
 //!
+//! Tables that agree with each other may still lack, all of them, what the ledger topic has: [`topic`] holds them against it.
+//!
 //! It compares sums. That every single row is what its record says, only `verify` proves.
 
 mod figures;
 pub(super) mod metrics;
 mod store;
 mod told;
+mod topic;
+mod totals;
 
 use std::collections::BTreeMap;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
+use tollbooth_chassis::shutdown::Shutdown;
 
 use super::Context;
 use super::error::SinkError;
@@ -36,13 +42,21 @@ const KNOWN_MAX: usize = 1_000;
 const TELL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The watch beside an active sink. Dropping it ends the watch.
-pub(super) struct Watching(Option<AbortHandle>);
+pub(super) struct Watching(Option<Halves>);
+
+struct Halves {
+    of_tables: AbortHandle,
+    of_topic: Option<JoinHandle<()>>,
+    stop: Shutdown,
+}
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        let Some(Halves { of_tables, of_topic, stop }) = &mut self.0 else { return };
+        of_tables.abort();
+        stop.trigger("the watch of the ledger topic, which ends with the active sink");
+        // It asks by the runtime that may end after this. A panic in it was told by the panic hook.
+        drop(of_topic.take().map(JoinHandle::join));
     }
 }
 
@@ -52,7 +66,7 @@ pub(super) fn watch(context: &Context) -> Watching {
     if pause.is_zero() {
         return Watching(None);
     }
-    let context = context.clone();
+    let (context, watched) = (context.clone(), context.clone());
     let mut watch = Watch { began_at_ms: now_ms(), ..Watch::default() };
     let handle = context.runtime.clone();
     let task = handle.spawn(async move {
@@ -65,7 +79,11 @@ pub(super) fn watch(context: &Context) -> Watching {
             tokio::time::sleep(pause).await;
         }
     });
-    Watching(Some(task.abort_handle()))
+    let stop = Shutdown::new();
+    let of_topic = topic::watch(watched, pause, stop.clone())
+        .inspect_err(|error| tracing::error!(%error, "nobody holds the tables against the ledger topic"))
+        .ok();
+    Watching(Some(Halves { of_tables: task.abort_handle(), of_topic, stop }))
 }
 
 /// Where the watch stands.

@@ -6,6 +6,9 @@ const ACCOUNTS: &str = "tollbooth_balance_drift_accounts";
 const DOLLARS: &str = "tollbooth_balance_drift_dollars";
 const PASS: &str = "tollbooth_reconciliation_last_pass_timestamp_seconds";
 const LOOKED_AT: &str = "tollbooth_reconciliation_accounts_total";
+const TOPIC_ENTRIES: &str = "tollbooth_ledger_drift_entries";
+const TOPIC_DOLLARS: &str = "tollbooth_ledger_drift_dollars";
+const TOPIC_COMPARED: &str = "tollbooth_reconciliation_topic_timestamp_seconds";
 
 /// What the table says of a kind: accounts off, and those named with how far.
 const TOLD: &str = "SELECT accounts, arrayStringConcat(arrayMap(one -> concat(one.1, ' ', toString(one.2)), examples), ', ') \
@@ -85,12 +88,15 @@ fn rows_that_are_just_landing_are_no_drift() {
             (0..3).map(|index| account(&format!("acc_{}", round * 3 + index), NOON + i64::from(round), 9)).collect();
         world.write_between_aborted(&records);
         assert!(running.metric(ACCOUNTS).abs() < f64::EPSILON, "drift in round {round}");
+        assert!(running.metric(TOPIC_ENTRIES).abs() < f64::EPSILON, "drift from the topic in round {round}");
     }
     world.wait_for_rows(1_200);
 
     // then none of it was drift, and each account was looked at
     has_looked(&running, 240.0);
+    has_compared(&running);
     assert!(running.metric(ACCOUNTS).abs() < f64::EPSILON);
+    assert!(running.metric(TOPIC_ENTRIES).abs() < f64::EPSILON);
     running.stop().unwrap();
     world.assert_exact(1_200);
 }
@@ -112,7 +118,87 @@ fn a_standby_shows_no_drift_of_its_own() {
     // then its word counts no more
     let names: Vec<String> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
     assert!(names.iter().any(|name| name == LOOKED_AT));
-    for name in [ACCOUNTS, DOLLARS, PASS] {
+    for name in [ACCOUNTS, DOLLARS, PASS, TOPIC_ENTRIES, TOPIC_DOLLARS, TOPIC_COMPARED] {
         assert!(!names.iter().any(|known| known == name), "{name}");
     }
+}
+
+/// Every table that has rows of accounts.
+const TABLES: [&str; 5] =
+    ["ledger", "account_balances", "usage_15m_by_account", "usage_15m_by_event", "usage_15m_by_booth"];
+
+/// Waits until the tables were held against the topic after this.
+fn has_compared(running: &Running) {
+    let before = running.metric(TOPIC_COMPARED);
+    wait_until("the topic is held against the tables", || running.metric(TOPIC_COMPARED) > before);
+}
+
+#[test]
+fn what_every_table_lacks_shows_by_the_topic() {
+    // given eight accounts of ten entries in ClickHouse, more than the watch reads of the topic in a turn
+    let world = watched("drift_topic");
+    let records: Vec<_> = (0..8).map(|index| account(&format!("acc_{index}"), NOON + index, 9)).collect();
+    world.write_between_aborted(&records);
+    let running = world.start();
+    world.wait_for_rows(80);
+    has_compared(&running);
+    let shows = |entries: f64, dollars: f64| {
+        let off = |name: &str, expected: f64| (running.metric(name) - expected).abs() < 1e-6;
+        off(TOPIC_ENTRIES, entries) && off(TOPIC_DOLLARS, dollars)
+    };
+    assert!(shows(0.0, 0.0), "nothing is damaged yet");
+    let spent: f64 =
+        world.query("SELECT -balance_after FROM {db}.ledger WHERE account_id = 'acc_3' AND seq = 10").parse().unwrap();
+    assert!(spent > 1.0);
+
+    // when an account goes from every table, so that all of them agree
+    for table in TABLES {
+        world.query(&format!(
+            "ALTER TABLE {{db}}.{table} DELETE WHERE account_id = 'acc_3' SETTINGS mutations_sync = 2"
+        ));
+    }
+
+    // then it is missed, in entries and in money, and only by the topic
+    wait_until("the topic shows it", || shows(10.0, spent));
+    has_looked(&running, 16.0);
+    assert!(running.metric(ACCOUNTS).abs() < f64::EPSILON);
+
+    // and what is written meanwhile is told apart from it
+    world.write_between_aborted(&[account("acc_8", NOON + 9, 9)]);
+    world.wait_for_rows(80);
+    has_compared(&running);
+    wait_until("the same is off", || shows(10.0, spent));
+    running.stop().unwrap();
+}
+
+#[test]
+fn the_next_sink_goes_on_reading_the_topic_where_the_last_one_was() {
+    // given a topic that was held against the tables, and a sink that has ended
+    let world = watched("drift_goes_on");
+    world.write_between_aborted(&[account("acc_0", NOON, 9), account("acc_1", NOON + 1, 9)]);
+    let running = world.start();
+    world.wait_for_rows(20);
+    has_compared(&running);
+    let written =
+        "SELECT sum(entries), sum(amount) = (SELECT sum(amount) FROM {db}.ledger) FROM {db}.ledger_totals FINAL";
+    wait_until("it is written down", || world.query(written) == "20\t1");
+    running.stop().unwrap();
+
+    // when what was written down is made wrong, and the next one starts and more comes
+    world.query("INSERT INTO {db}.ledger_totals SELECT partition, next_offset, entries + 1, amount, now64(3) FROM {db}.ledger_totals FINAL");
+    let running = world.start();
+    world.write_between_aborted(&[account("acc_2", NOON + 2, 9)]);
+    world.wait_for_rows(30);
+
+    // then it relied on it
+    wait_until("both partitions are off by one", || (running.metric(TOPIC_ENTRIES) - 2.0).abs() < f64::EPSILON);
+    running.stop().unwrap();
+
+    // and without it the next one reads from the beginning
+    world.query("TRUNCATE TABLE {db}.ledger_totals");
+    let running = world.start();
+    has_compared(&running);
+    assert!(running.metric(TOPIC_ENTRIES).abs() < f64::EPSILON);
+    wait_until("it is written down", || world.query(written) == "30\t1");
+    running.stop().unwrap();
 }

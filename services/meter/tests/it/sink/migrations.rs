@@ -1,10 +1,11 @@
 //! What a database must be before a row is written to it.
 
+use tollbooth_meter::sink::block::Block;
 use tollbooth_meter::sink::migrate::{migrate, migrate_with};
 use tollbooth_meter::sink::{Binding, MigrationError};
 use tollbooth_schemas::clickhouse::{DEDUPLICATION_WINDOW, MIGRATIONS, Migration, replicated};
 
-use super::harness::World;
+use super::harness::{NOON, World, account};
 
 #[test]
 fn migrations_are_applied_once_and_in_order() {
@@ -78,12 +79,92 @@ fn a_changed_or_unknown_migration_is_refused_by_name() {
     assert!(matches!(refused, MigrationError::Newer { version: 3, .. }), "{refused}");
 }
 
+/// A migration as the next release may have one: columns, one of which a view fills, an index, a table.
+fn next(world: &World) -> Migration {
+    let view = "SELECT as_select FROM system.tables WHERE database = '{db}' AND name = 'usage_15m_by_booth_mv'";
+    let select = world.query(view).replace("\\'", "'").replacen(" FROM ", ", max(attempt) AS tries FROM ", 1);
+    let sql = format!(
+        "ALTER TABLE ledger ADD COLUMN IF NOT EXISTS colour LowCardinality(String) AFTER engine;
+         ALTER TABLE ledger ADD INDEX IF NOT EXISTS by_colour colour TYPE set(100) GRANULARITY 1;
+         ALTER TABLE usage_15m_by_booth ADD COLUMN IF NOT EXISTS tries SimpleAggregateFunction(max, UInt32);
+         ALTER TABLE usage_15m_by_booth_mv MODIFY QUERY {select};
+         CREATE TABLE IF NOT EXISTS colours (colour String) ENGINE = MergeTree ORDER BY colour;"
+    );
+    Migration { version: 9_000, name: "9000_next.sql", sql: sql.leak() }
+}
+
+#[test]
+fn a_running_sink_goes_on_while_a_newer_release_changes_the_schema() {
+    // given a sink at work, by the schema that it knows
+    let world = World::new("forward", 2);
+    let running = world.start();
+    let write = |begin: i64| {
+        let records: Vec<_> =
+            (begin..begin + 8).map(|index| account(&format!("acc_{index}"), NOON + index, 9)).collect();
+        world.write_between_aborted(&records);
+    };
+    write(0);
+    world.wait_for_rows(80);
+
+    // when the sink of a newer release applies its migration, between two of its blocks
+    let newer = [MIGRATIONS, &[next(&world)]].concat();
+    let store = world.store();
+    let applied =
+        world.runtime.block_on(migrate_with(store.client(), world.database(), &world.binding, &newer)).unwrap();
+    assert_eq!(applied, ["9000_next.sql"]);
+    write(8);
+    world.wait_for_rows(160);
+
+    // then it has gone on, every table has its sums, and the new column is filled for what came since
+    assert!(running.is_active());
+    assert_eq!(world.query("SELECT max(tries) FROM {db}.usage_15m_by_booth"), "1");
+    running.stop().unwrap();
+    world.assert_exact(160);
+
+    // and one of this release that starts now says what it needs, and leaves all as it is
+    let refused = world.start().thread.join().unwrap().unwrap_err().to_string();
+    let wanted = "has migration 9000_next.sql (9000), which this release does not know: upgrade the service";
+    assert!(refused.ends_with(wanted), "{refused}");
+    world.assert_exact(160);
+}
+
+#[test]
+fn what_was_inserted_before_the_newest_migration_is_known_behind_it() {
+    // given a database as the release before this schema left it, with a block
+    let world = World::new("before", 2);
+    let store = world.store();
+    let apply = |migrations: &[Migration]| {
+        world.runtime.block_on(migrate_with(store.client(), world.database(), &world.binding, migrations)).unwrap()
+    };
+    let insert = |block: &Block| world.runtime.block_on(store.insert_block(&block.token, block.body.clone())).unwrap();
+    let (newest, before) = MIGRATIONS.split_last().unwrap();
+    apply(before);
+    let write = |begin: i64| {
+        let records: Vec<_> =
+            (begin..begin + 4).map(|index| account(&format!("acc_{index}"), NOON + index, 9)).collect();
+        world.write_between_aborted(&records);
+    };
+    write(0);
+    let first = world.read_block(&[0, 0], 4);
+    insert(&first);
+
+    // when the newest migration is applied, and the release before repeats that block and inserts another
+    assert_eq!(apply(MIGRATIONS), [newest.name]);
+    insert(&first);
+    write(4);
+    let ends: Vec<i64> = first.ranges.iter().map(|range| range.end).collect();
+    insert(&world.read_block(&ends, 4));
+
+    // then the first counts once, and every table has both
+    world.assert_exact(80);
+}
+
 #[test]
 fn every_table_remembers_tokens_and_syncs_before_it_answers() {
     let world = World::new("window", 1);
     world.migrate();
     let tables = "FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'";
-    assert_eq!(world.count(&format!("SELECT count() {tables}")), 9);
+    assert_eq!(world.count(&format!("SELECT count() {tables}")), 10);
     let settings = [
         format!("non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"),
         "fsync_after_insert = 1".to_owned(),
