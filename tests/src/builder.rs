@@ -9,6 +9,7 @@ use tollbooth_local::{ClickHouse, free_port};
 use tollbooth_schemas::keys::{ApiKey, KeyKind, RANDOM_BYTES};
 
 use crate::binaries::{Binary, locate};
+use crate::os;
 use crate::process::Process;
 use crate::stack::{DATABASE, PARTITIONS, Victim};
 
@@ -110,10 +111,21 @@ pub(crate) fn fresh_dir(name: &str) -> anyhow::Result<PathBuf> {
             .and_then(|text| text.strip_prefix("tollbooth-")?.rsplit_once('-'))
             .is_some_and(|(of, pid)| of == name && !Path::new("/proc").join(pid).exists());
         if stale {
+            unmount_below(&entry.path());
             fs::remove_dir_all(entry.path()).ok();
         }
     }
     let dir = parent.join(format!("tollbooth-{name}-{}", std::process::id()));
     fs::create_dir_all(&dir)?;
     Ok(dir)
+}
+
+/// Of a run that was killed, or left its small disks for somebody to look at.
+fn unmount_below(dir: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    for place in mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new) {
+        if place.starts_with(dir) {
+            os::unmount(place).ok();
+        }
+    }
 }

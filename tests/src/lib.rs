@@ -17,6 +17,7 @@ pub mod crash;
 mod kafka;
 mod os;
 mod process;
+mod proxy;
 mod stack;
 pub mod usage;
 mod wait;

@@ -1,8 +1,12 @@
 //! The system calls that the standard library has no safe form of. All `unsafe` of the crate is here.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// A signal that a test sends.
@@ -35,4 +39,50 @@ pub(crate) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: kill takes two integers and touches no memory of this process.
     if unsafe { libc::kill(pid, number) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts a file system in memory, of so many bytes at most, in the place of a folder.
+pub(crate) fn mount_memory(place: &Path, bytes: u64) -> io::Result<()> {
+    memory(place, bytes, 0)
+}
+
+/// Gives one another size; not below what is in it.
+pub(crate) fn resize_memory(place: &Path, bytes: u64) -> io::Result<()> {
+    memory(place, bytes, libc::MS_REMOUNT)
+}
+
+fn memory(place: &Path, bytes: u64, flags: libc::c_ulong) -> io::Result<()> {
+    let (place, size) = (path(place)?, CString::new(format!("size={bytes}"))?);
+    let kind = c"tmpfs";
+    // SAFETY: mount reads its four texts, which are alive, end with a zero and are not kept, and touches no other memory.
+    let done = unsafe { libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), flags, size.as_ptr().cast()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes a file system away; whoever has files of it open keeps them.
+pub(crate) fn unmount(place: &Path) -> io::Result<()> {
+    let place = path(place)?;
+    // SAFETY: umount2 reads its text, which is alive and ends with a zero, and touches no other memory.
+    if unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// How many bytes are taken of a file system.
+pub(crate) fn used_bytes(place: &Path) -> io::Result<u64> {
+    let place = path(place)?;
+    let mut found = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: statvfs reads its text, which is alive and ends with a zero, and writes one struct, for which there is room.
+    if unsafe { libc::statvfs(place.as_ptr(), found.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it said that it has filled it.
+    let found = unsafe { found.assume_init() };
+    Ok((found.f_blocks - found.f_bfree) * found.f_frsize)
+}
+
+fn path(place: &Path) -> io::Result<CString> {
+    Ok(CString::new(place.as_os_str().as_bytes())?)
 }

@@ -406,7 +406,9 @@ impl Booth {
                 let freed = delivery.settle(&delivered, &refused, now_ms)?;
                 Ok((freed, delivery.cursor(), delivery.parked_count()))
             })
-            .await?;
+            .await
+            // They stay in the queue, whatever their answers were.
+            .inspect_err(|_| self.observer.unanswered(sent))?;
         self.shared.acknowledged.fetch_add(delivered_count, Relaxed);
         self.shared.pending_bytes.fetch_sub(freed, Relaxed);
         self.shared.cursor.store(cursor, Relaxed);

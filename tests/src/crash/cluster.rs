@@ -223,7 +223,7 @@ fn controller(stack: &Stack) -> anyhow::Result<usize> {
     known.checked_sub(1).context("nodes are counted from 1")
 }
 
-fn wait_in_sync(stack: &Stack) -> anyhow::Result<()> {
+pub(super) fn wait_in_sync(stack: &Stack) -> anyhow::Result<()> {
     let in_sync = || stack.log.is_in_sync(BROKERS).ok()?.then_some(());
     stack.wait("every partition to have all its copies", IN_SYNC, in_sync)
 }

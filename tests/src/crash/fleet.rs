@@ -75,6 +75,11 @@ impl<'s> Fleet<'s> {
         Ok(Self { stack, process })
     }
 
+    /// Sets a variable for its start.
+    pub(super) fn set(&self, variable: &str, value: &str) {
+        self.process.set(variable, value);
+    }
+
     pub(super) fn start(&self) -> anyhow::Result<()> {
         self.process.start()
     }

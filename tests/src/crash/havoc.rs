@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::faults;
 use super::fleet::Fleet;
-use super::plan::{Act, IN_TRANSACTION, Plan};
+use super::plan::{Act, Copies, IN_TRANSACTION, Plan};
+use super::scene::Scene;
 use super::stores;
 use super::summary::Summary;
 use super::tell;
@@ -32,7 +34,13 @@ const WRITTEN_BEFORE_MS: i64 = 1_000;
 const GIVEN_UP: &str = "partition given up";
 
 /// Does every act of the plan while the fleet works, and counts them.
-pub(super) fn wreak(stack: &Stack, plan: &Plan, fleet: &Fleet<'_>, summary: &mut Summary) -> anyhow::Result<()> {
+pub(super) fn wreak(
+    stack: &Stack,
+    plan: &Plan,
+    scene: Option<&Scene>,
+    fleet: &Fleet<'_>,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     for (number, step) in plan.acts.iter().enumerate() {
         // The rhythm of the plan, not a wait for something.
         thread::sleep(step.pause);
@@ -54,6 +62,14 @@ pub(super) fn wreak(stack: &Stack, plan: &Plan, fleet: &Fleet<'_>, summary: &mut
             }
             Act::Stores => stores::spoil(stack, &mut summary.stores)?,
             Act::Zombie => stand_still(stack, summary)?,
+            Act::KillBroker(_) | Act::Net(..) | Act::Full(_) | Act::Clock(..) | Act::Rot(_) | Act::MidInsert { .. } => {
+                let scene = scene.context("an act that needs a scene")?;
+                let done = faults::carry_out(stack, scene, step, fleet, summary);
+                if !done.with_context(|| name.clone())? {
+                    tell(&format!("{:>2}/{} {name}: NOT DONE", number + 1, plan.acts.len()));
+                    continue;
+                }
+            }
         }
         *summary.done.entry(name.clone()).or_default() += 1;
         tell(&format!("{:>2}/{} {name} ({:.1} s)", number + 1, plan.acts.len(), began.elapsed().as_secs_f32()));
@@ -68,6 +84,17 @@ pub(crate) fn act_name(act: Act) -> String {
         Act::Point(point) => format!("kill at {point}"),
         Act::Stores => "kill and spoil stores".to_owned(),
         Act::Zombie => "meter stands still".to_owned(),
+        Act::KillBroker(index) => format!("kill broker {}", index + 1),
+        Act::Net(link, fault) => format!("{fault}: {}", link.name()),
+        Act::Full(disk) => format!("full disk: {}", disk.name()),
+        Act::Clock(service, by_s) => {
+            let name = ["ingest", "meter-a", "meter-b", "sink", "effects", "query"].get(service).unwrap_or(&"nobody");
+            format!("clock jumps {}: {name}", if by_s < 0 { "back" } else { "ahead" })
+        }
+        Act::Rot(Copies::Stores) => "kill and corrupt stores".to_owned(),
+        Act::Rot(Copies::Checkpoints) => "kill and corrupt checkpoints".to_owned(),
+        Act::MidInsert { is_whole: false } => "kill clickhouse in half an insert".to_owned(),
+        Act::MidInsert { is_whole: true } => "kill clickhouse in an insert".to_owned(),
     }
 }
 

@@ -2,11 +2,15 @@
 
 mod clerk;
 pub mod cluster;
+mod faults;
 mod fleet;
 mod havoc;
+pub mod hour;
 mod letters;
 mod plan;
 mod repricer;
+mod rot;
+mod scene;
 mod stores;
 mod summary;
 
@@ -25,7 +29,11 @@ use crate::stack::{Stack, StackOptions};
 pub use clerk::Moved;
 pub use fleet::FleetOptions;
 pub use letters::Letters;
-pub use plan::{AFTER_INSERT, Act, BEFORE_INSERT, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, REPRICING_CHUNK, Step};
+pub use plan::{
+    AFTER_INSERT, Act, BEFORE_INSERT, Copies, Form, IN_TRANSACTION, PAYMENT_TAKEN, Plan, REPRICING_CHUNK, Step,
+};
+use scene::Scene;
+pub use scene::{Disk, Fault, Link};
 pub use stores::Stores;
 pub use summary::Summary;
 
@@ -59,8 +67,9 @@ impl Options {
         let form = match set("TOLLBOOTH_CRASH").as_deref() {
             Some("long") => Form::Long,
             Some("broker") => Form::Broker,
+            Some("hour") => Form::Round,
             Some("short") | None => Form::Short,
-            Some(other) => bail!("TOLLBOOTH_CRASH is {other:?}, not short, long or broker"),
+            Some(other) => bail!("TOLLBOOTH_CRASH is {other:?}, not short, long, broker or hour"),
         };
         let seed = match set("TOLLBOOTH_CRASH_SEED") {
             Some(text) => text.parse().context("TOLLBOOTH_CRASH_SEED")?,
@@ -73,9 +82,13 @@ impl Options {
         let stores = match set("TOLLBOOTH_CRASH_STORE").as_deref() {
             Some("1") => [true; 2],
             Some(other) => bail!("TOLLBOOTH_CRASH_STORE is {other:?}, not 1"),
-            None => [seed.is_multiple_of(2), !seed.is_multiple_of(2)],
+            None => Self::one_with_stores(seed),
         };
         Ok(Self { form, seed, stores, fleet })
+    }
+
+    const fn one_with_stores(seed: u64) -> [bool; 2] {
+        [seed.is_multiple_of(2), !seed.is_multiple_of(2)]
     }
 }
 
@@ -94,25 +107,40 @@ pub fn run(options: &Options) -> anyhow::Result<Summary> {
     tell(&format!("seed {}, {} acts (repeat it with TOLLBOOTH_CRASH_SEED={0})", options.seed, plan.acts.len()));
     let started = Instant::now();
     let stack = Stack::start(&StackOptions { name: "crash", kafka_heap_mb: 768, stores: options.stores })?;
-    let outcome = play(&stack, options, &plan, started);
+    let outcome = play(&stack, options, &plan, None, started);
     if !matches!(&outcome, Ok(summary) if summary.is_clean()) {
-        tell(&stack.logs());
-        // What stands still is most often behind one that nobody ends.
-        tell(&format!("open transactions:\n{}", stack.kafka.transactions().unwrap_or_else(|error| error.to_string())));
-        stack.keep();
+        look_into(&stack);
     }
     outcome
 }
 
-fn play(stack: &Stack, options: &Options, plan: &Plan, started: Instant) -> anyhow::Result<Summary> {
+/// For somebody who wants to know why.
+fn look_into(stack: &Stack) {
+    tell(&stack.logs());
+    // What stands still is most often behind one that nobody ends.
+    tell(&format!("open transactions:\n{}", stack.kafka.transactions().unwrap_or_else(|error| error.to_string())));
+    stack.keep();
+}
+
+fn play(
+    stack: &Stack,
+    options: &Options,
+    plan: &Plan,
+    scene: Option<&Scene>,
+    started: Instant,
+) -> anyhow::Result<Summary> {
     let fleet = fleet::Fleet::set_up(stack, &options.fleet)?;
+    if let Some(scene) = scene {
+        scene.bring_in(&fleet);
+    }
     let mut clerk = clerk::Clerk::set_up(stack)?;
     fleet.start()?;
     fleet.wait_at_work(stack)?;
     let mut summary = Summary { seed: options.seed, rate_wanted: options.fleet.rate, ..Summary::default() };
+    summary.not_done = scene.map(Scene::missing).unwrap_or_default();
 
     let ((), ends) = stack.managed(|| {
-        let worked = beside(|over| clerk.work(over), || havoc::wreak(stack, plan, &fleet, &mut summary));
+        let worked = beside(|over| clerk.work(over), || havoc::wreak(stack, plan, scene, &fleet, &mut summary));
         for error in [worked.0.err(), worked.1.err()].into_iter().flatten() {
             summary.finding(&error);
         }

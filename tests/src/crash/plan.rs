@@ -6,12 +6,21 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use super::cluster::BROKERS;
+use super::havoc::act_name;
+use super::scene::{Disk, Fault, Link};
 use crate::stack::Victim;
 
 /// Acts of the long form.
 const LONG_ACTS: usize = 42;
 /// Acts of the broker's form, every other one a broker's death.
 const BROKER_ACTS: usize = 32;
+
+/// Of a stack.
+const SERVICES: usize = 6;
+/// By how much a clock jumps, in seconds: less than what is reported may lie in the future, and than a hold lasts.
+const JUMP_S_MIN: i64 = 300;
+const JUMP_S_MAX: i64 = 1_500;
 
 /// How long it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +31,8 @@ pub enum Form {
     Long,
     /// Only broker and meters, again and again: what can leave a transaction behind.
     Broker,
+    /// One round of the long run over three brokers: every kind of fault once.
+    Round,
 }
 
 /// One thing that is done to the stack.
@@ -36,6 +47,30 @@ pub enum Act {
     /// A meter stands still inside an open transaction for longer than its session lasts, then goes on as if nothing had
     /// happened.
     Zombie,
+    /// SIGKILL of one of the three brokers, by its index.
+    KillBroker(usize),
+    /// Something happens to the connections of a pair of processes.
+    Net(Link, Fault),
+    /// A disk is full for a while.
+    Full(Disk),
+    /// The clock of a service jumps by so many seconds, and back; the service by its place on the path.
+    Clock(usize, i64),
+    /// A meter is killed and finds copies corrupt.
+    Rot(Copies),
+    /// ClickHouse is killed in the middle of an insert: all of it has come, or half.
+    MidInsert {
+        /// Whether all of it has.
+        is_whole: bool,
+    },
+}
+
+/// What a meter begins with beside the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Copies {
+    /// On its own disk.
+    Stores,
+    /// Elsewhere.
+    Checkpoints,
 }
 
 /// An act with its times.
@@ -80,6 +115,10 @@ impl Plan {
         }
         let mut acts: Vec<Act> = Victim::ALL.iter().copied().map(Act::Kill).chain(points).collect();
         acts.extend([Act::Zombie, Act::Stores]);
+        if form == Form::Round {
+            acts.retain(|act| *act != Act::Kill(Victim::Broker));
+            acts.extend(of_the_scene(&mut chance));
+        }
         let kinds = acts.clone();
         acts.shuffle(&mut chance);
         if form == Form::Long {
@@ -108,4 +147,28 @@ impl Plan {
             acts.into_iter().map(|act| Step { act, pause: between(300, 2_300), down: between(0, 2_500) }).collect();
         Self { acts }
     }
+
+    /// Without the acts whose names contain none of these texts, which commas part.
+    #[must_use]
+    pub fn only(mut self, texts: &str) -> Self {
+        self.acts.retain(|step| texts.split(',').any(|text| act_name(step.act).contains(text)));
+        self
+    }
+}
+
+/// Every kind that needs more than the stack: each broker's death, each pair's connections, each disk, each clock, each copy.
+fn of_the_scene(chance: &mut ChaCha8Rng) -> Vec<Act> {
+    let mut acts: Vec<Act> = (0..BROKERS).map(Act::KillBroker).collect();
+    for link in Link::ALL {
+        // The list is not empty.
+        acts.extend(Fault::ALL.choose(chance).map(|fault| Act::Net(link, *fault)));
+    }
+    acts.extend(Disk::ALL.map(Act::Full));
+    for service in 0..SERVICES {
+        let by_s = chance.random_range(JUMP_S_MIN..JUMP_S_MAX);
+        acts.push(Act::Clock(service, if chance.random_bool(0.5) { by_s } else { -by_s }));
+    }
+    acts.extend([Copies::Stores, Copies::Checkpoints].map(Act::Rot));
+    acts.extend([false, true].map(|is_whole| Act::MidInsert { is_whole }));
+    acts
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::rot::REASONS;
 use super::summary::Summary;
 use crate::process::Process;
 use crate::stack::{Stack, Victim};
@@ -51,6 +52,10 @@ impl Fate {
 pub struct Stores {
     met: BTreeMap<Fate, u32>,
     foreign: u32,
+    /// That were made corrupt.
+    pub(super) rotten: u32,
+    /// Whether their disk was full: then a meter may give any of them up, and do without.
+    pub(super) is_disk_full: bool,
 }
 
 impl Stores {
@@ -68,7 +73,7 @@ impl Stores {
 
 /// What a meter said of a partition since it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     Opened {
         next_offset: i64,
         ledger_end: i64,
@@ -100,7 +105,7 @@ impl Said {
 }
 
 /// What stands behind `name=`, without quotes.
-fn field<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
     let mut values = fields.split_whitespace().filter_map(|word| word.split_once('='));
     values.find(|(key, _)| *key == name).map(|(_, value)| value.trim_matches('"'))
 }
@@ -120,8 +125,8 @@ fn said(log: &str) -> BTreeMap<i32, Vec<Said>> {
 /// # Errors
 /// Where a store was used that must not be, or the other way round.
 fn judge(fate: Fate, said: &[Said], older: i64) -> anyhow::Result<()> {
-    // Warm: it was folded from nothing at another try, in the same process.
-    let is_anew = |source: &str| matches!(source, "cold" | "warm");
+    // Warm: it was folded from nothing at another try, in the same process. A checkpoint, where some are made.
+    let is_anew = |source: &str| matches!(source, "cold" | "warm" | "checkpoint");
     let is_right = match (fate, said) {
         (Fate::Lost, [Said::Restored { source }, ..]) => is_anew(source),
         // Exactly the copy's offset, and the ledger has gone on since.
@@ -203,7 +208,7 @@ fn spoil_once(stack: &Stack, stores: &mut Stores) -> anyhow::Result<()> {
 }
 
 /// Starts the meter and waits until all is served again; what it said of the partitions that it came to serve.
-fn start(stack: &Stack, meter: &Process) -> anyhow::Result<BTreeMap<i32, Vec<Said>>> {
+pub(super) fn start(stack: &Stack, meter: &Process) -> anyhow::Result<BTreeMap<i32, Vec<Said>>> {
     let from = meter.log_len();
     meter.start()?;
     let pid = meter.pid();
@@ -222,7 +227,7 @@ fn start(stack: &Stack, meter: &Process) -> anyhow::Result<BTreeMap<i32, Vec<Sai
 }
 
 /// Waits until the meter has posted some more.
-fn wait_further(stack: &Stack, meter: &Process) -> anyhow::Result<()> {
+pub(super) fn wait_further(stack: &Stack, meter: &Process) -> anyhow::Result<()> {
     let posted = || stack.metric(meter, "tollbooth_ledger_posts_total");
     let mut begun = None;
     stack.wait(&format!("{} to post some more", meter.name()), PATIENCE, || {
@@ -240,11 +245,21 @@ pub(super) fn check(stack: &Stack, summary: &mut Summary) {
         }
     }
     // One that was put in the place of a store and never come upon was discarded by nobody.
-    let expected = summary.stores.foreign;
-    let is_expected = reasons.iter().all(|(reason, count)| reason == "mismatch" && *count <= expected);
+    let Stores { foreign, rotten, is_disk_full, .. } = &summary.stores;
+    let corrupt: u32 = reasons.iter().filter(|(reason, _)| is_of_corrupt(reason)).map(|(_, count)| count).sum();
+    let is_expected = reasons.iter().all(|(reason, count)| match reason.as_str() {
+        "mismatch" => count <= foreign,
+        reason => is_of_corrupt(reason) && (*is_disk_full || corrupt <= *rotten),
+    });
     if !is_expected {
-        summary.findings.push(format!("stores were discarded: {reasons:?}; {expected} were another partition's"));
+        let of = format!("{foreign} were another partition's, {rotten} corrupt");
+        summary.findings.push(format!("stores were discarded: {reasons:?}; {of}"));
     }
+}
+
+/// Whether a store is discarded for this that is not what was written.
+fn is_of_corrupt(reason: &str) -> bool {
+    REASONS.contains(&reason)
 }
 
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
@@ -252,7 +267,7 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
     copy_dir(from, to)
 }
 
-fn unless_missing(error: io::Error) -> io::Result<()> {
+pub(super) fn unless_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 

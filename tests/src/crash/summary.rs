@@ -1,6 +1,6 @@
 //! What a crash test did and found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -28,6 +28,10 @@ pub struct Summary {
     pub uncommitted: usize,
     /// What became of stores that were spoilt.
     pub stores: Stores,
+    /// What was hit by faults that hit something more or less: connections, bytes, words of those who were refused.
+    pub hits: BTreeMap<String, u64>,
+    /// Kinds of acts that this machine does not allow, and why.
+    pub not_done: BTreeSet<String>,
     /// Services that ended without being killed from outside, and were started again.
     pub left_by_themselves: BTreeMap<String, u32>,
     /// The fleet's own summary.
@@ -58,6 +62,11 @@ impl Summary {
         let outermost = error.to_string();
         let lines = [outermost.as_str(), &error.root_cause().to_string()].map(|text| first_line(text).to_owned());
         self.findings.extend(lines.into_iter().filter(|line| !line.starts_with("---")));
+    }
+
+    /// Adds to what was hit.
+    pub(super) fn hit(&mut self, what: &str, count: impl TryInto<u64>) {
+        *self.hits.entry(what.to_owned()).or_default() += count.try_into().unwrap_or_default();
     }
 
     /// How often an act was done.
@@ -111,6 +120,12 @@ impl fmt::Display for Summary {
         writeln!(f, "crash test, seed {}: {} kills in {:.0} s", self.seed, self.kills(), self.elapsed.as_secs_f64())?;
         for (name, count) in &self.done {
             writeln!(f, "  {name:<28}{count:>10}")?;
+        }
+        for (what, count) in &self.hits {
+            writeln!(f, "  hit: {what:<62}{count:>10}")?;
+        }
+        for what in &self.not_done {
+            writeln!(f, "  NOT DONE: {what}")?;
         }
         for (name, count) in &self.left_by_themselves {
             writeln!(f, "  ended: {name:<40}{count:>3}")?;

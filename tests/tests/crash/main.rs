@@ -4,6 +4,7 @@
 //! `tests/README.md`.
 
 mod cluster;
+mod hour;
 
 use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,7 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     let _turn = turn();
     // given a fleet at work on two meters, a sink, ingest, ClickHouse and Kafka
     let options = Options::from_environment()?;
+    assert_ne!(options.form, Form::Round, "`hour` is a test of its own: make crash-hour");
 
     // when each of them is killed, some in the middle of what must not be done by halves
     let summary = crash::run(&options)?;

@@ -12,12 +12,15 @@ use std::{
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::tracker::{Listener, Tracker};
-use crate::{Booth, BoothConfig, BoothError, EnqueueError, HttpTransport, Stats};
+use crate::{Booth, BoothConfig, BoothError, EnqueueError, HttpTransport, OutboxError, Stats};
 
 /// Events between the plan and the disk; beyond them the plan waits.
 const QUEUED_MAX: usize = 20_000;
 /// Events that one write gathers.
 const GROUP_MAX: usize = 5_000;
+
+/// How long a disk that refused is left alone.
+const DISK_PAUSE: Duration = Duration::from_millis(500);
 
 /// An encoded event with its id.
 pub(crate) type Encoded = (String, Vec<u8>);
@@ -115,12 +118,22 @@ impl Gateway {
         let writing = tokio::spawn(write(Arc::clone(&booth), events, Arc::clone(&unwritten)));
         let sending = Arc::clone(&booth);
         let sending = tokio::spawn(async move {
-            if let Err(error) = sending.run().await {
-                tracing::error!(%error, "gateway stopped sending");
+            while let Err(error) = sending.run().await {
+                if !is_passing(&error) {
+                    tracing::error!(%error, "gateway stopped sending");
+                    break;
+                }
+                tracing::warn!(%error, "gateway sends again soon");
+                tokio::time::sleep(DISK_PAUSE).await;
             }
         });
         Self { booth, unwritten, queue, tasks: [writing, sending] }
     }
+}
+
+/// Whether the queue can be gone on with: a disk that refused, not one whose content is wrong.
+const fn is_passing(error: &BoothError) -> bool {
+    matches!(error, BoothError::Outbox(OutboxError::Io(_)))
 }
 
 async fn write(booth: Arc<Booth>, mut events: mpsc::Receiver<Encoded>, unwritten: Arc<AtomicU64>) {
@@ -132,6 +145,11 @@ async fn write(booth: Arc<Booth>, mut events: mpsc::Receiver<Encoded>, unwritten
                 Ok(()) => break,
                 // The queue in front fills and the plan waits: an outage shows as a late plan, never as loss.
                 Err(EnqueueError::Full { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+                // A full disk is one for a while. What was taken of it all the same goes by the same ids.
+                Err(EnqueueError::Disk(error)) if matches!(*error, OutboxError::Io(_)) => {
+                    tracing::warn!(%error, "gateway writes again soon");
+                    tokio::time::sleep(DISK_PAUSE).await;
+                }
                 Err(error) => {
                     tracing::error!(%error, "gateway stopped writing");
                     return;
