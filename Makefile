@@ -21,7 +21,7 @@ STAMP := printf '== %s %s\n' "$$(date +%T)"
 .PHONY: help setup test-setup build web up down reset status verify rules packaging test simulate handover model fuzz audit audit-setup conformance conformance-setup mutants mutants-setup crash crash-setup crash-hour nightly bench bench-setup growth soak profile lint fmt check clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo
 	@echo "  make up DETACH=1 returns when everything is ready; make bench ARGS=... and make crash ARGS=... pass arguments on."
 
