@@ -655,3 +655,20 @@ SELECT
     ) AS profile_set
 FROM ledger
 GROUP BY account_id;
+
+CREATE TABLE IF NOT EXISTS ledger_totals
+(
+    partition   Int32,
+    next_offset Int64,
+    entries     UInt64,
+    amount      Decimal(38, 6),
+    read_at     DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{database}/{shard}/{table}', '{replica}', next_offset)
+ORDER BY partition
+SETTINGS
+    replicated_deduplication_window = 100000,
+    replicated_deduplication_window_seconds = 604800,
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    auto_statistics_types = '';

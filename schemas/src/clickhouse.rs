@@ -114,7 +114,7 @@ mod tests {
     fn every_table_is_replicated_and_remembers_its_blocks() {
         let tables: Vec<String> =
             replicated().into_iter().filter(|statement| statement.starts_with("CREATE TABLE")).collect();
-        assert_eq!(tables.len(), 9);
+        assert_eq!(tables.len(), 10);
         for table in tables {
             assert!(table.contains("ENGINE = Replicated") && !table.contains("non_replicated"), "{table}");
             assert!(table.contains("    replicated_deduplication_window = 100000,"), "{table}");

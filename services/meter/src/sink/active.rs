@@ -153,6 +153,8 @@ impl<'a> Active<'a> {
     /// Repeats the block that the sink before intended: the same ranges, hence the same records, rows and token. False
     /// when the lease went away, or the process is to end, before it could be read.
     fn repeat(&mut self, resume: &Resume) -> Result<bool, SinkError> {
+        // What this process knew when it was active before: another one may have inserted since.
+        *self.context.inserts.blocking_lock() = None;
         if resume.ranges.iter().any(|range| !range.is_empty()) {
             self.assign(
                 resume.ranges.iter().filter(|range| !range.is_empty()).map(|range| (range.partition, range.begin)),
