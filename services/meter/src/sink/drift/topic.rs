@@ -89,6 +89,8 @@ struct Watch {
     reader: BatchReader,
     /// By partition.
     read: Vec<Read>,
+    /// As it was written down last.
+    written: Vec<Read>,
     /// Up to where the topic is being read.
     standing: Option<Standing>,
     /// How long the question to ClickHouse took last.
@@ -104,7 +106,7 @@ impl Watch {
         let watch = context.clients.watch(ClientKind::SinkReader, &mut config);
         let reader = BatchReader::watched(config, watch).map_err(reading)?;
         let read = asking.ask(context.store.read_totals(context.binding.partitions))?;
-        Ok(read.map(|read| Self { reader, read, standing: None, asking: Duration::ZERO }))
+        Ok(read.map(|read| Self { reader, written: read.clone(), read, standing: None, asking: Duration::ZERO }))
     }
 
     /// Compares, where the topic could be read up to where the tables end.
@@ -138,7 +140,11 @@ impl Watch {
             }
         }
         context.metrics.drift.compared(&apart);
-        asking.ask(context.store.write_totals(&self.read)).map(drop)
+        if self.read != self.written {
+            asking.ask(context.store.write_totals(&self.read))?;
+            self.written.clone_from(&self.read);
+        }
+        Ok(())
     }
 
     /// What the tables hold, with no insert under way. Where the last one's outcome is not known, the next turn asks.
