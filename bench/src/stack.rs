@@ -27,6 +27,8 @@ pub(crate) const PARTITIONS: i32 = 8;
 /// What query signs commands with that it passes on to ingest.
 const FORWARD_SECRET: &str = "of a stack that is measured and thrown away";
 const READY_WAIT: Duration = Duration::from_secs(60);
+/// Of a query that reads the balances of ten million accounts before.
+const LOADED_WAIT: Duration = Duration::from_secs(600);
 /// Of a meter that folds a long ledger before.
 const RESTORED_WAIT: Duration = Duration::from_secs(3_600);
 
@@ -252,7 +254,7 @@ impl Space<'_> {
         command.env("TOLLBOOTH_QUERY__ANSWERS__AHEAD_ACCOUNTS_MAX", "0");
         command.envs(variables.iter().copied());
         command.env("TOLLBOOTH_QUERY__OPS_LISTEN", &ops).env("TOLLBOOTH_QUERY__LISTEN", &listen);
-        Ok((self.spawn("query", command, &ops, READY_WAIT)?, listen))
+        Ok((self.spawn("query", command, &ops, LOADED_WAIT)?, listen))
     }
 }
 
