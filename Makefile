@@ -68,6 +68,9 @@ verify: | $(LOCAL) ## Prove that ledger, sources and rows of the running stack a
 	TOLLBOOTH_METER__TOPICS__PARTITIONS=8 TOLLBOOTH_METER__AGE_LIMIT_DAYS=400 \
 	TOLLBOOTH_METER__OPERATION_RETENTION_DAYS=400 $(TARGET)/release/tollbooth-meter verify "$${journal[@]}" $(ARGS)
 
+# Most of them wait for engines most of the time: more at once than there are cores.
+TEST_THREADS ?= 6
+
 # All targets, so that the tests themselves compile nothing again: what only tests depend on changes the features of what
 # everything depends on. The tests come last: their summaries close the output. The engines are fetched before, so that
 # progress is seen.
@@ -78,7 +81,7 @@ test: test-setup ## Format, lints and all tests, over the real engines and in a 
 	$(CARGO) build --workspace --all-targets
 	$(TARGET)/debug/tollbooth-local fetch
 	@$(STAMP) "tests of the services"
-	TOLLBOOTH_FUZZ_SECONDS=60 $(CARGO) test --workspace
+	RUST_TEST_THREADS=$(TEST_THREADS) TOLLBOOTH_FUZZ_SECONDS=60 $(CARGO) test --workspace
 	@$(STAMP) "dashboard: build, lints, unit tests"
 	$(MAKE) --no-print-directory $(WEB)/dist
 	cd $(WEB) && npm run --silent check
