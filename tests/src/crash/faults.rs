@@ -1,10 +1,12 @@
 //! The acts that need a scene: what is done to connections, disks, clocks and copies, and what each of them hit.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::beside;
 use super::cluster::wait_in_sync;
 use super::fleet::Fleet;
 use super::plan::{Act, Copies, Step};
@@ -24,6 +26,8 @@ const MISSED: Duration = Duration::from_secs(4);
 const A_WHILE: Duration = Duration::from_secs(6);
 /// Longer than the session of 10 s and the transaction of 12 s: the group has given the partitions away.
 const BEYOND_SESSION: Duration = Duration::from_secs(14);
+/// The rhythm of somebody who looks at the dashboard.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 /// How long a disk stays full after the first that was refused.
 const FULL: Duration = Duration::from_secs(3);
 
@@ -48,7 +52,15 @@ pub(super) fn carry_out(
             if link == Link::Brokers {
                 wait_in_sync(stack)?;
             }
-            let hit = scene.links.disturb(stack, link, fault, lasting(link, fault, step.down))?;
+            let hit = beside(
+                |over| {
+                    if link == Link::QueryClickHouse {
+                        ask_history(stack, over)
+                    }
+                },
+                || scene.links.disturb(stack, link, fault, lasting(link, fault, step.down)),
+            );
+            let hit = hit.1?;
             summary.hit(&format!("{fault}, {}: {}", link.name(), hit.unit), hit.count);
         }
         Act::Full(disk) => {
@@ -70,8 +82,8 @@ pub(super) fn carry_out(
             let services = stack.services();
             let service = services.get(index).context("no such service")?;
             stack.wait_ready(service)?;
-            scene.clocks.jump(stack, service, by_s, || thread::sleep(A_WHILE))?;
-            summary.hit(&format!("clock of {}: jumped there and back", service.name()), 1);
+            let looks = scene.clocks.jump(stack, service, by_s, || thread::sleep(A_WHILE))?;
+            summary.hit(&format!("clock of {}: looks while it was off", service.name()), looks);
         }
         Act::Rot(Copies::Stores) => rot::stores(stack, summary)?,
         Act::Rot(Copies::Checkpoints) => rot::checkpoints(stack, summary)?,
@@ -79,6 +91,15 @@ pub(super) fn carry_out(
         Act::Kill(_) | Act::Point(_) | Act::Stores | Act::Zombie => bail!("it needs no scene"),
     }
     Ok(true)
+}
+
+/// Query answers from memory what it can; what is searched it asks ClickHouse for.
+fn ask_history(stack: &Stack, over: &dyn Fn() -> bool) {
+    while !over() {
+        // Without an answer while nothing gets through.
+        stack.api.read("acc_clerk_0/transactions?q=clerk").ok();
+        thread::sleep(ASK_EVERY);
+    }
 }
 
 fn lasting(link: Link, fault: Fault, down: Duration) -> Duration {
@@ -99,16 +120,19 @@ fn interrupt_insert(
 ) -> anyhow::Result<()> {
     let proxy = scene.links.of(Link::SinkClickHouse).next().context("no proxy before ClickHouse")?;
     proxy.arm(Trap { text: INSERT, share: if is_whole { Share::Whole } else { Share::Half } });
+    let is_seen = Cell::new(false);
     let trapped = stack.wait("an insert of the sink to be under way", INSERT_PATIENCE, || proxy.trapped());
     let killed = trapped.and_then(|_| {
+        // Of less than 256 KiB the server begins with nothing before all of it has come, so of half there is nothing to see.
         if is_whole {
-            // It takes so long or a little longer: some are killed before they are written, some after.
-            thread::sleep(down / 100);
-        } else {
-            // The server itself says that it is in the middle.
             let sql = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO ledger%'";
-            let is_at_it = || (stack.clickhouse.query(sql).ok()?.trim() == "1").then_some(());
-            stack.wait("ClickHouse to be in the middle of it", INSERT_PATIENCE, is_at_it)?;
+            let is_at_it = || stack.clickhouse.query(sql).is_ok_and(|count| count.trim() == "1");
+            let is_answered = || proxy.trapped().is_some_and(|(_, answered)| answered > 0);
+            stack.wait("ClickHouse to be at it, or through", INSERT_PATIENCE, || {
+                let seen = is_at_it();
+                is_seen.set(seen);
+                (seen || is_answered()).then_some(())
+            })?;
         }
         stack.kill(Victim::ClickHouse)
     });
@@ -119,7 +143,12 @@ fn interrupt_insert(
     let (passed, answered) = trapped.context("no insert")?;
     thread::sleep(down);
     stack.restart(Victim::ClickHouse)?;
-    let outcome = if answered > 0 { "its answer lost" } else { "not answered" };
-    summary.hit(&format!("insert interrupted, {outcome}: bytes of it"), passed);
+    let outcome = match (is_whole, answered > 0) {
+        (false, _) => "half of it had come",
+        (true, true) => "it was through, its answer is lost",
+        (true, false) if is_seen.get() => "the server said that it was at it",
+        (true, false) => "it was not answered",
+    };
+    summary.hit(&format!("insert, {outcome}: bytes"), passed);
     Ok(())
 }

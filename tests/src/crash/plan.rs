@@ -161,7 +161,7 @@ fn of_the_scene(chance: &mut ChaCha8Rng) -> Vec<Act> {
     let mut acts: Vec<Act> = (0..BROKERS).map(Act::KillBroker).collect();
     for link in Link::ALL {
         // The list is not empty.
-        acts.extend(Fault::ALL.choose(chance).map(|fault| Act::Net(link, *fault)));
+        acts.extend(link.faults().choose(chance).map(|fault| Act::Net(link, *fault)));
     }
     acts.extend(Disk::ALL.map(Act::Full));
     for service in 0..SERVICES {

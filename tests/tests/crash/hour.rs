@@ -9,12 +9,9 @@ use tollbooth_tests::crash::{Act, Copies, Disk, FleetOptions, Form, Link, Option
 /// fleet share a small machine.
 const RATE: f64 = 500.0;
 
-#[test]
-#[ignore = "takes an hour: `make crash-hour`"]
-fn an_hour_of_all_faults_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
-    let _turn = crate::turn();
+/// The crash test's longest form.
+pub(crate) fn loses_nothing_and_doubles_nothing(options: Options) -> anyhow::Result<()> {
     // given fleets at work over three brokers, one after the other
-    let options = Options::from_environment()?;
     let rate = if std::env::var_os("TOLLBOOTH_CRASH_RATE").is_some() { options.fleet.rate } else { RATE };
     let options = Options { fleet: FleetOptions { rate, accounts: 50, ..options.fleet }, ..options };
     let length = Length::from_environment()?;

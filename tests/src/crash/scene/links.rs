@@ -39,13 +39,15 @@ pub enum Link {
     SinkClickHouse,
     /// Query and ClickHouse.
     QueryClickHouse,
+    /// Ingest, which looks charges up, and ClickHouse.
+    IngestClickHouse,
     /// The booths and ingest.
     FleetIngest,
 }
 
 impl Link {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MeterKafka(0),
         Self::MeterKafka(1),
         Self::SinkKafka,
@@ -55,6 +57,7 @@ impl Link {
         Self::Brokers,
         Self::SinkClickHouse,
         Self::QueryClickHouse,
+        Self::IngestClickHouse,
         Self::FleetIngest,
     ];
 
@@ -71,7 +74,18 @@ impl Link {
             Self::Brokers => "broker to broker",
             Self::SinkClickHouse => "sink to ClickHouse",
             Self::QueryClickHouse => "query to ClickHouse",
+            Self::IngestClickHouse => "ingest to ClickHouse",
             Self::FleetIngest => "fleet to ingest",
+        }
+    }
+
+    /// What may happen to it. The proxy counts what is held of connections that stand; query and ingest may make a new one
+    /// for each look at ClickHouse, of which it would count nothing.
+    #[must_use]
+    pub const fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::QueryClickHouse | Self::IngestClickHouse => &[Fault::Cut, Fault::Delay],
+            _ => &Fault::ALL,
         }
     }
 
@@ -85,7 +99,7 @@ impl Link {
             Self::EffectsKafka => "EFFECTS",
             Self::QueryKafka => "QUERY",
             Self::Brokers => "BETWEEN",
-            Self::SinkClickHouse | Self::QueryClickHouse | Self::FleetIngest => return None,
+            Self::SinkClickHouse | Self::QueryClickHouse | Self::IngestClickHouse | Self::FleetIngest => return None,
         })
     }
 
@@ -94,7 +108,7 @@ impl Link {
         Some(match self {
             Self::MeterKafka(index) => stack.meters.get(index)?,
             Self::SinkKafka | Self::SinkClickHouse => &stack.sink,
-            Self::IngestKafka => &stack.ingest,
+            Self::IngestKafka | Self::IngestClickHouse => &stack.ingest,
             Self::EffectsKafka => &stack.effects,
             Self::QueryKafka | Self::QueryClickHouse => &stack.query,
             Self::Brokers | Self::FleetIngest => return None,
@@ -157,7 +171,9 @@ impl Links {
         let mut ways = Vec::new();
         for link in Link::ALL {
             let ports = match link {
-                Link::SinkClickHouse | Link::QueryClickHouse => vec![port_of(stack.clickhouse.url())?],
+                Link::SinkClickHouse | Link::QueryClickHouse | Link::IngestClickHouse => {
+                    vec![port_of(stack.clickhouse.url())?]
+                }
                 Link::FleetIngest => vec![port_of(stack.api.ingest_url())?],
                 _ => stack.brokers().map(|_| free_port()).collect::<Result<_, _>>()?,
             };
