@@ -213,8 +213,7 @@ async fn serve(mut client: TcpStream, shared: &Shared) {
         tally.refused.fetch_add(1, Ordering::Relaxed);
         return reset([&client]);
     }
-    // The system has answered for a server that cannot be reached; so whoever comes waits.
-    if mode == Mode::Hold && weather.wait_for(|weather| weather.mode != Mode::Hold).await.is_err() {
+    if mode == Mode::Hold && !hold_newcomer(&client, tally, &mut weather).await {
         return;
     }
     let Ok(mut server) = TcpStream::connect(shared.target).await else {
@@ -247,6 +246,20 @@ async fn serve(mut client: TcpStream, shared: &Shared) {
         reset([&client, &server]);
     }
     tally.open.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Whoever comes while nothing arrives waits: the system has answered for a server that cannot be reached. `false`: the proxy is
+/// gone.
+async fn hold_newcomer(client: &TcpStream, tally: &Tally, weather: &mut watch::Receiver<Weather>) -> bool {
+    let mut first = vec![0; CHUNK_BYTES];
+    let mut is_over = weather.clone();
+    tokio::select! {
+        sent = client.peek(&mut first) => {
+            tally.held_bytes.fetch_add(sent.map_or(0, |bytes| bytes as u64), Ordering::Relaxed);
+        }
+        _ = is_over.wait_for(|weather| weather.mode != Mode::Hold) => {}
+    }
+    weather.wait_for(|weather| weather.mode != Mode::Hold).await.is_ok()
 }
 
 /// So that closing them tells the other side of an error, not of an end.

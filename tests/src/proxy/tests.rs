@@ -80,7 +80,9 @@ fn what_is_held_arrives_when_it_is_over_and_nobody_is_told_meanwhile() -> anyhow
     // when nothing arrives any more
     echo.proxy.set(Mode::Hold);
     stream.write_all(b"held")?;
-    wait_until("bytes to be held", PATIENCE, || (echo.proxy.counts().held_bytes == 4).then_some(()))?;
+    let mut newcomer = echo.connect()?;
+    newcomer.write_all(b"new")?;
+    wait_until("bytes to be held", PATIENCE, || (echo.proxy.counts().held_bytes == 7).then_some(()))?;
     stream.set_nonblocking(true)?;
     let silence = stream.read(&mut [0; 4]).err().map(|error| error.kind());
     assert_eq!(silence, Some(ErrorKind::WouldBlock));
@@ -88,6 +90,7 @@ fn what_is_held_arrives_when_it_is_over_and_nobody_is_told_meanwhile() -> anyhow
     // then it does afterwards
     echo.proxy.set(Mode::Pass);
     assert_eq!(answer(&mut stream, 4)?, "held");
+    assert_eq!(answer(&mut newcomer, 3)?, "new");
     Ok(())
 }
 
