@@ -55,7 +55,7 @@ pub(super) fn carry_out(
             let hit = beside(
                 |over| {
                     if link == Link::QueryClickHouse {
-                        ask_history(stack, over)
+                        ask_history(stack, over);
                     }
                 },
                 || scene.links.disturb(stack, link, fault, lasting(link, fault, step.down)),

@@ -10,10 +10,10 @@ use tollbooth_tests::crash::{Act, Copies, Disk, FleetOptions, Form, Link, Option
 const RATE: f64 = 500.0;
 
 /// The crash test's longest form.
-pub(crate) fn loses_nothing_and_doubles_nothing(options: Options) -> anyhow::Result<()> {
+pub(crate) fn loses_nothing_and_doubles_nothing(options: &Options) -> anyhow::Result<()> {
     // given fleets at work over three brokers, one after the other
     let rate = if std::env::var_os("TOLLBOOTH_CRASH_RATE").is_some() { options.fleet.rate } else { RATE };
-    let options = Options { fleet: FleetOptions { rate, accounts: 50, ..options.fleet }, ..options };
+    let options = Options { fleet: FleetOptions { rate, accounts: 50, ..options.fleet.clone() }, ..*options };
     let length = Length::from_environment()?;
 
     // when everything that can go wrong does, in each round

@@ -45,7 +45,7 @@ fn crash_test_loses_nothing_and_doubles_nothing() -> anyhow::Result<()> {
     // given a fleet at work on two meters, a sink, ingest, ClickHouse and Kafka
     let options = Options::from_environment()?;
     if options.form == Form::Round {
-        return hour::loses_nothing_and_doubles_nothing(options);
+        return hour::loses_nothing_and_doubles_nothing(&options);
     }
 
     // when each of them is killed, some in the middle of what must not be done by halves
