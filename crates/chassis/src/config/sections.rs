@@ -196,7 +196,8 @@ impl Default for ClickHouseSection {
 pub struct TopicsSection {
     /// Partitions of the keyed topics; chosen once, the same for every service. Default 64.
     pub partitions: i32,
-    /// Copies of every record. Default 3; 1 is for trial on one machine.
+    /// Copies of every record. Default 3; 1 is for trial on one machine. With more than one, start-up also refuses one
+    /// replica of `__transaction_state` or `__consumer_offsets`, where it may see them.
     pub replication: i32,
 }
 

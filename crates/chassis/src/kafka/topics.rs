@@ -5,11 +5,15 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use tollbooth_schemas::topics::TopicSet;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Not a property that could be altered.
 const REPLICAS: &str = "the number of replicas";
+/// Kafka's own: where transactions stand, and how far groups have read.
+const TRANSACTIONS: &str = "__transaction_state";
+const OFFSETS: &str = "__consumer_offsets";
 
 /// A topic as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +116,10 @@ fn why(topic: &str, property: &str) -> &'static str {
         "unclean.leader.election.enable" => {
             "a copy without acknowledged records could become the truth, and charges and payments be gone"
         }
+        REPLICAS if topic == TRANSACTIONS => "meters and sinks stop with the one broker that keeps their transactions",
+        REPLICAS if topic == OFFSETS => {
+            "groups stop with the one broker that keeps their offsets, which go with its disk"
+        }
         REPLICAS => "what was acknowledged stands on one disk alone, and goes with it",
         "retention.ms" | "retention.bytes" if is_of_sign_outs(topic) => {
             "sign-outs would be forgotten, and copies of their cookies be taken again"
@@ -126,7 +134,10 @@ fn why(topic: &str, property: &str) -> &'static str {
 /// What to do about it.
 fn remedy(topic: &str, property: &str, expected: &str) -> String {
     if property == REPLICAS {
-        return "Add replicas (kafka-reassign-partitions.sh); topics.replication=1 is for trial".to_owned();
+        let made_by =
+            made_by(topic).map(|setting| format!(", and set {setting}=3 of every broker, by which it is made"));
+        let made_by = made_by.unwrap_or_default();
+        return format!("Add replicas (kafka-reassign-partitions.sh){made_by}; topics.replication=1 is for trial");
     }
     // `2 or more`: the least of them.
     let value = expected.split(' ').next().unwrap_or(expected);
@@ -136,10 +147,22 @@ fn remedy(topic: &str, property: &str, expected: &str) -> String {
     )
 }
 
+/// The setting of the brokers that says with how many replicas a topic of Kafka's own is made.
+fn made_by(topic: &str) -> Option<&'static str> {
+    match topic {
+        TRANSACTIONS => Some("transaction.state.log.replication.factor"),
+        OFFSETS => Some("offsets.topic.replication.factor"),
+        _ => None,
+    }
+}
+
 /// Creates the topics that are missing and checks those that exist: the number of partitions; what is kept for ever, what
 /// is compacted and whose clock stamps records; that it has more than one replica where that is configured; and, wherever
 /// the cluster says that it has, `min.insync.replicas` (2 or more; as many as replicas, and writing stops with the first
 /// broker: a warning) and `unclean.leader.election.enable` (off).
+///
+/// Where more than one replica is configured, nothing is created while Kafka's own topics of transactions and offsets have
+/// one: where they exist, and this user may see them.
 ///
 /// # Errors
 /// [`TopicError`]; topics created before the error stay.
@@ -147,6 +170,7 @@ pub async fn ensure_topics<C: ClientContext + 'static>(
     admin: &AdminClient<C>,
     specs: &[TopicSpec],
 ) -> Result<(), TopicError> {
+    check_internal(admin, specs)?;
     for spec in specs {
         if found(admin, &spec.name)?.is_none() {
             create(admin, spec).await?;
@@ -177,14 +201,46 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
-fn found<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<Option<Found>, TopicError> {
+/// What the cluster says about all topics that this user may see, asked for the sake of one.
+fn metadata<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<Metadata, TopicError> {
     let unreachable = |source| TopicError::Unreachable { topic: topic.to_owned(), source };
     // All topics are asked for, not this one: a request by name would create it where brokers do so on their own.
-    let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(unreachable)?;
-    Ok(metadata.topics().iter().find(|found| found.name() == topic).map(|found| {
+    admin.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(unreachable)
+}
+
+fn found_in(metadata: &Metadata, topic: &str) -> Option<Found> {
+    metadata.topics().iter().find(|found| found.name() == topic).map(|found| {
         let replicas = found.partitions().iter().map(|partition| partition.replicas().len());
         Found { partitions: found.partitions().len(), replicas_min: replicas.min().unwrap_or_default() }
-    }))
+    })
+}
+
+fn found<C: ClientContext>(admin: &AdminClient<C>, topic: &str) -> Result<Option<Found>, TopicError> {
+    Ok(found_in(&metadata(admin, topic)?, topic))
+}
+
+/// Kafka's own topics, where ours are to have more than one replica.
+fn check_internal<C: ClientContext>(admin: &AdminClient<C>, specs: &[TopicSpec]) -> Result<(), TopicError> {
+    let Some(promised) = specs.iter().find(|spec| spec.replication > 1) else { return Ok(()) };
+    let metadata = metadata(admin, &promised.name)?;
+    // That of transactions first: without it nothing is charged.
+    [TRANSACTIONS, OFFSETS]
+        .into_iter()
+        .filter_map(|topic| Some((topic, found_in(&metadata, topic)?)))
+        .try_for_each(|(topic, found)| judge_internal(topic, found))
+}
+
+/// Whether a topic of Kafka's own outlives a broker.
+fn judge_internal(topic: &str, found: Found) -> Result<(), TopicError> {
+    // Without partitions it is just being made.
+    if found.partitions == 0 || found.replicas_min > 1 {
+        return Ok(());
+    }
+    Err(unsafe_topic(topic, REPLICAS, "2 or more", found.replicas_min.to_string()))
+}
+
+fn unsafe_topic(topic: &str, property: &str, expected: &str, actual: String) -> TopicError {
+    TopicError::Unsafe { topic: topic.to_owned(), property: property.to_owned(), expected: expected.to_owned(), actual }
 }
 
 async fn create<C: ClientContext>(admin: &AdminClient<C>, spec: &TopicSpec) -> Result<(), TopicError> {
@@ -235,12 +291,7 @@ async fn check_properties<C: ClientContext>(
 
 /// Whether what a promise hangs on is as it must be; `value` is a property of the topic, empty where it has none.
 fn judge(spec: &TopicSpec, found: Found, value: impl Fn(&str) -> String) -> Result<(), TopicError> {
-    let differs = |property: &str, expected: &str, actual: String| TopicError::Unsafe {
-        topic: spec.name.clone(),
-        property: property.to_owned(),
-        expected: expected.to_owned(),
-        actual,
-    };
+    let differs = |property: &str, expected: &str, actual: String| unsafe_topic(&spec.name, property, expected, actual);
     for (property, expected) in spec.promised() {
         let actual = value(property);
         if !keeps(property, expected, &actual) {
@@ -350,6 +401,28 @@ mod tests {
         // One copy is a trial where one is configured, and a lost promise where more are.
         assert_eq!(refused(&spec("ledger", 1), 1, Some(("min.insync.replicas", "1"))), None);
         assert_eq!(refused(&spec("ledger", 3), 1, None).as_deref(), Some("the number of replicas"));
+    }
+
+    #[test]
+    fn kafkas_own_topics_are_refused_with_one_replica_and_the_setting_that_makes_them() {
+        let judged = |topic: &str, partitions: usize, replicas_min: usize| {
+            let found = Found { partitions, replicas_min };
+            judge_internal(topic, found).map_err(|error| error.to_string())
+        };
+        for (topic, setting) in [
+            ("__transaction_state", "transaction.state.log.replication.factor=3"),
+            ("__consumer_offsets", "offsets.topic.replication.factor=3"),
+        ] {
+            // given a topic of which a partition has one replica, then it says what to set and how to add some
+            let said = judged(topic, 50, 1).unwrap_err();
+            let begins = format!("topic {topic}: the number of replicas is \"1\", must be 2 or more: ");
+            assert!(said.starts_with(&begins), "{said}");
+            assert!(said.contains(setting) && said.contains("kafka-reassign-partitions.sh"), "{said}");
+            // given one with more, or one that is just being made, then it is taken
+            for (partitions, replicas_min) in [(50, 2), (50, 3), (0, 0)] {
+                assert_eq!(judged(topic, partitions, replicas_min), Ok(()), "{partitions}, {replicas_min}");
+            }
+        }
     }
 
     #[test]

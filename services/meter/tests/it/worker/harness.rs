@@ -29,7 +29,7 @@ use tollbooth_schemas::v1::{
 
 use crate::sink::harness::engines;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition`, at most [`PATIENCE`].
 pub(super) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -1,9 +1,14 @@
-//! A partition that must not be served stands still and says why; the others go on, and so does the process.
+//! A partition that must not be served stands still and says why; the others go on, and so does the process. A cluster that
+//! cannot keep what is configured is refused as a whole.
 
 use prost::Message as _;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::producer::BaseProducer;
+use tollbooth_chassis::kafka::{KafkaClients, LogContext, txn};
+use tollbooth_meter::run::prepare_topics;
 use tollbooth_schemas::v1::{AccountOpened, Entry, LedgerRecord, SourceTopic, entry::Kind};
 
-use super::harness::{World, image, open, wait_until};
+use super::harness::{PATIENCE, World, image, open, wait_until};
 
 /// The opening of an account, by a command at `offset`.
 fn opening(account_id: &str, offset: i64) -> Vec<u8> {
@@ -102,4 +107,25 @@ fn a_partition_whose_ids_need_more_memory_than_there_is_is_refused() {
     });
     assert!(!running.shutdown.is_triggered());
     running.stop();
+}
+
+#[test]
+fn copies_are_not_promised_while_the_transactions_themselves_have_one() {
+    // given a cluster whose topic of transactions has one copy
+    let mut world = World::new("copies", 1);
+    let transactional = world.clients.transactional_producer(&format!("{}copies", world.topics.prefix));
+    let producer: BaseProducer<LogContext> = BaseProducer::from_config_and_context(&transactional, LogContext).unwrap();
+    txn::init(&producer, PATIENCE).unwrap();
+    // when three of everything else are configured
+    world.config.kafka.topic_prefix = format!("{}three.", world.topics.prefix);
+    world.config.topics.replication = 3;
+    let clients = KafkaClients::new(world.config.kafka.clone());
+    let refused = world.runtime.block_on(prepare_topics(&world.config, &clients)).unwrap_err();
+    // then it says which setting of the brokers made it so, before it makes anything
+    let said = format!("{refused:#}");
+    assert!(said.contains("topic __transaction_state: the number of replicas is \"1\""), "{said}");
+    assert!(said.contains("transaction.state.log.replication.factor=3"), "{said}");
+    // and with one of everything it is a trial
+    world.config.topics.replication = 1;
+    world.runtime.block_on(prepare_topics(&world.config, &clients)).unwrap();
 }
