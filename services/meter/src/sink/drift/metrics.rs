@@ -21,6 +21,7 @@ pub(in crate::sink) struct DriftMetrics {
     topic_entries: IntGaugeVec,
     topic_dollars: GaugeVec,
     topic_compared: GaugeVec,
+    topic_went_on: GaugeVec,
     topic_left: IntGaugeVec,
 }
 
@@ -82,6 +83,11 @@ impl DriftMetrics {
                 "When ClickHouse was last held against the ledger topic; absent until the topic was read to its end once.",
                 &[],
             )?,
+            topic_went_on: gauges(
+                "tollbooth_reconciliation_topic_turn_timestamp_seconds",
+                "When the watch of the ledger topic last got on with reading, or had all of it; at first when it began.",
+                &[],
+            )?,
             topic_left: int_gauges(
                 "tollbooth_reconciliation_topic_left_records",
                 "Ledger offsets that are still to be read before the two can be held against each other.",
@@ -113,6 +119,11 @@ impl DriftMetrics {
         }
     }
 
+    /// The watch of the ledger topic begins, has read on, or has nothing left to read.
+    pub(super) fn topic_went_on(&self) {
+        self.topic_went_on.with_label_values::<&str>(&[]).set(now_seconds());
+    }
+
     /// How far the ledger topic is still to be read.
     pub(in crate::sink) fn topic_left(&self, offsets: i64) {
         self.topic_left.with_label_values::<&str>(&[]).set(offsets);
@@ -139,6 +150,7 @@ impl DriftMetrics {
         self.topic_entries.reset();
         self.topic_dollars.reset();
         self.topic_compared.reset();
+        self.topic_went_on.reset();
         self.topic_left.reset();
     }
 
@@ -149,6 +161,7 @@ impl DriftMetrics {
         self.looked(Duration::ZERO);
         self.passed();
         self.topic_left(0);
+        self.topic_went_on();
         self.compared(&[(0, 0)]);
     }
 }

@@ -79,6 +79,8 @@ pub(super) fn watch(context: &Context) -> Watching {
             tokio::time::sleep(pause).await;
         }
     });
+    // Also where its thread does not begin, so that this grows old.
+    watched.metrics.drift.topic_went_on();
     let stop = Shutdown::new();
     let of_topic = topic::watch(watched, pause, stop.clone())
         .inspect_err(|error| tracing::error!(%error, "nobody holds the tables against the ledger topic"))

@@ -7,9 +7,10 @@
 //! many and sum to that, the other half of the watch looks at, account by account.
 //!
 //! What stands in the tables is asked for while nothing is inserted, and the topic is then read up to exactly there. What
-//! was read is kept in the table `ledger_totals`, so that a start goes on from there. The first time takes as long as the
-//! topic is: it is read at the pace of the watch, and compared when the end is reached.
+//! was read is kept in the table `ledger_totals`, turn by turn, so that a start goes on from there. The first time takes as
+//! long as the topic is: it is read at the pace of the watch, and compared when the end is reached.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 use clickhouse::Row;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
+use tollbooth_chassis::kafka::ReaderTuning;
 use tollbooth_chassis::kafka::batch::{BatchLimit, BatchReader};
-use tollbooth_chassis::kafka::{ClientKind, ReaderTuning};
 use tollbooth_chassis::priority;
 use tollbooth_chassis::shutdown::Shutdown;
 
@@ -34,14 +35,18 @@ const READ: BatchLimit = BatchLimit { records: 2_000, bytes: 4 * 1024 * 1024 };
 const READ_WAIT: Duration = Duration::from_millis(50);
 /// A turn ends where nothing has come for so long. The next one goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Part of the time that the question to ClickHouse may take, with the inserts waiting: one in so many.
+/// Part of the time that the question to ClickHouse may take, with the inserts waiting: one in so many,
 const ASKING_PART: u32 = 100;
+/// as long as the pause that this takes stays well below what is called stale.
+const ASKING_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// Below the limit of a statement: one that is given up must not go on at the server.
+const ASKING_SECONDS_MAX: &str = "25";
 
 /// Watches on a thread of its own, because reading blocks; it ends soon after `stop`.
 pub(super) fn watch(context: Context, pause: Duration, stop: Shutdown) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("ledger-watch".to_owned()).spawn(move || {
         priority::yield_to_debits();
-        let asking = Asking { context, stop };
+        let asking = Asking { context, stop, took: Cell::default() };
         let mut watch = None;
         loop {
             let turned = match &mut watch {
@@ -53,8 +58,9 @@ pub(super) fn watch(context: Context, pause: Duration, stop: Shutdown) -> std::i
                 // Whatever it was: begun anew from what was written down.
                 watch = None;
             }
-            let took = watch.as_ref().map_or(Duration::ZERO, |watch| watch.asking.saturating_mul(ASKING_PART));
-            if asking.stop.wait_blocking(pause.max(took)) {
+            let is_read_on = watch.as_ref().is_some_and(|watch| watch.standing.is_some());
+            let took = if is_read_on { Duration::ZERO } else { asking.took.get().saturating_mul(ASKING_PART) };
+            if asking.stop.wait_blocking(pause.max(took.min(ASKING_PAUSE_MAX))) {
                 return;
             }
         }
@@ -65,6 +71,8 @@ pub(super) fn watch(context: Context, pause: Duration, stop: Shutdown) -> std::i
 struct Asking {
     context: Context,
     stop: Shutdown,
+    /// How long the question to ClickHouse took last, answered or not.
+    took: Cell<Duration>,
 }
 
 impl Asking {
@@ -93,8 +101,6 @@ struct Watch {
     written: Vec<Read>,
     /// Up to where the topic is being read.
     standing: Option<Standing>,
-    /// How long the question to ClickHouse took last.
-    asking: Duration,
 }
 
 impl Watch {
@@ -102,25 +108,32 @@ impl Watch {
     fn begin(asking: &Asking) -> Result<Option<Self>, SinkError> {
         let context = &asking.context;
         let tuning = ReaderTuning { queued_kbytes_max: FETCH_KBYTES, ..ReaderTuning::default() };
-        let mut config = context.clients.reader(&context.config.offsets_group, tuning);
-        let watch = context.clients.watch(ClientKind::SinkReader, &mut config);
-        let reader = BatchReader::watched(config, watch).map_err(reading)?;
+        // Without statistics: it does not read all the time, and nobody would take them.
+        let reader =
+            BatchReader::new(&context.clients.reader(&context.config.offsets_group, tuning)).map_err(reading)?;
         let read = asking.ask(context.store.read_totals(context.binding.partitions))?;
-        Ok(read.map(|read| Self { reader, written: read.clone(), read, standing: None, asking: Duration::ZERO }))
+        Ok(read.map(|read| Self { reader, written: read.clone(), read, standing: None }))
     }
 
     /// Compares, where the topic could be read up to where the tables end.
     fn turn(&mut self, asking: &Asking) -> Result<(), SinkError> {
         let context = &asking.context;
         if self.standing.is_none() {
-            self.standing = self.standing_now(asking)?;
+            self.standing = Self::standing_now(asking)?;
         }
+        self.reader.attend();
         let Some(standing) = self.standing.take() else { return Ok(()) };
         for (read, end) in self.read.iter_mut().zip(&standing.ends) {
             *read = read.within(*end);
         }
+        let left_before = self.left(&standing.ends);
         let is_whole = self.read_up_to(asking, &standing.ends)?;
-        context.metrics.drift.topic_left(self.left(&standing.ends));
+        self.write_down(asking);
+        let left = self.left(&standing.ends);
+        context.metrics.drift.topic_left(left);
+        if left == 0 || left < left_before {
+            context.metrics.drift.topic_went_on();
+        }
         if !is_whole {
             self.standing = Some(standing);
             return Ok(());
@@ -140,27 +153,39 @@ impl Watch {
             }
         }
         context.metrics.drift.compared(&apart);
-        if self.read != self.written {
-            asking.ask(context.store.write_totals(&self.read))?;
-            self.written.clone_from(&self.read);
-        }
         Ok(())
     }
 
-    /// What the tables hold, with no insert under way. Where the last one's outcome is not known, the next turn asks.
-    fn standing_now(&mut self, asking: &Asking) -> Result<Option<Standing>, SinkError> {
+    /// Writes down how far the topic was read. Where that fails it is tried again a turn later.
+    fn write_down(&mut self, asking: &Asking) {
+        if self.read == self.written {
+            return;
+        }
+        match asking.ask(asking.context.store.write_totals(&self.read)) {
+            Ok(_) => self.written.clone_from(&self.read),
+            Err(error) => tracing::warn!(%error, "how far the ledger topic was read is not written down"),
+        }
+    }
+
+    /// What the tables hold, with no insert under way. Where the last one's outcome is not known, or another sink inserts, the
+    /// next turn asks.
+    fn standing_now(asking: &Asking) -> Result<Option<Standing>, SinkError> {
         let context = &asking.context;
         let answer = asking.ask(async {
             let inserts = context.inserts.lock().await;
             let Some(ends) = inserts.clone() else { return Ok(None) };
             let asked_at = Instant::now();
-            let totals = context.store.kept_totals(context.binding.partitions).await?;
-            Ok(Some((Standing { ends, totals }, asked_at.elapsed())))
+            let totals = context.store.kept_totals(context.binding.partitions).await;
+            asking.took.set(asked_at.elapsed());
+            let totals = totals?;
+            // A sink that was cut off from the brokers does not know yet that another one has its place. Whoever inserts
+            // says so in `sunk_ranges` before.
+            let newest = context.store.newest_ranges().await?;
+            let is_ours =
+                newest.is_none_or(|newest| newest.ranges.iter().map(|range| range.end).eq(ends.iter().copied()));
+            Ok(is_ours.then_some(Standing { ends, totals }))
         })?;
-        Ok(answer.flatten().map(|(standing, took)| {
-            self.asking = took;
-            standing
-        }))
+        Ok(answer.flatten())
     }
 
     /// Whether every partition is read up to its end; not where a turn's share of entries was read before.
@@ -238,7 +263,8 @@ impl Store {
                  GROUP BY partition",
             )
             .bind(partitions)
-            .with_setting("optimize_aggregation_in_order", "1");
+            .with_setting("optimize_aggregation_in_order", "1")
+            .with_setting("max_execution_time", ASKING_SECONDS_MAX);
         let rows = within_limit(query.fetch_all::<KeptRow>()).await.map_err(failed("sum the balances up"))?;
         let totals = |row: KeptRow| (row.partition, Totals { entries: row.entries, micros: row.micros });
         Ok(by_partition(partitions, rows.into_iter().map(totals)))
