@@ -24,7 +24,7 @@ use tollbooth_schemas::topics::TopicSet;
 use tollbooth_schemas::v1;
 
 pub(crate) const PARTITIONS: i32 = 4;
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// A broker's answer that is not there yet while a test looks at what is under way. Far longer than any look takes, also
 /// on a busy machine, and shorter than the delivery timeout.
 pub(crate) const SLOW: Duration = Duration::from_secs(4);

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::fake::{BANK_PAGE, DECLINED, Fault, NEEDS_ACTION};
-use super::{PURCHASES, buy, postings, reconciled, reconciling, start, start_with};
+use super::{PURCHASES, buy, found, posted, postings, reconciled, reconciling, start, start_with};
 use crate::meter::FakeMeter;
 use crate::purchases::ledger;
 use crate::recharge::Running;
@@ -118,15 +118,13 @@ async fn what_its_payer_left_is_given_up_after_a_day_and_nothing_else() {
     fake.authenticate_before("POST pi_3/cancel", 2);
     let running = Running::start(&stand, reconciling(&fake));
     stand
-        .until("one is given up, one is posted", || {
-            (reconciled(&running, "expired"), reconciled(&running, "posted")) == (1, 1)
-        })
+        .until("one is given up, one is posted", || (reconciled(&running, "expired"), found(&running)) == (1, 1))
         .await;
     let rounds = fake.seen("GET /v1/payment_intents").len();
     stand.until("further rounds", || fake.seen("GET /v1/payment_intents").len() > rounds + 6).await;
     let statuses: Vec<Value> = fake.intents().iter().map(|intent| intent["status"].clone()).collect();
     assert_eq!(statuses, ["canceled", "requires_action", "succeeded", "requires_action", "requires_action"]);
-    assert_eq!((reconciled(&running, "expired"), postings(&stand).len(), fake.taken()), (1, 1, 1));
+    assert_eq!((reconciled(&running, "expired"), posted(&stand).len(), fake.taken()), (1, 1, 1));
     assert_eq!(fake.seen("pi_1/cancel")[0].form["cancellation_reason"], "abandoned");
     running.stop().await;
 }

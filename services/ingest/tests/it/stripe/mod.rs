@@ -8,6 +8,8 @@ mod purchases;
 mod returned;
 mod webhooks;
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -50,6 +52,12 @@ fn reconciling(fake: &FakeStripe) -> impl FnOnce(&mut IngestConfig) + use<> {
 
 fn reconciled(running: &Running, result: &str) -> u64 {
     running.metric(&format!("tollbooth_payments_reconciled_total{{result=\"{result}\"}} "))
+}
+
+/// Payments that this process found, and that stand in the ledger: told by it, or known already. Where the answer to what it
+/// told came too late, the next round knows it.
+fn found(running: &Running) -> u64 {
+    reconciled(running, "posted") + reconciled(running, "known")
 }
 
 /// A stand over a Stripe that has a card of the account.
@@ -106,6 +114,11 @@ fn postings(stand: &Stand) -> Vec<v1::PostPurchase> {
         _ => None,
     };
     stand.commands().into_iter().filter_map(posted).collect()
+}
+
+/// Payments that the ledger was told of; one that it was told of twice, by one key, is one.
+fn posted(stand: &Stand) -> BTreeSet<String> {
+    postings(stand).into_iter().map(|posting| posting.payment_id).collect()
 }
 
 fn signed(secret: &str, at_s: i64, body: &str) -> String {
