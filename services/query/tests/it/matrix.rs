@@ -1,10 +1,12 @@
 //! Every route against every kind of key, from the OpenAPI document: one that is new fails until it has a row here.
 
+use serde_json::{Value, json};
 use tollbooth_query::openapi::DOCUMENT;
-use tollbooth_schemas::keys::{ApiKey, KeyKind};
+use tollbooth_schemas::keys::{ApiKey, KeyDocument, KeyKind, Scope};
 
 use crate::documented::filled;
-use crate::stand::{Ledger, Query, Stand, until};
+use crate::query::Session;
+use crate::stand::{BASE_MS, Ledger, Query, Stand, until};
 
 /// What a route lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,8 @@ fn expected(key: &str, door: Door) -> u16 {
             | "session with another scheme",
         )
         | (Door::Session, _) => 401,
-        (_, "malformed" | "unknown" | "revoked" | "other scheme") => 401,
+        (_, "malformed" | "unknown" | "revoked" | "expired" | "other scheme" | "other header" | "key as cookie") => 401,
+        (_, "narrowed" | "narrowed admin") => 403,
         (Door::Account | Door::Event, "foreign" | "foreign session" | "foreign token") => 404,
         (Door::Account | Door::Event, "booth")
         | (Door::Account, "event token")
@@ -103,14 +106,14 @@ fn bearer(text: &str) -> Credential {
     vec![("authorization", format!("Bearer {text}"))]
 }
 
-fn cookie(text: &str) -> Credential {
-    vec![("cookie", text.to_owned())]
-}
-
 /// Keys of every kind, and a service that knows them.
 async fn keys(stand: &Stand) -> (Vec<(&'static str, Credential)>, Query) {
     let revoked = stand.issue(KeyKind::Account, "acc_luna", 5);
     let unknown = ApiKey::generate(KeyKind::Account, false, &[77; 64]).unwrap();
+    let with = |kind, seed, adjust: fn(&mut KeyDocument)| stand.issue_with(kind, "acc_luna", seed, adjust);
+    let expired = with(KeyKind::Account, 7, |document| document.expires_at = Some(BASE_MS));
+    let narrowed = with(KeyKind::Account, 8, |document| document.scopes = vec![Scope::PortalTokens]);
+    let cashier = with(KeyKind::Admin, 10, |document| document.scopes = vec![Scope::Money]);
     let mut keys = vec![
         ("none", Vec::new()),
         ("malformed", bearer("tb_sk_live_nonsense")),
@@ -122,9 +125,17 @@ async fn keys(stand: &Stand) -> (Vec<(&'static str, Credential)>, Query) {
         ("admin", bearer(stand.issue(KeyKind::Admin, "acc_luna", 4).reveal())),
         ("root", bearer(stand.admin_key.reveal())),
         ("revoked", bearer(revoked.reveal())),
+        ("expired", bearer(expired.reveal())),
+        ("narrowed", bearer(narrowed.reveal())),
+        ("narrowed admin", bearer(cashier.reveal())),
+        ("other header", vec![("x-api-key", stand.admin_key.reveal().to_owned())]),
+        ("key as cookie", vec![("cookie", format!("tollbooth_session={}", stand.admin_key.reveal()))]),
     ];
     let signing_in = stand.issue(KeyKind::Account, "acc_luna", 6);
-    let query = stand.query().await;
+    let mut config = stand.config();
+    // All of them try to sign in.
+    config.session.failures_per_minute_max = 1_000;
+    let query = Query::start(config, &stand.admin_key).await;
     let known = async || status(&query, "/v1/accounts/acc_luna/balance", &bearer(signing_in.reveal())).await == 200;
     until("the keys are known", known).await;
     keys.extend(sessions(stand, &query, &keys, &signing_in).await);
@@ -144,17 +155,17 @@ async fn tokens(
     keys: &[(&'static str, Credential)],
     signing_in: &ApiKey,
 ) -> Vec<(&'static str, Credential)> {
-    let make = async |authorization: &str, body: serde_json::Value| {
+    let make = async |authorization: &str, body: Value| {
         let headers = [("authorization", authorization)];
         let answer = query.change("POST", "/v1/portal-tokens", &headers, &body).await;
         answer.body["token"].as_str().unwrap().to_owned()
     };
     let key_of = |name: &str| keys.iter().find(|(known, _)| *known == name).unwrap().1[0].1.clone();
-    let any = serde_json::json!({"ttl_s": 600});
+    let any = json!({"ttl_s": 600});
     let own = make(&key_of("own"), any.clone()).await;
-    let event = make(&key_of("own"), serde_json::json!({"ttl_s": 600, "event_id": "evt_gala"})).await;
+    let event = make(&key_of("own"), json!({"ttl_s": 600, "event_id": "evt_gala"})).await;
     let root = format!("Bearer {}", stand.admin_key.reveal());
-    let admin = make(&root, serde_json::json!({"ttl_s": 600, "account_id": "acc_luna"})).await;
+    let admin = make(&root, json!({"ttl_s": 600, "account_id": "acc_luna"})).await;
     vec![
         ("forged token", bearer(&own.replace("tbp1.", "tbp1.x"))),
         ("own token", bearer(&own)),
@@ -176,22 +187,22 @@ async fn sessions(
         let (_, credential) = keys.iter().find(|(known, _)| *known == name).unwrap();
         credential[0].1.strip_prefix("Bearer ").unwrap().to_owned()
     };
+    let signed_in = |session: &Session| vec![("cookie", session.cookie.clone()), (CSRF, session.csrf.clone())];
     let own = query.sign_in(&key_of("own")).await;
     let ended = query.sign_in(&key_of("own")).await;
-    let headers = [("cookie", ended.cookie.as_str()), ("x-csrf-token", ended.csrf.as_str())];
-    let answer = query.change("DELETE", "/v1/session", &headers, &serde_json::Value::Null).await;
+    let headers = [("cookie", ended.cookie.as_str()), (CSRF, ended.csrf.as_str())];
+    let answer = query.change("DELETE", "/v1/session", &headers, &Value::Null).await;
     assert_eq!(answer.status, 204);
     let forged = own.cookie.replace("tollbooth_session=", "tollbooth_session=x");
-    let mut with_other_scheme = cookie(&own.cookie);
-    with_other_scheme.push(("authorization", format!("Basic {}", stand.admin_key.reveal())));
+    let other_scheme = ("authorization", format!("Basic {}", stand.admin_key.reveal()));
     vec![
-        ("own session", cookie(&own.cookie)),
-        ("foreign session", cookie(&query.sign_in(&key_of("foreign")).await.cookie)),
-        ("admin session", cookie(&query.sign_in(&key_of("admin")).await.cookie)),
-        ("revoked session", cookie(&query.sign_in(signing_in.reveal()).await.cookie)),
-        ("ended session", cookie(&ended.cookie)),
-        ("forged session", cookie(&forged)),
-        ("session with another scheme", with_other_scheme),
+        ("own session", signed_in(&own)),
+        ("foreign session", signed_in(&query.sign_in(&key_of("foreign")).await)),
+        ("admin session", signed_in(&query.sign_in(&key_of("admin")).await)),
+        ("revoked session", signed_in(&query.sign_in(signing_in.reveal()).await)),
+        ("ended session", signed_in(&ended)),
+        ("forged session", vec![("cookie", forged), (CSRF, own.csrf.clone())]),
+        ("session with another scheme", vec![("cookie", own.cookie.clone()), other_scheme]),
     ]
 }
 
@@ -222,21 +233,117 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             // then
             assert_eq!(found, expected(name, *door), "{path} with {name}");
         }
+        // A key in the address would stand in every log on the way: it is no parameter, and lets nobody in.
+        let as_parameter = format!("{}?access_token={}", filled(path), stand.admin_key.reveal());
+        let found = status(&query, &as_parameter, &[]).await;
+        assert!([400, 401].contains(&found), "{found}: {path} with a key in the query");
     }
     assert_eq!(DOORS.len(), reads.len(), "a row has no route");
 }
 
-/// What changes something has tests of its own; one that is new fails until it is listed here, beside where it is tested.
+/// What a change does for whom it lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// A token of `acc_luna`, for who reads it; never for another token.
+    MintToken,
+    /// For an admin.
+    Simulate,
+    /// For whoever has the key of the body.
+    SignIn,
+    /// For everybody, of the session that comes with it.
+    SignOut,
+}
+
+/// Sessions end with the last one.
+const CHANGES: [(&str, &str, Change); 4] = [
+    ("post", "/v1/portal-tokens", Change::MintToken),
+    ("post", "/v1/price-books/{version}/simulate", Change::Simulate),
+    ("post", "/v1/session", Change::SignIn),
+    ("delete", "/v1/session", Change::SignOut),
+];
+
+const CSRF: &str = "x-csrf-token";
+
+/// What a change answers; sessions come with their token, `has_csrf_token`, or without it.
+fn expected_of_change(key: &str, change: Change, has_csrf_token: bool) -> u16 {
+    let is_session = matches!(key, "own session" | "foreign session" | "admin session");
+    match (change, key) {
+        // A narrowed key's session does what the key may.
+        (Change::SignIn, "own" | "foreign" | "admin" | "root" | "narrowed" | "narrowed admin") => 200,
+        (Change::SignIn, "booth") => 403,
+        (Change::SignIn, _) => 401,
+        _ if is_session && !has_csrf_token => 403,
+        (Change::SignOut, _) => 204,
+        // What nobody may do is asked for by nobody who is somebody.
+        _ if expected(key, Door::Account) == 401 => 401,
+        (Change::MintToken, "own" | "admin" | "root" | "own session" | "admin session") => 201,
+        (Change::MintToken, "foreign" | "foreign session") => 404,
+        (Change::Simulate, "admin" | "root" | "admin session") => 200,
+        (Change::MintToken | Change::Simulate, _) => 403,
+    }
+}
+
+fn body_of(change: Change, credential: &[(&'static str, String)]) -> Value {
+    match change {
+        Change::MintToken => json!({"account_id": "acc_luna", "ttl_s": 600}),
+        Change::Simulate => json!({"work": {
+            "service": "ai_image_to_video", "engine": "kling", "unit": "second", "quantity": "5", "plan": "basic"
+        }}),
+        Change::SignIn => {
+            let bearer = credential.iter().find(|(name, _)| *name == "authorization").map(|(_, value)| value.as_str());
+            json!({"key": bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("tb_sk_live_nothing")})
+        }
+        Change::SignOut => Value::Null,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_lets_in_whom_it_should_and_nobody_else() {
+    // given two accounts, a price book, and a credential of every kind
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    stand.post(&Ledger::open("acc_sol").records);
+    stand.publish(&stand.topics.price_book(), "1", include_bytes!("../../../../deploy/local/price-book.json"));
+    let (keys, query) = keys(&stand).await;
+    until("the prices are known", async || status(&query, "/v1/services", &[]).await == 200).await;
+
+    for (method, template, change) in CHANGES {
+        for (name, credential) in &keys {
+            // A session comes without its token first: who signs out has none afterwards.
+            let without: Credential = credential.iter().filter(|(header, _)| *header != CSRF).cloned().collect();
+            let tried = [(without.len() < credential.len()).then_some(&without), Some(credential)];
+            for credential in tried.into_iter().flatten() {
+                let has_csrf_token = credential.iter().any(|(header, _)| *header == CSRF);
+                let headers: Vec<(&str, &str)> =
+                    credential.iter().map(|(name, value)| (*name, value.as_str())).collect();
+
+                // when
+                let (path, body) = (filled(template), body_of(change, credential));
+                let answer = query.change(&method.to_uppercase(), &path, &headers, &body).await;
+
+                // then
+                let wanted = expected_of_change(name, change, has_csrf_token);
+                assert_eq!(
+                    answer.status.as_u16(),
+                    wanted,
+                    "{method} {path} with {name}, {has_csrf_token}: {}",
+                    answer.body
+                );
+            }
+        }
+    }
+    // and who signed out is nobody
+    for (name, credential) in keys.iter().filter(|(name, _)| name.ends_with(" session")) {
+        assert_eq!(status(&query, "/v1/session", credential).await, 401, "{name}");
+    }
+}
+
 #[test]
-fn every_change_is_known() {
+fn every_change_has_a_row() {
+    let mut known = CHANGES.map(|(method, path, _)| (method, path));
+    known.sort_unstable();
     let mut changes: Vec<(&str, &str)> =
         DOCUMENT.operations().filter(|(method, ..)| *method != "get").map(|(method, path, _)| (method, path)).collect();
     changes.sort_unstable();
-    let tested = [
-        ("delete", "/v1/session"),                      // session.rs
-        ("post", "/v1/portal-tokens"),                  // dead.rs
-        ("post", "/v1/price-books/{version}/simulate"), // simulate.rs
-        ("post", "/v1/session"),                        // session.rs
-    ];
-    assert_eq!(changes, tested);
+    assert_eq!(changes, known);
 }
