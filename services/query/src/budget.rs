@@ -74,13 +74,13 @@ fn micros(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::{IntGauge, Registry};
+    use prometheus::Registry;
     use tollbooth_chassis::config::ClickHouseSection;
     use tollbooth_chassis::ops::Health;
 
     use super::*;
     use crate::config::StoreSection;
-    use crate::metrics::PagesMetrics;
+    use crate::metrics::{ClickHouseMetrics, PagesMetrics};
     use crate::store::{Projection, Store, StoreError};
 
     #[tokio::test]
@@ -105,10 +105,10 @@ mod tests {
     async fn a_request_that_has_no_time_left_asks_nothing() {
         // given a store whose ClickHouse is not there
         let section = ClickHouseSection { url: "http://127.0.0.1:1".to_owned(), ..ClickHouseSection::default() };
-        let inflight = IntGauge::new("inflight", "Queries.").unwrap();
+        let metrics = ClickHouseMetrics::register(&Registry::new()).unwrap();
         let pages = PagesMetrics::register(&Registry::new()).unwrap();
         let component = Health::new().component("clickhouse");
-        let store = Store::new(&section, StoreSection::default(), inflight, pages, component, Arc::default());
+        let store = Store::new(&section, StoreSection::default(), metrics, pages, component, Arc::default());
         let topic = "tollbooth.ledger".to_owned();
         store.expect(Projection { cluster_id: "here".to_owned(), ledger_topic: topic, partitions: 8 });
         let asked_with = async |left: Duration| Budget::new(left, 1).spent_by(store.check_projection()).await;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod browser;
+mod clickhouse;
 mod pages;
 mod stream;
 
@@ -13,6 +14,7 @@ use tollbooth_chassis::trail::TrailMetrics;
 
 pub use answers::{AnswerSource, AnswersMetrics};
 pub use browser::{ForwardMetrics, Forwarded, SignIn, SignInMetrics, SignOut, SignOutMetrics};
+pub use clickhouse::ClickHouseMetrics;
 pub use pages::{PageSource, PagesMetrics};
 pub use stream::{StreamEvent, StreamMetrics};
 
@@ -151,8 +153,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// The live view.
     pub live: LiveMetrics,
-    /// Queries to ClickHouse under way.
-    pub clickhouse_inflight: IntGauge,
+    /// Questions to ClickHouse.
+    pub clickhouse: ClickHouseMetrics,
     /// Requests that wait for the entry that they name.
     pub waiting_reads: IntGauge,
     /// Server-sent events.
@@ -257,8 +259,6 @@ impl Metrics {
             duration_buckets,
             &["stage"],
         )?;
-        let inflight = IntGauge::new("tollbooth_clickhouse_inflight_queries", "Queries to ClickHouse under way.")?;
-        registry.register(Box::new(inflight.clone()))?;
         let waiting = IntGauge::new("tollbooth_query_waiting_reads", "Requests that wait for the entry they name.")?;
         registry.register(Box::new(waiting.clone()))?;
         let bind = |endpoint: Endpoint, bucket: Option<Bucket>| {
@@ -281,7 +281,7 @@ impl Metrics {
             sign_outs: SignOutMetrics::register(registry)?,
             forward: ForwardMetrics::register(registry)?,
             trail: TrailMetrics::register(registry)?,
-            clickhouse_inflight: inflight,
+            clickhouse: ClickHouseMetrics::register(registry)?,
             waiting_reads: waiting,
             answers: plain.chain(bucketed).collect(),
         })

@@ -211,12 +211,11 @@ fn start_readers(
     readers: &Shutdown,
     ending: &Shutdown,
 ) -> Result<Started, ServiceError> {
-    let inflight = metrics.clickhouse_inflight.clone();
     let prices = Arc::new(Prices::default());
     let store = Store::new(
         &config.clickhouse,
         config.store,
-        inflight,
+        metrics.clickhouse.clone(),
         metrics.pages.clone(),
         health.component("clickhouse"),
         Arc::clone(&prices),

@@ -14,3 +14,4 @@ pub use body::{BodyLimit, JsonBody, RawBody, Room, Unbounded, read_body, read_bo
 pub use metrics::{HttpMetrics, RouteMetrics};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use server::{HttpLimits, Peer, Server};
+pub use write_deadline::WriteTimeout;

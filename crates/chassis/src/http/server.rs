@@ -21,7 +21,7 @@ use tracing::Instrument;
 use super::body::BodyLimit;
 use super::metrics::AnswerBy;
 use super::request_id::{REQUEST_ID, RequestId};
-use super::write_deadline::WriteDeadline;
+use super::write_deadline::{WriteDeadline, WriteTimeout};
 use crate::problem::{Carried, Problem};
 use crate::shutdown::Shutdown;
 use crate::traces::{KeyValue, TRACEPARENT, Traces, Underway};
@@ -146,13 +146,17 @@ async fn serve_connection(
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let stream = WriteDeadline::new(stream, Duration::from_millis(limits.write_timeout_ms));
-    let service =
-        hyper::service::service_fn(move |request| answer(request, peer, router.clone(), limits, traces.clone()));
+    let write_timeout = stream.timeout();
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        answer(with_connection(request, peer, write_timeout.clone()), router.clone(), limits, traces.clone())
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_read_timeout_ms))
         .max_buf_size(limits.head_bytes_max.max(8 * 1024))
-        .pipeline_flush(true)
+        // One buffer that is written at once, of that size. Not by `pipeline_flush`: with it hyper takes all that a body gives,
+        // whether the client reads or not, and sends nothing while the next request is there already.
+        .writev(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
@@ -168,9 +172,15 @@ async fn serve_connection(
     }
 }
 
+/// The request, which knows the connection that it came over.
+fn with_connection(mut request: Request<Incoming>, peer: Peer, write_timeout: WriteTimeout) -> Request<Incoming> {
+    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(write_timeout);
+    request
+}
+
 async fn answer(
     mut request: Request<Incoming>,
-    peer: Peer,
     router: Router,
     limits: HttpLimits,
     traces: Traces,
@@ -194,7 +204,6 @@ async fn answer(
     // A little later than the body's own deadline, so that a slow sender gets its 408 and not a 504.
     let answer_by = deadline + Duration::from_millis(100);
     request.extensions_mut().insert(AnswerBy(answer_by));
-    request.extensions_mut().insert(peer);
 
     let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let routed = tokio::time::timeout_at(answer_by, routed).instrument(span);

@@ -12,3 +12,4 @@ mod ops;
 mod problem;
 mod shutdown;
 mod support;
+mod unread;

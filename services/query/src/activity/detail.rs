@@ -16,14 +16,10 @@ use crate::prices::Names;
 /// An entry with what explains it. Empty texts stand for "none", as in the ledger's rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EntryDetail {
-    /// What a page shows of it.
+    /// What a page shows of it, and variant and plan.
     pub row: ActivityRow,
-    /// Variant code.
-    pub variant: String,
     /// ISO 3166-1, for messages.
     pub country: String,
-    /// Plan code.
-    pub plan: String,
     /// Code of the model; empty: nothing was priced.
     pub price_model: String,
     /// In micro-units.
@@ -84,13 +80,8 @@ impl EntryDetail {
         match entry.kind.as_ref()? {
             Kind::Usage(usage) => detail.put_usage(usage),
             Kind::Adjustment(adjustment) => detail.note.clone_from(&adjustment.note),
-            Kind::AccountOpened(opened) => {
-                detail.plan.clone_from(&opened.plan);
-                detail.put_profile(&opened.name, &opened.time_zone);
-            }
-            Kind::PlanChanged(changed) => detail.plan.clone_from(&changed.plan),
+            Kind::AccountOpened(opened) => detail.put_profile(&opened.name, &opened.time_zone),
             Kind::ProfileSet(set) => detail.put_profile(&set.name, &set.time_zone),
-            Kind::PlanFee(fee) => detail.plan.clone_from(&fee.plan),
             Kind::HoldPlaced(hold) => detail.put_hold(hold),
             Kind::HoldReleased(released) => detail.hold_id.clone_from(&released.hold_id),
             Kind::Reversal(reversal) => detail.put_reversal(reversal),
@@ -109,15 +100,18 @@ impl EntryDetail {
             Kind::RechargeRequested(requested) => detail.note.clone_from(&requested.recharge_id),
             Kind::RechargeFailed(failed) => detail.note.clone_from(&failed.recharge_id),
             Kind::AlertRaised(alert) => detail.note.clone_from(&alert.recharge_id),
-            Kind::CreditLimitSet(_) | Kind::BonusExpired(_) | Kind::RechargeSet(_) | Kind::AlertsSet(_) => {}
+            Kind::PlanChanged(_)
+            | Kind::PlanFee(_)
+            | Kind::CreditLimitSet(_)
+            | Kind::BonusExpired(_)
+            | Kind::RechargeSet(_)
+            | Kind::AlertsSet(_) => {}
         }
         Some(detail)
     }
 
     fn put_usage(&mut self, usage: &Usage) {
-        self.variant.clone_from(&usage.variant);
         self.country.clone_from(&usage.country);
-        self.plan.clone_from(&usage.plan);
         model_code(usage.price_model()).clone_into(&mut self.price_model);
         self.unit_price_micros = usage.unit_price_micros;
         self.pricing = usage.pricing.as_deref().cloned();
@@ -136,16 +130,12 @@ impl EntryDetail {
     }
 
     fn put_hold(&mut self, hold: &HoldPlaced) {
-        self.variant.clone_from(&hold.variant);
         self.country.clone_from(&hold.country);
-        self.plan.clone_from(&hold.plan);
         self.hold_id.clone_from(&hold.hold_id);
     }
 
     fn put_reversal(&mut self, reversal: &Reversal) {
-        self.variant.clone_from(&reversal.variant);
         self.country.clone_from(&reversal.country);
-        self.plan.clone_from(&reversal.plan);
         self.note.clone_from(&reversal.note);
         self.original_seq = reversal.original_seq;
         self.attempt = reversal.attempt;
@@ -233,9 +223,9 @@ impl TransactionDetailBody {
         });
         Self {
             explanation: explain(currency, names, &detail),
-            variant: text(&detail.variant),
+            variant: text(&detail.row.variant),
             country: text(&detail.country),
-            plan: text(&detail.plan),
+            plan: text(&detail.row.plan),
             price_model: text(&detail.price_model),
             unit_price: is_priced.then(|| money(detail.unit_price_micros)),
             pricing: detail.pricing.as_ref().map(|pricing| PricingBody::new(currency, pricing)),
@@ -264,7 +254,7 @@ fn explain(currency: &str, names: &Names, detail: &EntryDetail) -> Option<String
     }
     let price = crate::amount::Micros(detail.unit_price_micros.into());
     let quantity = QuantityText(row.quantity_micros.into());
-    let (unit, plan) = (&row.unit, names.plan(&detail.plan));
+    let (unit, plan) = (&row.unit, names.plan(&row.plan));
     let what = match detail.price_model.as_str() {
         "" => return None,
         _ if detail.pricing.is_some() => {
@@ -288,12 +278,12 @@ mod tests {
             quantity_micros: 5_000_000,
             unit: "second".to_owned(),
             price_version: 12,
+            plan: "basic".to_owned(),
             failed,
             ..ActivityRow::default()
         };
         EntryDetail {
             row,
-            plan: "basic".to_owned(),
             price_model: price_model.to_owned(),
             unit_price_micros: 200_000,
             provider_cost_micros: Some(70_000),

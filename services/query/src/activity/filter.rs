@@ -14,6 +14,8 @@ use crate::params::{Parameter, Params, bad_parameter};
 pub const FILTER_PARAMS: &[Parameter] = &[
     SERVICE,
     ENGINE,
+    VARIANT,
+    PLAN,
     Parameter { name: "event_id", kind: List, about: "Only these events." },
     BOOTH,
     STATUS,
@@ -25,10 +27,17 @@ pub const FILTER_PARAMS: &[Parameter] = &[
     INCLUDE,
 ];
 /// Those of a list whose event is fixed.
-pub const EVENT_FILTER_PARAMS: &[Parameter] = &[SERVICE, ENGINE, BOOTH, STATUS, TYPE, FROM, TO, ZONE, WORDS, INCLUDE];
+pub const EVENT_FILTER_PARAMS: &[Parameter] =
+    &[SERVICE, ENGINE, VARIANT, PLAN, BOOTH, STATUS, TYPE, FROM, TO, ZONE, WORDS, INCLUDE];
 
 const SERVICE: Parameter = Parameter { name: "service", kind: List, about: "Only these services, by code." };
 const ENGINE: Parameter = Parameter { name: "engine", kind: List, about: "Only these engines, by code." };
+const VARIANT: Parameter = Parameter { name: "variant", kind: List, about: "Only these variants, by code." };
+const PLAN: Parameter = Parameter {
+    name: "plan",
+    kind: List,
+    about: "Only these plans, by code: what was paid on them, their fees, and with `include=all` where they begin.",
+};
 const BOOTH: Parameter = Parameter { name: "booth_id", kind: List, about: "Only these booths." };
 const STATUS: Parameter =
     Parameter { name: "status", kind: ChoiceList(|| vec!["success", "failed"]), about: "Only work that ended so." };
@@ -59,6 +68,10 @@ pub struct ActivityFilter {
     pub services: Vec<String>,
     /// Engine codes.
     pub engines: Vec<String>,
+    /// Variant codes.
+    pub variants: Vec<String>,
+    /// Plan codes.
+    pub plans: Vec<String>,
     /// Events.
     pub event_ids: Vec<String>,
     /// Booths.
@@ -93,6 +106,8 @@ impl ActivityFilter {
         let filter = Self {
             services: params.list("service")?,
             engines: params.list("engine")?,
+            variants: params.list("variant")?,
+            plans: params.list("plan")?,
             event_ids: ids(params, "event_id", |text| text.parse::<EventId>().map(drop).map_err(|e| e.to_string()))?,
             booth_ids: ids(params, "booth_id", |text| text.parse::<BoothId>().map(drop).map_err(|e| e.to_string()))?,
             types: types(params)?,
@@ -115,8 +130,8 @@ impl ActivityFilter {
     /// Bytes of its texts in memory.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
-        let lists = [&self.services, &self.engines, &self.event_ids, &self.booth_ids, &self.types, &self.terms];
-        lists.into_iter().flatten().map(|text| text.capacity() + size_of::<String>()).sum()
+        let lists = self.lists().into_iter().chain([&self.variants, &self.plans]);
+        lists.flatten().map(|text| text.capacity() + size_of::<String>()).sum()
     }
 
     /// Whether only ClickHouse can answer: it makes the text that is searched.
@@ -132,12 +147,19 @@ impl ActivityFilter {
         let listed = || self.include_all || EntryType::from_code(&row.entry_type).is_none_or(EntryType::is_listed);
         within(&self.services, &row.service)
             && within(&self.engines, &row.engine)
+            && within(&self.variants, &row.variant)
+            && within(&self.plans, &row.plan)
             && within(&self.event_ids, &row.event_id)
             && within(&self.booth_ids, &row.booth_id)
             && if self.types.is_empty() { listed() } else { within(&self.types, &row.entry_type) }
             && self.failed.is_none_or(|failed| failed == row.failed)
             && self.from_ms.is_none_or(|from_ms| from_ms <= row.occurred_at_ms)
             && self.to_ms.is_none_or(|to_ms| row.occurred_at_ms < to_ms)
+    }
+
+    /// The lists that every fingerprint is made of, in its order.
+    fn lists(&self) -> [&Vec<String>; 6] {
+        [&self.services, &self.engines, &self.event_ids, &self.booth_ids, &self.types, &self.terms]
     }
 
     /// What tells this filter on this account from others: a cursor belongs to one.
@@ -149,11 +171,19 @@ impl ActivityFilter {
             digest.update(text);
         };
         put(account_id);
-        for list in [&self.services, &self.engines, &self.event_ids, &self.booth_ids, &self.types, &self.terms] {
+        for list in self.lists() {
             put(&list.len().to_string());
             list.iter().for_each(|value| put(value));
         }
         put(&format!("{:?} {:?} {:?} {}", self.failed, self.from_ms, self.to_ms, self.include_all));
+        // Where they say nothing they add nothing: a cursor of the release that did not have them goes on.
+        for (name, list) in [("variant", &self.variants), ("plan", &self.plans)] {
+            if !list.is_empty() {
+                put(name);
+                put(&list.len().to_string());
+                list.iter().for_each(|value| put(value));
+            }
+        }
         let mut fingerprint = [0; 8];
         fingerprint.copy_from_slice(&digest.finalize()[..8]);
         fingerprint
@@ -223,6 +253,8 @@ mod tests {
             entry_type: "consume".to_owned(),
             service: "ai_modify".to_owned(),
             engine: "kling".to_owned(),
+            variant: "1k".to_owned(),
+            plan: "basic".to_owned(),
             event_id: "evt_gala".to_owned(),
             occurred_at_ms: 1_000,
             ..ActivityRow::default()
@@ -237,6 +269,10 @@ mod tests {
             ("service=sms", false),
             ("engine=kling", true),
             ("engine=sora", false),
+            ("variant=1k,4k", true),
+            ("variant=4k", false),
+            ("plan=basic&variant=1k", true),
+            ("plan=pro", false),
             ("event_id=evt_gala", true),
             ("event_id=evt_other", false),
             ("booth_id=bth_1", false),
@@ -264,6 +300,15 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_plan_passes_no_filter_by_it() {
+        let credit = ActivityRow { entry_type: "adjustment".to_owned(), ..ActivityRow::default() };
+        assert!(filter("").unwrap().allows(&credit));
+        for query in ["plan=basic", "variant=1k"] {
+            assert!(!filter(query).unwrap().allows(&credit), "{query}");
+        }
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         for query in [
             "event_id=gala",
@@ -273,6 +318,8 @@ mod tests {
             "from=yesterday",
             "tz=EST",
             "include=some",
+            "plan=",
+            "variant=1k,,4k",
             "q=%20",
             "from=2026-01-02&to=2026-01-01",
             "q=a+b+c+d+e+f+g+h+i",
@@ -290,6 +337,8 @@ mod tests {
             "",
             "service=a",
             "engine=a",
+            "variant=a",
+            "plan=a",
             "event_id=evt_a",
             "booth_id=bth_a",
             "status=failed",
@@ -302,5 +351,17 @@ mod tests {
         let prints: std::collections::BTreeSet<_> = all.iter().map(|query| print(query)).collect();
         assert_eq!(prints.len(), all.len());
         assert_ne!(print(""), filter("").unwrap().fingerprint("acc_b"));
+    }
+
+    #[test]
+    fn a_list_that_older_releases_knew_has_the_fingerprint_that_they_gave_it() {
+        // given the fingerprints that were in cursors before one could filter by variant and plan
+        for (query, print) in [
+            ("", [250, 172, 109, 228, 43, 217, 153, 188]),
+            ("service=a,b&status=failed&from=2026-01-01", [85, 197, 83, 90, 197, 198, 78, 213]),
+        ] {
+            // then cursors with them still belong to their lists
+            assert_eq!(filter(query).unwrap().fingerprint("acc_a"), print, "{query}");
+        }
     }
 }

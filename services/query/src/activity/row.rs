@@ -24,6 +24,10 @@ pub struct ActivityRow {
     pub service: String,
     /// Engine code.
     pub engine: String,
+    /// Variant code. Not shown in a page: rows from ClickHouse have it where a filter asks for it.
+    pub variant: String,
+    /// Code of the plan that was paid, or that begins. As `variant`, not shown.
+    pub plan: String,
     /// Signed, in micro-units.
     pub amount_micros: i64,
     /// In micro-units.
@@ -74,6 +78,7 @@ impl ActivityRow {
             Kind::Purchase(purchase) => row.reason.clone_from(&purchase.provider),
             Kind::PlanFee(fee) => {
                 row.reason.clone_from(&fee.period);
+                row.plan.clone_from(&fee.plan);
                 row.price_version = fee.price_version;
             }
             Kind::EventDefined(defined) => row.event_id.clone_from(&defined.event_id),
@@ -90,9 +95,9 @@ impl ActivityRow {
                 row.alert = Some(Box::new(Alert::of_entry(alert)));
             }
             Kind::Repriced(repriced) => row.set_repriced(repriced),
-            Kind::AccountOpened(_)
-            | Kind::PlanChanged(_)
-            | Kind::ProfileSet(_)
+            Kind::AccountOpened(opened) => row.plan.clone_from(&opened.plan),
+            Kind::PlanChanged(changed) => row.plan.clone_from(&changed.plan),
+            Kind::ProfileSet(_)
             | Kind::CreditLimitSet(_)
             | Kind::BonusExpired(_)
             | Kind::RechargeRequested(_)
@@ -106,6 +111,8 @@ impl ActivityRow {
     fn set_hold(&mut self, hold: &HoldPlaced) {
         self.service.clone_from(&hold.service);
         self.engine.clone_from(&hold.engine);
+        self.variant.clone_from(&hold.variant);
+        self.plan.clone_from(&hold.plan);
         self.quantity_micros = hold.quantity_micros;
         self.unit.clone_from(&hold.unit);
         self.event_id.clone_from(&hold.event_id);
@@ -116,6 +123,8 @@ impl ActivityRow {
     fn set_usage(&mut self, usage: &Usage) {
         self.service.clone_from(&usage.service);
         self.engine.clone_from(&usage.engine);
+        self.variant.clone_from(&usage.variant);
+        self.plan.clone_from(&usage.plan);
         self.quantity_micros = usage.quantity_micros;
         self.unit.clone_from(&usage.unit);
         self.event_id.clone_from(&usage.event_id);
@@ -135,6 +144,8 @@ impl ActivityRow {
     fn set_reversal(&mut self, reversal: &Reversal) {
         self.service.clone_from(&reversal.service);
         self.engine.clone_from(&reversal.engine);
+        self.variant.clone_from(&reversal.variant);
+        self.plan.clone_from(&reversal.plan);
         self.quantity_micros = reversal.quantity_micros;
         self.unit.clone_from(&reversal.unit);
         self.event_id.clone_from(&reversal.event_id);
@@ -232,7 +243,7 @@ impl Transaction {
 
 #[cfg(test)]
 mod tests {
-    use tollbooth_schemas::v1::{Adjustment, UsageStatus};
+    use tollbooth_schemas::v1::{AccountOpened, Adjustment, PlanChanged, PlanFee, UsageStatus};
 
     use super::*;
 
@@ -264,6 +275,8 @@ mod tests {
             operation_id: "op_1".to_owned(),
             service: "ai_modify".to_owned(),
             engine: "nano_banana_2".to_owned(),
+            variant: "1k".to_owned(),
+            plan: "basic".to_owned(),
             unit: "image".to_owned(),
             quantity_micros: 1_000_000,
             event_id: "evt_gala".to_owned(),
@@ -286,6 +299,29 @@ mod tests {
             Kind::Adjustment(Adjustment { reason, note: String::new() }),
             5_000_000
         )));
+    }
+
+    #[test]
+    fn plan_and_variant_are_those_that_the_ledgers_row_has() {
+        let (service, plan, variant) = ("ai_modify".to_owned(), "pro".to_owned(), "4k".to_owned());
+        let charge = Usage { service, plan: plan.clone(), variant: variant.clone(), ..Usage::default() };
+        let hold = HoldPlaced { plan: plan.clone(), variant: variant.clone(), ..HoldPlaced::default() };
+        let reversal = Reversal { plan: plan.clone(), variant, ..Reversal::default() };
+        for (kind, expected) in [
+            (Kind::Usage(charge.clone()), ("pro", "4k")),
+            (Kind::HoldPlaced(hold), ("pro", "4k")),
+            (Kind::Reversal(reversal), ("pro", "4k")),
+            (Kind::Repriced(Repriced { charge: Some(Box::new(charge)), ..Repriced::default() }), ("pro", "4k")),
+            (Kind::Repriced(Repriced::default()), ("", "")),
+            (Kind::PlanFee(PlanFee { plan: plan.clone(), ..PlanFee::default() }), ("pro", "")),
+            (Kind::AccountOpened(AccountOpened { plan: plan.clone(), ..AccountOpened::default() }), ("pro", "")),
+            (Kind::PlanChanged(PlanChanged { plan, ..PlanChanged::default() }), ("pro", "")),
+            (Kind::Adjustment(Adjustment::default()), ("", "")),
+        ] {
+            let record = record(kind, 0);
+            let row = ActivityRow::of_entry(&record, &record.entries[0]).unwrap();
+            assert_eq!((row.plan.as_str(), row.variant.as_str()), expected, "{}", row.entry_type);
+        }
     }
 
     #[test]

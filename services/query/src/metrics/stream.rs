@@ -43,6 +43,8 @@ pub struct StreamMetrics {
     pub connections: IntGauge,
     /// Posting to sent.
     pub ledger_to_sse: Histogram,
+    /// Cut off, since nobody read them.
+    pub dropped: IntCounter,
     events: [(StreamEvent, IntCounter); 7],
     resyncs: [(&'static str, IntCounter); 4],
 }
@@ -52,14 +54,19 @@ impl StreamMetrics {
         let connections = IntGauge::new("tollbooth_sse_connections", "Open streams.")?;
         let events =
             IntCounterVec::new(Opts::new("tollbooth_sse_events_total", "Events sent to streams."), &["event"])?;
+        let help = "Streams that were closed because their client did not read on for http.write_timeout_ms. Clients that went \
+                    away are not among them.";
+        let dropped = IntCounter::new("tollbooth_sse_dropped_total", help)?;
         let help = "Streams whose client was told to load anew, by why.";
         let resyncs = IntCounterVec::new(Opts::new("tollbooth_sse_resyncs_total", help), &["reason"])?;
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(events.clone()))?;
+        registry.register(Box::new(dropped.clone()))?;
         registry.register(Box::new(resyncs.clone()))?;
         Ok(Self {
             connections,
             ledger_to_sse: e2e.with_label_values(&["ledger_to_sse"]),
+            dropped,
             events: StreamEvent::ALL.map(|(event, code)| (event, events.with_label_values(&[code]))),
             resyncs: REASONS.map(|reason| (reason, resyncs.with_label_values(&[reason]))),
         })

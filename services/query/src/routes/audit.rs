@@ -131,31 +131,78 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderM
     let timer = Timer::start(&api.metrics, Endpoint::Audit);
     let params = Params::parse(&uri, AuditParams::GROUPS)?;
     api.access.read_all(&headers)?;
-    let text = |name| params.one(name).map(|text| text.map(str::to_owned));
-    let edge = |name| {
-        let edge = params.one(name)?.map(|text| parse_edge(text, Tz::UTC));
-        edge.transpose().map_err(|error| bad_parameter(name, error.to_string()))
-    };
-    let filter = AuditFilter {
-        actor: text("actor")?,
-        account_id: text("account_id")?,
-        action: text("action")?,
-        from_ms: edge("from")?,
-        to_ms: edge("to")?,
-    };
-    if filter.from_ms.zip(filter.to_ms).is_some_and(|(from_ms, to_ms)| to_ms <= from_ms) {
-        return Err(bad_parameter("to", "must be after from"));
-    }
-    let mut words = vec!["audit"];
-    for name in ["actor", "account_id", "action", "from", "to"] {
-        words.push(params.one(name)?.unwrap_or_default());
-    }
-    let list = List::of(&words);
-    let below = params.one("cursor")?.map(|cursor| list.position(cursor)).transpose()?;
-    let below = below.map(|below| below.parse().map_err(|_| Problem::bad_cursor("is not a cursor of this API")));
-    let page = api.audit.page(filter, below.transpose()?, limit(&params)?).await?;
+    let AskedAudit { filter, below, limit, list } = AskedAudit::parse(&params)?;
+    let page = api.audit.page(filter, below, limit).await?;
     let next_cursor = page.below.map(|below| list.cursor(&below.to_string()));
     let data: Vec<ActionBody> = page.actions.into_iter().map(ActionBody::from).collect();
     timer.done(data.len());
     private(&AuditBody { data, has_more: next_cursor.is_some(), next_cursor })
+}
+
+/// What the parameters of the audit trail ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedAudit {
+    /// What is looked for.
+    pub filter: AuditFilter,
+    /// The page lies below this offset; `None`: it begins at the newest.
+    pub below: Option<i64>,
+    /// Rows of a page.
+    pub limit: usize,
+    list: List,
+}
+
+impl AskedAudit {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = AuditParams::GROUPS;
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value, and for a cursor of another list.
+    pub fn parse(params: &Params) -> Result<Self, Problem> {
+        let text = |name| params.one(name).map(|text| text.map(str::to_owned));
+        let edge = |name| {
+            let edge = params.one(name)?.map(|text| parse_edge(text, Tz::UTC));
+            edge.transpose().map_err(|error| bad_parameter(name, error.to_string()))
+        };
+        let filter = AuditFilter {
+            actor: text("actor")?,
+            account_id: text("account_id")?,
+            action: text("action")?,
+            from_ms: edge("from")?,
+            to_ms: edge("to")?,
+        };
+        if filter.from_ms.zip(filter.to_ms).is_some_and(|(from_ms, to_ms)| to_ms <= from_ms) {
+            return Err(bad_parameter("to", "must be after from"));
+        }
+        let mut words = vec!["audit"];
+        for name in ["actor", "account_id", "action", "from", "to"] {
+            words.push(params.one(name)?.unwrap_or_default());
+        }
+        let list = List::of(&words);
+        let below = params.one("cursor")?.map(|cursor| list.position(cursor)).transpose()?;
+        let offset = |below: String| {
+            let offset = below.parse().ok().filter(|offset| *offset >= 0);
+            offset.ok_or_else(|| Problem::bad_cursor("is not a cursor of this API"))
+        };
+        Ok(Self { filter, below: below.map(offset).transpose()?, limit: limit(params)?, list })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_names_an_offset() {
+        let list = List::of(&["audit", "", "", "", "", ""]);
+        for (position, below) in
+            [("0", Ok(Some(0))), ("17", Ok(Some(17))), ("-1", Err("bad_cursor")), ("", Err("bad_cursor"))]
+        {
+            let uri = format!("/v1/audit?cursor={}", list.cursor(position)).parse().unwrap();
+            let params = Params::parse(&uri, AskedAudit::PARAMS).unwrap();
+            let read = AskedAudit::parse(&params).map(|asked| asked.below).map_err(|problem| problem.code());
+            assert_eq!(read, below, "{position}");
+        }
+    }
 }

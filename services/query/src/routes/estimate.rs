@@ -129,8 +129,7 @@ pub(super) async fn get(
     // It shows what the whole account has and does: nothing for a token of one event.
     let reader = api.open(&headers, &account_id, &params).await?;
     event_id.parse::<EventId>().map_err(|_| Problem::not_found("no such event"))?;
-    let guests = params.number("guests", 1..=GUESTS_MAX)?.ok_or_else(|| bad_parameter("guests", "is needed"))?;
-    let per_guest_micros = per_guest(&params)?;
+    let AskedEstimate { guests, per_guest_micros } = AskedEstimate::parse(&params)?;
     let (balance, facts) = api.view.account(&account_id).ok_or_else(|| api.missing(&account_id))?;
     api.ensure_prices()?;
     api.wait_until_sunk(&account_id, reader.awaited).await?;
@@ -155,6 +154,29 @@ pub(super) async fn get(
     };
     timer.done(body.lines.len());
     private(&body)
+}
+
+/// What the parameters of an estimate ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedEstimate {
+    /// How many come: 1 to 1,000,000.
+    pub guests: u64,
+    /// Operations of each, in millionths: above 0, at most 100 operations.
+    pub per_guest_micros: u64,
+}
+
+impl AskedEstimate {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = EstimateParams::GROUPS;
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value, and without guests.
+    pub fn parse(params: &Params) -> Result<Self, Problem> {
+        let guests = params.number("guests", 1..=GUESTS_MAX)?.ok_or_else(|| bad_parameter("guests", "is needed"))?;
+        Ok(Self { guests, per_guest_micros: per_guest(params)? })
+    }
 }
 
 fn per_guest(params: &Params) -> Result<u64, Problem> {

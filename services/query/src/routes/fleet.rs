@@ -11,8 +11,7 @@ use tollbooth_chassis::problem::Problem;
 use utoipa::ToSchema;
 
 use super::price_book::currency;
-use super::timeline::Asked;
-use super::usage::{self, CUT, NARROW_ANY, UsageBody};
+use super::usage::{self, AskedTimeline, CUT, NARROW_ANY, UsageBody};
 use super::{Api, Timer, private};
 use crate::answers::Told;
 use crate::clock::now_ms;
@@ -72,36 +71,44 @@ pub(super) async fn usage(State(api): State<Arc<Api>>, uri: Uri, headers: Header
     let params = Params::parse(&uri, FleetUsageParams::GROUPS)?;
     api.access.read_all(&headers)?;
     let now_ms = now_ms();
-    let zone = usage::zone(&params, Tz::UTC.name())?;
-    let range = usage::range(&params, zone, now_ms)?;
-    let bucket = usage::bucket(&params, range)?;
-    timer.bucket(bucket);
-    let filter = usage::usage_filter(&params)?;
-    let currency = currency(&params)?.unwrap_or(CURRENCY_DEFAULT);
-    let group_by = usage::group_by(&params, &GroupBy::FLEET_CODES)?;
-    let top = usage::top(&params, group_by)?;
-    let asked = Asked {
-        scope: Scope::Fleet { currency },
-        currency,
-        zone,
-        bucket,
-        group_by,
-        measure: usage::measure(&params, true)?,
-        top: top.or(group_by.map(|_| TOP_DEFAULT)),
-        filter: &filter,
-        is_admin: true,
-        now_ms,
-    };
-    let ranges = usage::ranges(asked, range, usage::compare(&params)?);
-    let mut told = Vec::with_capacity(ranges.len());
-    for question in usage::questions(asked, &ranges, &api.config.limits)? {
+    timer.bucket(usage::bucket_of(&params, (Tz::UTC.name(), now_ms))?);
+    let AskedFleet { timeline, currency } = AskedFleet::parse(&params, now_ms)?;
+    let limits = &api.config.limits;
+    let mut told = Vec::new();
+    for question in timeline.questions(Scope::Fleet { currency: &currency }, now_ms, limits.buckets_max)? {
         told.push(match api.asker.tell(&question).await? {
             Told::Whole(rows) => Some(question.shape(rows)),
             Told::Shaped(rows) => Some(rows),
             Told::TooMany => None,
         });
     }
-    let (usage, rows) = usage::body(asked, &api.config.limits, &ranges, told, &api.prices.names())?;
+    let asked = timeline.asked(&currency, true, now_ms);
+    let (usage, rows) = usage::body(asked, limits, &timeline.ranges(now_ms), told, &api.prices.names())?;
     timer.done(rows);
-    private(&FleetUsageBody { currency: currency.to_owned(), usage })
+    private(&FleetUsageBody { currency, usage })
+}
+
+/// What the parameters of the fleet's timeline ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedFleet {
+    /// What is cut and split.
+    pub timeline: AskedTimeline,
+    /// ISO 4217: only accounts in it.
+    pub currency: String,
+}
+
+impl AskedFleet {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = FleetUsageParams::GROUPS;
+
+    /// Reads them, for an admin.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value.
+    pub fn parse(params: &Params, now_ms: i64) -> Result<Self, Problem> {
+        let mut timeline = AskedTimeline::parse(params, &GroupBy::FLEET_CODES, (Tz::UTC.name(), now_ms), true)?;
+        timeline.top = timeline.top.or(timeline.group_by.map(|_| TOP_DEFAULT));
+        let currency = currency(params)?.unwrap_or(CURRENCY_DEFAULT).to_owned();
+        Ok(Self { timeline, currency })
+    }
 }

@@ -154,19 +154,11 @@ pub(super) async fn get(
     let timer = Timer::start(&api.metrics, Endpoint::Forecast);
     let params = Params::parse(&uri, ForecastParams::GROUPS)?;
     let reader = api.open(&headers, &account_id, &params).await?;
-    let event_id = params.one("event_id")?.map(str::parse::<EventId>).transpose();
-    let event_id = event_id.map_err(|error| bad_parameter("event_id", error.to_string()))?;
+    let asked = AskedForecast::parse(&params)?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let zone = resolve_zone(None, &profile.time_zone).unwrap_or(Tz::UTC);
     let now_ms = now_ms();
-    let filter = UsageFilter {
-        event_ids: event_id.map(|event_id| event_id.as_str().to_owned()).into_iter().collect(),
-        ..UsageFilter::default()
-    };
-    let questions = vec![
-        question(&account_id, filter, days_back(now_ms, PACE_MS), Bucket::Quarter, Tz::UTC)?,
-        question(&account_id, UsageFilter::default(), days_back(now_ms, WEEKDAYS_MS), Bucket::Hour, zone)?,
-    ];
+    let questions = asked.questions(&account_id, zone, now_ms)?;
     let body = |Sums { rows, balance, .. }: Sums, _: &Names| {
         let purse =
             Purse { available_micros: i128::from(balance.balance_micros) - i128::from(balance.held_micros), now_ms };
@@ -195,6 +187,40 @@ pub(super) async fn get(
     let (response, rows) = api.sums(&account_id, reader, (&uri, zone), questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
+}
+
+/// What the parameters of a forecast ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedForecast {
+    /// Whose pace is that of now; `None`: the whole account's.
+    pub event_id: Option<EventId>,
+}
+
+impl AskedForecast {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = ForecastParams::GROUPS;
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// 400 for what is no event's id.
+    pub fn parse(params: &Params) -> Result<Self, Problem> {
+        let event_id = params.one("event_id")?.map(str::parse::<EventId>).transpose();
+        Ok(Self { event_id: event_id.map_err(|error| bad_parameter("event_id", error.to_string()))? })
+    }
+
+    /// What has to be asked: the pace of now in quarters of an hour, and eight weeks in hours of `zone`.
+    ///
+    /// # Errors
+    /// None that a request could make.
+    pub fn questions(&self, account_id: &str, zone: Tz, now_ms: i64) -> Result<Vec<Question>, Problem> {
+        let event_ids = self.event_id.iter().map(|event_id| event_id.as_str().to_owned()).collect();
+        let (pace, all) = (UsageFilter { event_ids, ..UsageFilter::default() }, UsageFilter::default());
+        Ok(vec![
+            question(account_id, pace, days_back(now_ms, PACE_MS), Bucket::Quarter, Tz::UTC)?,
+            question(account_id, all, days_back(now_ms, WEEKDAYS_MS), Bucket::Hour, zone)?,
+        ])
+    }
 }
 
 fn of_finding(finding: &Finding, currency: &str) -> FindingBody {

@@ -54,6 +54,14 @@ use tollbooth_chassis::trail::Trail;
 use tollbooth_schemas::AccountId;
 
 pub(crate) use ahead::read_ahead;
+// What requests ask for, read from their parameters alone.
+pub use audit::AskedAudit;
+pub use estimate::AskedEstimate;
+pub use fleet::AskedFleet;
+pub use forecast::AskedForecast;
+pub use parties::AskedParties;
+pub use summary::AskedSummary;
+pub use usage::AskedTimeline;
 
 use crate::access::{Access, Visitor, no_account};
 use crate::answers::{self, Answers, Asker, Cubes, Kept, Parties, Question, Sums};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 
-use super::{Api, Awaited, Reader};
+use super::{AWAIT, Api, Awaited, Reader};
 use crate::activity::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::cursor::List;
 use crate::params::ParameterKind::{Number, Text};
@@ -30,6 +30,45 @@ pub(super) fn limit(params: &Params) -> Result<usize, Problem> {
     Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_DEFAULT))
 }
 
+/// What the parameters of a list of events or booths ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedParties {
+    /// Part of id or name; empty: all.
+    pub text: String,
+    /// Rows of a page.
+    pub limit: usize,
+    /// The party that the page comes after: when it was last active, in milliseconds, and its id.
+    pub after: Option<(i64, String)>,
+    list: List,
+}
+
+impl AskedParties {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = &[PAGE, AWAIT];
+
+    /// Reads them, of the list of an account.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value, and for a cursor of another list.
+    pub fn parse(params: &Params, account_id: &str, kind: PartyKind) -> Result<Self, Problem> {
+        let text = params.one("q")?.unwrap_or_default().to_owned();
+        let list = List::of(&[if kind == PartyKind::Event { "events" } else { "booths" }, account_id, &text]);
+        let position = params.one("cursor")?.map(|cursor| list.position(cursor)).transpose()?;
+        let after = position.as_deref().and_then(|position| position.split_once(' '));
+        let after = after.and_then(|(ms, id)| Some((ms.parse().ok()?, id.to_owned())));
+        if position.is_some() && after.is_none() {
+            return Err(Problem::bad_cursor("is not a cursor of this API: pass next_cursor on as it was received"));
+        }
+        Ok(Self { text, limit: limit(params)?, after, list })
+    }
+
+    /// The text for `next_cursor` of a page that ends with a party.
+    #[must_use]
+    pub fn cursor(&self, order_ms: i64, id: &str) -> String {
+        self.list.cursor(&format!("{order_ms} {id}"))
+    }
+}
+
 /// The page that a request asks for.
 pub(super) async fn page(
     api: &Api,
@@ -38,15 +77,9 @@ pub(super) async fn page(
     params: &Params,
     reader: Reader,
 ) -> Result<Paged<Party>, Problem> {
-    let text = params.one("q")?.unwrap_or_default();
-    let limit = limit(params)?;
-    let list = List::of(&[if kind == PartyKind::Event { "events" } else { "booths" }, account_id, text]);
-    let position = params.one("cursor")?.map(|cursor| list.position(cursor)).transpose()?;
-    let after = position.as_deref().and_then(|position| position.split_once(' '));
-    let after = after.and_then(|(ms, id)| Some((ms.parse().ok()?, id)));
-    if position.is_some() && after.is_none() {
-        return Err(Problem::bad_cursor("is not a cursor of this API: pass next_cursor on as it was received"));
-    }
+    let asked = AskedParties::parse(params, account_id, kind)?;
+    let (text, limit) = (asked.text.as_str(), asked.limit);
+    let after = asked.after.as_ref().map(|(ms, id)| (*ms, id.as_str()));
     let mut rows = match api.parties.all(account_id, kind).await? {
         Some(known) => known.page(text, after, limit + 1),
         None => {
@@ -59,7 +92,7 @@ pub(super) async fn page(
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more);
-    let next_cursor = last.map(|last| list.cursor(&format!("{} {}", last.order_ms(), last.id)));
+    let next_cursor = last.map(|last| asked.cursor(last.order_ms(), &last.id));
     Ok(Paged { rows, next_cursor })
 }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
+use tollbooth_chassis::http::WriteTimeout;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::EventId;
 
@@ -78,6 +79,7 @@ pub(super) async fn get(
     Path(account_id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
+    write_timeout: WriteTimeout,
 ) -> Result<Response, Problem> {
     let timer = Timer::start(&api.metrics, Endpoint::Stream);
     let params = Params::parse(&uri, StreamParams::GROUPS)?;
@@ -107,6 +109,7 @@ pub(super) async fn get(
         account_id,
         feed,
         headers: credentials(&headers),
+        write_timeout,
         permit,
         watch,
         access: Arc::clone(&api.access),

@@ -19,7 +19,7 @@ use crate::calendar::{TimeRange, edge_text, previous};
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountPath, AccountProblems};
-use crate::params::{Params, parameters};
+use crate::params::{Parameter, Params, parameters};
 use crate::prices::Names;
 use crate::store::{GroupBy, Kinds, UsageFilter, UsageRow};
 
@@ -93,9 +93,7 @@ pub(super) async fn get(
     let reader = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let now_ms = now_ms();
-    let zone = zone(&params, &profile.time_zone)?;
-    let range = range(&params, zone, now_ms)?;
-    let before = previous(range, zone, now_ms);
+    let AskedSummary { zone, range, before } = AskedSummary::parse(&params, &profile.time_zone, now_ms)?;
     let questions = [range, before].map(|range| question(&account_id, range)).to_vec();
     let body = |Sums { rows, balance, .. }: Sums, _: &Names| {
         let currency = &balance.profile.currency;
@@ -117,6 +115,32 @@ pub(super) async fn get(
     let (response, rows) = api.sums(&account_id, reader, (&uri, zone), questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
+}
+
+/// What the parameters of a summary ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedSummary {
+    /// Of dates.
+    pub zone: Tz,
+    /// The period.
+    pub range: TimeRange,
+    /// The one before.
+    pub before: TimeRange,
+}
+
+impl AskedSummary {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = SummaryParams::GROUPS;
+
+    /// Reads them. Where they name no zone or no range, `default_zone` and `now_ms` say which.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value.
+    pub fn parse(params: &Params, default_zone: &str, now_ms: i64) -> Result<Self, Problem> {
+        let zone = zone(params, default_zone)?;
+        let range = range(params, zone, now_ms)?;
+        Ok(Self { zone, range, before: previous(range, zone, now_ms) })
+    }
 }
 
 /// What moved money in a range, by type of entry: there are fewer types than a question may have groups.

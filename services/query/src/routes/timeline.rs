@@ -10,23 +10,20 @@ use tollbooth_chassis::problem::Problem;
 use utoipa::ToSchema;
 
 use crate::amount::{AmountBody, QuantityText};
-use crate::answers::{Question, Top, Whose};
 use crate::calendar::{Bucket, Span, TimeRange, edge_text, spans};
 use crate::config::LimitsSection;
 use crate::prices::Names;
-use crate::store::{GroupBy, Kinds, Measure, REST_KEY, Scope, StoreError, UsageFilter, UsageRow};
+use crate::store::{GroupBy, Measure, REST_KEY, StoreError, UsageRow};
 
-/// A timeline that is asked for.
+/// A timeline that is answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) scope: Scope<'a>,
     pub(super) currency: &'a str,
     pub(super) zone: Tz,
     pub(super) bucket: Bucket,
     pub(super) group_by: Option<GroupBy>,
     pub(super) measure: Measure,
     pub(super) top: Option<usize>,
-    pub(super) filter: &'a UsageFilter,
     /// Whether provider cost and margin are in the answer.
     pub(super) is_admin: bool,
     pub(super) now_ms: i64,
@@ -124,24 +121,22 @@ impl Sums {
     }
 }
 
-impl Asked<'_> {
-    /// What has to be asked for the timeline of a range.
-    pub(super) fn question(self, range: TimeRange, buckets_max: usize) -> Result<Question, Problem> {
-        let spans = self.spans(range, buckets_max)?;
-        Ok(Question {
-            whose: match self.scope {
-                Scope::Account(account_id) => Whose::Account(account_id.to_owned()),
-                Scope::Fleet { currency } => Whose::Fleet { currency: currency.to_owned() },
-            },
-            kinds: Kinds::Spend,
-            range: Some(range),
-            starts_ms: spans.iter().map(|span| span.start_ms).collect(),
-            group_by: self.group_by,
-            filter: self.filter.clone(),
-            top: self.top.map(|groups| Top { measure: self.measure, groups }),
-        })
-    }
+/// The buckets of a range.
+pub(super) fn cut(
+    range: TimeRange,
+    bucket: Bucket,
+    zone: Tz,
+    now_ms: i64,
+    buckets_max: usize,
+) -> Result<Vec<Span>, Problem> {
+    spans(range, bucket, zone, now_ms, buckets_max).map_err(|error| {
+        Problem::new("too_many_buckets", StatusCode::BAD_REQUEST, "The range has too many buckets")
+            .with_detail(format!("{error}; take a larger bucket or a shorter range"))
+            .with_error("bucket", error.to_string())
+    })
+}
 
+impl Asked<'_> {
     /// The timeline of a range, and of how many rows it was made; `None`: there are more than may be answered.
     pub(super) fn answer(
         self,
@@ -158,15 +153,8 @@ impl Asked<'_> {
                 )));
         };
         let count = rows.len();
-        Ok((self.fill(range, &self.spans(range, limits.buckets_max)?, rows, names)?, count))
-    }
-
-    fn spans(self, range: TimeRange, buckets_max: usize) -> Result<Vec<Span>, Problem> {
-        spans(range, self.bucket, self.zone, self.now_ms, buckets_max).map_err(|error| {
-            Problem::new("too_many_buckets", StatusCode::BAD_REQUEST, "The range has too many buckets")
-                .with_detail(format!("{error}; take a larger bucket or a shorter range"))
-                .with_error("bucket", error.to_string())
-        })
+        let spans = cut(range, self.bucket, self.zone, self.now_ms, limits.buckets_max)?;
+        Ok((self.fill(range, &spans, rows, names)?, count))
     }
 
     /// Every bucket, those without rows as zeros, with its sums; and the total of all.

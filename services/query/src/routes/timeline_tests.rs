@@ -2,27 +2,14 @@ use serde_json::json;
 
 use super::*;
 
-static NOTHING: UsageFilter = UsageFilter {
-    services: Vec::new(),
-    engines: Vec::new(),
-    event_ids: Vec::new(),
-    booth_ids: Vec::new(),
-    variants: Vec::new(),
-    plans: Vec::new(),
-    types: Vec::new(),
-    failed: None,
-};
-
 fn asked(group_by: Option<GroupBy>, measure: Measure) -> Asked<'static> {
     Asked {
-        scope: Scope::Account("acc_a"),
         currency: "USD",
         zone: Tz::UTC,
         bucket: Bucket::Hour,
         group_by,
         measure,
         top: None,
-        filter: &NOTHING,
         is_admin: false,
         now_ms: 0,
     }

@@ -11,9 +11,9 @@ use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::{BoothId, EventId};
 use utoipa::ToSchema;
 
-use super::timeline::{Asked, TimelineBody};
+use super::timeline::{Asked, TimelineBody, cut};
 use super::{AWAIT, Api, Timer};
-use crate::answers::{Question, Sums};
+use crate::answers::{Question, Sums, Top, Whose};
 use crate::calendar::{Bucket, TimeRange, parse_edge, previous, resolve_range, resolve_zone};
 use crate::clock::now_ms;
 use crate::config::LimitsSection;
@@ -22,7 +22,7 @@ use crate::openapi::{AccountPath, AccountProblems};
 use crate::params::ParameterKind::{Choice, ChoiceList, List, Number, Text};
 use crate::params::{Parameter, Params, bad_parameter, parameters};
 use crate::prices::Names;
-use crate::store::{GroupBy, Measure, Scope, UsageFilter, UsageRow};
+use crate::store::{GroupBy, Kinds, Measure, Scope, UsageFilter, UsageRow};
 
 /// Most groups that may stay apart.
 const TOP_MAX: u64 = 100;
@@ -134,45 +134,109 @@ pub(super) async fn get(
     let reader = api.open(&headers, &account_id, &params).await?;
     let profile = api.view.balance(&account_id).ok_or_else(|| api.missing(&account_id))?.profile;
     let now_ms = now_ms();
-    let zone = zone(&params, &profile.time_zone)?;
-    let range = range(&params, zone, now_ms)?;
-    let bucket = bucket(&params, range)?;
-    timer.bucket(bucket);
-    let filter = usage_filter(&params)?;
-    let group_by = group_by(&params, &GroupBy::CODES)?;
-    let asked = Asked {
-        scope: Scope::Account(&account_id),
-        currency: &profile.currency,
-        zone,
-        bucket,
-        group_by,
-        measure: measure(&params, reader.is_admin)?,
-        top: top(&params, group_by)?,
-        filter: &filter,
-        is_admin: reader.is_admin,
-        now_ms,
-    };
-    let ranges = ranges(asked, range, compare(&params)?);
-    let questions = questions(asked, &ranges, &api.config.limits)?;
-    let body = |sums: Sums, names: &Names| body(asked, &api.config.limits, &ranges, sums.rows, names);
-    let (response, rows) = api.sums(&account_id, reader, (&uri, zone), questions, now_ms, body).await?;
+    timer.bucket(bucket_of(&params, (&profile.time_zone, now_ms))?);
+    let timeline = AskedTimeline::parse(&params, &GroupBy::CODES, (&profile.time_zone, now_ms), reader.is_admin)?;
+    let limits = &api.config.limits;
+    let questions = timeline.questions(Scope::Account(&account_id), now_ms, limits.buckets_max)?;
+    let asked = timeline.asked(&profile.currency, reader.is_admin, now_ms);
+    let body = |sums: Sums, names: &Names| body(asked, limits, &timeline.ranges(now_ms), sums.rows, names);
+    let (response, rows) = api.sums(&account_id, reader, (&uri, timeline.zone), questions, now_ms, body).await?;
     timer.done(rows);
     Ok(response)
 }
 
-/// The range, and the period before if it is asked for.
-pub(super) fn ranges(asked: Asked<'_>, range: TimeRange, compare: bool) -> Vec<TimeRange> {
-    let before = compare.then(|| previous(range, asked.zone, asked.now_ms));
-    std::iter::once(range).chain(before).collect()
+/// The bucket alone, by which a request is measured that is refused for something else as well.
+pub(super) fn bucket_of(params: &Params, (default_zone, now_ms): (&str, i64)) -> Result<Bucket, Problem> {
+    bucket(params, range(params, zone(params, default_zone)?, now_ms)?)
 }
 
-/// What has to be asked.
-pub(super) fn questions(
-    asked: Asked<'_>,
-    ranges: &[TimeRange],
-    limits: &LimitsSection,
-) -> Result<Vec<Question>, Problem> {
-    ranges.iter().map(|range| asked.question(*range, limits.buckets_max)).collect()
+/// What the parameters of a timeline ask for, of an account or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedTimeline {
+    /// Of dates and buckets.
+    pub zone: Tz,
+    /// Which instants.
+    pub range: TimeRange,
+    /// How they are cut.
+    pub bucket: Bucket,
+    /// By what each bucket is split.
+    pub group_by: Option<GroupBy>,
+    /// What orders the groups.
+    pub measure: Measure,
+    /// How many of them stay apart; `None`: each.
+    pub top: Option<usize>,
+    /// What the sums are narrowed to.
+    pub filter: UsageFilter,
+    /// Whether the period before is asked for as well.
+    pub is_compared: bool,
+}
+
+impl AskedTimeline {
+    /// Parameters of an account's timeline.
+    pub const PARAMS: &[&[Parameter]] = UsageParams::GROUPS;
+
+    /// Reads them. `codes` are what it can be split by; where they name no zone or no range, `default_zone` and `now_ms` say
+    /// which.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value, 403 for a measure that only an admin may see.
+    pub fn parse(
+        params: &Params,
+        codes: &[(&str, GroupBy)],
+        (default_zone, now_ms): (&str, i64),
+        is_admin: bool,
+    ) -> Result<Self, Problem> {
+        let zone = zone(params, default_zone)?;
+        let range = range(params, zone, now_ms)?;
+        let group_by = group_by(params, codes)?;
+        Ok(Self {
+            zone,
+            range,
+            bucket: bucket(params, range)?,
+            group_by,
+            measure: measure(params, is_admin)?,
+            top: top(params, group_by)?,
+            filter: usage_filter(params)?,
+            is_compared: compare(params)?,
+        })
+    }
+
+    /// The range, and the period before if it is asked for.
+    #[must_use]
+    pub fn ranges(&self, now_ms: i64) -> Vec<TimeRange> {
+        let before = self.is_compared.then(|| previous(self.range, self.zone, now_ms));
+        std::iter::once(self.range).chain(before).collect()
+    }
+
+    /// What has to be asked: one question for each of the ranges, cut into its buckets.
+    ///
+    /// # Errors
+    /// 400 `too_many_buckets`
+    pub fn questions(&self, scope: Scope<'_>, now_ms: i64, buckets_max: usize) -> Result<Vec<Question>, Problem> {
+        let whose = match scope {
+            Scope::Account(account_id) => Whose::Account(account_id.to_owned()),
+            Scope::Fleet { currency } => Whose::Fleet { currency: currency.to_owned() },
+        };
+        let question = |range| {
+            let spans = cut(range, self.bucket, self.zone, now_ms, buckets_max)?;
+            Ok(Question {
+                whose: whose.clone(),
+                kinds: Kinds::Spend,
+                range: Some(range),
+                starts_ms: spans.iter().map(|span| span.start_ms).collect(),
+                group_by: self.group_by,
+                filter: self.filter.clone(),
+                top: self.top.map(|groups| Top { measure: self.measure, groups }),
+            })
+        };
+        self.ranges(now_ms).into_iter().map(question).collect()
+    }
+
+    /// How it is answered.
+    pub(super) fn asked<'a>(&self, currency: &'a str, is_admin: bool, now_ms: i64) -> Asked<'a> {
+        let Self { zone, bucket, group_by, measure, top, .. } = *self;
+        Asked { currency, zone, bucket, group_by, measure, top, is_admin, now_ms }
+    }
 }
 
 /// The timelines of the ranges, and of how many rows they were made.
@@ -219,7 +283,7 @@ pub(super) fn range(params: &Params, zone: Tz, now_ms: i64) -> Result<TimeRange,
     resolve_range(from_ms, to_ms, zone, now_ms).map_err(|error| bad_parameter("to", error.to_string()))
 }
 
-pub(super) fn bucket(params: &Params, range: TimeRange) -> Result<Bucket, Problem> {
+fn bucket(params: &Params, range: TimeRange) -> Result<Bucket, Problem> {
     match params.one("bucket")? {
         None | Some("auto") => Ok(Bucket::auto(range)),
         Some(code) => Bucket::from_code(code)
@@ -227,7 +291,7 @@ pub(super) fn bucket(params: &Params, range: TimeRange) -> Result<Bucket, Proble
     }
 }
 
-pub(super) fn group_by(params: &Params, codes: &[(&str, GroupBy)]) -> Result<Option<GroupBy>, Problem> {
+fn group_by(params: &Params, codes: &[(&str, GroupBy)]) -> Result<Option<GroupBy>, Problem> {
     let Some(code) = params.one("group_by")? else { return Ok(None) };
     let found = codes.iter().find(|(known, _)| *known == code);
     found.map(|(_, group_by)| Some(*group_by)).ok_or_else(|| {
@@ -236,7 +300,7 @@ pub(super) fn group_by(params: &Params, codes: &[(&str, GroupBy)]) -> Result<Opt
     })
 }
 
-pub(super) fn measure(params: &Params, is_admin: bool) -> Result<Measure, Problem> {
+fn measure(params: &Params, is_admin: bool) -> Result<Measure, Problem> {
     let Some(code) = params.one("measure")? else { return Ok(Measure::Amount) };
     let found = Measure::CODES.into_iter().find(|(known, _)| *known == code);
     match found {
@@ -250,7 +314,7 @@ pub(super) fn measure(params: &Params, is_admin: bool) -> Result<Measure, Proble
     }
 }
 
-pub(super) fn top(params: &Params, group_by: Option<GroupBy>) -> Result<Option<usize>, Problem> {
+fn top(params: &Params, group_by: Option<GroupBy>) -> Result<Option<usize>, Problem> {
     let top = params.number("top", 1..=TOP_MAX)?.and_then(|top| usize::try_from(top).ok());
     match (top, group_by) {
         (Some(_), None) => Err(bad_parameter("top", "needs group_by")),
@@ -258,7 +322,7 @@ pub(super) fn top(params: &Params, group_by: Option<GroupBy>) -> Result<Option<u
     }
 }
 
-pub(super) fn compare(params: &Params) -> Result<bool, Problem> {
+fn compare(params: &Params) -> Result<bool, Problem> {
     match params.one("compare")? {
         None => Ok(false),
         Some("previous") => Ok(true),
@@ -267,7 +331,7 @@ pub(super) fn compare(params: &Params) -> Result<bool, Problem> {
 }
 
 /// What the sums are narrowed to; parameters that a route does not take are absent.
-pub(super) fn usage_filter(params: &Params) -> Result<UsageFilter, Problem> {
+fn usage_filter(params: &Params) -> Result<UsageFilter, Problem> {
     let filter = UsageFilter {
         services: params.list("service")?,
         engines: params.list("engine")?,

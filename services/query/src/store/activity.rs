@@ -31,6 +31,9 @@ pub(super) struct LedgerRow {
     operation_id: String,
     price_version: u32,
     reason: String,
+    /// This and the plan, where [`filtered_by`] says so.
+    variant: String,
+    plan: String,
     /// Of an alert, where all of it is wanted: the recharge that it is about, and what else it says.
     recharge_id: String,
     alert: String,
@@ -46,6 +49,8 @@ impl From<LedgerRow> for ActivityRow {
             failed: row.status == "failed",
             service: row.service,
             engine: row.engine,
+            variant: row.variant,
+            plan: row.plan,
             amount_micros: row.amount,
             balance_after_micros: row.balance_after,
             quantity_micros: row.quantity,
@@ -77,6 +82,20 @@ const ALERT: &str =
 
 pub(super) const COLUMNS: &str = "seq, type, status, service, engine, amount, balance_after, quantity, unit, occurred_at, \
      posted_at, event_id, booth_id, operation_id, price_version, reason";
+
+/// Of rows that nothing is filtered by but what they show.
+const NOT_FILTERED_BY: &str = "'' AS variant, '' AS plan";
+
+/// What a filter looks at and a page does not show. Each column is one more file to open in every part: it is read where the
+/// filter names it, and then as it is, since an alias would stand for the column in the condition as well.
+pub(super) const fn filtered_by(filter: &ActivityFilter) -> &'static str {
+    match (filter.variants.is_empty(), filter.plans.is_empty()) {
+        (true, true) => NOT_FILTERED_BY,
+        (false, true) => "variant, '' AS plan",
+        (true, false) => "'' AS variant, plan",
+        (false, false) => "variant, plan",
+    }
+}
 
 impl Store {
     /// The account's newest entry in ClickHouse; everything below it is there, too. 0: none.
@@ -192,10 +211,10 @@ impl Store {
         limit: usize,
         witness: &str,
     ) -> Result<Vec<LedgerRow>, StoreError> {
-        let condition = condition(below.filter, words);
+        let (condition, filtered_by) = (condition(below.filter, words), filtered_by(below.filter));
         let prewhere = words.map_or("", Words::prewhere);
         let sql = format!(
-            "SELECT '' AS whose, {COLUMNS}, {NO_ALERT} FROM ledger \
+            "SELECT '' AS whose, {COLUMNS}, {filtered_by}, {NO_ALERT} FROM ledger \
              {prewhere}WHERE account_id = {{account:String}} AND seq <= {{upper:UInt64}} AND seq >= {{lower:UInt64}} AND {} \
              AND (({condition}){witness}) ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}}",
             Window::CONDITION
@@ -283,8 +302,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ActivityRow>, StoreError> {
         let sql = format!(
-            "SELECT '' AS whose, {COLUMNS}, {ALERT} FROM ledger WHERE account_id = {{account:String}} AND seq >= {{from:UInt64}} \
-             AND seq < {{before:UInt64}} ORDER BY account_id, seq LIMIT {{limit:UInt64}}"
+            "SELECT '' AS whose, {COLUMNS}, {NOT_FILTERED_BY}, {ALERT} FROM ledger WHERE account_id = {{account:String}} \
+             AND seq >= {{from:UInt64}} AND seq < {{before:UInt64}} ORDER BY account_id, seq LIMIT {{limit:UInt64}}"
         );
         let query = self.query(&sql).param("account", account_id).param("from", from_seq).param("before", before_seq);
         let rows = self.rows::<LedgerRow>(query.param("limit", limit)).await?;
@@ -299,6 +318,8 @@ pub(super) fn condition(filter: &ActivityFilter, words: Option<&Words<'_>>) -> S
     for (values, condition) in [
         (&filter.services, "service IN {services:Array(String)}"),
         (&filter.engines, "engine IN {engines:Array(String)}"),
+        (&filter.variants, "variant IN {variants:Array(String)}"),
+        (&filter.plans, "plan IN {plans:Array(String)}"),
         (&filter.event_ids, "event_id IN {events:Array(String)}"),
         (&filter.booth_ids, "booth_id IN {booths:Array(String)}"),
         (&filter.types, "type IN {types:Array(String)}"),
@@ -331,6 +352,8 @@ pub(super) fn bind(query: Query, filter: &ActivityFilter) -> Query {
     query
         .param("services", &filter.services)
         .param("engines", &filter.engines)
+        .param("variants", &filter.variants)
+        .param("plans", &filter.plans)
         .param("events", &filter.event_ids)
         .param("booths", &filter.booth_ids)
         .param("types", &filter.types)

@@ -127,7 +127,7 @@ impl Store {
 mod tests {
     use std::sync::Arc;
 
-    use prometheus::IntGauge;
+    use prometheus::Registry;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tollbooth_chassis::config::ClickHouseSection;
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::config::StoreSection;
-    use crate::metrics::PagesMetrics;
+    use crate::metrics::{ClickHouseMetrics, PagesMetrics};
 
     /// Answers the head of a response, or not even that, and falls silent.
     async fn silent_server(head: &'static [u8]) -> String {
@@ -157,10 +157,10 @@ mod tests {
         for head in [&b""[..], b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
             let section = ClickHouseSection { url: silent_server(head).await, ..ClickHouseSection::default() };
             let settings = StoreSection { stream_wait_ms: 50, ..StoreSection::default() };
-            let inflight = IntGauge::new("inflight", "inflight").unwrap();
-            let pages = PagesMetrics::register(&prometheus::Registry::new()).unwrap();
+            let metrics = ClickHouseMetrics::register(&Registry::new()).unwrap();
+            let pages = PagesMetrics::register(&Registry::new()).unwrap();
             let component = Health::new().component("clickhouse");
-            let store = Store::new(&section, settings, inflight, pages, component, Arc::default());
+            let store = Store::new(&section, settings, metrics, pages, component, Arc::default());
             let outcome = store.accounts().unwrap().next_chunk(10).await;
             assert!(matches!(outcome, Err(StoreError::Unavailable(clickhouse::error::Error::TimedOut))), "{outcome:?}");
         }

@@ -62,9 +62,7 @@ impl From<DetailRow> for EntryDetail {
         let is_usage = is_priced && row.r#type == "consume";
         let names_charge = matches!(row.r#type.as_str(), "refund" | "reversal" | "repriced");
         Self {
-            variant: row.variant,
             country: row.country,
-            plan: row.plan,
             price_model: row.price_model,
             unit_price_micros: row.unit_price,
             // Of other kinds of entry the column says other things.
@@ -90,6 +88,8 @@ impl From<DetailRow> for EntryDetail {
                 failed: row.status == "failed",
                 service: row.service,
                 engine: row.engine,
+                variant: row.variant,
+                plan: row.plan,
                 amount_micros: row.amount,
                 balance_after_micros: row.balance_after,
                 quantity_micros: row.quantity,

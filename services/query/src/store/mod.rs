@@ -53,7 +53,7 @@ use words::{KeptNames, kept_names};
 
 use crate::budget::Budget;
 use crate::config::StoreSection;
-use crate::metrics::PagesMetrics;
+use crate::metrics::{ClickHouseMetrics, PagesMetrics};
 use crate::prices::Prices;
 
 /// Seconds a client is asked to wait when ClickHouse is away.
@@ -156,7 +156,7 @@ impl From<StoreError> for Problem {
 pub struct Store {
     client: Client,
     permits: Semaphore,
-    inflight: IntGauge,
+    metrics: ClickHouseMetrics,
     settings: StoreSection,
     pages: Pages,
     names: KeptNames,
@@ -187,7 +187,7 @@ impl Store {
     pub fn new(
         section: &ClickHouseSection,
         settings: StoreSection,
-        inflight: IntGauge,
+        metrics: ClickHouseMetrics,
         pages: PagesMetrics,
         component: Component,
         prices: Arc<Prices>,
@@ -203,16 +203,17 @@ impl Store {
         let under_way = || Arc::new(Semaphore::new(settings.together_concurrent_max.max(1)));
         // Both are of the same tables.
         let sums_under_way = under_way();
+        let (members_max, waited) = (settings.together_max, &metrics.wait_together);
         Self {
             client,
             permits: Semaphore::new(settings.concurrent_max),
-            inflight,
             settings,
             pages: Pages::new(settings.pages_bytes_max, Duration::from_millis(settings.queue_wait_ms), pages),
             names: kept_names(settings.names_bytes_max),
-            together: UsageTogether::new(settings.together_max, Arc::clone(&sums_under_way)),
-            cubes_together: CubesTogether::new(settings.together_max, sums_under_way),
-            pages_together: PagesTogether::new(settings.together_max, under_way()),
+            together: UsageTogether::new(members_max, Arc::clone(&sums_under_way), waited.clone()),
+            cubes_together: CubesTogether::new(members_max, sums_under_way, waited.clone()),
+            pages_together: PagesTogether::new(members_max, under_way(), waited.clone()),
+            metrics,
             component,
             prices,
             answered: AtomicBool::new(false),
@@ -274,9 +275,12 @@ impl Store {
 
     /// Runs a query when its turn comes.
     async fn ask<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
+        // Where it is not reached, dropping it observes: who is refused, and who goes away, has waited as well.
+        let waiting = self.metrics.wait_place.start_timer();
         let turn = tokio::time::timeout(self.queue_wait(), self.permits.acquire());
         let Ok(Ok(_permit)) = turn.await else { return Err(StoreError::Busy) };
-        let _inflight = Inflight::begin(&self.inflight);
+        waiting.observe_duration();
+        let _inflight = Inflight::begin(&self.metrics.inflight);
         let budget = Budget::current();
         let time_left = budget.as_ref().map_or(self.execution_time_max(), |budget| budget.time_left());
         if time_left.is_zero() {
@@ -383,7 +387,29 @@ impl Drop for Inflight<'_> {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Registry;
+    use tollbooth_chassis::ops::Health;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_refused_a_place_has_waited_for_it() {
+        // given a store without a place
+        let settings = StoreSection { concurrent_max: 0, queue_wait_ms: 20, ..StoreSection::default() };
+        let metrics = ClickHouseMetrics::register(&Registry::new()).unwrap();
+        let pages = PagesMetrics::register(&Registry::new()).unwrap();
+        let component = Health::new().component("clickhouse");
+        let section = ClickHouseSection::default();
+        let store = Store::new(&section, settings, metrics.clone(), pages, component, Arc::default());
+
+        // when it is asked
+        let outcome = store.ask::<u64>(store.query("SELECT 1")).await;
+
+        // then that is refused, and how long it waited is counted
+        assert!(matches!(outcome, Err(StoreError::Busy)), "{outcome:?}");
+        assert_eq!(metrics.wait_place.get_sample_count(), 1);
+        assert!(metrics.wait_place.get_sample_sum() >= 0.02);
+    }
 
     fn problem(text: &str) -> (u16, &'static str) {
         let error = clickhouse::error::Error::BadResponse(text.to_owned());

@@ -49,7 +49,7 @@ struct RowMessage {
 
 impl From<ActivityRow> for RowMessage {
     fn from(row: ActivityRow) -> Self {
-        // A page shows nothing of an alert beyond its row.
+        // A page shows nothing of an alert beyond its row, nor variant and plan: it was filtered by them before.
         let ActivityRow {
             alert: _, seq, entry_type, failed, service, engine, amount_micros, balance_after_micros, ..
         } = row;
@@ -95,7 +95,7 @@ impl From<RowMessage> for ActivityRow {
             operation_id: row.operation_id,
             price_version: row.price_version,
             reason: row.reason,
-            alert: None,
+            ..Self::default()
         }
     }
 }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn rows_are_what_they_were() {
-        // given a row with something in every column, and one with nothing
+        // given a row with something in every column that a page shows, and one with nothing
         let row = ActivityRow {
             seq: 1,
             entry_type: "consume".to_owned(),
@@ -146,7 +146,7 @@ mod tests {
             operation_id: "op_a".to_owned(),
             price_version: 7,
             reason: "timeout".to_owned(),
-            alert: None,
+            ..ActivityRow::default()
         };
         let rows = vec![row, ActivityRow::default()];
         // then both come out as they went in

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::activity::{Below, COLUMNS, LedgerRow, NO_ALERT, bind, condition};
+use super::activity::{Below, COLUMNS, LedgerRow, NO_ALERT, bind, condition, filtered_by};
 use super::together::Together;
 use super::windows::Window;
 use super::{Store, StoreError};
@@ -91,9 +91,10 @@ impl Shape {
         };
         let of_members: Vec<String> = (0..members).map(of_member).collect();
         format!(
-            "SELECT account_id AS whose, {COLUMNS}, {NO_ALERT} FROM ledger WHERE ({}) AND {} AND (({}) \
+            "SELECT account_id AS whose, {COLUMNS}, {}, {NO_ALERT} FROM ledger WHERE ({}) AND {} AND (({}) \
              OR (account_id, seq) IN arrayZip({{accounts:Array(String)}}, {{uppers:Array(UInt64)}})) \
              ORDER BY account_id DESC, seq DESC LIMIT {{limit:UInt64}} BY account_id",
+            filtered_by(&self.filter),
             of_members.join(" OR "),
             Window::CONDITION,
             condition(&self.filter, None),

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot};
+use prometheus::Histogram;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout_at;
 
 use super::StoreError;
@@ -33,6 +34,7 @@ pub(super) struct Together<S: Hash + Eq + Clone, M, T> {
     members_max: usize,
     /// Of every shape.
     under_way: Arc<Semaphore>,
+    waited: Histogram,
 }
 
 type Lanes<S, M, T> = Arc<Mutex<HashMap<S, Lane<S, M, T>>>>;
@@ -73,9 +75,10 @@ struct Leading<S: Hash + Eq + Clone, M, T> {
 }
 
 impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
-    /// At most `members_max` in one question, and as many questions under way as `under_way` lets.
-    pub(super) fn new(members_max: usize, under_way: Arc<Semaphore>) -> Self {
-        Self { lanes: Arc::default(), members_max, under_way }
+    /// At most `members_max` in one question, and as many questions under way as `under_way` lets. `waited` is told how long
+    /// each waited until it was put, or was refused.
+    pub(super) fn new(members_max: usize, under_way: Arc<Semaphore>, waited: Histogram) -> Self {
+        Self { lanes: Arc::default(), members_max, under_way, waited }
     }
 
     /// Waits for the turn of a question about `member`; `is_led` while another one puts it.
@@ -93,6 +96,35 @@ impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
             turn
         };
         turn.await.unwrap_or(Turn::Alone)
+    }
+
+    /// The turn of a question about `member`, which is waited for as long as that and observed; who leads has a place among
+    /// those that are under way.
+    async fn wait_for_turn(
+        &self,
+        shape: S,
+        member: M,
+        wait: Duration,
+    ) -> Result<(Turn<S, M, T>, Option<SemaphorePermit<'_>>), StoreError> {
+        let deadline = tokio::time::Instant::now() + wait;
+        // Where its end is not reached, dropping it observes: who is refused, and who goes away, has waited as well.
+        let waiting = self.waited.start_timer();
+        let is_led = Arc::new(AtomicBool::new(false));
+        let turn = in_time(self.turn(shape, member, &is_led), &is_led, deadline).await?;
+        let mut under_way = None;
+        match &turn {
+            Turn::Lead(_) => {
+                let Ok(Ok(permit)) = timeout_at(deadline, self.under_way.acquire()).await else {
+                    return Err(StoreError::Busy);
+                };
+                under_way = Some(permit);
+                waiting.observe_duration();
+            }
+            // Up to when the leader put it.
+            Turn::Told(_, took) => self.waited.observe((waiting.stop_and_discard() - took.as_secs_f64()).max(0.0)),
+            Turn::Alone => waiting.observe_duration(),
+        }
+        Ok((turn, under_way))
     }
 }
 
@@ -119,10 +151,8 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
         if self.members_max <= 1 {
             return alone.await;
         }
-        let deadline = tokio::time::Instant::now() + wait;
-        let is_led = Arc::new(AtomicBool::new(false));
-        let turn = self.turn(shape, member.clone(), &is_led);
-        let mut leading = match in_time(turn, &is_led, deadline).await? {
+        let (turn, _under_way) = self.wait_for_turn(shape, member.clone(), wait).await?;
+        let mut leading = match turn {
             Turn::Told(told, took) => {
                 if let Some(budget) = Budget::current() {
                     budget.spend(took, 0);
@@ -131,9 +161,6 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
             }
             Turn::Alone => return alone.await,
             Turn::Lead(leading) => leading,
-        };
-        let Ok(Ok(_under_way)) = timeout_at(deadline, self.under_way.acquire()).await else {
-            return Err(StoreError::Busy);
         };
         leading.gather(self.members_max - 1);
         let members: Vec<M> = std::iter::once(&member).chain(leading.followers()).cloned().collect();

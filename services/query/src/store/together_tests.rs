@@ -6,7 +6,11 @@ use super::*;
 type Asked = Turn<&'static str, u32, String>;
 
 fn together() -> Together<&'static str, u32, String> {
-    Together::new(4, Arc::new(Semaphore::new(8)))
+    Together::new(4, Arc::new(Semaphore::new(8)), waited())
+}
+
+fn waited() -> Histogram {
+    Histogram::with_opts(prometheus::HistogramOpts::new("waited", "Waited.")).unwrap()
 }
 
 async fn turn(together: &Together<&'static str, u32, String>, shape: &'static str, member: u32) -> Asked {
@@ -109,7 +113,8 @@ fn whose_turn_comes_when_it_has_gone_leaves_it_to_the_next() {
 async fn those_who_come_while_all_are_under_way_go_with_the_next() {
     // given as many questions under way as may be, of whatever shape
     let under_way = Arc::new(Semaphore::new(1));
-    let together: Together<&str, u32, u32> = Together::new(4, Arc::clone(&under_way));
+    let waited = waited();
+    let together: Together<&str, u32, u32> = Together::new(4, Arc::clone(&under_way), waited.clone());
     let busy = under_way.acquire().await.unwrap();
     // when others come, one of them a leader
     let ask = |member| {
@@ -127,6 +132,8 @@ async fn those_who_come_while_all_are_under_way_go_with_the_next() {
     let _busy = under_way.acquire().await.unwrap();
     let late = together.ask("month", 1, Duration::ZERO, async { Ok(0) }, async |_| Ok(vec![]));
     assert!(matches!(late.await, Err(StoreError::Busy)));
+    // and each of them has waited, whoever put its question
+    assert_eq!(waited.get_sample_count(), 6);
 }
 
 #[tokio::test]

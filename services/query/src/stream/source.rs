@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use axum::response::sse::Event;
 use tokio::sync::OwnedSemaphorePermit;
+use tollbooth_chassis::http::WriteTimeout;
 use tollbooth_chassis::shutdown::Shutdown;
 
 use super::events::event;
@@ -34,6 +35,8 @@ pub struct Opening {
     pub feed: Feed,
     /// The request's headers: the key is looked at again and again.
     pub headers: HeaderMap,
+    /// Of its connection: whether it ends since nobody reads it.
+    pub write_timeout: WriteTimeout,
     /// Its place among all streams.
     pub permit: OwnedSemaphorePermit,
     /// Tells of newer entries; begun before anything is read.
@@ -70,6 +73,9 @@ impl std::fmt::Debug for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.opening.metrics.connections.dec();
+        if self.opening.write_timeout.has_passed() {
+            self.opening.metrics.dropped.inc();
+        }
     }
 }
 

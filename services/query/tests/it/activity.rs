@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 use tollbooth_schemas::topics::SINK_OFFSETS_GROUP;
-use tollbooth_schemas::v1::UsageStatus;
 use tollbooth_schemas::v1::entry::Kind;
+use tollbooth_schemas::v1::{
+    BonusGranted, HoldPlaced, PlanChanged, PlanFee, Repriced, Reversal, ReversalCause, Usage, UsageStatus,
+};
 
 use crate::stand::{BASE_MS, Ledger, Query, Stand, usage};
 
@@ -211,44 +213,96 @@ async fn a_server_that_is_behind_the_sinks_offsets_hides_no_gap() {
     }
 }
 
+/// 30 pieces of work in as many hours, every fifth of which failed, of two variants, on one plan and then on another; and
+/// behind them one entry of each other kind that has a plan or a variant, of another service and of no event, and a bonus.
+fn of_many_kinds(account: &str) -> Ledger {
+    let mut ledger = Ledger::open(account);
+    for number in 0..30_u64 {
+        let (service, engine) = [("ai_modify", "kling"), ("sms", "sms_intl"), ("ai_combine", "kling")]
+            [usize::try_from(number % 3).unwrap()];
+        let status = if number % 5 == 0 { UsageStatus::Failed } else { UsageStatus::Success };
+        let mut kind = usage(service, engine, status, number);
+        if let Kind::Usage(usage) = &mut kind {
+            usage.variant = if number % 2 == 0 { "1k" } else { "4k" }.to_owned();
+            usage.plan = if number < 20 { "basic" } else { "pro" }.to_owned();
+        }
+        let amount = if status == UsageStatus::Failed { 0 } else { -10_000 };
+        ledger.push(vec![(kind, amount, BASE_MS + number.cast_signed() * 3_600_000)]);
+    }
+    let text = str::to_owned;
+    let (service, engine, plan, variant) = (text("print"), text("inkjet"), text("pro"), text("4k"));
+    let charge = Usage {
+        status: UsageStatus::Success.into(),
+        service: service.clone(),
+        engine: engine.clone(),
+        plan: plan.clone(),
+        variant: variant.clone(),
+        ..Usage::default()
+    };
+    let refund = Reversal {
+        cause: ReversalCause::Refund.into(),
+        service: service.clone(),
+        engine: engine.clone(),
+        plan: plan.clone(),
+        variant: variant.clone(),
+        ..Reversal::default()
+    };
+    let hold = HoldPlaced { service, engine, plan: plan.clone(), variant, ..HoldPlaced::default() };
+    let others = [
+        (Kind::Reversal(refund), 5_000),
+        (Kind::Repriced(Repriced { charge: Some(Box::new(charge)), ..Repriced::default() }), -5_000),
+        (Kind::PlanFee(PlanFee { plan: plan.clone(), ..PlanFee::default() }), -79_000_000),
+        (Kind::PlanFee(PlanFee { plan: text("basic"), ..PlanFee::default() }), 0),
+        (Kind::PlanChanged(PlanChanged { plan, ..PlanChanged::default() }), 0),
+        (Kind::HoldPlaced(hold), 0),
+        (Kind::BonusGranted(BonusGranted::default()), 1_000_000),
+    ];
+    ledger.push(others.map(|(kind, amount)| (kind, amount, BASE_MS + 40 * 3_600_000)).to_vec());
+    ledger
+}
+
+/// Filters, and how many entries of [`of_many_kinds`] pass each.
+const FILTERS: &[(&str, usize)] = &[
+    ("", 35),
+    ("&include=all", 39),
+    ("&service=sms", 10),
+    ("&service=sms,ai_modify&engine=kling", 10),
+    ("&engine=kling", 20),
+    ("&variant=4k", 17),
+    ("&variant=1k,4k", 32),
+    ("&variant=4k&include=all", 18),
+    ("&plan=pro", 13),
+    ("&plan=pro&include=all", 15),
+    ("&plan=basic&include=all", 22),
+    ("&plan=pro&type=plan_changed,hold_placed", 2),
+    ("&plan=basic&variant=1k&status=failed", 2),
+    ("&plan=pro&event_id=evt_gala", 10),
+    ("&plan=none", 0),
+    ("&status=failed", 6),
+    ("&status=success", 29),
+    ("&type=adjustment", 1),
+    ("&type=consume,account_opened", 31),
+    ("&event_id=evt_gala", 30),
+    ("&event_id=evt_other", 0),
+    ("&booth_id=bth_17&status=failed", 6),
+    ("&from=2026-10-20T10:00:00Z&to=2026-10-20T12:00:00Z", 2),
+    // New York's 20 October begins at 04:00 UTC.
+    ("&from=2026-10-20&to=2026-10-21", 24),
+    ("&from=2026-10-20&to=2026-10-21&tz=UTC", 25),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_mean_the_same_in_memory_and_in_clickhouse() {
     // given the same entries in memory only and in ClickHouse only
     let stand = Stand::new().await;
-    let mut ledgers = [Ledger::open("acc_memory"), Ledger::open("acc_rows")];
-    for ledger in &mut ledgers {
-        for number in 0..30 {
-            let (service, engine) = [("ai_modify", "kling"), ("sms", "sms_intl"), ("ai_combine", "kling")][number % 3];
-            let status = if number % 5 == 0 { UsageStatus::Failed } else { UsageStatus::Success };
-            let amount = if status == UsageStatus::Failed { 0 } else { -10_000 };
-            let at_ms = BASE_MS + i64::try_from(number).unwrap() * 3_600_000;
-            ledger.push(vec![(usage(service, engine, status, number as u64), amount, at_ms)]);
-        }
-    }
+    let ledgers = ["acc_memory", "acc_rows"].map(of_many_kinds);
     stand.post(&ledgers[1].records);
     stand.sink(&ledgers[1].records).await;
     stand.commit_all().await;
     stand.post(&ledgers[0].records);
     let query = stand.query().await;
 
-    for (filter, count) in [
-        ("", 31),
-        ("&include=all", 32),
-        ("&service=sms", 10),
-        ("&service=sms,ai_modify&engine=kling", 10),
-        ("&engine=kling", 20),
-        ("&status=failed", 6),
-        ("&status=success", 25),
-        ("&type=adjustment", 1),
-        ("&type=consume,account_opened", 31),
-        ("&event_id=evt_gala", 30),
-        ("&event_id=evt_other", 0),
-        ("&booth_id=bth_17&status=failed", 6),
-        ("&from=2026-10-20T10:00:00Z&to=2026-10-20T12:00:00Z", 2),
-        // New York's 20 October begins at 04:00 UTC.
-        ("&from=2026-10-20&to=2026-10-21", 24),
-        ("&from=2026-10-20&to=2026-10-21&tz=UTC", 25),
-    ] {
+    for (filter, count) in FILTERS {
         // when
         let mut lists = Vec::new();
         for account in ["acc_memory", "acc_rows"] {
@@ -257,12 +311,21 @@ async fn filters_mean_the_same_in_memory_and_in_clickhouse() {
         // then
         let numbers = |list: &[Value]| list.iter().map(|row| row["seq"].clone()).collect::<Vec<_>>();
         assert_eq!(numbers(&lists[0]), numbers(&lists[1]), "{filter}");
-        assert_eq!(lists[0].len(), count, "{filter}");
+        assert_eq!(lists[0].len(), *count, "{filter}");
+    }
+    // and so in an event's list, and in a file
+    for account in ["acc_memory", "acc_rows"] {
+        let of_event = format!("/v1/accounts/{account}/events/evt_gala/transactions?limit=9&plan=pro&variant=4k");
+        assert_eq!(walk(&query, &of_event).await.len(), 5, "{account}");
+        let file = format!("/v1/accounts/{account}/transactions.csv?variant=4k");
+        let file = query.fetch(&file, Some(&query.key)).await.text().await.unwrap();
+        assert_eq!(file.lines().count(), 1 + 17, "{account}");
     }
     let found = query.ok("/v1/accounts/acc_rows/transactions?q=OP_7").await;
     assert_eq!(found["data"][0]["operation_id"], "op_7");
     assert_eq!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=kling+gala+op_29").await), [32]);
     assert!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=%25").await).is_empty());
+    assert_eq!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=gala&plan=pro&variant=4k").await).len(), 5);
     // A part of a word is enough: op_2, and op_20 to op_29.
     assert_eq!(seqs(&query.ok("/v1/accounts/acc_rows/transactions?q=p_2").await).len(), 11);
     // A search is as current as ClickHouse.

@@ -139,6 +139,13 @@ async fn who_finds_no_place_among_the_questions_is_told_when_to_come_back() {
     assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (503, Some("unavailable")), "{}", answer.body);
     assert!(answer.headers.contains_key("retry-after"), "{:?}", answer.headers);
     assert_eq!(query.get("/v1/accounts/acc_luna/balance").await.status, 200);
+    // and what it waited is counted: as long as it may, or a little more
+    let waits = query.metrics().await;
+    let within = |bucket: &str| -> u64 {
+        let start = format!("tollbooth_clickhouse_wait_seconds_bucket{{stage=\"place\",le=\"{bucket}\"}} ");
+        waits.lines().find_map(|line| line.strip_prefix(start.as_str())).unwrap().parse().unwrap()
+    };
+    assert!(within("0.1") < within("+Inf"), "{waits}");
     holding.abort();
 }
 

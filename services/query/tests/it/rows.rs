@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tollbooth_schemas::account_state::AccountState;
 use tollbooth_schemas::v1::entry::Kind;
-use tollbooth_schemas::v1::{BudgetRule, Entry, LedgerRecord, RechargeSet, recharge_set::Size};
+use tollbooth_schemas::v1::{BudgetRule, Entry, LedgerRecord, RechargeSet, Usage, recharge_set::Size};
 
 use crate::stand::partition_of;
 
@@ -25,20 +25,23 @@ pub(crate) fn row(record: &LedgerRecord, entry: &Entry) -> Value {
         Kind::AccountOpened(opened) => serde_json::json!({
             "currency": opened.currency, "time_zone": opened.time_zone, "plan": opened.plan, "account_name": opened.name,
         }),
-        Kind::Usage(usage) => serde_json::json!({
-            "status": if entry.is_failed() { "failed" } else { "success" }, "service": usage.service,
-            "engine": usage.engine, "variant": usage.variant, "unit": usage.unit, "plan": usage.plan,
-            "quantity": decimal(usage.quantity_micros), "event_id": usage.event_id, "booth_id": usage.booth_id,
-            "operation_id": usage.operation_id, "price_version": usage.price_version, "reason": usage.error_code,
-            "attempt": usage.attempt, "country": usage.country, "unit_price": decimal(usage.unit_price_micros),
-            "detail": usage.pricing.as_deref().map(tollbooth_schemas::pricing::text).unwrap_or_default(),
-            "price_model": (["", "per_unit", "flat", "package", "graduated", "volume"][usize::try_from(usage.price_model).unwrap()]),
-            "provider_cost": decimal(usage.provider_cost_micros.unwrap_or_default()),
-            "has_provider_cost": usage.provider_cost_micros.is_some(),
-            "receipt_lag_ms": record.posted_at_ms - usage.received_at_ms,
-            "capture_lag_ms": usage.captured_at_ms.map_or(0, |at_ms| entry.occurred_at_ms - at_ms),
-            "has_captured_at": usage.captured_at_ms.is_some(), "hold_id": usage.hold_id, "test_mode": usage.test_mode,
+        Kind::Usage(usage) => work(record, entry, usage),
+        Kind::Repriced(repriced) => {
+            let charge = repriced.charge.as_deref().cloned().unwrap_or_default();
+            let mut row = work(record, entry, &charge);
+            row["reason"] = if repriced.undo { "repricing_undone" } else { "repricing" }.into();
+            row["note"] = repriced.repricing_id.as_str().into();
+            row["original_seq"] = repriced.replaced_seq.into();
+            row
+        }
+        Kind::HoldPlaced(hold) => serde_json::json!({
+            "service": hold.service, "engine": hold.engine, "variant": hold.variant, "unit": hold.unit, "plan": hold.plan,
+            "quantity": decimal(hold.quantity_micros), "event_id": hold.event_id, "booth_id": hold.booth_id,
+            "price_version": hold.price_version, "hold_id": hold.hold_id,
         }),
+        Kind::PlanFee(fee) => {
+            serde_json::json!({"plan": fee.plan, "reason": fee.period, "price_version": fee.price_version})
+        }
         Kind::Adjustment(adjustment) => serde_json::json!({"reason": adjustment.reason, "note": adjustment.note}),
         Kind::EventDefined(defined) => serde_json::json!({
             "event_id": defined.event_id, "note": defined.name,
@@ -116,6 +119,24 @@ pub(crate) fn row(record: &LedgerRecord, entry: &Entry) -> Value {
     row["actor"] = entry.command.as_ref().map(|command| command.actor.clone()).unwrap_or_default().into();
     row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     row
+}
+
+/// The columns of work that was done.
+fn work(record: &LedgerRecord, entry: &Entry, usage: &Usage) -> Value {
+    serde_json::json!({
+        "status": if entry.is_failed() { "failed" } else { "success" }, "service": usage.service,
+        "engine": usage.engine, "variant": usage.variant, "unit": usage.unit, "plan": usage.plan,
+        "quantity": decimal(usage.quantity_micros), "event_id": usage.event_id, "booth_id": usage.booth_id,
+        "operation_id": usage.operation_id, "price_version": usage.price_version, "reason": usage.error_code,
+        "attempt": usage.attempt, "country": usage.country, "unit_price": decimal(usage.unit_price_micros),
+        "detail": usage.pricing.as_deref().map(tollbooth_schemas::pricing::text).unwrap_or_default(),
+        "price_model": (["", "per_unit", "flat", "package", "graduated", "volume"][usize::try_from(usage.price_model).unwrap()]),
+        "provider_cost": decimal(usage.provider_cost_micros.unwrap_or_default()),
+        "has_provider_cost": usage.provider_cost_micros.is_some(),
+        "receipt_lag_ms": record.posted_at_ms - usage.received_at_ms,
+        "capture_lag_ms": usage.captured_at_ms.map_or(0, |at_ms| entry.occurred_at_ms - at_ms),
+        "has_captured_at": usage.captured_at_ms.is_some(), "hold_id": usage.hold_id, "test_mode": usage.test_mode,
+    })
 }
 
 /// What is set of a rule.

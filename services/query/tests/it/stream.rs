@@ -1,6 +1,8 @@
 //! Server-sent events: nothing missing, nothing twice, whatever happens in between.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_query::openapi::DOCUMENT;
 use tollbooth_schemas::keys::KeyKind;
@@ -313,6 +315,37 @@ async fn streams_end_with_the_process() {
     // then the stream does, and holds nothing up
     assert_eq!(stream.next().await, None);
     query.ended().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_cut_off_and_counted_and_one_that_leaves_is_not() {
+    // given more entries than the buffers of a connection hold, and a client that was told the balance and left
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(20_000);
+    stand.post(&luna.records);
+    let mut config = stand.config();
+    config.live.recent_entries_per_account_max = 30_000;
+    config.http.write_timeout_ms = 200;
+    let query = Query::start(config, &stand.admin_key).await;
+    let mut leaving = query.stream(&format!("{PATH}?topics=balance"), None).await;
+    leaving.until(|event| event.name == "balance").await;
+    drop(leaving);
+    until("the place is free", async || query.metrics().await.contains("tollbooth_sse_connections 0")).await;
+    assert!(query.metrics().await.contains("tollbooth_sse_dropped_total 0"));
+
+    // when another one asks for all entries and reads nothing
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut deaf = socket.connect(query.url.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap();
+    let line = format!("GET {PATH}?topics=transactions&after=0 HTTP/1.1");
+    let head = format!("{line}\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", query.key);
+    deaf.write_all(head.as_bytes()).await.unwrap();
+
+    // then it is cut off, and that is counted
+    until("it is cut off", async || query.metrics().await.contains("tollbooth_sse_dropped_total 1")).await;
+    assert!(query.metrics().await.contains("tollbooth_sse_connections 0"));
+    drop(deaf);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,7 +125,12 @@ fn long_account(number: usize) -> Ledger {
     let entries = number + if number.is_multiple_of(8) { 700 } else { 150 };
     for count in 0..=entries {
         let service = if count == 0 { "rare" } else { ["ai_modify", "sms", "sms", "print"][(count * 7 + number) % 4] };
-        let kind = usage(service, "kling", UsageStatus::Success, u64::try_from(number * 1_000 + count).unwrap());
+        let mut kind = usage(service, "kling", UsageStatus::Success, u64::try_from(number * 1_000 + count).unwrap());
+        if let Kind::Usage(usage) = &mut kind
+            && count % 3 == 1
+        {
+            usage.variant = "4k".to_owned();
+        }
         let amount = -i64::try_from(1_000 * number + count + 1).unwrap();
         ledger.push(vec![(kind, amount, BASE_MS + i64::try_from(count).unwrap() * HOUR_MS)]);
     }
@@ -156,11 +161,13 @@ async fn each_of_many_pages_is_what_it_would_be_alone() {
     let ((alone, apart), (together, joint)) = (start(1).await, start(16).await);
     let of = |number: usize, query: &str| format!("/v1/accounts/acc_{number}/transactions?{query}");
 
-    // when all of them ask at once: for the newest, for those of a service, for the oldest of all, and for two pages
+    // when all of them ask at once: for the newest, for those of a service, for the oldest of all, for those of a variant, and
+    // for two pages
     let mut paths = Vec::new();
     for number in 0..ACCOUNTS {
-        paths
-            .extend(["limit=50", "limit=20&service=ai_modify", "limit=20&service=rare"].map(|query| of(number, query)));
+        let filtered =
+            ["limit=50", "limit=20&service=ai_modify", "limit=20&service=rare", "limit=20&variant=4k&plan=basic"];
+        paths.extend(filtered.map(|query| of(number, query)));
         let first = alone.ok(&of(number, "limit=30")).await;
         let cursor = first["next_cursor"].as_str().unwrap();
         paths.extend(["limit=30".to_owned(), format!("limit=30&cursor={cursor}")].map(|query| of(number, &query)));
@@ -178,6 +185,7 @@ async fn each_of_many_pages_is_what_it_would_be_alone() {
         assert_eq!(answer, expected, "{path}");
     }
     assert_eq!(expected[2]["data"][0]["seq"], 3, "{}", expected[2]);
+    assert_eq!(expected[3]["data"].as_array().unwrap().len(), 20, "{}", expected[3]);
     let (asked_apart, asked_jointly) = (apart.asked() - before, joint.asked());
     assert!(asked_jointly < asked_apart, "{asked_jointly} questions instead of {asked_apart}");
 }

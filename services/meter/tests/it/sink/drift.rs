@@ -127,6 +127,10 @@ fn a_standby_shows_no_drift_of_its_own() {
 const TABLES: [&str; 5] =
     ["ledger", "account_balances", "usage_15m_by_account", "usage_15m_by_event", "usage_15m_by_booth"];
 
+fn delete(world: &World, table: &str, rows: &str) {
+    world.query(&format!("ALTER TABLE {{db}}.{table} DELETE WHERE {rows} SETTINGS mutations_sync = 2"));
+}
+
 /// Waits until the tables were held against the topic after this.
 fn has_compared(running: &Running) {
     let before = running.metric(TOPIC_COMPARED);
@@ -153,9 +157,7 @@ fn what_every_table_lacks_shows_by_the_topic() {
 
     // when an account goes from every table, so that all of them agree
     for table in TABLES {
-        world.query(&format!(
-            "ALTER TABLE {{db}}.{table} DELETE WHERE account_id = 'acc_3' SETTINGS mutations_sync = 2"
-        ));
+        delete(&world, table, "account_id = 'acc_3'");
     }
 
     // then it is missed, in entries and in money, and only by the topic
@@ -168,6 +170,58 @@ fn what_every_table_lacks_shows_by_the_topic() {
     world.wait_for_rows(80);
     has_compared(&running);
     wait_until("the same is off", || shows(10.0, spent));
+    running.stop().unwrap();
+}
+
+#[test]
+fn who_has_lost_its_place_to_another_sink_compares_nothing() {
+    // given a sink whose tables were held against the topic, and another one that inserts, of which it has not heard
+    let world = watched("drift_lost");
+    world.write_between_aborted(&[account("acc_0", NOON, 9), account("acc_1", NOON + 1, 9)]);
+    let running = world.start();
+    world.wait_for_rows(20);
+    has_compared(&running);
+    let others = "INSERT INTO {db}.sunk_ranges (position, token, ranges, rows) SELECT position + 9, 'other', \
+         arrayMap(range -> (range.1, range.2, range.3 + 9), ranges), 9 FROM {db}.sunk_ranges ORDER BY position DESC LIMIT 1";
+    world.query(others);
+
+    // when the tables change, in a way that both halves of the watch would notice, one of them of every sink
+    for table in &TABLES[1..] {
+        delete(&world, table, "account_id = 'acc_1'");
+    }
+    delete(&world, "ledger", "account_id = 'acc_1' AND seq > 5");
+
+    // then it says nothing of the topic
+    wait_until("the other half has gone round", || running.metric(ACCOUNTS) > 0.0);
+    // Its turns are many times as short as those of this one, which rests behind each question.
+    has_looked(&running, 200.0);
+    assert!(running.metric(TOPIC_ENTRIES).abs() < f64::EPSILON);
+
+    // and does as soon as the tables are its own
+    delete(&world, "sunk_ranges", "token = 'other'");
+    wait_until("the topic shows it", || (running.metric(TOPIC_ENTRIES) - 10.0).abs() < f64::EPSILON);
+    running.stop().unwrap();
+}
+
+#[test]
+fn how_far_the_topic_was_read_is_written_down_turn_by_turn() {
+    // given more records in ClickHouse than the watch reads at once, and a table that keeps every row that was ever written
+    let mut world = watched("drift_turns");
+    world.migrate();
+    world.query("SYSTEM STOP MERGES {db}.ledger_totals");
+    let interval_ms = std::mem::take(&mut world.options.sink.drift_interval_ms);
+    let records: Vec<_> = (0..2_500).map(|index| account(&format!("acc_{index}"), NOON + index, 1)).collect();
+    world.write_between_aborted(&records);
+    world.sink_until(5_000);
+
+    // when the topic is read
+    world.options.sink.drift_interval_ms = interval_ms;
+    let running = world.start();
+    wait_until("all of it is read", || world.query("SELECT sum(entries) FROM {db}.ledger_totals FINAL") == "5000");
+
+    // then it stands there how far it was read in between, and not only where the two partitions end
+    let places = "SELECT uniqExact(partition, next_offset) FROM {db}.ledger_totals";
+    assert!(world.count(places) > 2, "{}", world.query("SELECT * FROM {db}.ledger_totals FORMAT TSV"));
     running.stop().unwrap();
 }
 

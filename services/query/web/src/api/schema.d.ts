@@ -3304,6 +3304,8 @@ export interface operations {
                 limit?: number;
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
+                /** @description Only these plans, by code: what was paid on them, their fees, and with `include=all` where they begin. */
+                plan?: string[];
                 /** @description Words, each of which must be a part of service or engine (code or name), event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
@@ -3316,6 +3318,8 @@ export interface operations {
                 type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced" | "profile_set")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
+                /** @description Only these variants, by code. */
+                variant?: string[];
             };
             header?: never;
             path: {
@@ -4127,6 +4131,8 @@ export interface operations {
                 limit?: number;
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
+                /** @description Only these plans, by code: what was paid on them, their fees, and with `include=all` where they begin. */
+                plan?: string[];
                 /** @description Words, each of which must be a part of service or engine (code or name), event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
@@ -4139,6 +4145,8 @@ export interface operations {
                 type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced" | "profile_set")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
+                /** @description Only these variants, by code. */
+                variant?: string[];
             };
             header?: never;
             path: {
@@ -4274,6 +4282,8 @@ export interface operations {
                 include?: "all";
                 /** @description Waits until the answer can show this entry, the `seq` of a command's answer; then 503 `seq_not_reached`. */
                 min_seq?: number;
+                /** @description Only these plans, by code: what was paid on them, their fees, and with `include=all` where they begin. */
+                plan?: string[];
                 /** @description Words, each of which must be a part of service or engine (code or name), event (id or name), booth or operation id; of a very large account the whole operation id. */
                 q?: string;
                 /** @description Only these services, by code. */
@@ -4286,6 +4296,8 @@ export interface operations {
                 type?: ("consume" | "purchase" | "auto_recharge" | "refund" | "reversal" | "adjustment" | "bonus" | "bonus_expiry" | "plan_fee" | "no_plan_fee" | "account_opened" | "plan_changed" | "hold_placed" | "hold_released" | "credit_limit_set" | "event_defined" | "booth_set" | "recharge_set" | "recharge_requested" | "recharge_failed" | "alerts_set" | "alert_raised" | "repriced" | "profile_set")[];
                 /** @description IANA zone in which dates without a time are meant; by default the account's. */
                 tz?: string;
+                /** @description Only these variants, by code. */
+                variant?: string[];
             };
             header?: never;
             path: {
