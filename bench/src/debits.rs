@@ -13,6 +13,8 @@ use crate::{
 const DRAIN_WAIT: Duration = Duration::from_secs(300);
 /// Among how many loops the partitions of the bare copy are divided; the best of them is the figure.
 const COPY_LOOPS: [usize; 3] = [1, 2, 8];
+/// Between two looks at a meter's metrics: each takes a millisecond or two of the processors that are being measured.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 const SIZES_WAIT: Duration = Duration::from_secs(30);
 pub(crate) const MANY: usize = 10_000;
 
@@ -171,7 +173,7 @@ pub(crate) fn timed(meter: &Service, what: &str, outcome: &str, all: f64) -> any
         if Instant::now() > deadline {
             bail!("{what}: {done} of {all} drained within {DRAIN_WAIT:?}");
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(LOOK_EVERY);
     }
     let (since, before) = first.unwrap_or((Instant::now(), 0.0));
     if before >= all {

@@ -26,6 +26,7 @@ pub mod forward;
 pub mod http;
 pub mod kafka;
 pub mod key_usage;
+pub mod memory;
 pub mod metric_table;
 pub mod ops;
 pub mod priority;

@@ -1,7 +1,7 @@
 //! An account as of its last folded entry.
 //!
-//! Every batch clones the accounts it touches, so what few accounts have (bonus lots, paused booths) is shared until
-//! it changes, and what can be many (holds, operations, events) lives in tables of its own.
+//! Every batch clones the accounts it touches, so what rarely changes (profile) and what few accounts have (bonus lots,
+//! paused booths) is shared until it changes, and what can be many (holds, operations, events) lives in tables of its own.
 
 mod image;
 
@@ -12,7 +12,7 @@ use tollbooth_schemas::{Money, v1::Entry};
 use crate::{
     alerts::Alerts,
     period::{Period, zone_of},
-    profile::Moved,
+    profile::{Moved, Profile},
     recharge::Recharge,
 };
 
@@ -36,20 +36,14 @@ pub struct Account {
     pub bonus: Money,
     /// How many holds are open.
     pub holds_open: u32,
-    /// ISO 4217.
-    pub currency: String,
-    /// IANA name; of its newest word.
-    pub time_zone: String,
-    /// As people read it.
-    pub name: String,
     /// How many events are tracked for it.
     pub(crate) events_tracked: u32,
     /// The latest month whose plan fee is posted.
     pub(crate) fee_period: Option<Period>,
     /// The month whose plan fee is posted next, when it begins.
     pub(crate) fee_next: Option<Period>,
-    /// Effective instants and plan codes, in order; the plan of the opening applies to everything before.
-    plans: Vec<(i64, String)>,
+    /// What it is called, its currency, zone and plans.
+    pub(crate) profile: Arc<Profile>,
     /// Soonest expiry first. Never empty.
     lots: Option<Arc<Vec<Lot>>>,
     /// `None`: no rule was ever set.
@@ -98,13 +92,15 @@ impl Account {
             credit_limit: Money::ZERO,
             bonus: Money::ZERO,
             holds_open: 0,
-            currency: currency.to_owned(),
-            time_zone: time_zone.to_owned(),
-            name: name.to_owned(),
             events_tracked: 0,
             fee_period: None,
             fee_next: None,
-            plans: vec![(i64::MIN, plan.to_owned())],
+            profile: Arc::new(Profile {
+                currency: currency.to_owned(),
+                time_zone: time_zone.to_owned(),
+                name: name.to_owned(),
+                plans: vec![(i64::MIN, plan.to_owned())],
+            }),
             lots: None,
             recharge: None,
             alerts: None,
@@ -117,6 +113,24 @@ impl Account {
     pub(crate) fn after(&self, entry: &Entry) -> Option<Self> {
         let balance = Money::from_micros(entry.balance_after_micros)?;
         Some(Self { seq: entry.seq, balance, ..self.clone() })
+    }
+
+    /// ISO 4217.
+    #[must_use]
+    pub fn currency(&self) -> &str {
+        &self.profile.currency
+    }
+
+    /// IANA name; of its newest word.
+    #[must_use]
+    pub fn time_zone(&self) -> &str {
+        &self.profile.time_zone
+    }
+
+    /// As people read it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.profile.name
     }
 
     /// What can still be spent, the credit limit aside.
@@ -155,7 +169,7 @@ impl Account {
     /// The month whose plan fee comes next, and the instant at which it begins.
     pub(crate) fn fee_due(&self) -> Option<(Period, i64)> {
         let period = self.fee_next?;
-        Some((period, period.start_ms(zone_of(&self.time_zone))?))
+        Some((period, period.start_ms(zone_of(self.time_zone()))?))
     }
 
     /// Whether the zone was changed before an entry.
@@ -165,7 +179,7 @@ impl Account {
 
     /// The zone that it was opened in.
     pub(crate) fn opening_zone(&self) -> &str {
-        self.moved.as_ref().map_or(&self.time_zone, |moved| &moved.from)
+        self.moved.as_ref().map_or(self.time_zone(), |moved| &moved.from)
     }
 
     /// Whether holds of that booth are refused.
@@ -182,15 +196,17 @@ impl Account {
     /// The plan whose prices apply to work of that instant.
     #[must_use]
     pub fn plan_at(&self, occurred_at_ms: i64) -> &str {
-        let after = self.plans.partition_point(|(from, _)| *from <= occurred_at_ms);
+        let plans = &self.profile.plans;
+        let after = plans.partition_point(|(from, _)| *from <= occurred_at_ms);
         let index = after.saturating_sub(1);
-        self.plans.get(index).map_or("", |(_, plan)| plan.as_str())
+        plans.get(index).map_or("", |(_, plan)| plan.as_str())
     }
 
     /// A later word about the same instant wins.
     pub(crate) fn set_plan(&mut self, effective_at_ms: i64, plan: &str) {
-        let at = self.plans.partition_point(|(from, _)| *from <= effective_at_ms);
-        self.plans.insert(at, (effective_at_ms, plan.to_owned()));
+        let plans = &mut Arc::make_mut(&mut self.profile).plans;
+        let at = plans.partition_point(|(from, _)| *from <= effective_at_ms);
+        plans.insert(at, (effective_at_ms, plan.to_owned()));
     }
 
     pub(crate) fn set_booth(&mut self, booth_id: &str, paused: bool) {

@@ -59,7 +59,7 @@ pub(crate) fn charge(
 
 /// Where work of an instant is counted by a row from now on, without what was counted; `None` beyond every date.
 fn place(account: &Account, price: &Price, occurred_at_ms: i64) -> Option<Counted> {
-    Some(counted_in(Period::of(zone_of(&account.time_zone), occurred_at_ms)?.to_string(), price))
+    Some(counted_in(Period::of(zone_of(account.time_zone()), occurred_at_ms)?.to_string(), price))
 }
 
 /// Where a charge that was posted as `seq` was counted by a row, without what was counted. By the zone of the opening, unless

@@ -1,6 +1,6 @@
 //! What the parties cost: spend and holds per event, exact, so that a budget is.
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use tollbooth_schemas::{
     Money,
     v1::{BudgetRule, Entry, EventDefined},
@@ -53,6 +53,35 @@ impl Event {
         (beyond > 0).then_some(beyond)
     }
 }
+
+/// An event's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct EventKey {
+    pub(crate) account_id: Box<str>,
+    pub(crate) event_id: Box<str>,
+}
+
+/// What an [`EventKey`] is looked up by; hashes alike.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(crate) struct EventRef<'a> {
+    pub(crate) account_id: &'a str,
+    pub(crate) event_id: &'a str,
+}
+
+impl Equivalent<EventKey> for EventRef<'_> {
+    fn equivalent(&self, key: &EventKey) -> bool {
+        self.event_id == &*key.event_id && self.account_id == &*key.account_id
+    }
+}
+
+impl From<&EventRef<'_>> for EventKey {
+    fn from(EventRef { account_id, event_id }: &EventRef<'_>) -> Self {
+        Self { account_id: (*account_id).into(), event_id: (*event_id).into() }
+    }
+}
+
+/// What a batch changes: a few of each of many accounts.
+pub(crate) type ChangedEvents = HashMap<EventKey, Event>;
 
 /// By account, then event.
 pub(crate) type EventTable = HashMap<Box<str>, HashMap<Box<str>, Event>>;

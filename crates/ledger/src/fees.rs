@@ -40,7 +40,7 @@ pub(crate) fn at_begin(account: &Account, books: &PriceBooks, period: Period, at
         return None;
     }
     let plan = account.plan_at(at_ms);
-    let fee = fee_of(books, plan, &account.currency, at_ms);
+    let fee = fee_of(books, plan, account.currency(), at_ms);
     let amount = fee.map(|fee| fee.amount.negated()).filter(|amount| account.balance.checked_add(*amount).is_some());
     let price_version = fee.map_or(0, |fee| fee.version);
     let kind = Kind::PlanFee(PlanFee { plan: plan.to_owned(), period: period.to_string(), price_version });
@@ -50,7 +50,7 @@ pub(crate) fn at_begin(account: &Account, books: &PriceBooks, period: Period, at
 /// The first month that is charged by itself: the one after the month in which the opening was posted.
 pub(crate) fn begin(state: &mut impl ViewMut, at: At<'_>) -> Result<(), FoldError> {
     let account = state.account_mut(at.account_id).ok_or_else(|| at.opening())?;
-    account.fee_next = Period::of(zone_of(&account.time_zone), at.posted_at_ms).map(Period::next);
+    account.fee_next = Period::of(zone_of(account.time_zone()), at.posted_at_ms).map(Period::next);
     if let Some((period, at_ms)) = account.fee_due() {
         state.add_due(Due::fee(at.account_id, period, at_ms));
     }

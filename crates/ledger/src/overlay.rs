@@ -1,5 +1,6 @@
 //! A batch that is decided and not yet committed, on top of the committed state.
 
+use hashbrown::hash_map::EntryRef;
 use tollbooth_schemas::{
     Money,
     v1::{Entry, SourceTopic},
@@ -10,7 +11,7 @@ use crate::{
     counters::Counter,
     digest::{self, Digest, DigestMap},
     due::Due,
-    events::{self, Event, EventTable},
+    events::{ChangedEvents, Event, EventRef},
     fold::{self, FoldError},
     holds::Hold,
     image::{Key, Remembered},
@@ -27,7 +28,7 @@ pub struct Delta {
     pub(crate) holds: DigestMap<Hold>,
     pub(crate) refunds: DigestMap<Refunded>,
     pub(crate) counters: DigestMap<Counter>,
-    pub(crate) events: EventTable,
+    pub(crate) events: ChangedEvents,
     /// In order: what a batch adds it may remove again.
     pub(crate) due: Vec<DueChange>,
     pub(crate) positions: Positions,
@@ -151,7 +152,8 @@ impl View for Overlay<'_> {
     }
 
     fn event(&self, account_id: &str, event_id: &str) -> Option<&Event> {
-        events::get(&self.delta.events, account_id, event_id).or_else(|| self.base.event(account_id, event_id))
+        let changed = self.delta.events.get(&EventRef { account_id, event_id });
+        changed.or_else(|| self.base.event(account_id, event_id))
     }
 
     fn counter(&self, key: &Digest) -> Option<Counter> {
@@ -167,11 +169,13 @@ impl View for Overlay<'_> {
 
 impl ViewMut for Overlay<'_> {
     fn account_mut(&mut self, id: &str) -> Option<&mut Account> {
-        if !self.delta.accounts.contains_key(id) {
-            let account = self.base.account(id)?.clone();
-            self.delta.accounts.insert(id.into(), account);
+        match self.delta.accounts.entry_ref(id) {
+            EntryRef::Occupied(changed) => Some(changed.into_mut()),
+            EntryRef::Vacant(unchanged) => {
+                let account = self.base.account(id)?.clone();
+                Some(unchanged.insert_with_key(id.into(), account))
+            }
         }
-        self.delta.accounts.get_mut(id)
     }
 
     fn insert_account(&mut self, id: &str, account: Account) {
@@ -199,18 +203,19 @@ impl ViewMut for Overlay<'_> {
     }
 
     fn change_event(&mut self, account_id: &str, event_id: &str, apply: impl Fn(&mut Event)) -> bool {
-        if let Some(event) = self.delta.events.get_mut(account_id).and_then(|events| events.get_mut(event_id)) {
-            apply(event);
-            return true;
+        let name = EventRef { account_id, event_id };
+        match self.delta.events.entry_ref(&name) {
+            EntryRef::Occupied(mut changed) => apply(changed.get_mut()),
+            EntryRef::Vacant(unchanged) => {
+                let Some(event) = self.base.event(account_id, event_id) else { return false };
+                apply(unchanged.insert_with_key((&name).into(), *event));
+            }
         }
-        let Some(mut event) = self.base.event(account_id, event_id).copied() else { return false };
-        apply(&mut event);
-        self.insert_event(account_id, event_id, event);
         true
     }
 
     fn insert_event(&mut self, account_id: &str, event_id: &str, event: Event) {
-        self.delta.events.entry(account_id.into()).or_default().insert(event_id.into(), event);
+        self.delta.events.insert((&EventRef { account_id, event_id }).into(), event);
     }
 
     fn add_due(&mut self, due: Due) {

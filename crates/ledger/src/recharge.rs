@@ -283,7 +283,7 @@ pub(crate) fn at_due(account: &Account, account_id: &str, due_at_ms: i64, now_ms
     }
     // What the caps leave only grows with time.
     let (Ask::Now(amount), Some(rule)) = (recharge.ask(account, now_ms), recharge.rule) else { return None };
-    let zone = zone_of(&account.time_zone);
+    let zone = zone_of(account.time_zone());
     let requested = RechargeRequested {
         recharge_id: recharge_id(account_id, account.seq.checked_add(1)?),
         amount_micros: amount.micros(),

@@ -13,7 +13,7 @@ use crate::{
     counters::Counter,
     digest::{self, Digest, DigestMap, Facts},
     due::{Due, Ticks},
-    events::{self, Event, EventTable},
+    events::{self, Event, EventKey, EventTable},
     fold::{self, FoldError},
     holds::Hold,
     image::{Changed, Key, Remembered},
@@ -306,8 +306,8 @@ impl State {
         }
         self.refunds.extend(delta.refunds);
         self.counters.extend(delta.counters);
-        for (account_id, events) in delta.events {
-            self.events.entry(account_id).or_default().extend(events);
+        for (EventKey { account_id, event_id }, event) in delta.events {
+            self.events.entry(account_id).or_default().insert(event_id, event);
         }
         for change in delta.due {
             match change {

@@ -192,7 +192,7 @@ fn priced(
         country: &usage.country,
         unit: &usage.unit,
         plan: &usage.plan,
-        currency: &account.currency,
+        currency: account.currency(),
         at_ms: occurred_at_ms,
         test_mode: usage.test_mode,
     });

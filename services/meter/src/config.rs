@@ -39,7 +39,7 @@ pub struct MeterConfig {
     /// Bounds of a transaction.
     pub batch: BatchConfig,
     /// Memory for records that are fetched ahead, whole process, in MiB; each partition gets its share, 1 MiB at least
-    /// for each of its two inputs. Default 1024.
+    /// for each of its two inputs. What it holds is rarely more than two batches of each. Default 1024.
     pub read_ahead_mib_max: u32,
     /// Memory for what is written and not acknowledged yet, whole process, in MiB; each partition gets its share, 4 MiB
     /// at least. Default 512.
@@ -75,13 +75,17 @@ pub struct BatchConfig {
     pub linger_ms: u64,
 }
 
-/// What one partition may hold in librdkafka's queues, in kbytes.
+/// What one partition may hold in librdkafka's queues, in kbytes, and how many records it reads ahead of what it works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueShares {
     /// Usage that is fetched ahead.
     pub usage: u32,
+    /// Records of usage: two batches.
+    pub usage_records: u32,
     /// Commands that are fetched ahead: an eighth of the partition's share.
     pub commands: u32,
+    /// Records of commands: two batches.
+    pub commands_records: u32,
     /// Records that are not acknowledged.
     pub produce: u32,
 }
@@ -181,9 +185,14 @@ impl MeterConfig {
             // librdkafka takes no more than 2,097,151 kbytes.
             (mib.saturating_mul(128).saturating_mul(eighths) / partitions).clamp(least_mib << 10, (1 << 21) - 1)
         };
+        // The largest that librdkafka takes.
+        let two_batches =
+            |records: usize| u32::try_from(records.saturating_mul(2)).unwrap_or(u32::MAX).clamp(1, 10_000_000);
         QueueShares {
             usage: share(self.read_ahead_mib_max, 7, 1),
+            usage_records: two_batches(self.batch.usage_records_max),
             commands: share(self.read_ahead_mib_max, 1, 1),
+            commands_records: two_batches(self.batch.command_records_max),
             produce: share(self.produce_mib_max, 8, 4),
         }
     }
@@ -228,9 +237,15 @@ mod tests {
             assert!(shares.produce * count <= config.produce_mib_max << 10, "{shares:?}");
         }
         // With very many of them the least that each needs counts.
-        let least = QueueShares { usage: 1 << 10, commands: 1 << 10, produce: 4 << 10 };
+        let least = QueueShares {
+            usage: 1 << 10,
+            usage_records: 40_000,
+            commands: 1 << 10,
+            commands_records: 1_000,
+            produce: 4 << 10,
+        };
         assert_eq!(with_partitions(1024).queue_shares(), least);
-        let eight = QueueShares { usage: 112 << 10, commands: 16 << 10, produce: 64 << 10 };
+        let eight = QueueShares { usage: 112 << 10, commands: 16 << 10, produce: 64 << 10, ..least };
         assert_eq!(with_partitions(8).queue_shares(), eight);
         let none = MeterConfig { read_ahead_mib_max: 0, produce_mib_max: 0, ..with_partitions(0) };
         assert_eq!(none.queue_shares(), least);

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tollbooth_chassis::{
     causes::ended,
     config::{self, ConfigArgs},
-    telemetry,
+    memory, telemetry,
 };
 use tollbooth_meter::{
     backup::{self, BackupArgs, RestoreArgs},
@@ -47,6 +47,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::take_small_pages();
     ended(run_command())
 }
 

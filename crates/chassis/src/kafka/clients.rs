@@ -44,6 +44,9 @@ pub struct ReaderTuning {
     pub partition_fetch_bytes_max: u32,
     /// Most bytes fetched ahead of the application, all partitions together. Default 64 MiB.
     pub queued_kbytes_max: u32,
+    /// Records of a partition below which more are fetched ahead: as many as are taken at once, and while that is worked on.
+    /// More of them only touch memory that nobody needs yet. Default 100,000.
+    pub queued_records_min: u32,
     /// How long the broker may hold a fetch while there is nothing new. Default 50.
     pub fetch_wait_ms: u32,
     /// Whether the end of a partition is reported as an event. Not for [`super::batch::BatchReader`].
@@ -55,6 +58,7 @@ impl Default for ReaderTuning {
         Self {
             partition_fetch_bytes_max: 4 * 1024 * 1024,
             queued_kbytes_max: 64 * 1024,
+            queued_records_min: 100_000,
             fetch_wait_ms: 50,
             partition_eof: false,
         }
@@ -200,7 +204,7 @@ impl KafkaClients {
             .set("fetch.wait.max.ms", tuning.fetch_wait_ms.to_string())
             .set("fetch.message.max.bytes", tuning.partition_fetch_bytes_max.to_string())
             .set("queued.max.messages.kbytes", tuning.queued_kbytes_max.to_string())
-            .set("queued.min.messages", "100000")
+            .set("queued.min.messages", tuning.queued_records_min.to_string())
             .set("enable.partition.eof", tuning.partition_eof.to_string());
         config
     }

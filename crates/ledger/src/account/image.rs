@@ -6,7 +6,7 @@ use super::{Account, Lot};
 use crate::{
     alerts::{Alerts, AlertsImage},
     image::{ImageError, money},
-    profile::Moved,
+    profile::{Moved, Profile},
     recharge::{Recharge, RechargeImage},
 };
 
@@ -99,19 +99,17 @@ impl Account {
             credit_limit,
             bonus,
             holds_open,
-            currency,
-            time_zone,
-            name,
             events_tracked,
             fee_period,
             fee_next,
-            plans,
+            profile,
             lots,
             recharge,
             alerts,
             paused,
             moved,
         } = self;
+        let Profile { currency, time_zone, name, plans } = &**profile;
         let plan = |(effective_at_ms, plan): &(i64, String)| PlanImage {
             effective_at_ms: *effective_at_ms,
             plan: plan.clone(),
@@ -162,6 +160,7 @@ impl Account {
         let period =
             |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|()| ImageError::Value("a month"));
         let lots = lots.iter().map(Lot::of_image).collect::<Result<Vec<_>, _>>()?;
+        let plans = plans.into_iter().map(|PlanImage { effective_at_ms, plan }| (effective_at_ms, plan)).collect();
         Ok(Self {
             seq,
             balance: money(balance)?,
@@ -169,13 +168,10 @@ impl Account {
             credit_limit: money(credit_limit)?,
             bonus: money(bonus)?,
             holds_open,
-            currency,
-            time_zone,
-            name,
             events_tracked,
             fee_period: period(fee_period)?,
             fee_next: period(fee_next)?,
-            plans: plans.into_iter().map(|PlanImage { effective_at_ms, plan }| (effective_at_ms, plan)).collect(),
+            profile: Profile { currency, time_zone, name, plans }.into(),
             lots: (!lots.is_empty()).then(|| lots.into()),
             recharge: recharge.map(Recharge::of_image).transpose()?.map(Into::into),
             alerts: alerts.map(Alerts::of_image).transpose()?.map(Into::into),
@@ -188,6 +184,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tollbooth_schemas::Money;
 
     use super::*;
@@ -205,13 +203,15 @@ mod tests {
             credit_limit: micros(4),
             bonus: micros(18),
             holds_open: 5,
-            currency: "USD".to_owned(),
-            time_zone: "Europe/Berlin".to_owned(),
-            name: "Luna".to_owned(),
             events_tracked: 6,
             fee_period: Some(period("2026-10")),
             fee_next: Some(period("2026-12")),
-            plans: vec![(i64::MIN, "basic".to_owned()), (7, "pro".to_owned())],
+            profile: Arc::new(Profile {
+                currency: "USD".to_owned(),
+                time_zone: "Europe/Berlin".to_owned(),
+                name: "Luna".to_owned(),
+                plans: vec![(i64::MIN, "basic".to_owned()), (7, "pro".to_owned())],
+            }),
             lots: Some(vec![lot(8, Some(-10)), lot(11, None)].into()),
             recharge: Some(Recharge::with_every_field().into()),
             alerts: Some(Alerts::with_every_field().into()),
@@ -230,7 +230,7 @@ mod tests {
         // given what was written then: `seq`, currency, zone and name
         let bytes = b"\x08\x07\x3a\x03USD\x42\x0dEurope/Berlin\x4a\x04Luna";
         let account = Account::of_image(AccountImage::decode(bytes.as_slice()).unwrap()).unwrap();
-        assert_eq!((account.time_zone.as_str(), account.opening_zone()), ("Europe/Berlin", "Europe/Berlin"));
+        assert_eq!((account.time_zone(), account.opening_zone()), ("Europe/Berlin", "Europe/Berlin"));
         assert!(!account.has_moved_before(u64::MAX));
     }
 }

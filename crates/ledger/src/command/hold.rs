@@ -101,7 +101,7 @@ fn price(context: &Context<'_, impl View>, place: &PlaceHold, quantity: Quantity
         country: &place.country,
         unit: &place.unit,
         plan,
-        currency: &context.account.currency,
+        currency: context.account.currency(),
         at_ms: context.now_ms,
         test_mode: false,
     });

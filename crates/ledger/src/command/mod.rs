@@ -98,7 +98,7 @@ fn as_it_stands(account: Option<&Account>, now_ms: i64) -> Accepted {
 }
 
 fn currency_of(account: Option<&Account>) -> String {
-    account.map(|account| account.currency.clone()).unwrap_or_default()
+    account.map(|account| account.currency().to_owned()).unwrap_or_default()
 }
 
 fn reply(command: &Command, outcome: Outcome) -> Reply {

@@ -68,7 +68,7 @@ pub(super) fn plan_fee(context: &Context<'_, impl View>, fee: &PostPlanFee) -> R
     }
     let plan = account.plan_at(context.now_ms);
     let no_price = || rejected(422, "no_price", format!("no price book in force names the plan {plan:?}"));
-    let fee = fee_of(context.books, plan, &account.currency, context.now_ms).ok_or_else(no_price)?;
+    let fee = fee_of(context.books, plan, account.currency(), context.now_ms).ok_or_else(no_price)?;
     if fee.amount == Money::ZERO {
         return Err(rejected(409, "no_fee", format!("the plan {plan:?} has no monthly fee")));
     }

@@ -112,7 +112,7 @@ fn counted(context: &Context<'_, impl View>, refund: &Refund, charge: &Charge) -
             country: &charge.country,
             unit: &charge.unit,
             plan: &charge.plan,
-            currency: &context.account.currency,
+            currency: context.account.currency(),
             at_ms: charge.occurred_at_ms,
             test_mode: charge.test_mode,
         },

@@ -76,7 +76,7 @@ fn rate<'a>(context: &'a Context<'_, impl View>, charge: &Charge, version: u32) 
     let no_price = |detail| rejected(422, "no_price", detail);
     let book = context.books.version(version);
     let book = book.ok_or_else(|| no_price(format!("price book {version} is not known here")))?;
-    if book.currency != context.account.currency {
+    if book.currency != context.account.currency() {
         return Err(no_price(format!("price book {version} is in {}", book.currency)));
     }
     let Charge { service, engine, unit, plan, .. } = charge;

@@ -53,8 +53,8 @@ pub(super) fn set_profile(context: &Context<'_, impl View>, set: &SetProfile) ->
         parse_zone(zone).map_err(|error| invalid(&format!("the time zone {error}")))?;
     }
     let account = context.account;
-    let name = set.name.as_ref().unwrap_or(&account.name).clone();
-    let time_zone = set.time_zone.as_ref().unwrap_or(&account.time_zone).clone();
+    let name = set.name.as_deref().unwrap_or(account.name()).to_owned();
+    let time_zone = set.time_zone.as_deref().unwrap_or(account.time_zone()).to_owned();
     Ok(Draft::of(context.now_ms, Kind::ProfileSet(ProfileSet { name, time_zone })))
 }
 

@@ -9,6 +9,7 @@ use super::rows::{self, Head, OPERATION_ROW_BYTES, Table};
 use crate::{
     digest::{self, Digest},
     due::{Due, What},
+    events::EventKey,
     holds::Hold,
     overlay::{Delta, DueChange},
     state::State,
@@ -61,10 +62,8 @@ impl Changed {
         for id in delta.accounts.keys() {
             self.account(id);
         }
-        for (account_id, events) in &delta.events {
-            for event_id in events.keys() {
-                self.event(account_id, event_id);
-            }
+        for EventKey { account_id, event_id } in delta.events.keys() {
+            self.event(account_id, event_id);
         }
         self.counters.extend(delta.counters.keys().copied());
         for change in &delta.due {

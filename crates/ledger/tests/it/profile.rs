@@ -78,7 +78,7 @@ fn the_entry_says_both_whichever_was_given() {
         let answer = accepted(partition.command(key, body));
         assert_eq!((answer.amount_micros, answer.balance_micros), (0, 10_000_000));
         assert_eq!(told(&partition), expected);
-        assert_eq!((partition.account().name.as_str(), partition.account().time_zone.as_str()), expected);
+        assert_eq!((partition.account().name(), partition.account().time_zone()), expected);
     }
     assert_eq!(partition.last().entry_type(), Some(EntryType::ProfileSet));
     // Carried out once, however often it is asked for.
@@ -101,7 +101,7 @@ fn what_is_no_profile_is_refused() {
     ] {
         assert_eq!(refused(partition.command("k", body)), (422, "invalid_profile".to_owned()));
     }
-    assert_eq!((partition.account().name.as_str(), partition.account().seq), ("Luna", 2));
+    assert_eq!((partition.account().name(), partition.account().seq), ("Luna", 2));
     let mut nobody = Partition::empty();
     assert_eq!(refused(nobody.command("k", to_zone("UTC"))), (404, "unknown_account".to_owned()));
 }

@@ -22,6 +22,7 @@ const POLL: Duration = Duration::from_millis(50);
 const TUNING: ReaderTuning = ReaderTuning {
     partition_fetch_bytes_max: 64 * 1024,
     queued_kbytes_max: 4 * 1024,
+    queued_records_min: 1,
     fetch_wait_ms: 50,
     partition_eof: false,
 };

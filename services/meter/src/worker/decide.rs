@@ -347,7 +347,11 @@ impl<'a, 'b, R: SourceRecord<'b>> Decider<'a, R> {
                 account_id: account_id.to_owned(),
                 seq: entry.seq,
                 posted_at_ms: self.rules.now_ms,
-                currency: self.overlay.account(account_id).map(|account| account.currency.clone()).unwrap_or_default(),
+                currency: self
+                    .overlay
+                    .account(account_id)
+                    .map(|account| account.currency().to_owned())
+                    .unwrap_or_default(),
                 effect: Some(effect),
             });
         }

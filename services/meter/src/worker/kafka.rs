@@ -104,13 +104,15 @@ impl Outside for Kafka {
     }
 
     fn reader(&self, reads: Reads) -> Result<BatchReader, KafkaError> {
-        let (queued_kbytes_max, kind) = match reads {
-            Reads::Usage => (self.queues.usage, ClientKind::UsageReader),
-            Reads::Commands => (self.queues.commands, ClientKind::CommandsReader),
+        let QueueShares { usage, usage_records, commands, commands_records, .. } = self.queues;
+        let (queued_kbytes_max, queued_records_min, kind) = match reads {
+            Reads::Usage => (usage, usage_records, ClientKind::UsageReader),
+            Reads::Commands => (commands, commands_records, ClientKind::CommandsReader),
         };
         let tuning = ReaderTuning {
             partition_fetch_bytes_max: queued_kbytes_max.min(FETCH_KBYTES_MAX) * 1024,
             queued_kbytes_max,
+            queued_records_min,
             fetch_wait_ms: FETCH_WAIT_MS,
             ..ReaderTuning::default()
         };

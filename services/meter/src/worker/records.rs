@@ -1,6 +1,8 @@
 //! Ledger records put together while a batch is decided: entries are encoded once, as they are posted, and not kept.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry as Place};
 use prost::Message as _;
 use tollbooth_schemas::{
     ledger::{RECORD_BYTES_MAX, RECORD_ENTRIES_MAX},
@@ -17,11 +19,21 @@ struct Chunk {
     entries: usize,
 }
 
+/// Of one account: nearly always one chunk.
+struct AccountRecords {
+    account_id: Box<str>,
+    /// Those that are full.
+    full: Vec<Chunk>,
+    open: Chunk,
+}
+
 /// Records of one batch, one or more an account, in the order of each account's first entry.
 #[derive(Default)]
 pub(super) struct Records {
-    accounts: Vec<(String, Vec<Chunk>)>,
-    index: HashMap<String, usize>,
+    accounts: Vec<AccountRecords>,
+    /// Where in `accounts` an account is, by its id.
+    index: HashTable<usize>,
+    hasher: DefaultHashBuilder,
     /// Encodes one entry at a time, without an allocation each.
     scratch: LedgerRecord,
     encoded: Vec<u8>,
@@ -40,30 +52,34 @@ impl Records {
         }
         self.scratch.entries.clear();
         let index = self.account(account_id);
-        let chunks = &mut self.accounts[index].1;
-        let full = chunks.last().is_none_or(|chunk| {
-            chunk.entries == RECORD_ENTRIES_MAX
-                || chunk.bytes.len() + self.encoded.len() + OVERHEAD_BYTES > RECORD_BYTES_MAX
-        });
-        if full {
+        let AccountRecords { full, open, .. } = &mut self.accounts[index];
+        let length = open.bytes.len();
+        let beyond = length + self.encoded.len() + OVERHEAD_BYTES > RECORD_BYTES_MAX;
+        if open.entries > 0 && (open.entries == RECORD_ENTRIES_MAX || beyond) {
             // The next record of an account is about as long as the one before.
-            let room = chunks.last().map_or(0, |chunk| chunk.bytes.len());
-            chunks.push(Chunk { bytes: Vec::with_capacity(room), entries: 0 });
+            full.push(std::mem::replace(open, Chunk { bytes: Vec::with_capacity(length), entries: 0 }));
         }
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.bytes.extend_from_slice(&self.encoded);
-            chunk.entries += 1;
-        }
+        open.bytes.extend_from_slice(&self.encoded);
+        open.entries += 1;
     }
 
     fn account(&mut self, account_id: &str) -> usize {
-        if let Some(index) = self.index.get(account_id) {
-            return *index;
+        let Self { accounts, index, hasher, .. } = self;
+        let is_it = |known: &usize| &*accounts[*known].account_id == account_id;
+        let hash_of = |known: &usize| hasher.hash_one(&*accounts[*known].account_id);
+        match index.entry(hasher.hash_one(account_id), is_it, hash_of) {
+            Place::Occupied(known) => *known.get(),
+            Place::Vacant(new) => {
+                let at = accounts.len();
+                new.insert(at);
+                accounts.push(AccountRecords {
+                    account_id: account_id.into(),
+                    full: Vec::new(),
+                    open: Chunk::default(),
+                });
+                at
+            }
         }
-        let index = self.accounts.len();
-        self.index.insert(account_id.to_owned(), index);
-        self.accounts.push((account_id.to_owned(), Vec::new()));
-        index
     }
 
     /// Calls `send` with the account and the encoded record, for each record.
@@ -74,14 +90,18 @@ impl Records {
         mut send: impl FnMut(&str, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut bytes = Vec::new();
-        for (account_id, chunks) in &self.accounts {
-            let account_id = account_id.clone();
-            let head = LedgerRecord { account_id, posted_at_ms, input_generation, entries: Vec::new() };
-            for chunk in chunks {
+        let mut head = LedgerRecord { posted_at_ms, input_generation, ..LedgerRecord::default() };
+        for AccountRecords { account_id, full, open } in &self.accounts {
+            head.account_id.clear();
+            head.account_id.push_str(account_id);
+            for chunk in full.iter().chain([open]) {
                 bytes.clear();
-                bytes.extend_from_slice(&head.encode_to_vec());
+                if head.encode(&mut bytes).is_err() {
+                    // As above.
+                    tracing::error!("a record could not be encoded");
+                }
                 bytes.extend_from_slice(&chunk.bytes);
-                send(&head.account_id, &bytes)?;
+                send(account_id, &bytes)?;
             }
         }
         Ok(())

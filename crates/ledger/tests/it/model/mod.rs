@@ -126,7 +126,7 @@ fn compare(state: &State, model: &[Account; 2]) -> TestCaseResult {
             continue;
         };
         prop_assert_eq!(account.seq, slow.seq());
-        prop_assert_eq!((account.name.as_str(), account.time_zone.as_str()), slow.profile());
+        prop_assert_eq!((account.name(), account.time_zone()), slow.profile());
         prop_assert_eq!(account.balance.micros(), slow.balance());
         prop_assert_eq!(account.held.micros(), slow.held());
         let parts = account.parts();
