@@ -5,7 +5,7 @@
 //! stream that is sent on for longer than its handler runs is bounded question by question.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 tokio::task_local! {
@@ -17,13 +17,18 @@ tokio::task_local! {
 pub struct Budget {
     time_us: AtomicU64,
     rows: AtomicU64,
+    is_crowded: AtomicBool,
 }
 
 impl Budget {
     /// All of it.
     #[must_use]
     pub fn new(time: Duration, rows: u64) -> Arc<Self> {
-        Arc::new(Self { time_us: AtomicU64::new(micros(time)), rows: AtomicU64::new(rows) })
+        Arc::new(Self {
+            time_us: AtomicU64::new(micros(time)),
+            rows: AtomicU64::new(rows),
+            is_crowded: AtomicBool::new(false),
+        })
     }
 
     /// That of this task; `None` where it answers no request.
@@ -47,6 +52,17 @@ impl Budget {
     #[must_use]
     pub fn rows_left(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
+    }
+
+    /// One of its questions shares the server with as many as may be under way: the time that it takes is theirs as well.
+    pub fn crowd(&self) {
+        self.is_crowded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one did.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded.load(Ordering::Relaxed)
     }
 
     /// A question took this long and read so many rows.

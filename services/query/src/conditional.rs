@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::Next;
 use sha2::{Digest, Sha256};
 
@@ -40,8 +40,11 @@ pub fn etag_as_of(body: &[u8]) -> HeaderValue {
     HeaderValue::try_from(format!("W/{}", strong.to_str().unwrap_or_default())).unwrap_or(strong)
 }
 
-/// Answers 304 where the asker has what the answer would be.
+/// Answers 304 where the asker has what the answer would be. Only a read is answered so: whoever signs in gets a cookie.
 pub async fn answer(request: Request, next: Next) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
     let known = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned();
     let known: HeaderMap = known.map(|value| (header::IF_NONE_MATCH, value)).collect();
     let response = next.run(request).await;
@@ -69,7 +72,24 @@ pub fn not_modified(full: &HeaderMap) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::{MethodRouter, get};
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn only_a_read_is_answered_with_not_modified() {
+        let answered = || async { ([(header::ETAG, "\"tag\"")], "body") };
+        let route: MethodRouter = get(answered).post(answered).layer(from_fn(answer));
+        let router = Router::new().route("/", route);
+        for (method, status) in [(Method::GET, 304), (Method::HEAD, 304), (Method::POST, 200)] {
+            let request = Request::builder().method(&method).header("if-none-match", "\"tag\"");
+            let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), status, "{method}");
+        }
+    }
 
     #[test]
     fn a_tag_is_known_wherever_it_stands_in_the_list() {

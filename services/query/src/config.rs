@@ -132,7 +132,8 @@ pub struct StoreSection {
     /// Such questions under way at once, of sums and of entries each, those about a single account among them; beyond it they
     /// wait, and go together with others. Default 6.
     pub together_concurrent_max: usize,
-    /// Longest run of the queries of one request, all together; then 400, ask for less. Default 10.
+    /// Longest run of the queries of one request, all together; then 400, ask for less, or 503, come back, where the request
+    /// had to wait for a place among them or every place is taken. Default 10.
     pub execution_time_s_max: u64,
     /// Most rows that the sums of one request may read, all together; then 400, ask for less. Default 200 million.
     pub rows_to_read_max: u64,
@@ -249,6 +250,9 @@ pub struct AnswersSection {
     pub age_ms_max: u64,
     /// How long whatever happens, where it is not known up to which entry its sums go. Default 500.
     pub fresh_ms: u64,
+    /// How long the sums of all accounts are given again as they are, whatever happens in between; an answer ends with its
+    /// quarter of an hour. 0: each request asks ClickHouse. Default 10,000.
+    pub fleet_fresh_ms: u64,
     /// Bytes of all of them, sums and texts; beyond it the oldest go. 0: none is kept. Default 128 MiB.
     pub bytes_max: usize,
     /// Bytes of the lists of events and booths that are kept, of at most 2,000 of each an account; beyond it the oldest go.
@@ -270,6 +274,7 @@ impl Default for AnswersSection {
             carried_s_max: 3_600,
             age_ms_max: 10_000,
             fresh_ms: 500,
+            fleet_fresh_ms: 10_000,
             bytes_max: 128 * 1024 * 1024,
             parties_bytes_max: 32 * 1024 * 1024,
             cubes_bytes_max: 256 * 1024 * 1024,

@@ -10,7 +10,7 @@ use tollbooth_query::config::LimitsSection;
 use tollbooth_query::estimate;
 use tollbooth_query::params::{Parameter, Params};
 use tollbooth_query::routes::{
-    AskedAudit, AskedEstimate, AskedFleet, AskedForecast, AskedParties, AskedSummary, AskedTimeline,
+    AskedAudit, AskedEstimate, AskedEventUsage, AskedFleet, AskedForecast, AskedParties, AskedSummary, AskedTimeline,
 };
 use tollbooth_query::store::{GroupBy, Measure, PartyKind, Scope};
 use tollbooth_schemas::time::{parse_rfc3339_ms, rfc3339};
@@ -294,6 +294,28 @@ fn try_timelines(query: &str, at: &Moment) -> usize {
 }
 
 /// How many of the routes take it.
+fn try_event_usage(query: &str, at: &Moment) -> usize {
+    let parse = |query: &str| AskedEventUsage::parse(&params(query, AskedEventUsage::PARAMS)?, at.zone).ok();
+    let Some(asked) = parse(query) else { return 0 };
+    let question = asked.question("acc_luna", "evt_gala");
+    // It is of that event alone, in one sum for each engine, and of a range where an end of one is named.
+    assert_eq!(question.filter.event_ids, ["evt_gala"]);
+    assert!(question.starts_ms.is_empty() && question.top.is_none(), "{question:?}");
+    let ends = [asked.from_ms, asked.to_ms];
+    assert_eq!(question.range.is_some(), ends.iter().any(Option::is_some));
+    assert!(question.range.is_none_or(|range| range.from_ms < range.to_ms), "{question:?}");
+    let mut pairs = Serializer::new(String::new());
+    for (name, ms) in ["from", "to"].into_iter().zip(ends).filter_map(|(name, ms)| Some((name, ms?))) {
+        // Each end is answered in the zone, and is the instant that was meant.
+        assert_eq!(parse_rfc3339_ms(&edge_text(ms, asked.zone)), Some(ms), "{asked:?}");
+        pairs.append_pair(name, &rfc3339(ms));
+    }
+    let again = parse(&pairs.finish()).expect("what is asked for can be written");
+    assert_eq!([again.from_ms, again.to_ms], ends);
+    1
+}
+
+/// How many of the routes take it.
 fn try_sums(query: &str, at: &Moment) -> usize {
     let mut taken = 0;
     let summary = params(query, AskedSummary::PARAMS).map(|params| AskedSummary::parse(&params, at.zone, at.now_ms));
@@ -352,7 +374,7 @@ fn try_lists(query: &str) -> usize {
 /// How many of the routes take a query string; those that do are asked for nothing beyond their bounds.
 fn try_all(input: &[u8]) -> usize {
     let (query, at) = (String::from_utf8_lossy(input), Moment::of(input));
-    try_timelines(&query, &at) + try_sums(&query, &at) + try_lists(&query)
+    try_timelines(&query, &at) + try_event_usage(&query, &at) + try_sums(&query, &at) + try_lists(&query)
 }
 
 #[test]
@@ -368,6 +390,8 @@ fn whatever_is_asked_for_is_bounded() {
         "to=1970-01-01T00:00:00Z&compare=previous&bucket=week",
         "tz=Africa/Monrovia&from=1971-12-31&to=1972-01-08&bucket=15m",
         "event_id=evt_gala&min_seq=18446744073709551615",
+        "to=2026-11-21T20:15:00%2B14:00&tz=Pacific/Apia&min_seq=7",
+        "from=2026-11-21&tz=America/Sao_Paulo",
         "guests=250&operations_per_guest=1.25",
         "q=gala%20night&limit=20",
         "actor=key_1&account_id=acc_luna&action=post_adjustment&from=2026-11-01&to=2026-11-02&limit=200",

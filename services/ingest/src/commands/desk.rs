@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rand::RngExt;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tollbooth_schemas::v1;
 
 /// The desk of one process.
@@ -17,6 +17,8 @@ pub(crate) struct CommandDesk(Arc<Inner>);
 struct Inner {
     instance_id: String,
     next: AtomicU64,
+    /// Whether replies to what is sent from now on are read.
+    is_followed: watch::Sender<bool>,
     waiting: Mutex<HashMap<String, oneshot::Sender<v1::Reply>>>,
     under_way: Mutex<HashSet<(String, String)>>,
 }
@@ -43,6 +45,7 @@ impl CommandDesk {
         Self(Arc::new(Inner {
             instance_id: format!("ingest-{:016x}", chance >> 64),
             next: AtomicU64::new(0),
+            is_followed: watch::Sender::new(false),
             waiting: Mutex::default(),
             under_way: Mutex::default(),
         }))
@@ -51,6 +54,19 @@ impl CommandDesk {
     /// Where the meter sends replies to: their record key.
     pub(crate) fn instance_id(&self) -> &str {
         &self.0.instance_id
+    }
+
+    /// Says whether the reader of replies has its position: what is written behind it is delivered.
+    pub(crate) fn set_followed(&self, is_followed: bool) {
+        self.0.is_followed.send_replace(is_followed);
+    }
+
+    /// Returns once replies are followed. The reply to a command that is sent before may lie before the reader's position,
+    /// where nobody reads it.
+    pub(crate) async fn followed(&self) {
+        let mut is_followed = self.0.is_followed.subscribe();
+        // The sender is this desk's own: it does not go away.
+        drop(is_followed.wait_for(|is_followed| *is_followed).await);
     }
 
     /// Takes a place before the command is sent: a reply may be quicker than the acknowledgement.
@@ -90,6 +106,8 @@ impl Drop for UnderWay {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -102,6 +120,20 @@ mod tests {
         desk.deliver(reply);
         drop(waiting);
         assert!(desk.0.waiting.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_replies_to_be_followed_goes_on_when_they_are() {
+        let desk = CommandDesk::new();
+        let mut waits = std::pin::pin!(desk.followed());
+        let is_pending =
+            async |waits: std::pin::Pin<&mut _>| tokio::time::timeout(Duration::ZERO, waits).await.is_err();
+        assert!(is_pending(waits.as_mut()).await);
+        desk.set_followed(true);
+        assert!(!is_pending(waits.as_mut()).await);
+        // A reader that lost its position begins anew.
+        desk.set_followed(false);
+        assert!(tokio::time::timeout(Duration::ZERO, desk.followed()).await.is_err());
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod repricings;
 mod settings;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -58,6 +58,9 @@ pub(crate) use repricings::{
 };
 pub(crate) use settings::{define_event, set_booth};
 
+/// How long a command waits for the reader of replies to have its position; then it is not sent. Of the time that its reply
+/// may take.
+const FOLLOWED_MAX: Duration = Duration::from_secs(1);
 /// Seconds after which a late command is worth repeating.
 const LATE_RETRY_AFTER_S: u32 = 2;
 
@@ -197,13 +200,17 @@ pub(crate) async fn ask_meter(app: &App, order: Order<'_>) -> Result<Option<v1::
     Ok(reply)
 }
 
-/// As [`ask_meter`], for whoever has a desk and a producer.
+/// As [`ask_meter`], for whoever has a desk and a producer. Nothing is sent before replies are followed.
 pub(crate) async fn ask(
     desk: &CommandDesk,
     producer: &EdgeProducer,
     patience: Duration,
     order: Order<'_>,
 ) -> Result<Option<v1::Reply>, ProduceError> {
+    let asked_at = Instant::now();
+    let followed = tokio::time::timeout(FOLLOWED_MAX.min(patience / 2), desk.followed()).await;
+    followed.map_err(|_| ProduceError::NoReplies)?;
+    let patience = patience.saturating_sub(asked_at.elapsed());
     let mut waiting = desk.wait();
     let command = v1::Command {
         account_id: order.account_id.to_string(),

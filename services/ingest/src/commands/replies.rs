@@ -38,8 +38,10 @@ pub(crate) fn spawn(
         while !shutdown.is_triggered() {
             match reader.assign_at_end() {
                 Ok(()) => {
+                    reader.desk.set_followed(true);
                     component.ready();
                     reader.follow(&shutdown);
+                    reader.desk.set_followed(false);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the end of the replies is not known");
@@ -60,7 +62,8 @@ struct ReplyReader {
 }
 
 impl ReplyReader {
-    /// Only commands sent from here on are waited for, so nothing before the end matters.
+    /// Nothing before the end matters: commands are sent once the desk is told that this is done, or their replies are not
+    /// waited for.
     fn assign_at_end(&self) -> Result<(), KafkaError> {
         let (_, high) = ends(&self.consumer, &self.topic, PARTITION, WATERMARK_TIMEOUT)?;
         let mut list = TopicPartitionList::new();

@@ -26,6 +26,8 @@ const OLD_RULES_MAX: Money = match Money::from_micros(10_000_000_000) {
 };
 const ACTOR: &str = "effects";
 const CATCH_UP: Duration = Duration::from_millis(20);
+/// How long the ledger is not told of a recharge because its word on it could not be heard.
+const FOLLOWED_MAX: Duration = Duration::from_secs(10);
 /// How long the ledger's word on a recharge is listened for. Nothing waits for it.
 const LISTEN_MAX: Duration = Duration::from_secs(60);
 /// The ledger gives a recharge up after seven days, and may ask for another one. A day before, no money is taken for it any
@@ -232,8 +234,12 @@ impl Carrier {
         }
     }
 
-    /// Until the brokers have it: what the provider did must not be forgotten.
+    /// Until the brokers have it: what the provider did must not be forgotten. It waits for replies to be followed, but not
+    /// for ever: money that was taken is posted, also where the ledger's word on it cannot be heard.
     async fn tell(&self, command: v1::Command) {
+        if tokio::time::timeout(FOLLOWED_MAX, self.desk.followed()).await.is_err() {
+            tracing::warn!(account_id = command.account_id, "replies cannot be read: the ledger is told all the same");
+        }
         let waiting = self.desk.wait();
         let (reply_to, correlation_id) = (self.desk.instance_id().to_owned(), waiting.correlation_id.clone());
         let command = v1::Command { reply_to, correlation_id, ..command };

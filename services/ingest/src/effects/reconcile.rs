@@ -109,6 +109,11 @@ impl Reconciliation {
 
     /// Round after round, until the shutdown.
     pub(super) async fn run(mut self, shutdown: Shutdown) {
+        // The first round has the most to tell, right at the start.
+        tokio::select! {
+            () = shutdown.triggered() => {}
+            () = self.desk.followed() => {}
+        }
         while !shutdown.is_triggered() {
             let round = async {
                 self.round().await;

@@ -63,6 +63,9 @@ pub(crate) enum ProduceError {
     /// The brokers did not acknowledge it. It may be there nevertheless.
     #[error("the brokers did not acknowledge it: {0}")]
     Unacknowledged(RDKafkaErrorCode),
+    /// Nobody would read the reply yet: nothing was sent.
+    #[error("replies are not followed yet")]
+    NoReplies,
 }
 
 impl From<ProduceError> for Problem {
@@ -70,6 +73,7 @@ impl From<ProduceError> for Problem {
         let detail = match error {
             ProduceError::QueueFull => "the queue to the brokers is full: send it again",
             ProduceError::Unacknowledged(_) => "the brokers did not acknowledge it: send it again with the same id",
+            ProduceError::NoReplies => "replies cannot be read yet, and nothing was sent: send it again",
         };
         Self::unavailable(RETRY_AFTER_S).with_detail(detail)
     }

@@ -118,6 +118,26 @@ async fn until_keys_and_books_are_read_only_the_first_key_is_known_and_no_book_i
 }
 
 #[tokio::test]
+async fn a_command_is_not_sent_before_its_reply_can_be_read() {
+    // given brokers that do not say where the replies end
+    let unknown = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; 5_000];
+    let silent = |mock: &MockCluster<'static, _>| mock.request_errors(RDKafkaApiKey::ListOffsets, &unknown);
+    let stand = Stand::start_before_ready(silent, |_| {}).await;
+    let _meter = FakeMeter::start(&stand, accepted);
+    let path = "/v1/accounts/acc_luna/adjustments";
+    let body = json!({"amount": "5", "reason": "goodwill"});
+    // when a command comes, then it is told to come back
+    let (status, problem) = stand.command(Method::POST, path, &stand.root, "k", &body).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")), "{problem}");
+    // and it was not sent, nor is anything in its way when they do
+    stand.mock.clear_request_errors(RDKafkaApiKey::ListOffsets);
+    stand.until("ready", || stand.health.readiness().is_ok()).await;
+    assert_eq!(stand.commands(), vec![]);
+    let (status, answer) = stand.command(Method::POST, path, &stand.root, "k", &body).await;
+    assert_eq!((status, stand.commands().len()), (StatusCode::OK, 1), "{answer}");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_harms_nobody() {
     let stand = Stand::start().await;
     let key = stand.booth_key().await;

@@ -85,12 +85,14 @@ impl Asker {
         self.sunk.has_passed(first_ends)
     }
 
-    /// The sums of a question about all accounts.
-    ///
-    /// # Errors
-    /// As the store's.
-    pub async fn tell(&self, question: &Question) -> Result<Told, Problem> {
-        Ok(self.tell_after(question, None).await?.0)
+    /// The sums of questions about all accounts: of no entry, for every account has its own.
+    pub async fn ask_of_all(self, questions: Vec<Question>) -> Outcome {
+        let asked_at = Instant::now();
+        let mut told = Vec::with_capacity(questions.len());
+        for question in &questions {
+            told.push(self.tell_after(question, None).await?.0);
+        }
+        Ok(Asked { seqs: vec![None; told.len()], told, asked_at, source: AnswerSource::ClickHouse })
     }
 
     /// The sums, and the entry up to which they go: `sure_seq`, up to which all are in the tables, or one behind it.

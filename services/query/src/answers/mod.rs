@@ -10,12 +10,15 @@
 //!   most and within one quarter of an hour: what lies at the edge of now moves with the clock. Where it is not known up to
 //!   which entry it goes it is given again for [`AnswersSection::fresh_ms`], whatever happens.
 //!
+//! Sums of all accounts are of no account's entries. Their text alone is kept, for [`AnswersSection::fleet_fresh_ms`].
+//!
 //! Of requests that are the same and come at once, one asks; the others wait for its answer. When the last of them goes
 //! away, the question is ended.
 
 mod asker;
 mod carried;
 mod cube;
+mod fleet;
 mod flight;
 mod packed;
 mod parties;
@@ -33,6 +36,7 @@ use tollbooth_chassis::problem::Problem;
 pub use asker::Asker;
 use carried::{Carried, Line};
 pub use cube::Cubes;
+pub use fleet::OfAll;
 use flight::Flight;
 use packed::{Packed, PackedText};
 pub use parties::{Known, Parties};
@@ -193,29 +197,34 @@ impl Answers {
             if let Some(sums) = self.carry(&mut state, &request) {
                 return self.render(&mut state, &request, sums, render);
             }
-            match state.flight.upgrade().filter(|flight| flight.is_about(&request.questions)) {
-                Some(flight) => {
-                    self.metrics.count(AnswerSource::Joined);
-                    flight
-                }
-                None => {
-                    let settle = {
-                        let (place, questions) = (Arc::clone(&place), request.questions.clone());
-                        let (bytes_max, metrics) = (self.settings.bytes_max / SHARE_MAX, self.metrics.clone());
-                        move |outcome: &Outcome| {
-                            metrics.count(source_of(outcome));
-                            settle(&mut place.lock(), questions, outcome, bytes_max);
-                        }
-                    };
-                    let flight = Flight::begin(request.questions.clone(), ask, settle);
-                    state.flight = Arc::downgrade(&flight);
-                    flight
-                }
-            }
+            self.join(&place, &mut state, &request.questions, ask)
         };
         let asked = flight.outcome().await?;
         drop(flight);
         self.made(&place, &request, asked, render)
+    }
+
+    /// The question that is under way for somebody who asks the same, or one that begins now.
+    fn join(
+        &self,
+        place: &Place,
+        state: &mut State,
+        questions: &[Question],
+        ask: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Arc<Flight> {
+        if let Some(flight) = state.flight.upgrade().filter(|flight| flight.is_about(questions)) {
+            self.metrics.count(AnswerSource::Joined);
+            return flight;
+        }
+        let (place, asked) = (Arc::clone(place), questions.to_vec());
+        let (bytes_max, metrics) = (self.settings.bytes_max / SHARE_MAX, self.metrics.clone());
+        let settle = move |outcome: &Outcome| {
+            metrics.count(source_of(outcome));
+            settle(&mut place.lock(), asked, outcome, bytes_max);
+        };
+        let flight = Flight::begin(questions.to_vec(), ask, settle);
+        state.flight = Arc::downgrade(&flight);
+        flight
     }
 
     /// As [`Answers::get`], for who must see an entry: nothing is taken that may lack it, and no answer of somebody else is
@@ -263,7 +272,11 @@ impl Answers {
         } else {
             takes_unsure && text.made_at.elapsed() < Duration::from_millis(self.settings.fresh_ms)
         };
-        let body = is_good.then(|| text.body.open()).flatten()?;
+        if is_good { self.open(text) } else { None }
+    }
+
+    fn open(&self, text: &Text) -> Option<Kept> {
+        let body = text.body.open()?;
         self.metrics.count(AnswerSource::Memory);
         Some(Kept { body, etag: text.etag.clone(), rows: text.rows, seq: text.seq })
     }
@@ -324,14 +337,9 @@ impl Answers {
     fn sums_of(&self, request: &Request, asked: Asked) -> Result<Sums, Problem> {
         let balance = self.view.balance(&request.account_id);
         let balance = balance.ok_or_else(|| Problem::unavailable(2).with_detail("the account is being reloaded"))?;
-        let rows = asked.told.into_iter().zip(&request.questions).map(|(told, question)| match told {
-            Told::Whole(rows) => Some(question.shape(rows)),
-            Told::Shaped(rows) => Some(rows),
-            Told::TooMany => None,
-        });
         // Known, but not of the balance's own entry: nobody could tell what they agree with.
         let seq = asked.seqs.iter().all(|seq| *seq == Some(balance.seq)).then_some(balance.seq);
-        Ok(Sums { rows: rows.collect(), seq, balance })
+        Ok(Sums { rows: shaped(asked.told, &request.questions), seq, balance })
     }
 
     fn render(
@@ -343,10 +351,8 @@ impl Answers {
     ) -> Result<Kept, Problem> {
         let (seq, account_seq) = (sums.seq, sums.balance.seq);
         let kept = Kept { seq, ..render(sums)? };
-        let body = PackedText::of(&kept.body);
-        let bytes = body.bytes() + state.sums.iter().map(Packed::bytes).sum::<usize>();
         let text = Text {
-            body,
+            body: PackedText::of(&kept.body),
             etag: kept.etag.clone(),
             rows: kept.rows,
             seq: kept.seq,
@@ -355,9 +361,14 @@ impl Answers {
             names: Arc::clone(&request.names),
             made_at: Instant::now(),
         };
-        state.text = Some(text);
-        self.account_for(&request.key, bytes);
+        self.keep(state, &request.key, text);
         Ok(kept)
+    }
+
+    fn keep(&self, state: &mut State, key: &str, text: Text) {
+        let bytes = text.body.bytes() + state.sums.iter().map(Packed::bytes).sum::<usize>();
+        state.text = Some(text);
+        self.account_for(key, bytes);
     }
 
     fn place(&self, key: &str) -> Place {
@@ -400,6 +411,16 @@ impl Answers {
         }
         self.metrics.bytes.set(i64::try_from(places.bytes).unwrap_or(i64::MAX));
     }
+}
+
+/// What ClickHouse said to each question, as it is answered; `None`: more than may be.
+fn shaped(told: Vec<Told>, questions: &[Question]) -> Vec<Option<Vec<UsageRow>>> {
+    let shaped = told.into_iter().zip(questions).map(|(told, question)| match told {
+        Told::Whole(rows) => Some(question.shape(rows)),
+        Told::Shaped(rows) => Some(rows),
+        Told::TooMany => None,
+    });
+    shaped.collect()
 }
 
 fn source_of(outcome: &Outcome) -> AnswerSource {

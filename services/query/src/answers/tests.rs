@@ -16,6 +16,7 @@ fn long() -> AnswersSection {
         carried_s_max: 3_600,
         age_ms_max: 3_600_000,
         fresh_ms: 0,
+        fleet_fresh_ms: 3_600_000,
         bytes_max: 1 << 20,
         parties_bytes_max: 1 << 20,
         cubes_bytes_max: 1 << 20,
@@ -284,4 +285,46 @@ async fn what_is_asked_for_again_stays_while_others_go() {
     }
     // and an older one that nobody asked for went
     assert_eq!(ask(&answers, request("key 0"), told(6, Some(7))).await.2, 1);
+}
+
+fn of_all(names: &Arc<Names>, quarter: i64) -> OfAll {
+    let Request { questions, .. } = request("all");
+    OfAll { key: "all".to_owned(), questions, quarter, names: Arc::clone(names) }
+}
+
+/// The answer about all accounts, and how often ClickHouse was asked for it.
+async fn ask_of_all(answers: &Answers, request: OfAll, count: i64) -> (String, usize) {
+    let times = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&times);
+    let make = async move {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(told(count, None))
+    };
+    let render = |rows: Vec<Option<Vec<UsageRow>>>| {
+        let count: i64 = rows.iter().flatten().flatten().map(|row| row.succeeded).sum();
+        Ok(Kept { body: count.to_string().into(), etag: HeaderValue::from_static("\"x\""), rows: 1, seq: None })
+    };
+    let kept = answers.get_of_all(request, make, render).await.unwrap();
+    (String::from_utf8(kept.body.to_vec()).unwrap(), times.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn what_all_accounts_spent_is_given_again_for_its_time() {
+    // given an answer about all accounts
+    let (answers, names) = (stand(long()), Arc::default());
+    assert_eq!(ask_of_all(&answers, of_all(&names, 1), 4).await, ("4".to_owned(), 1));
+    // when an account has another entry, then it is given again
+    post(&answers, 8);
+    assert_eq!(ask_of_all(&answers, of_all(&names, 1), 5).await, ("4".to_owned(), 0));
+    // but not in another quarter of an hour, nor by other names
+    assert_eq!(ask_of_all(&answers, of_all(&names, 2), 6).await, ("6".to_owned(), 1));
+    assert_eq!(ask_of_all(&answers, of_all(&Arc::default(), 2), 7).await, ("7".to_owned(), 1));
+    let sources = [AnswerSource::ClickHouse, AnswerSource::Memory];
+    assert_eq!(sources.map(|source| answers.metrics.counted(source)), [3, 1]);
+
+    // when nothing is to be given again, then each asks
+    let answers = stand(AnswersSection { fleet_fresh_ms: 0, ..long() });
+    for count in [4, 5] {
+        assert_eq!(ask_of_all(&answers, of_all(&names, 1), count).await, (count.to_string(), 1));
+    }
 }

@@ -3,6 +3,7 @@
 //! Query parameters are documented from the very lists they are parsed by; answers from the types they are written from.
 //! Examples stand in `examples.json` by operation, and a test holds each against the schema of its answer.
 
+mod headers;
 mod page;
 mod parameters;
 mod problems;
@@ -10,6 +11,7 @@ mod problems;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -17,10 +19,12 @@ use tollbooth_schemas::price_book::PriceBook;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+pub(crate) use headers::SentHeaders;
 pub use page::{Page, page};
 pub(crate) use parameters::{AccountPath, BookPath, EntryPath, EventPath, LetterPath, query_parameters};
 pub use problems::{AccountProblems, AdminProblems, ChangeProblems, ProblemBody, PublicProblems};
 
+use crate::conditional;
 use crate::routes::description;
 
 const SCHEMAS: &str = "/components/schemas";
@@ -36,6 +40,8 @@ pub struct Document {
     pub value: Value,
     /// Pretty-printed, with a line feed at its end.
     pub text: Bytes,
+    /// Tag of the text.
+    pub etag: HeaderValue,
 }
 
 impl Document {
@@ -46,7 +52,7 @@ impl Document {
         put_price_book(&mut value);
         put_examples(&mut value, &examples);
         let text = serde_json::to_string_pretty(&value).unwrap_or_default() + "\n";
-        Self { value, text: Bytes::from(text) }
+        Self { value, etag: conditional::etag(text.as_bytes()), text: Bytes::from(text) }
     }
 
     /// Every operation: its method, its path and what the document says of it.

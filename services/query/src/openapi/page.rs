@@ -62,6 +62,7 @@ fn write_page(html: &mut String, document: &Value) -> std::fmt::Result {
             }
         }
     }
+    write_headers(html, document)?;
     html.push_str("<h2>Shapes</h2>");
     for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
         let name = escape(name);
@@ -70,6 +71,15 @@ fn write_page(html: &mut String, document: &Value) -> std::fmt::Result {
         html.push_str("</details>");
     }
     html.push_str("</body></html>");
+    Ok(())
+}
+
+fn write_headers(html: &mut String, document: &Value) -> std::fmt::Result {
+    html.push_str("<h2>Headers</h2><table><thead><tr><th>header</th><th></th></tr></thead><tbody>");
+    for (name, header) in document["components"]["headers"].as_object().into_iter().flatten() {
+        write!(html, "<tr><td><code>{}</code></td><td>{}</td></tr>", escape(name), text(&header["description"]))?;
+    }
+    html.push_str("</tbody></table>");
     Ok(())
 }
 
@@ -176,7 +186,7 @@ mod tests {
                 "parameters": [{"name": evil, "description": evil, "schema": {"enum": [evil]}}],
                 "responses": {"200": {"description": evil, "content": {evil: {"example": evil, "schema": {"$ref": evil}}}}}
             }}},
-            "components": {"schemas": {evil: {"description": evil}}}
+            "components": {"headers": {evil: {"description": evil}}, "schemas": {evil: {"description": evil}}}
         });
         let page = Page::render(&document);
         let html = std::str::from_utf8(&page.html).unwrap();

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::json;
-use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Schema};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr};
 use utoipa::{IntoResponses, ToSchema};
 
 /// An error (RFC 9457): `application/problem+json`.
@@ -51,17 +49,8 @@ fn problem(about: &str) -> RefOr<Response> {
     RefOr::T(ResponseBuilder::new().description(about).content("application/problem+json", content).build())
 }
 
-fn passing(about: &str) -> RefOr<Response> {
-    let RefOr::T(mut response) = problem(about) else { return problem(about) };
-    let schema: Option<Schema> = serde_json::from_value(json!({"type": "integer"})).ok();
-    let about = "Seconds until a repeat is worth it.";
-    let seconds = HeaderBuilder::new().schema(schema).description(Some(about)).build();
-    response.headers.insert("Retry-After".to_owned(), seconds.into());
-    RefOr::T(response)
-}
-
 fn too_many() -> RefOr<Response> {
-    passing("`rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may")
+    problem("`rate_limited`: the key sent too many requests; `RateLimit-Policy` and `RateLimit` say how many it may")
 }
 
 type Responses = BTreeMap<String, RefOr<Response>>;
@@ -83,7 +72,7 @@ impl IntoResponses for PublicProblems {
                 ("400", problem("`unknown_parameter`, `bad_parameter`")),
                 ("404", problem("`not_found`")),
                 ("429", too_many()),
-                ("503", passing("`unavailable`: what the answer is made of is being read")),
+                ("503", problem("`unavailable`: what the answer is made of is being read")),
             ],
         )
     }
@@ -102,7 +91,7 @@ impl IntoResponses for AdminProblems {
                 ("401", problem("`unauthenticated`: no key, or none that is known")),
                 ("403", problem("`forbidden`: needs an admin key")),
                 ("429", too_many()),
-                ("503", passing("`unavailable`: history or keys cannot be read at the moment")),
+                ("503", problem("`unavailable`: history or keys cannot be read at the moment")),
             ],
         )
     }
@@ -121,7 +110,7 @@ impl IntoResponses for ChangeProblems {
                 ("401", problem("`unauthenticated`: no key, no session")),
                 ("403", problem("`csrf`: a session without its `X-CSRF-Token`; `forbidden`")),
                 ("429", too_many()),
-                ("503", passing("`unavailable`: keys are being read")),
+                ("503", problem("`unavailable`: keys are being read")),
             ],
         )
     }
@@ -140,7 +129,7 @@ impl IntoResponses for AccountProblems {
                 ("404", problem("`not_found`: no such account, or not this key's; no such thing in it")),
                 (
                     "503",
-                    passing(
+                    problem(
                         "`unavailable`: cannot be read at the moment; `seq_not_reached`: `min_seq` is not there yet",
                     ),
                 ),

@@ -3,14 +3,13 @@
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tollbooth_chassis::problem::Problem;
-use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::{Modify, OpenApi};
 
 use crate::access::session::COOKIE;
-use crate::openapi::{DOCUMENT, ProblemBody, PublicProblems, page};
+use crate::openapi::{DOCUMENT, ProblemBody, PublicProblems, SentHeaders, page};
 use crate::params::{Params, parameters};
 use crate::stream::{StreamBalance, StreamReady, StreamResync, StreamStale, StreamUsage};
 
@@ -75,7 +74,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
         (name = "Session", description = "Who is signed in with a browser."),
         (name = "Reference", description = "This description. Public."),
     ),
-    modifiers(&Keys)
+    modifiers(&Keys, &SentHeaders)
 )]
 struct Description;
 
@@ -93,16 +92,6 @@ impl Modify for Keys {
         // Whoever may read with a key may read with the session of one.
         let operations = openapi.paths.paths.values_mut().filter_map(|item| item.get.as_mut());
         for operation in operations {
-            let is_json = |response: &RefOr<utoipa::openapi::Response>| match response {
-                RefOr::T(response) => response.content.contains_key("application/json"),
-                RefOr::Ref(_) => false,
-            };
-            let has_tag = operation.responses.responses.get("200").is_some_and(is_json);
-            if has_tag && operation.operation_id.as_deref() != Some("get_session") {
-                let about = "`If-None-Match` names the `ETag` of this answer";
-                let response = utoipa::openapi::Response::new(about);
-                operation.responses.responses.insert("304".to_owned(), RefOr::T(response));
-            }
             let takes_key = SecurityRequirement::new::<_, [&str; 0], &str>("key", []);
             if operation.security.as_ref().is_some_and(|all| all.contains(&takes_key)) {
                 let by_session = SecurityRequirement::new::<_, [&str; 0], &str>("session", []);
@@ -132,8 +121,12 @@ parameters! {
 )]
 pub(super) async fn json(uri: Uri) -> Result<Response, Problem> {
     Params::parse(&uri, NoParams::GROUPS)?;
-    let content_type = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, CACHE)], DOCUMENT.text.clone()).into_response())
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ETAG, DOCUMENT.etag.clone()),
+        (header::CACHE_CONTROL, CACHE),
+    ];
+    Ok((headers, DOCUMENT.text.clone()).into_response())
 }
 
 /// This document as a page

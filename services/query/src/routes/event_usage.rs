@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use chrono_tz::Tz;
 use serde::Serialize;
 use tollbooth_chassis::problem::Problem;
 use tollbooth_schemas::EventId;
@@ -19,7 +20,7 @@ use crate::calendar::{TimeRange, edge_text};
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::openapi::{AccountProblems, EventPath};
-use crate::params::{Params, bad_parameter, parameters};
+use crate::params::{Parameter, Params, bad_parameter, parameters};
 use crate::prices::Names;
 use crate::store::{GroupBy, Kinds, UsageFilter, UsageRow};
 
@@ -72,8 +73,7 @@ struct EventTotalBody {
     tag = "Events",
     params(EventPath, EventUsageParams),
     responses(
-        (status = 200, description = "Sums by engine", body = EventUsageBody,
-         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        (status = 200, description = "Sums by engine", body = EventUsageBody),
         AccountProblems
     ),
     security(("key" = []))
@@ -91,21 +91,9 @@ pub(super) async fn get(
     if event_id.parse::<EventId>().is_err() {
         return Err(Problem::not_found("no such event"));
     }
-    let zone = zone(&params, &profile.time_zone)?;
-    let (from_ms, to_ms) = (edge(&params, "from", zone)?, edge(&params, "to", zone)?);
-    let range = TimeRange { from_ms: from_ms.unwrap_or(EVER.from_ms), to_ms: to_ms.unwrap_or(EVER.to_ms) };
-    if range.from_ms >= range.to_ms {
-        return Err(bad_parameter("to", "must be after from"));
-    }
-    let question = Question {
-        whose: Whose::Account(account_id.clone()),
-        kinds: Kinds::Spend,
-        range: (from_ms.is_some() || to_ms.is_some()).then_some(range),
-        starts_ms: Vec::new(),
-        group_by: Some(GroupBy::ServiceAndEngine),
-        filter: UsageFilter { event_ids: vec![event_id.clone()], ..UsageFilter::default() },
-        top: None,
-    };
+    let asked = AskedEventUsage::parse(&params, &profile.time_zone)?;
+    let AskedEventUsage { zone, from_ms, to_ms } = asked;
+    let question = asked.question(&account_id, &event_id);
     let body = |Sums { rows, balance, .. }: Sums, names: &Names| {
         let rows = rows.into_iter().next().flatten().unwrap_or_default();
         let (from, to) = (from_ms.map(|ms| edge_text(ms, zone)), to_ms.map(|ms| edge_text(ms, zone)));
@@ -115,6 +103,51 @@ pub(super) async fn get(
     let (response, rows) = api.sums(&account_id, reader, (&uri, zone), vec![question], now_ms(), body).await?;
     timer.done(rows);
     Ok(response)
+}
+
+/// What the parameters of an event's usage ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedEventUsage {
+    /// Of dates.
+    pub zone: Tz,
+    /// First instant; `None`: since ever.
+    pub from_ms: Option<i64>,
+    /// First instant after the range; `None`: for ever.
+    pub to_ms: Option<i64>,
+}
+
+impl AskedEventUsage {
+    /// Its parameters.
+    pub const PARAMS: &[&[Parameter]] = EventUsageParams::GROUPS;
+
+    /// Reads them. Where they name no zone, `default_zone` says which.
+    ///
+    /// # Errors
+    /// 400 for what is not a parameter's value.
+    pub fn parse(params: &Params, default_zone: &str) -> Result<Self, Problem> {
+        let zone = zone(params, default_zone)?;
+        let asked = Self { zone, from_ms: edge(params, "from", zone)?, to_ms: edge(params, "to", zone)? };
+        let TimeRange { from_ms, to_ms } = asked.whole_range();
+        if from_ms < to_ms { Ok(asked) } else { Err(bad_parameter("to", "must be after from")) }
+    }
+
+    fn whole_range(&self) -> TimeRange {
+        TimeRange { from_ms: self.from_ms.unwrap_or(EVER.from_ms), to_ms: self.to_ms.unwrap_or(EVER.to_ms) }
+    }
+
+    /// What has to be asked of an event: its sums by service and engine, of all time where no end of a range is named.
+    #[must_use]
+    pub fn question(&self, account_id: &str, event_id: &str) -> Question {
+        Question {
+            whose: Whose::Account(account_id.to_owned()),
+            kinds: Kinds::Spend,
+            range: (self.from_ms.is_some() || self.to_ms.is_some()).then(|| self.whole_range()),
+            starts_ms: Vec::new(),
+            group_by: Some(GroupBy::ServiceAndEngine),
+            filter: UsageFilter { event_ids: vec![event_id.to_owned()], ..UsageFilter::default() },
+            top: None,
+        }
+    }
 }
 
 fn body_of(

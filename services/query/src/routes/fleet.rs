@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use super::price_book::currency;
 use super::usage::{self, AskedTimeline, CUT, NARROW_ANY, UsageBody};
-use super::{Api, Timer, private};
-use crate::answers::Told;
+use super::{Api, Timer, given, kept, key_of};
+use crate::answers::OfAll;
+use crate::calendar::QUARTER_MS;
 use crate::clock::now_ms;
 use crate::metrics::Endpoint;
 use crate::openapi::AdminProblems;
@@ -57,6 +58,8 @@ struct FleetUsageBody {
 }
 
 /// Usage of all accounts over time
+///
+/// Given again as it is for ten seconds, unless the service is configured otherwise.
 #[utoipa::path(
     get,
     path = "/v1/fleet/usage",
@@ -74,18 +77,22 @@ pub(super) async fn usage(State(api): State<Arc<Api>>, uri: Uri, headers: Header
     timer.bucket(usage::bucket_of(&params, (Tz::UTC.name(), now_ms))?);
     let AskedFleet { timeline, currency } = AskedFleet::parse(&params, now_ms)?;
     let limits = &api.config.limits;
-    let mut told = Vec::new();
-    for question in timeline.questions(Scope::Fleet { currency: &currency }, now_ms, limits.buckets_max)? {
-        told.push(match api.asker.tell(&question).await? {
-            Told::Whole(rows) => Some(question.shape(rows)),
-            Told::Shaped(rows) => Some(rows),
-            Told::TooMany => None,
-        });
-    }
-    let asked = timeline.asked(&currency, true, now_ms);
-    let (usage, rows) = usage::body(asked, limits, &timeline.ranges(now_ms), told, &api.prices.names())?;
-    timer.done(rows);
-    private(&FleetUsageBody { currency, usage })
+    let questions = timeline.questions(Scope::Fleet { currency: &currency }, now_ms, limits.buckets_max)?;
+    let names = api.prices.names();
+    let request = OfAll {
+        key: key_of(&uri, true),
+        questions: questions.clone(),
+        quarter: now_ms.div_euclid(QUARTER_MS),
+        names: Arc::clone(&names),
+    };
+    let render = |rows| {
+        let asked = timeline.asked(&currency, true, now_ms);
+        let (usage, rows) = usage::body(asked, limits, &timeline.ranges(now_ms), rows, &names)?;
+        kept(&FleetUsageBody { currency: currency.clone(), usage }, rows)
+    };
+    let kept = api.answers.get_of_all(request, api.asker.clone().ask_of_all(questions), render).await?;
+    timer.done(kept.rows);
+    Ok(given(kept))
 }
 
 /// What the parameters of the fleet's timeline ask for.

@@ -139,8 +139,7 @@ impl From<Reason> for ReasonBody {
     tag = "Accounts",
     params(AccountPath, ForecastParams),
     responses(
-        (status = 200, description = "The forecast", body = ForecastBody,
-         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        (status = 200, description = "The forecast", body = ForecastBody),
         AccountProblems
     ),
     security(("key" = []))

@@ -57,6 +57,7 @@ pub(crate) use ahead::read_ahead;
 // What requests ask for, read from their parameters alone.
 pub use audit::AskedAudit;
 pub use estimate::AskedEstimate;
+pub use event_usage::AskedEventUsage;
 pub use fleet::AskedFleet;
 pub use forecast::AskedForecast;
 pub use parties::AskedParties;
@@ -297,8 +298,7 @@ impl Api {
         };
         let render = |sums: Sums| {
             let (body, rows) = body(sums, &names)?;
-            let body = serde_json::to_vec(&body).map_err(Problem::internal)?;
-            Ok(Kept { etag: conditional::etag_as_of(&body), body: body.into(), rows, seq: None })
+            kept(&body, rows)
         };
         let ask = Arc::clone(&self.cubes).ask(account_id.to_owned(), questions);
         let kept = match reader.awaited {
@@ -311,16 +311,8 @@ impl Api {
                 self.answers.get_awaited(request, ask, render).await?
             }
         };
-        let head = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (header::ETAG, kept.etag),
-            (header::CACHE_CONTROL, PRIVATE),
-        ];
-        let mut response = (head, kept.body).into_response();
-        if let Some(seq) = kept.seq {
-            response.headers_mut().insert(conditional::SEQ, seq.into());
-        }
-        Ok((response, kept.rows))
+        let rows = kept.rows;
+        Ok((given(kept), rows))
     }
 
     /// Whether all price books were read once.
@@ -414,6 +406,26 @@ fn key_of(uri: &Uri, is_admin: bool) -> String {
     let words = uri.query().unwrap_or_default().split('&').filter(|word| !word.starts_with("min_seq="));
     let words: Vec<&str> = words.collect();
     format!("{}\0{}?{}", if is_admin { "admin" } else { "" }, uri.path(), words.join("&"))
+}
+
+/// An answer as it is kept, made of so many rows.
+fn kept(body: &impl Serialize, rows: usize) -> Result<Kept, Problem> {
+    let body = serde_json::to_vec(body).map_err(Problem::internal)?;
+    Ok(Kept { etag: conditional::etag_as_of(&body), body: body.into(), rows, seq: None })
+}
+
+/// What is kept, as it is sent.
+fn given(kept: Kept) -> Response {
+    let head = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ETAG, kept.etag),
+        (header::CACHE_CONTROL, PRIVATE),
+    ];
+    let mut response = (head, kept.body).into_response();
+    if let Some(seq) = kept.seq {
+        response.headers_mut().insert(conditional::SEQ, seq.into());
+    }
+    response
 }
 
 /// A JSON answer about an account: for its reader alone, and asked anew each time.

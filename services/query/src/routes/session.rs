@@ -175,8 +175,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMa
         (status = 204, description = "Nobody is signed in any more"),
         ChangeProblems,
         (status = 503, description = "`sign_out_pending`: until the brokers answer, another process may take a copy of the cookie",
-         body = ProblemBody, content_type = "application/problem+json",
-         headers(("Retry-After" = u64, description = "Seconds until a repeat is worth it."))),
+         body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("session" = []), ())
 )]

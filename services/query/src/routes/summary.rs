@@ -76,8 +76,7 @@ struct PeriodBody {
     tag = "Accounts",
     params(AccountPath, SummaryParams),
     responses(
-        (status = 200, description = "The figures", body = SummaryBody,
-         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        (status = 200, description = "The figures", body = SummaryBody),
         AccountProblems
     ),
     security(("key" = []))

@@ -117,8 +117,7 @@ pub(super) struct UsageBody {
     tag = "Usage",
     params(AccountPath, UsageParams),
     responses(
-        (status = 200, description = "Sums by bucket and group", body = UsageBody,
-         headers(("Tollbooth-Seq" = u64, description = "The newest entry in the sums; absent where they may be a moment behind."))),
+        (status = 200, description = "Sums by bucket and group", body = UsageBody),
         AccountProblems
     ),
     security(("key" = []))

@@ -7,6 +7,7 @@ mod charges;
 mod cube;
 mod drift;
 mod entry;
+mod error;
 mod packed_rows;
 mod pages;
 mod pages_together;
@@ -29,10 +30,8 @@ use clickhouse::query::Query;
 use clickhouse::{Client, RowOwned, RowRead};
 use prometheus::IntGauge;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
-use tollbooth_chassis::causes::Causes;
 use tollbooth_chassis::config::ClickHouseSection;
 use tollbooth_chassis::ops::Component;
-use tollbooth_chassis::problem::Problem;
 
 pub use activity::Below;
 pub use alerts::{AlertRow, Back};
@@ -40,6 +39,7 @@ pub use balances::Accounts;
 use cube::CubesTogether;
 pub use cube::{CELL_SEPARATOR, CubeOf};
 pub use drift::DriftRow;
+pub use error::StoreError;
 use pages::Pages;
 use pages_together::PagesTogether;
 pub use parties::{PartiesQuery, Party, PartyKind};
@@ -56,101 +56,8 @@ use crate::config::StoreSection;
 use crate::metrics::{ClickHouseMetrics, PagesMetrics};
 use crate::prices::Prices;
 
-/// Seconds a client is asked to wait when ClickHouse is away.
-const RETRY_AFTER_S: u32 = 2;
 /// What the client waits beyond the server's own time limit.
 const GRACE: Duration = Duration::from_secs(1);
-const NO_HISTORY: &str = "history is not available at the moment; balances are";
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// ClickHouse is away, not migrated yet, or too slow.
-    #[error("clickhouse: {}", Causes(.0))]
-    Unavailable(#[source] clickhouse::error::Error),
-    /// Too many questions at once.
-    #[error("too many queries under way")]
-    Busy,
-    /// The question is larger than its limits.
-    #[error("the query exceeds its limits: {0}")]
-    TooLarge(#[source] clickhouse::error::Error),
-    /// The questions of one request took longer than they may together.
-    #[error("the queries of the request exceed their time")]
-    OverTime,
-    /// A row is not what the schema says.
-    #[error("a row is not as expected: {0}")]
-    Row(String),
-    /// The sink has not bound the database to a ledger yet, or it is not known yet to which one it should be.
-    #[error("the database is not known to show the ledger yet")]
-    Unbound,
-    /// The database shows another ledger.
-    #[error("the database is a projection of {found}, not of {expected}")]
-    OtherLedger {
-        /// What it shows.
-        found: Box<Projection>,
-        /// What it should show.
-        expected: Box<Projection>,
-    },
-    /// The database has not seen a migration that the questions depend on.
-    #[error(
-        "the database has migrations up to {found}, and this release reads what {needed} makes: start the sink of this \
-         release, which applies it"
-    )]
-    OldSchema {
-        /// Number of the newest that it has seen; 0: none.
-        found: u32,
-        /// File name.
-        needed: &'static str,
-    },
-    /// The database has less than the sink has committed.
-    #[error("the database {0}")]
-    Behind(#[from] Behind),
-}
-
-impl From<clickhouse::error::Error> for StoreError {
-    fn from(error: clickhouse::error::Error) -> Self {
-        let text = match &error {
-            clickhouse::error::Error::BadResponse(text) => text.as_str(),
-            clickhouse::error::Error::SchemaMismatch(text) => return Self::Row(text.clone()),
-            _ => return Self::Unavailable(error),
-        };
-        if is_too_large(text) { Self::TooLarge(error) } else { Self::Unavailable(error) }
-    }
-}
-
-/// Whether the query itself is what went beyond a limit, so that asking again would end the same way.
-fn is_too_large(text: &str) -> bool {
-    // MEMORY_LIMIT_EXCEEDED is also what the server as a whole says, of which this query is not the cause.
-    let is_servers_memory = text.contains("Code: 241.") && text.contains("(total)");
-    // TOO_MANY_ROWS, TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED, TOO_MANY_ROWS_OR_BYTES
-    let codes = ["Code: 158.", "Code: 159.", "Code: 241.", "Code: 396."];
-    !is_servers_memory && codes.iter().any(|code| text.contains(code))
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Busy => Self::unavailable(1).with_detail("too many queries at once"),
-            StoreError::Unavailable(source) => {
-                tracing::warn!(error = %Causes(&source), "ClickHouse gives no answer");
-                Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
-            }
-            error @ (StoreError::TooLarge(_) | StoreError::OverTime) => {
-                tracing::warn!(%error, "a request exceeds its limits");
-                Self::new("query_too_large", axum::http::StatusCode::BAD_REQUEST, "The request asks for too much")
-                    .with_detail("narrow the range or the filters")
-            }
-            StoreError::Row(detail) => Self::internal(detail),
-            error @ (StoreError::Unbound
-            | StoreError::OtherLedger { .. }
-            | StoreError::OldSchema { .. }
-            | StoreError::Behind(_)) => {
-                tracing::warn!(%error, "the database cannot be asked");
-                Self::unavailable(RETRY_AFTER_S).with_detail(NO_HISTORY)
-            }
-        }
-    }
-}
 
 /// The projection in ClickHouse.
 pub struct Store {
@@ -275,14 +182,33 @@ impl Store {
 
     /// Runs a query when its turn comes.
     async fn ask<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
+        let budget = Budget::current();
+        let has_waited = self.permits.available_permits() == 0;
         // Where it is not reached, dropping it observes: who is refused, and who goes away, has waited as well.
         let waiting = self.metrics.wait_place.start_timer();
         let turn = tokio::time::timeout(self.queue_wait(), self.permits.acquire());
         let Ok(Ok(_permit)) = turn.await else { return Err(StoreError::Busy) };
         waiting.observe_duration();
         let _inflight = Inflight::begin(&self.metrics.inflight);
-        let budget = Budget::current();
-        let time_left = budget.as_ref().map_or(self.execution_time_max(), |budget| budget.time_left());
+        if let Some(budget) = budget.as_ref().filter(|_| has_waited || self.is_full()) {
+            budget.crowd();
+        }
+        let answer = self.answer(query, budget.as_ref()).await;
+        let is_crowded = self.is_full() || budget.is_some_and(|budget| budget.is_crowded());
+        answer.map_err(|error| if is_crowded { error.in_a_crowd() } else { error })
+    }
+
+    /// Whether this question shares the server with as many others as may be under way.
+    fn is_full(&self) -> bool {
+        self.settings.concurrent_max > 1 && self.permits.available_permits() == 0
+    }
+
+    async fn answer<T: RowOwned + RowRead>(
+        &self,
+        query: Query,
+        budget: Option<&Arc<Budget>>,
+    ) -> Result<Vec<T>, StoreError> {
+        let time_left = budget.map_or(self.execution_time_max(), |budget| budget.time_left());
         if time_left.is_zero() {
             return Err(StoreError::OverTime);
         }
@@ -291,7 +217,7 @@ impl Store {
             Some(_) => query.with_setting("max_execution_time", time_left.as_secs_f64().to_string()),
             None => query,
         };
-        let mut read = Read { rows: 0, started: Instant::now(), budget };
+        let mut read = Read { rows: 0, started: Instant::now(), budget: budget.cloned() };
         let answer = tokio::time::timeout(time_left + GRACE, all_rows(query, &mut read)).await;
         Ok(answer.map_err(|_| clickhouse::error::Error::TimedOut)??)
     }
@@ -411,29 +337,32 @@ mod tests {
         assert!(metrics.wait_place.get_sample_sum() >= 0.02);
     }
 
-    fn problem(text: &str) -> (u16, &'static str) {
-        let error = clickhouse::error::Error::BadResponse(text.to_owned());
-        let problem = Problem::from(StoreError::from(error));
-        (problem.status().as_u16(), problem.code())
-    }
+    #[tokio::test]
+    async fn time_says_how_large_a_question_is_only_where_it_had_the_server_for_itself() {
+        // given a store of two places, and a request that has no time left
+        let settings = StoreSection { concurrent_max: 2, ..StoreSection::default() };
+        let metrics = ClickHouseMetrics::register(&Registry::new()).unwrap();
+        let pages = PagesMetrics::register(&Registry::new()).unwrap();
+        let component = Health::new().component("clickhouse");
+        let store = Store::new(&ClickHouseSection::default(), settings, metrics, pages, component, Arc::default());
+        let ask = async |budget: &Arc<Budget>| {
+            Arc::clone(budget).spent_by(store.ask::<u64>(store.query("SELECT 1"))).await.unwrap_err()
+        };
+        let without_time = || Budget::new(Duration::ZERO, 1);
 
-    #[test]
-    fn a_query_beyond_its_own_limits_is_the_askers_and_everything_else_passes() {
-        for text in [
-            "Code: 158. DB::Exception: Limit for rows (controlled by 'max_rows_to_read' setting) exceeded",
-            "Code: 159. DB::Exception: Timeout exceeded: elapsed 10001 ms, maximum: 10000 ms. (TIMEOUT_EXCEEDED)",
-            "Code: 241. DB::Exception: Query memory limit exceeded: would use 1.00 GiB. (MEMORY_LIMIT_EXCEEDED)",
-            "Code: 241. DB::Exception: Memory limit (for query) exceeded: would use 1.00 GiB. (MEMORY_LIMIT_EXCEEDED)",
-            "Code: 396. DB::Exception: Limit for result exceeded",
-        ] {
-            assert_eq!(problem(text), (400, "query_too_large"), "{text}");
-        }
-        for text in [
-            "Code: 241. DB::Exception: (total) memory limit exceeded: would use 9.01 GiB. (MEMORY_LIMIT_EXCEEDED)",
-            "Code: 241. DB::Exception: Memory limit (total) exceeded: would use 9.01 GiB. (MEMORY_LIMIT_EXCEEDED)",
-            "Code: 60. DB::Exception: Table ledger does not exist. (UNKNOWN_TABLE)",
-        ] {
-            assert_eq!(problem(text), (503, "unavailable"), "{text}");
-        }
+        // when it asks while one other question is under way, and after it had to wait for two of them
+        let other = store.permits.acquire().await.unwrap();
+        assert!(matches!(ask(&without_time()).await, StoreError::Busy));
+        let second = store.permits.acquire().await.unwrap();
+        let crowded = without_time();
+        let mut waits = std::pin::pin!(ask(&crowded));
+        assert!(tokio::time::timeout(Duration::from_millis(20), waits.as_mut()).await.is_err());
+        drop((other, second));
+
+        // then it is not said to ask for too much, nor is it for what it asks afterwards
+        assert!(matches!(waits.await, StoreError::Busy));
+        assert!(matches!(ask(&crowded).await, StoreError::Busy));
+        // and who asks alone is
+        assert!(matches!(ask(&without_time()).await, StoreError::OverTime));
     }
 }

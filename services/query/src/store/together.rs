@@ -34,6 +34,7 @@ pub(super) struct Together<S: Hash + Eq + Clone, M, T> {
     members_max: usize,
     /// Of every shape.
     under_way: Arc<Semaphore>,
+    under_way_max: usize,
     waited: Histogram,
 }
 
@@ -75,10 +76,21 @@ struct Leading<S: Hash + Eq + Clone, M, T> {
 }
 
 impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
-    /// At most `members_max` in one question, and as many questions under way as `under_way` lets. `waited` is told how long
+    /// At most `members_max` in one question, and as many questions under way as `under_way` lets, of which none is yet. `waited` is told how long
     /// each waited until it was put, or was refused.
     pub(super) fn new(members_max: usize, under_way: Arc<Semaphore>, waited: Histogram) -> Self {
-        Self { lanes: Arc::default(), members_max, under_way, waited }
+        let under_way_max = under_way.available_permits();
+        Self { lanes: Arc::default(), members_max, under_way, under_way_max, waited }
+    }
+
+    /// Whether who has a place is among as many as may be under way.
+    fn is_full(&self) -> bool {
+        self.under_way_max > 1 && self.under_way.available_permits() == 0
+    }
+
+    /// What became of a question that has a place.
+    fn judged<R>(&self, outcome: Result<R, StoreError>) -> Result<R, StoreError> {
+        outcome.map_err(|error| if self.is_full() { error.in_a_crowd() } else { error })
     }
 
     /// Waits for the turn of a question about `member`; `is_led` while another one puts it.
@@ -124,6 +136,10 @@ impl<S: Hash + Eq + Clone, M, T> Together<S, M, T> {
             Turn::Told(_, took) => self.waited.observe((waiting.stop_and_discard() - took.as_secs_f64()).max(0.0)),
             Turn::Alone => waiting.observe_duration(),
         }
+        // What another one put took its time for many.
+        if let Some(budget) = Budget::current().filter(|_| under_way.is_none() || self.is_full()) {
+            budget.crowd();
+        }
         Ok((turn, under_way))
     }
 }
@@ -165,12 +181,12 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
         leading.gather(self.members_max - 1);
         let members: Vec<M> = std::iter::once(&member).chain(leading.followers()).cloned().collect();
         if members.len() == 1 {
-            let told = alone.await;
+            let told = self.judged(alone.await);
             drop(leading);
             return told;
         }
         let began = tokio::time::Instant::now();
-        match many(members).await {
+        match self.judged(many(members).await) {
             Ok(told) => {
                 let mut told = told.into_iter();
                 let own = told.next();
@@ -183,7 +199,7 @@ impl<S: Hash + Eq + Clone, M: Clone, T> Together<S, M, T> {
             // It was too much for all of them together, or one is too much of itself: each bears its own.
             Err(StoreError::TooLarge(_) | StoreError::OverTime) => {
                 leading.give_up();
-                alone.await
+                self.judged(alone.await)
             }
             Err(error) => {
                 leading.give_up();

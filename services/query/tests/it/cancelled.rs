@@ -150,6 +150,31 @@ async fn who_finds_no_place_among_the_questions_is_told_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_takes_too_long_behind_others_is_told_to_come_back() {
+    // given one place, and a rollup that takes longer to read than a request may
+    let stand = Stand::new().await;
+    stand.post(&Ledger::open("acc_luna").records);
+    rows_come_from(&stand, "numbers(400) WHERE sleepEachRow(0.05) = 0 SETTINGS max_block_size = 1").await;
+    let mut config = stand.config();
+    config.store.execution_time_s_max = 3;
+    config.store.concurrent_max = 1;
+    config.store.queue_wait_ms = 30_000;
+    config.answers.cubes_bytes_max = 0;
+    let query = Arc::new(Query::start(config, &stand.admin_key).await);
+    let by_day = "/v1/accounts/acc_luna/usage?from=2026-10-01&to=2026-11-01&bucket=day";
+
+    // when one asks, and another one while that is under way
+    let first = ask(&query, by_day);
+    until("the query runs", async || running(&stand.clickhouse, &stand.database).await.0 == 1).await;
+    let second = query.get(&by_day.replace("bucket=day", "bucket=week")).await;
+
+    // then it is not said to ask for too much
+    assert_eq!((second.status.as_u16(), second.body["code"].as_str()), (503, Some("unavailable")), "{}", second.body);
+    assert!(second.headers.contains_key("retry-after"), "{:?}", second.headers);
+    first.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clickhouse_that_says_nothing_is_no_fault_of_who_asks() {
     // given a ClickHouse of whose answers some never come, and requests that may take a second
     let stand = Stand::new().await;

@@ -1,5 +1,8 @@
 //! Answers are what the OpenAPI document says.
 
+use std::collections::BTreeSet;
+
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tollbooth_query::openapi::DOCUMENT;
 
@@ -18,6 +21,9 @@ pub(crate) fn filled(template: &str) -> String {
     assert!(!path.contains('{'), "{path}: say here what stands in its place");
     path
 }
+
+/// Headers of the connection and the body, which no document names (OpenAPI 3.1, 4.8.17; RFC 9110).
+const UNNAMED: [&str; 5] = ["connection", "content-length", "content-type", "date", "transfer-encoding"];
 
 /// The documented operation that a path without its query belongs to.
 fn operation_of(method: &str, path: &str) -> Option<(&'static str, &'static Value)> {
@@ -52,6 +58,24 @@ pub(crate) fn check_method(method: &str, path: &str, status: u16, body: &Value) 
     let errors: Vec<String> =
         validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{path} answers what {template} does not say: {errors:#?}\n{body:#}");
+}
+
+/// Names of the headers that the document has for an answer, in small letters.
+pub(crate) fn named_headers(operation: &Value, status: u16) -> BTreeSet<String> {
+    let headers = operation["responses"][status.to_string()]["headers"].as_object();
+    headers.into_iter().flatten().map(|(name, _)| name.to_lowercase()).collect()
+}
+
+/// Fails unless the document names each of the headers that came with an answer.
+pub(crate) fn check_headers(method: &str, path: &str, status: u16, headers: &HeaderMap) {
+    let Some((template, operation)) = operation_of(method, path) else { return };
+    let named = named_headers(operation, status);
+    let sent = headers.keys().map(reqwest::header::HeaderName::as_str);
+    let missing: Vec<&str> = sent.filter(|name| !UNNAMED.contains(name) && !named.contains(*name)).collect();
+    assert!(
+        missing.is_empty(),
+        "{method} {template} answers {status} with {missing:?}, which the document does not name"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

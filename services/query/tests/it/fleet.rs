@@ -3,6 +3,7 @@
 use serde_json::json;
 use tollbooth_schemas::v1::UsageStatus;
 
+use crate::query::Query;
 use crate::stand::{BASE_MS, Ledger, Stand, usage};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,4 +80,36 @@ async fn the_largest_accounts_stay_apart_and_currencies_are_not_added() {
     for wrong in ["group_by=event", "currency=usd", "top=101&group_by=account"] {
         assert_eq!(query.get(&format!("{path}&{wrong}")).await.status, 400, "{wrong}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_of_all_is_given_again_with_its_tag() {
+    // given an account that spent something, and answers about all that last for an hour
+    let stand = Stand::new().await;
+    let mut luna = Ledger::open("acc_luna");
+    luna.charge(1);
+    stand.sink(&luna.records).await;
+    let mut config = stand.config();
+    config.answers.fleet_fresh_ms = 3_600_000;
+    let query = Query::start(config, &stand.admin_key).await;
+    let path = "/v1/fleet/usage?from=2026-10-01&to=2026-11-01&bucket=month";
+    let first = query.get(path).await;
+    assert_eq!((first.status.as_u16(), &first.body["total"]["count"]), (200, &json!(1)), "{}", first.body);
+
+    // when it spends more, and the same is asked again
+    luna.charge(1);
+    stand.sink(&luna.records[2..]).await;
+    let again = query.get(path).await;
+
+    // then the answer is the same one, who has it is told so, and ClickHouse was asked once
+    assert_eq!((&again.body, &again.headers["etag"]), (&first.body, &first.headers["etag"]));
+    let (key, tag) = (format!("Bearer {}", query.key), first.headers["etag"].to_str().unwrap());
+    let known = query.read(path, &[("authorization", &key), ("if-none-match", tag)]).await;
+    assert_eq!(known.status, 304);
+    let metrics = query.metrics().await;
+    for line in ["{source=\"memory\"} 2", "{source=\"clickhouse\"} 1"] {
+        assert!(metrics.contains(&format!("tollbooth_query_answers_total{line}")), "{line} {metrics}");
+    }
+    // and another question is asked
+    assert_eq!(query.get(&format!("{path}&group_by=service")).await.body["total"]["count"], json!(2));
 }

@@ -22,6 +22,7 @@ mod export;
 mod figures;
 mod fleet;
 mod forwarded;
+mod headers;
 mod keys;
 mod ledger;
 mod live;

@@ -210,14 +210,7 @@ async fn sessions(
 async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     // given an account, a price book, and a credential of every kind
     let stand = Stand::new().await;
-    let mut luna = Ledger::open("acc_luna");
-    luna.charge(1);
-    stand.post(&luna.records);
-    stand.sink(&luna.records).await;
-    stand.post(&Ledger::open("acc_sol").records);
-    stand.create_topics(&[stand.topics.dead_letter()]).await;
-    stand.letter(7, "no_price", b"{}");
-    stand.publish(&stand.topics.price_book(), "1", include_bytes!("../../../../deploy/local/price-book.json"));
+    stand.furnish().await;
     let (keys, query) = keys(&stand).await;
     until("the prices are known", async || status(&query, "/v1/services", &[]).await == 200).await;
 

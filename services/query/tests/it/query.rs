@@ -91,6 +91,7 @@ impl Query {
             request = request.header(*name, *value);
         }
         let response = request.json(body).send().await.unwrap();
+        documented::check_headers(&method_name, path, response.status().as_u16(), response.headers());
         let (status, headers) = (response.status(), response.headers().clone());
         let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default();
         if status != StatusCode::NO_CONTENT {
@@ -116,7 +117,7 @@ impl Query {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.send().await.unwrap()
+        send(path, request).await
     }
 
     /// A JSON answer, which is what the OpenAPI document says.
@@ -134,7 +135,7 @@ impl Query {
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        let response = request.send().await.unwrap();
+        let response = send(path, request).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Events::new(response)
@@ -146,7 +147,7 @@ impl Query {
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
-        request.send().await.unwrap()
+        send(path, request).await
     }
 
     /// As `get`, of which 200 is expected.
@@ -175,6 +176,13 @@ impl Query {
         self.trigger_end();
         self.ended().await.unwrap();
     }
+}
+
+/// The answer to a read, whose headers are those of the document.
+async fn send(path: &str, request: reqwest::RequestBuilder) -> reqwest::Response {
+    let response = request.send().await.unwrap();
+    documented::check_headers("get", path, response.status().as_u16(), response.headers());
+    response
 }
 
 impl Drop for Query {

@@ -123,6 +123,18 @@ impl Stand {
         }
     }
 
+    /// Something for every route to answer: two accounts, one of which was charged, a dead letter, and prices.
+    pub(crate) async fn furnish(&self) {
+        let mut luna = Ledger::open("acc_luna");
+        luna.charge(1);
+        self.post(&luna.records);
+        self.sink(&luna.records).await;
+        self.post(&Ledger::open("acc_sol").records);
+        self.create_topics(&[self.topics.dead_letter()]).await;
+        self.letter(7, "no_price", b"{}");
+        self.publish(&self.topics.price_book(), "1", include_bytes!("../../../../deploy/local/price-book.json"));
+    }
+
     /// For what is done to topics.
     pub(crate) fn admin(&self) -> AdminClient<LogContext> {
         AdminClient::from_config_and_context(&self.clients.base(), LogContext).unwrap()
@@ -156,7 +168,12 @@ impl Stand {
                 ..ClickHouseSection::default()
             },
             // A test says itself what is kept: rows appear in its tables without a word of the sink.
-            answers: AnswersSection { fresh_ms: 0, ahead_accounts_max: 0, ..AnswersSection::default() },
+            answers: AnswersSection {
+                fresh_ms: 0,
+                fleet_fresh_ms: 0,
+                ahead_accounts_max: 0,
+                ..AnswersSection::default()
+            },
             ..QueryConfig::default()
         }
     }

@@ -1,6 +1,7 @@
 //! Recharges with Stripe, and payments that nobody told of.
 
 use prost::Message as _;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::{Value, json};
 use tollbooth_ingest::config::IngestConfig;
 use tollbooth_schemas::v1::{self, command::Body};
@@ -130,6 +131,22 @@ async fn a_purchase_that_nobody_tells_of_is_found_and_posted_once() {
     stand.until("it is known", || reconciled(&again, "known") == 1).await;
     assert_eq!(reconciled(&again, "posted"), 0);
     again.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_told_before_its_reply_can_be_read() {
+    // given a payment that nobody told of, and brokers that do not say at first where a topic ends
+    let (stand, fake) = start().await;
+    let _meter = FakeMeter::start(&stand, ledger());
+    fake.put(succeeded(of_before("pi_1", "pay_1", &Value::Null)));
+    stand.mock.request_errors(RDKafkaApiKey::ListOffsets, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; 60]);
+    // when the effects find it
+    let running = Running::start(&stand, reconciling(&fake));
+    stand.until("it is found", || found(&running) > 0).await;
+    // then the ledger was told once, and its reply was heard
+    let counted = ["posted", "known", "late"].map(|result| reconciled(&running, result));
+    assert_eq!((counted, postings(&stand).len()), ([1, 0, 0], 1));
+    running.stop().await;
 }
 
 #[tokio::test]
