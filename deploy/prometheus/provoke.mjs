@@ -6,12 +6,14 @@
 // It stops and continues processes, and damages rows of ClickHouse and mends them: for a stack of trial only.
 import fs from "node:fs";
 
+import { PAGE_OVER_SIX_HOURS, TICKET, burning } from "./provoke/burn.mjs";
 import { append, comeAndGo, ends, intruder, kafkaTool, output } from "./provoke/kafka.mjs";
 import { buy, buyUnheard, lacksStripe, savedCard, stripe, tell, withStripe } from "./provoke/payments.mjs";
+import { beginSecond, endSecond, freezeSecond, thawSecond } from "./provoke/sinks.mjs";
 import {
-    account, admin, asksHelp, comeBack, command, copyOf, crowd, dir, dismissed, done, ended, endedOf, env, event, events, firing, history,
-    isAmong, isReady, lacking, limitFiles, many, now, often, openFiles, opened, pids, pipelineRules, post, quietly, recharge, reconfigure,
-    signIn, sleep, softLimit, sql, stopped, stuttering, throttled,
+    account, admin, asksHelp, comeBack, command, copyOf, crowd, deaf, dir, dismissed, done, ended, endedOf, env, event, events,
+    firing, history, isAmong, isReady, jobOf, lacking, limitFiles, load, many, now, often, openFiles, opened, pids, pipelineRules, post, quietly,
+    recharge, reconfigure, restarted, signIn, sleep, softLimit, sql, stopped, stuttering, throttled,
 } from "./provoke/stack.mjs";
 
 let stranger;
@@ -22,16 +24,27 @@ const webhooks = `/v1/accounts/${account}/webhooks`;
 const ROLLUPS = ["usage_15m_by_account", "usage_15m_by_event", "usage_15m_by_booth"];
 let gone;
 let unreachable = [];
+let unread = [];
 let files;
 let lost;
 let changed;
 let twin;
 let targets;
-const effectsOf = (configuration) => configuration.scrape_configs.find((job) => job.job_name === "tollbooth-effects");
 const duplicate = event();
 
-/** By name: what is done, the alerts that must follow, with their severity where a name has two, and how long they may take. */
+/** By name: what is done, the alerts that must follow, with severity and window where a name has several, and how long they may take. */
 const provocations = [
+    // These first: what was out of order before would be counted on.
+    {
+        name: "budgets are used up at three times their pace", seconds: 240,
+        expected: ["IngestAvailabilityBurn ticket", "LedgerLatencyBurn ticket", "QueryAvailabilityBurn ticket"],
+        begin: burning(TICKET), passes: 500,
+    },
+    {
+        name: "budgets are used up at eleven times their pace", seconds: 240,
+        expected: ["IngestAvailabilityBurn page 6h", "LedgerLatencyBurn page 6h", "QueryAvailabilityBurn page 6h"],
+        begin: burning(PAGE_OVER_SIX_HOURS), passes: 500,
+    },
     {
         name: "a rollup is damaged", expected: ["BalanceDrift"], seconds: 60,
         begin: () =>
@@ -68,6 +81,11 @@ const provocations = [
         end: dismissed("no_price", "conflict"), passes: 90,
     },
     {
+        name: "a gateway sends what has no price, in numbers", expected: ["DeadLetters page"], seconds: 45,
+        begin: often(() => events(many(10, () => event({}, { engine: "prototype" })))),
+        end: dismissed("no_price"), passes: 60,
+    },
+    {
         name: "a booth sends the same in a loop", expected: ["DuplicateSpike"], seconds: 45,
         begin: often(() => events(many(100, () => duplicate))),
     },
@@ -89,6 +107,29 @@ const provocations = [
     {
         name: "ClickHouse stands still", expected: ["RollupStale", "NotReady", "ReconciliationStale", "QueryAvailabilityBurn page"],
         seconds: 75, ...stopped("clickhouse", () => Promise.all(many(24, history))), passes: 60,
+    },
+    {
+        name: "ClickHouse stutters, and many ask", expected: ["ClickHouseWait"], seconds: 60,
+        // More than there are places, for less than it takes to be refused.
+        begin: (isOver) => Promise.all([throttled("clickhouse", 300, 1200)(isOver), crowd(40, () => history(8000))(isOver)]),
+        end: async () => process.kill(pids.clickhouse, "SIGCONT"), passes: 60,
+    },
+    {
+        name: "what was read of the ledger topic is gone", expected: ["ReconciliationStale"], seconds: 90,
+        // It is needed at the begin only: from then on it is in memory.
+        begin: async () => {
+            await sql("RENAME TABLE ledger_totals TO provoked");
+            await restarted("meter");
+        },
+        end: () => sql("RENAME TABLE provoked TO ledger_totals"), passes: 60,
+    },
+    {
+        name: "a sink hangs that Kafka has given up", expected: ["NoActiveSink ticket"], seconds: 90,
+        begin: async () => {
+            await beginSecond();
+            await freezeSecond();
+        },
+        end: thawSecond, passes: 60, after: endSecond,
     },
     {
         name: "the broker stands still", expected: ["IngestAvailabilityBurn page", "BrokerErrors", "AuditTrailFailing"], seconds: 90,
@@ -236,10 +277,20 @@ const provocations = [
         ...stopped("clickhouse", () => Promise.all(many(40, comeBack))), passes: 60,
     },
     {
+        name: "streams that nobody reads", expected: ["SseDrops ticket not_read"], seconds: 120,
+        begin: async (isOver) => {
+            for (let batch = 0; batch < 10; batch += 1) await events(many(500, () => event()));
+            unread = await Promise.all(many(30, deaf));
+            // More than the buffers in between hold, and no quicker than they are filled. Each is closed 30 s after they are full.
+            await often(() => events(many(100, () => event())))(isOver);
+        },
+        end: async () => unread.forEach((socket) => socket.destroy()), passes: 60,
+    },
+    {
         name: "Prometheus finds no target of a job", expected: ["JobAbsent"], seconds: 30,
         // Its targets, as when discovery finds none. Without the job itself the last sample would count for another five minutes.
-        begin: async () => reconfigure((it) => (targets = effectsOf(it).static_configs.splice(0))),
-        end: async () => reconfigure((it) => effectsOf(it).static_configs.push(...targets)),
+        begin: async () => reconfigure((it) => (targets = jobOf(it, "effects").static_configs.splice(0))),
+        end: async () => reconfigure((it) => jobOf(it, "effects").static_configs.push(...targets)),
         passes: 30,
     },
     {
@@ -252,8 +303,7 @@ const provocations = [
     },
     {
         name: "ingest has too little of a core for those who ask", expected: ["RuntimeBusy"], seconds: 90,
-        begin: (isOver) => Promise.all([throttled("ingest", 10, 40)(isOver), crowd(1500, `${env.TOLLBOOTH_INGEST_URL}/openapi.json`)(isOver)]),
-        end: async () => process.kill(pids.ingest, "SIGCONT"), passes: 60,
+        begin: (isOver) => Promise.all([throttled("ingest", 10, 40)(isOver), load(900)(isOver)]), passes: 60,
     },
     {
         name: "Stripe does not take the key", expected: ["PaymentProviderUnavailable"], seconds: 60, lacks: lacksStripe,
@@ -337,7 +387,7 @@ if (asksHelp) {
 }
 const only = process.argv.slice(3);
 let missing = 0;
-for (const { name, expected, seconds, lacks, begin, end, passes } of provocations) {
+for (const { name, expected, seconds, lacks, begin, end, passes, after: putAway } of provocations) {
     if (only.length && !only.some((word) => name.includes(word))) continue;
     const lacking = lacks?.();
     if (lacking) {
@@ -378,5 +428,6 @@ for (const { name, expected, seconds, lacks, begin, end, passes } of provocation
         const after = ((Date.now() - mended) / 1000).toFixed(1);
         console.log(left.length ? `  still firing after ${passes} s: ${left.join(", ")}` : `  over again after ${after} s`);
     }
+    await Promise.resolve(putAway?.()).catch((error) => console.error(`  ${error.message}`));
 }
 process.exit(missing ? 1 : 0);

@@ -1,6 +1,8 @@
 // The running stack: where it is, what is done to it, and what puts it back.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
+import net from "node:net";
+import zlib from "node:zlib";
 
 export const asksHelp = process.argv.some((argument) => argument === "--help" || argument === "-h");
 export const dir = process.argv[2] ?? ".local";
@@ -26,7 +28,7 @@ process.on("SIGTERM", () => process.exit(143));
 export const children = new Set();
 process.on("exit", () => {
     for (const child of children) child.kill("SIGKILL");
-    for (const name of ["clickhouse", "kafka", "meter", "ingest", "query"])
+    for (const name of ["clickhouse", "kafka", "meter", "ingest", "query", "fleet"])
         try {
             process.kill(pids[name], "SIGCONT");
         } catch {
@@ -35,13 +37,20 @@ process.on("exit", () => {
 });
 export const quietly = (promise) => promise.catch(() => undefined);
 
-/** What fires, each with its severity: `NotReady page` and `NotReady ticket` are two. */
+/** An alert with what tells rules of one name apart: `NotReady page`, `QueryAvailabilityBurn page 6h`, `SseDrops ticket not_read`. */
+const nameOf = ({ alertname, severity, window, signal, reason }) =>
+    [alertname, severity, window ?? signal ?? (alertname === "SseDrops" ? reason : undefined)].filter(Boolean).join(" ");
+/** What fires, each by its name as above. */
 export const firing = async () => {
     const answer = await (await fetch(`${addresses.prometheus}/api/v1/alerts`)).json();
-    const alerts = answer.data.alerts.filter((alert) => alert.state === "firing");
-    return new Set(alerts.map(({ labels }) => `${labels.alertname} ${labels.severity}`));
+    return new Set(answer.data.alerts.filter(({ state }) => state === "firing").map(({ labels }) => nameOf(labels)));
 };
-/** Whether one fires: of that name, and of that severity where it is named. */
+/** What Prometheus says to a query, all of it summed up. */
+export const measured = async (query) => {
+    const answer = await (await fetch(`${addresses.prometheus}/api/v1/query?query=${encodeURIComponent(query)}`)).json();
+    return answer.data.result.reduce((sum, { value }) => sum + Number(value[1]), 0);
+};
+/** Whether one fires: of that name, and of that severity and window where they are named. */
 export const isAmong = (alerts, wanted) => [...alerts].some((alert) => alert === wanted || alert.startsWith(`${wanted} `));
 
 export const post = (url, key, type, body, patience = 4000) =>
@@ -104,21 +113,44 @@ export const stuttering = (name, still, going, meanwhile = async () => {}) => ({
     },
     end: async () => process.kill(pids[name], "SIGCONT"),
 });
-/** Runs for so many milliseconds, then stands still for so many: a share of a core, as a quota gives it. */
+/**
+ * Runs for so many milliseconds, then stands still for so many: a share of a core, as a quota gives it. By a process of its own:
+ * this one may be busy.
+ */
 export const throttled = (name, going, still) => async (isOver) => {
-    while (!isOver()) {
-        process.kill(pids[name], "SIGSTOP");
-        await sleep(still);
-        process.kill(pids[name], "SIGCONT");
-        await sleep(going);
-    }
+    const turn = `kill -STOP ${pids[name]}; sleep ${still / 1000}; kill -CONT ${pids[name]}; sleep ${going / 1000}`;
+    const throttle = started("sh", ["-c", `while :; do ${turn}; done`], { stdio: "ignore" });
+    while (!isOver()) await sleep(100);
+    throttle.kill("SIGKILL");
+    process.kill(pids[name], "SIGCONT");
 };
-/** So many ask the same, each again as soon as it was answered. */
-export const crowd = (count, url) => async (isOver) => {
+/** So many do the same, each again as soon as it is done. */
+export const crowd = (count, work) => async (isOver) => {
     const one = async () => {
-        while (!isOver()) await quietly(fetch(url, { signal: AbortSignal.timeout(30_000) }).then((answer) => answer.arrayBuffer()));
+        while (!isOver()) await work();
     };
     await Promise.all(many(count, one));
+};
+/** A request that costs who sends it next to nothing and ingest milliseconds: packed events without an end, and a short answer. */
+const costly = () => {
+    const body = zlib.gzipSync(`[${many(600, () => JSON.stringify(event())).join(",")}`);
+    const { host } = new URL(env.TOLLBOOTH_INGEST_URL);
+    const head = [
+        "POST /v1/events HTTP/1.1", `host: ${host}`, `authorization: Bearer ${env.TOLLBOOTH_BOOTH_KEY}`, `content-length: ${body.length}`,
+        "content-type: application/cloudevents-batch+json", "content-encoding: gzip",
+    ];
+    return Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]);
+};
+/** So many send it, each again as soon as it was answered. */
+export const load = (count) => async (isOver) => {
+    const { hostname, port } = new URL(env.TOLLBOOTH_INGEST_URL);
+    const request = costly();
+    const sockets = many(count, () => {
+        const socket = net.connect(Number(port), hostname, () => socket.write(request));
+        return socket.on("data", () => socket.write(request)).on("error", () => {});
+    });
+    while (!isOver()) await sleep(100);
+    sockets.forEach((socket) => socket.destroy());
 };
 export const adminKey = fileOf("admin.key");
 /** A command of an administrator, straight to ingest: a cent, given. */
@@ -161,9 +193,10 @@ export const ended = (child) =>
     new Promise((resolve, reject) =>
         child.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`${child.spawnargs.join(" ")}: status ${status}`)))),
     );
-/** How to start another process like one that runs, told something else where `more` says so. */
-export const copyOf = (pid, more = {}) => {
-    const [program, ...given] = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").filter(Boolean);
+/** How to start another process like one that runs, told something else where `more` and `instead` say so. */
+export const copyOf = (pid, more = {}, instead = undefined) => {
+    const [program, ...own] = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").filter(Boolean);
+    const given = instead ?? own;
     const told = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
     const variables = Object.fromEntries(told.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
     return () => started(program, given, { stdio: "ignore", env: { ...variables, ...more } });
@@ -178,6 +211,8 @@ export const reconfigure = (change) => {
     fs.writeFileSync(prometheusFile, `${JSON.stringify(configuration, null, 2)}\n`);
     process.kill(pids.prometheus, "SIGHUP");
 };
+/** A job of that configuration. */
+export const jobOf = (configuration, name) => configuration.scrape_configs.find((job) => job.job_name === `tollbooth-${name}`);
 /** Sets how many files a process may have open. */
 export const limitFiles = (pid, soft) => ended(started("prlimit", ["--pid", `${pid}`, `--nofile=${soft}:`], { stdio: "ignore" }));
 export const openFiles = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
@@ -202,6 +237,23 @@ export const comeBack = async () => {
         text += new TextDecoder().decode(value);
     }
     stop.abort();
+};
+/** Opens a stream of as many entries as one may have missed, and never reads it. */
+export const deaf = async () => {
+    const { host, hostname, port } = new URL(env.TOLLBOOTH_QUERY_URL);
+    const { seq } = await (await balance()).json();
+    const socket = net.connect(Number(port), hostname);
+    const path = `/v1/accounts/${account}/stream?topics=transactions&after=${Math.max(0, seq - 4500)}`;
+    socket.on("error", () => {}).pause();
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${env.TOLLBOOTH_ACCOUNT_KEY}\r\n\r\n`);
+    return socket;
+};
+/** Ends a service as a defect would; `up` starts it again. */
+export const restarted = async (name) => {
+    const before = now(name);
+    process.kill(before, "SIGKILL");
+    while (!now(name) || now(name) === before || !(await isReady(name))) await sleep(100);
+    pids[name] = now(name);
 };
 /** As an administrator; throws where it is refused. */
 export const admin = async (method, path, body) => {
@@ -250,16 +302,17 @@ export const lacking = (settings, how) => () => {
     const given = new Set(fs.readFileSync(`/proc/${now("effects")}/environ`, "utf8").split("\0"));
     return Object.entries(settings).every(([name, value]) => given.has(`${name}=${value}`)) ? undefined : how;
 };
-export const read = (path) =>
+export const read = (path, patience = 4000) =>
     quietly(
         fetch(`${env.TOLLBOOTH_QUERY_URL}${path}`, {
             headers: { authorization: `Bearer ${env.TOLLBOOTH_ACCOUNT_KEY}` },
-            signal: AbortSignal.timeout(4000),
+            signal: AbortSignal.timeout(patience),
         }),
     );
-export const history = () => {
+export const balance = () => read(`/v1/accounts/${account}/balance`);
+export const history = (patience) => {
     const day = new Date(Date.now() - 86_400_000).toISOString();
     const path = `/v1/accounts/${account}/usage?from=${day}&to=${new Date().toISOString()}&bucket=hour&tz=UTC`;
     // Another zone each time: what is kept would be answered from memory.
-    return read(`${path.replace("tz=UTC", `tz=Etc/GMT%2B${number++ % 12}`)}`);
+    return read(path.replace("tz=UTC", `tz=Etc/GMT%2B${number++ % 12}`), patience);
 };
