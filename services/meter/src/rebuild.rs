@@ -16,15 +16,17 @@ use tollbooth_schemas::topics::{SINK_LEASE_GROUP, SINK_OFFSETS_GROUP};
 
 use crate::{
     config::MeterConfig,
-    sink::{self, SinkConfig, SinkError, SinkOptions},
+    sink::{self, SinkConfig, SinkError, SinkOptions, store::Store},
     verify::log::{Log, Span},
 };
 
 /// Between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Offsets of a partition that may all be markers: fewer than that are read before they are believed to be.
-const TAIL_MAX: i64 = 10_000;
+/// Offsets at the end of a partition among which its last record is looked for first.
+const TAIL_MIN: i64 = 100;
 
+/// Nobody waits for a row, and a full block costs the least; the last one is hardly ever full.
+const BLOCK_INTERVAL_MS: u64 = 3_000;
 const BLOCK_ROWS: u32 = 400_000;
 /// Of a row in a body; where rows take more, a block has fewer.
 const ROW_BYTES: usize = 400;
@@ -88,10 +90,13 @@ fn options(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<SinkOptio
         lease_group: format!("{SINK_LEASE_GROUP}-{database}"),
         // Nobody looks at it yet.
         drift_interval_ms: 0,
+        is_filling: true,
+        block_interval_ms: BLOCK_INTERVAL_MS,
+        block_interval_busy_ms: BLOCK_INTERVAL_MS,
         block_rows_max,
         block_bytes_max: block_rows_max * ROW_BYTES,
-        // The next block is made while one is inserted.
-        read_ahead_bytes_max: block_rows_max * ROW_BYTES * 3 / 2,
+        // The next block is made while one is inserted, and what is of another month waits.
+        read_ahead_bytes_max: block_rows_max * ROW_BYTES * 5 / 2,
         ..config.sink.clone()
     };
     let mut clickhouse = config.clickhouse.clone();
@@ -105,12 +110,14 @@ fn options(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<SinkOptio
 /// # Errors
 /// Where the sink stops: the database is of another ledger, or an engine refuses.
 pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> {
-    let options = options(config, args)?;
+    let (options, began) = (options(config, args)?, Instant::now());
     let log = Log::new(KafkaClients::new(config.kafka.clone()))?;
     let topic = config.topic_set().ledger();
-    let ends = log.spans(&topic, config.topics.partitions)?;
+    let spans = log.spans(&topic, config.topics.partitions)?;
+    let ends: Vec<Span> =
+        spans.into_iter().map(|span| to_last_record(&log, &topic, span)).collect::<anyhow::Result<_>>()?;
     let registry = telemetry::registry("sink", env!("CARGO_PKG_VERSION"))?;
-    let (health, shutdown, began) = (Health::new(), Shutdown::new(), Instant::now());
+    let (health, shutdown) = (Health::new(), Shutdown::new());
     let filling = std::thread::Builder::new().name("sink".to_owned()).spawn({
         let (options, registry, shutdown) = (options.clone(), registry.clone(), shutdown.clone());
         move || sink::run(&options, &registry, &health, &shutdown)
@@ -121,6 +128,9 @@ pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> 
     let ended = filling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     ended.context("the sink has stopped")?;
     outcome?;
+    let store = Store::new(&options.clickhouse, &options.sink);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(store.set_filling(false))?;
     Ok(Rebuilt {
         database: args.database.clone(),
         offsets_group: options.sink.offsets_group,
@@ -128,6 +138,21 @@ pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> 
         rows: counted(&registry, "tollbooth_sink_rows_inserted_total"),
         elapsed,
     })
+}
+
+/// From the first offset to the end of the last record: behind it there may be markers, up to which nobody commits.
+///
+/// Found once, and by a short read of each partition's tail.
+fn to_last_record(log: &Log, topic: &str, span: Span) -> anyhow::Result<Span> {
+    let mut offsets = TAIL_MIN;
+    loop {
+        let (from, mut to) = ((span.to - offsets).max(span.from), span.from);
+        log.read(topic, &[Span { from, ..span }], |record| to = to.max(record.offset + 1))?;
+        if to > span.from || from == span.from {
+            return Ok(Span { to, ..span });
+        }
+        offsets = offsets.saturating_mul(10);
+    }
 }
 
 fn wait_filled(
@@ -138,26 +163,21 @@ fn wait_filled(
     filling: &JoinHandle<Result<(), SinkError>>,
 ) -> anyhow::Result<()> {
     let partitions = i32::try_from(ends.len())?;
+    let reader = log.group(group)?;
     let mut told = Instant::now();
     loop {
         if filling.is_finished() {
             bail!("it ended before it had all");
         }
-        let committed = log.committed(group, topic, partitions)?;
-        let open: Vec<Span> = ends
-            .iter()
-            .zip(committed)
-            .map(|(end, next)| Span { from: next.unwrap_or(end.from).max(end.from), ..*end })
-            .filter(|span| span.from < span.to)
-            .collect();
-        let left: i64 = open.iter().map(|span| span.to - span.from).sum();
-        // Committed are the ends of records; behind the last one there may be markers.
-        if open.iter().all(|span| span.to - span.from <= TAIL_MAX) {
-            let mut records = 0_u64;
-            log.read(topic, &open, |_| records += 1)?;
-            if records == 0 {
-                return Ok(());
-            }
+        reader.attend();
+        let committed = log.committed_by(&reader, group, topic, partitions)?;
+        // The sink commits every partition once it has its tables, an empty ledger's too.
+        let has_begun = committed.iter().all(Option::is_some);
+        let left =
+            ends.iter().zip(committed).map(|(end, next)| end.to - next.unwrap_or(end.from).clamp(end.from, end.to));
+        let left: i64 = left.sum();
+        if left == 0 && has_begun {
+            return Ok(());
         }
         if told.elapsed() > Duration::from_secs(5) {
             told = Instant::now();

@@ -91,6 +91,7 @@ impl<'a> Active<'a> {
         shutdown: &'a Shutdown,
     ) -> Result<Option<Self>, SinkError> {
         context.runtime.block_on(migrate(context.store.client(), context.store.database(), &context.binding))?;
+        context.runtime.block_on(context.store.set_filling(context.config.is_filling))?;
         let created = |source| SinkError::Kafka { doing: "set up the sink's clients", source };
         let mut config = context.clients.transactional_producer(&context.transactional_id());
         let watched = WatchedContext::new(context.clients.watch(ClientKind::SinkProducer, &mut config));
@@ -275,8 +276,9 @@ impl<'a> Active<'a> {
 
     fn cut(&mut self) -> Result<Option<Block>, SinkError> {
         self.last_cut = Some(Instant::now());
-        let (rows, bytes) = (self.context.config.block_rows_max, self.context.config.block_bytes_max);
-        self.queue.cut(BlockLimits { rows, bytes })
+        let config = &self.context.config;
+        let limits = BlockLimits { rows: config.block_rows_max, bytes: config.block_bytes_max };
+        if config.is_filling { self.queue.cut_fullest(limits) } else { self.queue.cut(limits) }
     }
 
     /// Where everything begins that is in no block which was intended.

@@ -40,6 +40,10 @@ pub struct SinkConfig {
     /// Group under which the offsets of the ledger are committed. Default `ledger-sink`. A second database beside the
     /// first one (filled anew, then switched to) takes a second group, and a second lease group.
     pub offsets_group: String,
+    /// Whether it fills a database from nothing that nobody reads yet, as `rebuild` does: the server is asked for as much as
+    /// it can.
+    #[serde(skip)]
+    pub is_filling: bool,
 }
 
 impl Default for SinkConfig {
@@ -57,6 +61,7 @@ impl Default for SinkConfig {
             drift_rows_max: 200_000,
             lease_group: SINK_LEASE_GROUP.to_owned(),
             offsets_group: SINK_OFFSETS_GROUP.to_owned(),
+            is_filling: false,
         }
     }
 }

@@ -14,6 +14,7 @@ mod columns;
 pub mod config;
 mod drift;
 pub mod error;
+mod filling;
 mod lease;
 pub mod metrics;
 pub mod migrate;

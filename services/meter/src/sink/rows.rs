@@ -367,8 +367,15 @@ impl Rows {
     /// # Errors
     /// [`WireError`]; rows of entries before the offending one have been appended, the block cannot be used.
     pub fn push_record(&mut self, partition: u16, bytes: &[u8]) -> Result<(), WireError> {
-        let record = Record::parse(bytes)?;
-        record.entries(|entry| self.push(&record, partition, entry))
+        self.push_entries(partition, &Record::parse(bytes)?)
+    }
+
+    /// As [`push_record`](Self::push_record), of a record whose outer fields were read.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_entries(&mut self, partition: u16, record: &Record<'_>) -> Result<(), WireError> {
+        record.entries(|entry| self.push(record, partition, entry))
     }
 
     fn push(&mut self, record: &Record<'_>, partition: u16, entry: &Entry<'_>) {

@@ -67,7 +67,22 @@ impl Log {
 
     /// A group's next offset of every partition; `None` where it has none.
     pub(crate) fn committed(&self, group: &str, topic: &str, partitions: i32) -> anyhow::Result<Vec<Option<i64>>> {
-        let reader = BatchReader::new(&self.clients.reader(group, ReaderTuning::default()))?;
+        self.committed_by(&self.group(group)?, group, topic, partitions)
+    }
+
+    /// A client to ask for a group's offsets, for who asks again and again.
+    pub(crate) fn group(&self, group: &str) -> anyhow::Result<BatchReader> {
+        Ok(BatchReader::new(&self.clients.reader(group, ReaderTuning::default()))?)
+    }
+
+    /// As [`committed`](Self::committed), asked of a client of that group.
+    pub(crate) fn committed_by(
+        &self,
+        reader: &BatchReader,
+        group: &str,
+        topic: &str,
+        partitions: i32,
+    ) -> anyhow::Result<Vec<Option<i64>>> {
         let mut asked = TopicPartitionList::new();
         for partition in 0..partitions {
             asked.add_partition(topic, partition);

@@ -109,3 +109,80 @@ fn a_record_that_comes_again_is_no_part_of_a_block() {
     assert!(matches!(queue.push(0, 7, &bytes), Err(SinkError::Contradiction(_))));
     queue.push(0, 8, &bytes).unwrap();
 }
+
+fn varint(bytes: &mut &[u8]) -> usize {
+    let end = bytes.iter().position(|byte| byte & 0x80 == 0).unwrap();
+    let (number, rest) = bytes.split_at(end + 1);
+    *bytes = rest;
+    number.iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f))
+}
+
+fn text(bytes: &mut &[u8]) -> String {
+    let length = varint(bytes);
+    let (text, rest) = bytes.split_at(length);
+    *bytes = rest;
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+/// The first two columns of a body in the format `Native`: accounts, and the numbers of their entries.
+fn entries_of(mut body: &[u8]) -> Vec<(String, u64)> {
+    let bytes = &mut body;
+    let (_columns, rows) = (varint(bytes), varint(bytes));
+    assert_eq!((text(bytes), text(bytes)), ("account_id".to_owned(), "String".to_owned()));
+    let accounts: Vec<String> = (0..rows).map(|_| text(bytes)).collect();
+    assert_eq!((text(bytes), text(bytes)), ("seq".to_owned(), "UInt64".to_owned()));
+    let numbers = bytes.chunks_exact(8).map(|number| u64::from_le_bytes(number.try_into().unwrap()));
+    accounts.into_iter().zip(numbers).collect()
+}
+
+#[test]
+fn a_block_lies_in_the_order_of_the_table_whatever_order_its_records_came_in() {
+    // given accounts of two partitions, each with two records, in no order
+    let mut queue = Queue::new("cluster", "ledger", &[0, 0]);
+    for (offset, ids) in (0..).zip([["acc_c", "acc_d"], ["acc_a", "acc_b"], ["acc_c", "acc_b"], ["acc_a", "acc_d"]]) {
+        for (partition, id) in (0..).zip(ids) {
+            let mut record = account(id, NOON + offset, 2);
+            let is_later = offset > 1;
+            for entry in &mut record.entries {
+                entry.seq += if is_later { 3 } else { 0 };
+            }
+            queue.push(partition, offset, &record.encode_to_vec()).unwrap();
+        }
+    }
+
+    // when a block is made of them
+    let block = queue.cut(LIMITS).unwrap().unwrap();
+
+    // then the server has nothing to sort
+    let expected: Vec<(String, u64)> =
+        ["acc_a", "acc_b", "acc_c", "acc_d"].iter().flat_map(|id| (1..=6).map(|seq| ((*id).to_owned(), seq))).collect();
+    assert_eq!(entries_of(&block.body), expected);
+}
+
+#[test]
+fn the_fullest_block_is_of_the_month_of_which_most_waits_and_leaves_nothing_out() {
+    // given a partition that is a month behind the others, with one record so far
+    let (july, august) = (NOON - 4 * 31 * 86_400_000, NOON - 3 * 31 * 86_400_000);
+    let mut queue = Queue::new("cluster", "ledger", &[0, 0, 0]);
+    let push = |queue: &mut Queue, partition, offset, posted_at_ms: i64| {
+        let record = account(&format!("acc_{partition}_{offset}"), posted_at_ms + offset, 1);
+        queue.push(partition, offset, &record.encode_to_vec()).unwrap();
+    };
+    push(&mut queue, 0, 0, july);
+    for offset in 0..3 {
+        push(&mut queue, 1, offset, august);
+        push(&mut queue, 2, offset, if offset < 2 { august } else { NOON });
+    }
+    let ends = |block: &Block| block.ranges.iter().map(|range| (range.begin, range.end)).collect::<Vec<_>>();
+
+    // when blocks are made as for a database that nobody reads yet, then the first is of the others' month
+    let first = queue.cut_fullest(LIMITS).unwrap().unwrap();
+    assert_eq!((ends(&first), first.rows), (vec![(0, 0), (0, 3), (0, 2)], 10));
+    // and it goes on where the others are until the partition has caught up, the oldest month first where there is as much
+    let second = queue.cut_fullest(LIMITS).unwrap().unwrap();
+    assert_eq!((ends(&second), second.rows), (vec![(0, 1), (3, 3), (2, 2)], 2));
+    let third = queue.cut_fullest(LIMITS).unwrap().unwrap();
+    assert_eq!((ends(&third), third.rows), (vec![(1, 1), (3, 3), (2, 3)], 2));
+    assert!(queue.cut_fullest(LIMITS).unwrap().is_none());
+    assert!(queue.is_empty() && queue.rows() == 0);
+}

@@ -8,6 +8,7 @@ mod forgetting;
 mod handover;
 pub(crate) mod harness;
 mod migrations;
+mod rebuild;
 mod repeats;
 mod repriced;
 mod size;
