@@ -122,7 +122,8 @@ pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> 
         let (options, registry, shutdown) = (options.clone(), registry.clone(), shutdown.clone());
         move || sink::run(&options, &registry, &health, &shutdown)
     })?;
-    let outcome = wait_filled(&log, &topic, &options.sink.offsets_group, &ends, &filling);
+    let is_active = || summed(&registry, "tollbooth_sink_active") > 0;
+    let outcome = wait_filled(&log, &topic, &options.sink.offsets_group, &ends, &filling, is_active);
     let elapsed = began.elapsed();
     shutdown.trigger("filled");
     let ended = filling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -135,7 +136,7 @@ pub fn run(config: &MeterConfig, args: &RebuildArgs) -> anyhow::Result<Rebuilt> 
         database: args.database.clone(),
         offsets_group: options.sink.offsets_group,
         lease_group: options.sink.lease_group,
-        rows: counted(&registry, "tollbooth_sink_rows_inserted_total"),
+        rows: summed(&registry, "tollbooth_sink_rows_inserted_total"),
         elapsed,
     })
 }
@@ -161,6 +162,7 @@ fn wait_filled(
     group: &str,
     ends: &[Span],
     filling: &JoinHandle<Result<(), SinkError>>,
+    is_active: impl Fn() -> bool,
 ) -> anyhow::Result<()> {
     let partitions = i32::try_from(ends.len())?;
     let reader = log.group(group)?;
@@ -170,13 +172,13 @@ fn wait_filled(
             bail!("it ended before it had all");
         }
         reader.attend();
+        // Only then are the offsets those of this database: of one of the same name that was dropped they may be at the end.
+        let is_active = is_active();
         let committed = log.committed_by(&reader, group, topic, partitions)?;
-        // The sink commits every partition once it has its tables, an empty ledger's too.
-        let has_begun = committed.iter().all(Option::is_some);
         let left =
             ends.iter().zip(committed).map(|(end, next)| end.to - next.unwrap_or(end.from).clamp(end.from, end.to));
         let left: i64 = left.sum();
-        if left == 0 && has_begun {
+        if left == 0 && is_active {
             return Ok(());
         }
         if told.elapsed() > Duration::from_secs(5) {
@@ -187,13 +189,13 @@ fn wait_filled(
     }
 }
 
+/// Of a counter or a gauge, over all its labels.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A count.
-fn counted(registry: &prometheus::Registry, name: &str) -> u64 {
+fn summed(registry: &prometheus::Registry, name: &str) -> u64 {
     let families = registry.gather();
-    let family = families.iter().find(|family| family.name() == name);
-    let sum: f64 =
-        family.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value()).sum();
-    sum as u64
+    let metrics = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+    let values = metrics.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value());
+    values.sum::<f64>() as u64
 }
 
 #[cfg(test)]

@@ -78,6 +78,10 @@ fn a_database_that_is_filled_anew_has_what_the_one_in_use_has_and_is_made_the_sa
     world.write(&[(0, account("acc_later", NOON, 9).encode_to_vec())], true);
     assert_eq!(fill(&world, &other).rows, 10);
     assert_eq!(made(&world, &other), made(&world, world.database()));
+    // and one that is lost is filled from the beginning, although its offsets are at the end
+    world.query(&format!("DROP DATABASE {other} SYNC"));
+    assert_eq!(fill(&world, &other).rows, 2_010);
+    assert_eq!(world.count(&format!("SELECT count() FROM {other}.ledger")), 2_010);
 }
 
 #[test]
